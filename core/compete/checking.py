@@ -1,0 +1,22 @@
+"""Check a submission CSV against a competition's sample, without a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compete.errors import SubmissionError
+from compete.preparation import read_tables
+from compete.submission import check_submission, read_submission
+
+if TYPE_CHECKING:
+    from compete.config import Config
+
+
+def check_file(config: Config, path: Path) -> list[str]:
+    """Return the warnings about a submission file. Raise `SubmissionError` with every problem."""
+    tables = read_tables(config)
+    check = check_submission(read_submission(path), tables.sample, **config.checks.submission_rules())
+    if check.problems:
+        raise SubmissionError([f"{path}: {problem}" for problem in check.problems])
+    return list(check.warnings)

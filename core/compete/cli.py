@@ -1,0 +1,193 @@
+"""The command line. Every command imports what it needs inside, so that `compete --help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compete import __version__
+from compete.errors import CompeteError, ConfigError, UserError, unknown_name
+
+app = typer.Typer(
+    help="Image competitions from one TOML: folds, training, OOF, ensemble and a checked submission.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be given many times."),
+]
+
+
+def main() -> None:
+    """Run the command line; the exit status is 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    with _plain_errors():
+        app()
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Print what went wrong as sentences, never as a traceback."""
+    try:
+        yield
+    except UserError as error:
+        for problem in error.problems:
+            _complain(problem)
+        raise SystemExit(error.exit_status) from None
+    except CompeteError as error:
+        _complain(str(error))
+        raise SystemExit(error.exit_status) from None
+    except KeyboardInterrupt:
+        typer.echo("\nstopped; what was computed is kept. The same command goes on where it was.", err=True)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, for example `| head`
+        raise SystemExit(0) from None
+    except Exception as error:
+        _complain(_unexpected(error))
+        raise SystemExit(1) from None
+
+
+def _complain(message: str) -> None:
+    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(message, err=True)
+
+
+def _unexpected(error: Exception) -> str:
+    """Keep the traceback in a file and say where it was raised."""
+    import traceback
+
+    from compete.plugins import fault_place
+
+    path = Path(".compete/last-error.txt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return f"{type(error).__name__}: {error} (at {fault_place(error)}; the traceback is in {path})"
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="The competition's TOML.")],
+    overrides: Sets = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder that takes nothing over.")] = False,
+) -> None:
+    """Train the folds, ensemble them and write a checked submission.
+
+    The same command again goes on where the last one stopped.
+    """
+    from compete.config import load_config
+
+    config = load_config(file, overrides or [])
+    from compete.runner import run_competition
+
+    run_competition(config, name, fresh, interactive=sys.stdout.isatty())
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="TOML files to check.")],
+    overrides: Sets = None,
+    submission: Annotated[Path | None, typer.Option(help="Also check this CSV against the sample submission.")] = None,
+) -> None:
+    """Check TOML files, and print every problem at once."""
+    from compete.config import load_config
+
+    problems: list[str] = []
+    for file in files:
+        try:
+            config = load_config(file, overrides or [])
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        if submission is not None:
+            from compete.checking import check_file
+
+            warnings = check_file(config, submission)
+            for warning in warnings:
+                typer.echo(f"warning: {warning}")
+            typer.echo(f"{submission}: fits the sample submission")
+        else:
+            typer.echo(f"{file}: no problem found")
+    if problems:
+        raise ConfigError(problems)
+
+
+@app.command()
+def sample(
+    name: Annotated[str, typer.Argument(help="Whose layout to draw, for example `mask`.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to draw into.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the sample.")
+    ] = None,
+) -> None:
+    """Draw a small stand-in data set in a competition's exact layout."""
+    from compete.options import bind
+    from compete.plugins import load_plugins
+    from compete.registry import find
+    from compete.tomlfile import apply_overrides
+
+    component = find(load_plugins().registry, "samples", name)
+    bound, problems = bind(component, apply_overrides({}, overrides or []), f"sample {name}")
+    if bound is None or problems:
+        raise ConfigError(problems)
+    bound.build(folder)
+    typer.echo(f"{folder}: a drawn stand-in for {name}; see {folder / 'DRAWN.txt'}")
+
+
+@app.command()
+def plugins(
+    file: Annotated[Path | None, typer.Argument(help="Also load the plugins that this TOML names.")] = None,
+) -> None:
+    """List the loaded plugins: name, where from, which hooks."""
+    from compete.listing import plugin_lines
+
+    for line in plugin_lines(file):
+        typer.echo(line)
+
+
+@app.command()
+def options(
+    kind: Annotated[str | None, typer.Argument(help="A kind or a TOML table: losses, loss, ...")] = None,
+    name: Annotated[str | None, typer.Argument(help="One component; default: all of the kind.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Also load the plugins that this TOML names.")] = None,
+) -> None:
+    """Print the components of a kind with their options, types, defaults and docstrings."""
+    from compete.listing import option_lines
+
+    for line in option_lines(kind, name, file):
+        typer.echo(line)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run folder: submissions/<competition>/<run>.")]) -> None:
+    """Write the report page of a finished run anew."""
+    from compete.plugins import load_plugins
+
+    if not (folder / "scores.json").is_file():
+        near = [str(path.parent) for path in folder.parent.glob("*/scores.json")]
+        raise UserError(unknown_name("finished run", folder, near) if near else f"{folder}: no finished run is there")
+    load_plugins().manager.hook.write_report(folder=folder)
+    typer.echo(str(folder / "report.html"))
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"compete {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,226 @@
+"""A competition TOML becomes a frozen `Config`; every problem with it is reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
+
+from compete.errors import ConfigError, PluginError, Problem, choices, did_you_mean, unknown_name
+from compete.options import Bound, bind, json_text, validate
+from compete.plugins import Plugins, load_plugins
+from compete.registry import Registry
+from compete.settings import CORE_TABLES, Checks, Competition, Finetune, Images, Inference, Table, Training
+from compete.tomlfile import Lines, apply_overrides, read_toml
+
+T = TypeVar("T", bound=Table)
+
+
+class Slot(NamedTuple):
+    """Where a kind of component stands in the TOML: its table, whether it repeats, what holds without it."""
+
+    table: str
+    repeats: bool
+    default: str | None
+    required: bool = False
+
+
+SLOTS: dict[str, Slot] = {
+    "datasets": Slot("dataset", False, None, required=True),
+    "targets": Slot("target", False, "label"),
+    "folds": Slot("folds", False, "auto"),
+    "transforms": Slot("transforms", True, None),
+    "batch_transforms": Slot("batch_transforms", True, None),
+    "samplers": Slot("sampler", False, "shuffle"),
+    "models": Slot("model", False, None, required=True),
+    "losses": Slot("loss", False, "cross_entropy"),
+    "metrics": Slot("metric", False, None, required=True),
+    "optimizers": Slot("optimizer", False, "adamw"),
+    "schedulers": Slot("scheduler", False, "cosine"),
+    "callbacks": Slot("callbacks", True, "best_checkpoint"),
+    "tta": Slot("tta", True, None),
+    "ensembles": Slot("ensemble", False, "mean"),
+    "postprocessors": Slot("postprocess", True, None),
+    "submissions": Slot("submission", False, "label"),
+    "uploads": Slot("upload", False, None),
+    "executors": Slot("executor", False, "local"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checked TOML: the core's tables, the bound components of each kind, and the plugins they came from."""
+
+    path: Path
+    competition: Competition
+    images: Images
+    training: Training
+    finetune: Finetune
+    inference: Inference
+    checks: Checks
+    components: Mapping[str, tuple[Bound, ...]]
+    plugin_files: tuple[Path, ...]
+    plugins: Plugins
+
+    def one(self, kind: str) -> Bound:
+        """Return the only component of a kind."""
+        return self.components[kind][0]
+
+    def many(self, kind: str) -> tuple[Bound, ...]:
+        """Return all components of a kind, in the TOML's order."""
+        return self.components[kind]
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the whole configuration as TOML data, defaults included."""
+        data: dict[str, Any] = {"plugins": [str(file) for file in self.plugin_files]}
+        for table in CORE_TABLES:
+            data[table] = getattr(self, table).model_dump()
+        for kind, slot in SLOTS.items():
+            tables = [{"name": bound.name, **bound.options} for bound in self.components[kind]]
+            if slot.repeats:
+                data[slot.table] = tables
+            elif tables:
+                data[slot.table] = tables[0]
+        return data
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and check a TOML. Raise `ConfigError` with every problem at once."""
+    data, lines = read_toml(path)
+    data = apply_overrides(data, overrides)
+    reader = _Reader(str(path), lines)
+    files = reader.plugin_files(data.get("plugins", []), path.parent)
+    plugins = reader.plugins(files)
+    core = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
+    components = reader.components(data, plugins.registry) if plugins else {}
+    reader.unknown_tables(data)
+    if reader.problems or plugins is None:
+        raise ConfigError(reader.problems)
+    return Config(
+        path=path,
+        competition=_the(core["competition"], Competition),
+        images=_the(core["images"], Images),
+        training=_the(core["training"], Training),
+        finetune=_the(core["finetune"], Finetune),
+        inference=_the(core["inference"], Inference),
+        checks=_the(core["checks"], Checks),
+        components=components,
+        plugin_files=tuple(files),
+        plugins=plugins,
+    )
+
+
+def _the(table: Table | None, model: type[T]) -> T:
+    assert isinstance(table, model), "a table that is missing or wrong was reported before"
+    return table
+
+
+class _Reader:
+    """Collects the problems of one file while its tables are read."""
+
+    def __init__(self, file: str, lines: Lines) -> None:
+        self.file = file
+        self.lines = lines
+        self.problems: list[str] = []
+
+    def add(self, problem: Problem, *place: str) -> None:
+        """Keep a problem, with the line of the innermost key that the file has."""
+        at = next((self.lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in self.lines), None)
+        self.problems.append(str(replace(problem, file=self.file, line=at)))
+
+    def plugin_files(self, value: object, folder: Path) -> list[Path]:
+        """Return the plugin files named in the TOML."""
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self.add(
+                Problem("plugins", f'{json_text(value)} must be a list of file names: ["my_loss.py"]'),
+                "plugins",
+            )
+            return []
+        files = []
+        for name in value:
+            if Path(name).is_file():
+                files.append(Path(name))
+                continue
+            beside = folder / name
+            hint = f" There is one beside the TOML: write '{beside}'." if beside.is_file() else ""
+            self.add(Problem(f'plugins "{name}"', f"there is no such file in {Path.cwd()}.{hint}"), "plugins")
+        return files
+
+    def plugins(self, files: Sequence[Path]) -> Plugins | None:
+        """Load the plugins, or keep the reason why not."""
+        try:
+            return load_plugins(files)
+        except PluginError as error:
+            for message in error.problems:
+                self.add(Problem("plugins", message), "plugins")
+            return None
+
+    def core_table(self, name: str, model: type[Table], data: Mapping[str, Any]) -> Table | None:
+        """Read one of the core's own tables."""
+        table = data.get(name, {})
+        if not isinstance(table, dict):
+            self.add(Problem(name, f"must be a table: [{name}]"), name)
+            return None
+        values, problems = validate(model, table, f"[{name}]")
+        for problem in problems:
+            self.add(problem, name, _key_of(problem))
+        return cast("Table | None", values)
+
+    def components(self, data: Mapping[str, Any], registry: Registry) -> dict[str, tuple[Bound, ...]]:
+        """Bind the tables of every kind of component."""
+        return {kind: tuple(self.kind(kind, slot, data, registry)) for kind, slot in SLOTS.items()}
+
+    def kind(self, kind: str, slot: Slot, data: Mapping[str, Any], registry: Registry) -> Iterator[Bound]:
+        """Bind the table, or tables, of one kind of component."""
+        tables = data.get(slot.table)
+        if tables is None:
+            if slot.required:
+                known = choices(registry[kind])
+                self.add(Problem(f"[{slot.table}]", f'the table is missing. Give it a name = "...": {known}.'))
+                return
+            tables = [] if slot.default is None else [{}]
+        elif not slot.repeats or isinstance(tables, dict):
+            tables = [tables]
+        if not isinstance(tables, list):
+            self.add(Problem(slot.table, f"must be a table: [{slot.table}]"), slot.table)
+            return
+        for number, table in enumerate(tables):
+            place = (slot.table, str(number)) if slot.repeats else (slot.table,)
+            bound = self.component(kind, slot, table, registry, place)
+            if bound is not None:
+                yield bound
+
+    def component(
+        self, kind: str, slot: Slot, table: object, registry: Registry, place: tuple[str, ...]
+    ) -> Bound | None:
+        """Bind one component's table."""
+        where = f"[[{slot.table}]]" if slot.repeats else f"[{slot.table}]"
+        if not isinstance(table, dict):
+            self.add(Problem(f"{slot.table} = {json_text(table)}", f"must be a table: {where}"), *place)
+            return None
+        name = table.get("name", slot.default)
+        if not isinstance(name, str) or name not in registry[kind]:
+            what = "is required and missing" if name is None else unknown_name(slot.table, name, registry[kind])
+            shown = "name" if name is None else f"name = {json_text(name)}"
+            hint = f": one of {choices(registry[kind])}." if name is None else ""
+            self.add(Problem(f"{where} {shown}", what + hint), *place, "name")
+            return None
+        options = {key: value for key, value in table.items() if key != "name"}
+        bound, problems = bind(registry[kind][name], options, where)
+        for problem in problems:
+            self.add(problem, *place, _key_of(problem))
+        return None if problems else bound
+
+    def unknown_tables(self, data: Mapping[str, Any]) -> None:
+        """Refuse tables and keys that nobody reads."""
+        known = ["plugins", *CORE_TABLES, *(slot.table for slot in SLOTS.values())]
+        for name in data:
+            if name not in known:
+                tables = f" Tables: {choices(known, most=40)}."
+                self.add(Problem(f"[{name}]", f"unknown table.{did_you_mean(name, known)}{tables}"), name)
+
+
+def _key_of(problem: Problem) -> str:
+    """Return the key in "[table] key = value", or an empty string."""
+    return problem.where.partition("] ")[2].partition(" = ")[0].partition(".")[0]

@@ -1,0 +1,90 @@
+"""What can go wrong, in words a user can act on.
+
+`UserError` and its children mean that the input is wrong (exit status 2); any other `CompeteError` means
+that the work failed (exit status 1). Both are printed as plain sentences, never as a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class CompeteError(Exception):
+    """The work failed for a reason that the message explains."""
+
+    exit_status = 1
+
+
+class PluginFault(CompeteError):  # noqa: N818 - a fault of the plugin, met while it worked
+    """A plugin raised while it worked; the message names it with its file and line."""
+
+
+class RunBusyError(CompeteError):
+    """Another process is working in this run folder."""
+
+
+class TrainingError(CompeteError):
+    """A member could not be trained to its end; what was finished is kept."""
+
+
+class UserError(CompeteError):
+    """The user's input is wrong; every problem found is in `problems`."""
+
+    exit_status = 2
+
+    def __init__(self, problems: str | Iterable[object]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else [str(p) for p in problems]
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(UserError):
+    """A plugin could not be loaded; the message names it with its file and line."""
+
+
+class ConfigError(UserError):
+    """The TOML, or an override of it, is wrong."""
+
+
+class DataError(UserError):
+    """The competition's files are not what the TOML says."""
+
+
+class SubmissionError(UserError):
+    """A submission does not fit the sample submission."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with one place of a TOML: `[table] key = value: message`."""
+
+    where: str
+    message: str
+    file: str = ""
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.where}: {self.message}" if place else f"{self.where}: {self.message}"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
+    names = list(known)
+    by_lower = {known_name.lower(): known_name for known_name in names}
+    near = get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
+    return f" Did you mean '{by_lower[near[0]]}'?" if near else ""
+
+
+def choices(names: Iterable[str], most: int = 12) -> str:
+    """Write names as a readable list, cut to `most`: "a, b, c and 30 more"."""
+    ordered: Sequence[str] = sorted(names)
+    shown = ", ".join(ordered[:most])
+    return shown if len(ordered) <= most else f"{shown} and {len(ordered) - most} more"
+
+
+def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
+    """Explain that a name is not known: the nearest one, then what there is."""
+    names = list(known)
+    return f"there is no {what} '{name}'.{did_you_mean(name, names)} Known: {choices(names)}."

@@ -1,0 +1,97 @@
+"""The folds of a competition: made once, checked, and shared by all of its runs through a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from compete.errors import DataError
+from compete.store import fingerprint, write_text
+
+if TYPE_CHECKING:
+    from compete.config import Config
+    from compete.types import Array, Target
+
+SHOWN = 3
+
+
+def make_folds(config: Config, train: pd.DataFrame, answers: Array, folder: Path) -> tuple[Array, str]:
+    """Return the fold of each row (N,) and the folds' fingerprint.
+
+    The same rows, answers, options and seed give the same file under `folder`, and a later run reads that, whatever
+    its library versions would draw.
+    """
+    bound, seed = config.one("folds"), config.training.seed
+    groups = train["group"].tolist() if "group" in train else []
+    key = fingerprint(bound.name, bound.options, seed, train["id"].tolist(), answers.tolist(), groups)
+    path = folder / f"{bound.name}-{key}.csv"
+    if path.exists():
+        known = pd.read_csv(path, dtype={"id": str, "fold": np.int64}, keep_default_na=False)
+        return known["fold"].to_numpy(), key
+    folds = np.asarray(bound.build(train, answers, seed))
+    if folds.shape != (len(train),) or not np.issubdtype(folds.dtype, np.integer):
+        raise DataError(f'[folds] name = "{bound.name}": gave {folds.dtype} {folds.shape}, not one whole number a row')
+    write_folds(path, train, folds)
+    return folds.astype(np.int64), key
+
+
+def write_folds(path: Path, train: pd.DataFrame, folds: Array) -> None:
+    """Write id and fold of each row."""
+    table = pd.DataFrame({"id": train["id"].to_numpy(), "fold": folds})
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def group_leaks(train: pd.DataFrame, folds: Array) -> list[str]:
+    """Return a problem if a group's rows are in more than one fold, naming the first groups."""
+    if "group" not in train:
+        return []
+    seen = pd.Series(folds).groupby(train["group"].to_numpy(), sort=True).unique()
+    straddling = seen[seen.map(len) > 1]
+    if straddling.empty:
+        return []
+    shown = [f"{group} in {', '.join(map(str, sorted(f)))}" for group, f in straddling.iloc[:SHOWN].items()]
+    return [
+        f"[folds]: {len(straddling)} of {len(seen)} groups are in more than one fold ({'; '.join(shown)}"
+        f"{' ...' if len(straddling) > SHOWN else ''}). A network that has seen a person, patient or place in training "
+        'scores too well on its other pictures. Write [folds] name = "stratified_group" or "group".'
+    ]
+
+
+def missing_classes(folds: Array, answers: Array, target: Target) -> list[str]:
+    """Return the classes that no row of some fold's validation, or training, part has.
+
+    A class that the whole table lacks is not the folds' fault and is left out.
+    """
+    present = class_presence(answers, len(target.classes))
+    if present is None:
+        return []
+    problems = []
+    total = present.sum(axis=0)
+    for fold in sorted(set(folds[folds >= 0].tolist())):
+        validated = present[folds == fold].sum(axis=0)
+        for part, count in (("validation", validated), ("training", total - validated)):
+            lacking = [target.classes[c] for c in np.flatnonzero((total > 0) & (count == 0))]
+            if lacking:
+                more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+                problems.append(f"fold {fold} has no {part} row of class {', '.join(lacking[:SHOWN])}{more}")
+    return problems
+
+
+def class_presence(answers: Array, classes: int) -> Array | None:
+    """Return (N, C) booleans of which classes a row has, or None for numbers that are no classes."""
+    if answers.ndim == 2:
+        return np.asarray(answers > 0)
+    if not np.issubdtype(answers.dtype, np.integer):
+        return None
+    return np.asarray(answers[:, None] == np.arange(classes))
+
+
+def fold_counts(folds: Array, answers: Array, classes: int) -> list[list[int]]:
+    """Return the rows of each class in each fold's validation part."""
+    present = class_presence(answers, classes)
+    if present is None:
+        return []
+    return [present[folds == fold].sum(axis=0).tolist() for fold in sorted(set(folds[folds >= 0].tolist()))]

@@ -1,0 +1,254 @@
+"""From a table's image paths to pixels of one size: decode, the fixed transforms, resize, and the decode-once cache."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from compete.errors import DataError
+from compete.store import fingerprint, read_json, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from compete.files import Files
+    from compete.settings import Images
+    from compete.types import Array, Image
+
+CHUNK = 256
+Progress = Callable[[int, int], None]
+
+
+class Pictures(Protocol):
+    """Pictures of one size by number."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, number: int) -> Image:
+        """Return picture `number` (H, W, C); the array must not be written to."""
+
+
+@dataclass(frozen=True)
+class PictureList:
+    """The pictures of a table: their paths, and the table row that each belongs to."""
+
+    paths: list[str]
+    rows: Array
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> PictureList:
+        """List the pictures of a table whose column `image` holds one path a row, or a list of them."""
+        images = table["image"].tolist()
+        lists = [image if isinstance(image, list) else [image] for image in images]
+        rows = np.repeat(np.arange(len(lists)), [len(paths) for paths in lists])
+        return cls([path for paths in lists for path in paths], rows)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Reads one picture and brings it to the size of `settings`, after the fixed transforms."""
+
+    files: Files
+    readers: Mapping[str, Callable[[bytes], Image]]
+    settings: Images
+    fixed: Sequence[Callable[[Image], Image]] = ()
+
+    def __call__(self, path: str) -> Image:
+        """Return (H, W, C), uint8 or float32 in 0..1. Raise `ValueError` with the path when it is no picture."""
+        try:
+            image = self._reader(path)(self.files.read(path))
+            for transform in self.fixed:
+                image = transform(image)
+        except (ValueError, OSError, DataError) as error:
+            raise ValueError(f"{path}: {error}") from error
+        if image.ndim != 3 or image.shape[2] != self.settings.channels:
+            raise ValueError(
+                f"{path}: has shape {image.shape}, but [images] channels = {self.settings.channels} are expected"
+            )
+        return fit_to(image, self.settings.size, self.settings.fit)
+
+    def _reader(self, path: str) -> Callable[[bytes], Image]:
+        ending = self.settings.reader or path.partition("#")[0].rpartition(".")[2].lower()
+        # An unknown or missing ending is read as a photograph: the bytes say which kind.
+        return self.readers.get(ending, self.readers["jpg"])
+
+
+def fit_to(image: Image, size: tuple[int, int], fit: str) -> Image:
+    """Resize (H, W, C) to `size` = (height, width): squashed, padded with black, or cropped to the centre."""
+    if image.shape[:2] == size:
+        return np.ascontiguousarray(image)
+    if fit == "squash":
+        return _resize(image, *size)
+    ratios = size[0] / image.shape[0], size[1] / image.shape[1]
+    ratio = min(ratios) if fit == "pad" else max(ratios)
+    height, width = (max(1, round(side * ratio)) for side in image.shape[:2])
+    scaled = _resize(image, height, width)
+    if fit == "pad":
+        canvas = np.zeros((*size, image.shape[2]), image.dtype)
+        top, left = (size[0] - height) // 2, (size[1] - width) // 2
+        canvas[top : top + height, left : left + width] = scaled[: size[0], : size[1]]
+        return canvas
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    return np.ascontiguousarray(scaled[top : top + size[0], left : left + size[1]])
+
+
+def _resize(image: Image, height: int, width: int) -> Image:
+    import cv2
+
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # area averaging is antialiased
+    resized: Image = cv2.resize(image, (width, height), interpolation=method)
+    return resized[:, :, None] if resized.ndim == 2 else resized  # cv2 drops a single channel
+
+
+@dataclass(frozen=True)
+class DecodedPictures:
+    """Pictures decoded each time they are asked for."""
+
+    paths: Sequence[str]
+    decode: Callable[[str], Image]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> Image:
+        try:
+            return self.decode(self.paths[number])
+        except ValueError as error:
+            raise DataError(f"unreadable picture: {error}") from error
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Pictures ready to be read, and why some could not be: `{picture number: reason}`."""
+
+    pictures: Pictures
+    unreadable: dict[int, str] = field(default_factory=dict)
+    key: str = ""
+
+
+def open_pictures(paths: Sequence[str], decoder: Decoder, options: object, progress: Progress) -> Opened:
+    """Open pictures through the cache that `[images]` asks for.
+
+    `options` stands for the fixed transforms in the cache's key. Pictures that cannot be read are listed in
+    the result, never replaced.
+    """
+    settings = decoder.settings
+    stamps = fingerprint([(path, decoder.files.stamp(path)) for path in paths])
+    shape = settings.size, settings.fit, settings.channels, settings.reader
+    key = fingerprint(stamps, shape, options)
+    if settings.cache:
+        return _open_cache(Path(settings.cache_dir), key, paths, decoder, progress)
+    unreadable = {}
+    if settings.unreadable == "skip":  # what to skip must be known before the folds are drawn
+        unreadable = dict(_decode_all(paths, decoder, lambda _number, _image: None, progress))
+    return Opened(DecodedPictures(paths, decoder), unreadable, key)
+
+
+def _open_cache(folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress) -> Opened:
+    data, index = folder / f"{key}.npy", folder / f"{key}.json"
+    with _building(folder, key):
+        if not index.exists():
+            write_json(index, {"unreadable": _build(folder, key, paths, decoder, progress)})
+    unreadable = {int(number): reason for number, reason in read_json(index)["unreadable"].items()}
+    return Opened(np.load(data, mmap_mode="r"), unreadable, key)
+
+
+def _build(folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress) -> dict[int, str]:
+    """Fill the memory map, chunk by chunk; a build that was killed goes on after its last whole chunk."""
+    partial, marks = folder / f"{key}.partial.npy", folder / f"{key}.partial.json"
+    state = read_json(marks) if partial.exists() else {}
+    done, unreadable = int(state.get("done", 0)), dict(state.get("unreadable", {}))
+    dtype = state.get("dtype") or _pixel_type(paths, decoder)
+    shape = (len(paths), *decoder.settings.size, decoder.settings.channels)
+    mode = "r+" if done else "w+"
+    pixels = np.lib.format.open_memmap(partial, mode=mode, dtype=np.dtype(dtype), shape=shape)  # type: ignore[no-untyped-call]
+    while done < len(paths):
+        chunk = paths[done : done + CHUNK]
+        faults = _decode_all(chunk, decoder, _writer(pixels, done), lambda _done, _total: None)
+        unreadable.update({done + number: reason for number, reason in faults})
+        done += len(chunk)
+        pixels.flush()
+        write_json(marks, {"done": done, "dtype": dtype, "unreadable": unreadable})
+        progress(done, len(paths))
+    del pixels
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(folder / f"{key}.npy")
+    marks.unlink(missing_ok=True)
+    return unreadable
+
+
+def _writer(pixels: Array, start: int) -> Callable[[int, Image], None]:
+    def write(number: int, image: Image) -> None:
+        pixels[start + number] = image
+
+    return write
+
+
+def _pixel_type(paths: Sequence[str], decoder: Decoder) -> str:
+    """Measured data (float32 in 0..1) is kept in half precision, photographs in uint8."""
+    for path in paths:
+        try:
+            return "uint8" if decoder(path).dtype == np.uint8 else "float16"
+        except ValueError:
+            continue
+    return "uint8"
+
+
+def _decode_all(
+    paths: Sequence[str], decoder: Decoder, keep: Callable[[int, Image], None], progress: Progress
+) -> Iterator[tuple[int, str]]:
+    """Decode on all cores (the decoders release the interpreter lock); yield the pictures that failed."""
+
+    def decode(number: int) -> str | None:
+        try:
+            keep(number, decoder(paths[number]))
+        except ValueError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, reason in enumerate(pool.map(decode, range(len(paths)))):
+            if reason is not None:
+                yield number, reason
+            if (number + 1) % CHUNK == 0:
+                progress(number + 1, len(paths))
+
+
+@contextmanager
+def _building(folder: Path, key: str) -> Iterator[None]:
+    """Let one process at a time build a cache; the others wait for it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{key}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def refuse_unreadable(name: str, opened: Opened) -> None:
+    """Raise `DataError` listing the first unreadable pictures of a table."""
+    if not opened.unreadable:
+        return
+    shown = list(opened.unreadable.values())[:5]
+    more = f" ... and {len(opened.unreadable) - 5} more" if len(opened.unreadable) > 5 else ""
+    raise DataError(
+        f"{len(opened.unreadable)} of {len(opened.pictures)} {name} pictures cannot be read:\n  "
+        + "\n  ".join(shown)
+        + more
+        + '\n  Repair or replace them; for training pictures [images] unreadable = "skip" leaves them out.'
+    )
+
+
+def options_text(options: Any) -> str:  # noqa: ANN401 - any TOML data
+    """Write component options as text that is equal when they are."""
+    return json.dumps(options, sort_keys=True, default=str)

@@ -1,0 +1,56 @@
+"""What `compete plugins` and `compete options` print."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+from compete.config import SLOTS
+from compete.errors import UserError, unknown_name
+from compete.options import list_options
+from compete.plugins import Plugins, load_plugins
+from compete.registry import Component, find
+from compete.tomlfile import read_toml
+
+
+def plugin_lines(file: Path | None) -> Iterator[str]:
+    """Yield one line for each loaded plugin."""
+    loaded = _load(file).loaded
+    width = max(len(plugin.name) for plugin in loaded)
+    for plugin in loaded:
+        yield f"{plugin.name:<{width}}  {plugin.source:<10}  {', '.join(plugin.hooks)}"
+
+
+def option_lines(kind: str | None, name: str | None, file: Path | None) -> Iterator[str]:
+    """Yield the listing of all kinds, of one kind, or of one component."""
+    registry = _load(file).registry
+    if kind is None:
+        for each, components in registry.items():
+            table = f"[{SLOTS[each].table}]" if each in SLOTS else ""
+            yield f"{each:<17} {table:<19} {', '.join(components)}"
+        return
+    kind = {slot.table: each for each, slot in SLOTS.items()}.get(kind, kind)
+    if kind not in registry:
+        raise UserError(unknown_name("kind of component", kind, registry))
+    if name is not None and name not in registry[kind]:
+        raise UserError(unknown_name(kind, name, registry[kind]))
+    for component in [find(registry, kind, name)] if name else registry[kind].values():
+        yield from component_lines(component)
+        yield ""
+
+
+def component_lines(component: Component) -> Iterator[str]:
+    """Yield a component's name, options and docstring."""
+    yield f"{component.name}  ({component.kind}, from {component.owner})"
+    for line in (inspect.getdoc(component.factory) or "").splitlines():
+        yield f"    {line}".rstrip()
+    for option in list_options(component):
+        yield f"  {option.name}: {option.type} = {option.default}"
+
+
+def _load(file: Path | None) -> Plugins:
+    if file is None:
+        return load_plugins()
+    names = read_toml(file)[0].get("plugins", [])
+    return load_plugins([Path(name) for name in names])

@@ -1,0 +1,141 @@
+"""The members of a run on disk: which are finished, which can be taken over, their weights and predictions."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+
+from compete.inference import Scaler
+from compete.network import build_network, input_scale
+from compete.prediction import predict_rows
+from compete.runfolder import competition_folder, run_folders
+from compete.runs import Run, call_hook, member_fingerprint, prediction_fingerprint
+from compete.store import drop_checkpoints, read_json, write_bytes, write_json
+from compete.tables import read_predictions, write_predictions
+from compete.training import train
+from compete.types import Epoch, Member, MemberResult
+
+if TYPE_CHECKING:
+    from compete.types import Array
+
+WEIGHTS, RESULT = "weights.safetensors", "result.json"
+OOF, TEST, PREDICTED = "oof.parquet", "test.parquet", "predictions.json"
+
+
+def finish_member(run: Run, member: Member) -> MemberResult:
+    """Return the member's result, training it where no finished one holds."""
+    folder = run.member_folder(member)
+    result = finished(run, member, folder)
+    if result is None:
+        result = call_hook(run.hook.train_member, run=run, member=member) or _train(run, member)
+        call_hook(run.hook.on_member_end, run=run, result=result)
+    return result
+
+
+def _train(run: Run, member: Member) -> MemberResult:
+    result, weights = train(run, member)
+    write_member(run, result, weights)
+    return result
+
+
+def write_member(run: Run, result: MemberResult, weights: dict[str, torch.Tensor]) -> None:
+    """Write a finished member: its weights, then its result, which marks it as finished."""
+    folder = run.member_folder(result.member)
+    write_bytes(folder / WEIGHTS, save(weights))
+    state = {"fingerprint": member_fingerprint(run, result.member), **asdict(result)}
+    write_json(folder / RESULT, state)
+    drop_checkpoints(folder)
+
+
+def finished(run: Run, member: Member, folder: Path) -> MemberResult | None:
+    """Return the result of a member that was finished with these data and settings, or None."""
+    state = read_json(folder / RESULT)
+    if state.get("fingerprint") != member_fingerprint(run, member) or not (folder / WEIGHTS).exists():
+        return None
+    return read_result(state)
+
+
+def read_result(state: dict[str, Any]) -> MemberResult:
+    """Make a result from its JSON; a score that is no number was written as null."""
+    epochs = [{k: float("nan") if v is None else v for k, v in epoch.items()} for epoch in state["epochs"]]
+    score = float("nan") if state["score"] is None else float(state["score"])
+    return MemberResult(
+        Member(**state["member"]),
+        score,
+        state["kept_epoch"],
+        tuple(Epoch(**epoch) for epoch in epochs),
+        state["drawn"],
+        state["seconds"],
+    )
+
+
+def take_over(run: Run) -> dict[str, list[str]]:
+    """Copy finished members of earlier runs that hold for this one; return their names by run."""
+    taken: dict[str, list[str]] = {}
+    for member in run.members:
+        folder = run.member_folder(member)
+        if finished(run, member, folder):
+            continue
+        for earlier in run_folders(competition_folder(run.config)):
+            source = earlier / "members" / member.name
+            if earlier != run.folder and finished(run, member, source):
+                folder.mkdir(parents=True, exist_ok=True)
+                for name in (WEIGHTS, RESULT):  # the result last: it marks the member as finished
+                    temporary = folder / f".{name}.tmp"
+                    shutil.copyfile(source / name, temporary)
+                    temporary.replace(folder / name)
+                taken.setdefault(earlier.name, []).append(member.name)
+                break
+    return taken
+
+
+def predict_members(run: Run) -> None:
+    """Write the OOF of each member, and the test predictions of all of them in one pass over the test pictures."""
+    pending = [member for member in run.members if not _is_predicted(run, member)]
+    if not pending:
+        return
+    data, classes = run.ready, run.target.classes
+    networks, scalers = zip(*(load_member(run, member) for member in pending), strict=True)
+    test_rows = np.arange(len(data.tables.test))
+    test = predict_rows(run, list(networks), list(scalers), test_rows, test=True, tta=True)
+    for member, network, scaler, predictions in zip(pending, networks, scalers, test, strict=True):
+        folder = run.member_folder(member)
+        rows = np.flatnonzero(data.folds == member.fold)
+        oof = predict_rows(run, [network], [scaler], rows, tta=True)[0]
+        write_predictions(folder / OOF, data.tables.train["id"].iloc[rows].tolist(), oof, classes)
+        write_predictions(folder / TEST, data.tables.test["id"].tolist(), predictions, classes)
+        write_json(folder / PREDICTED, {"fingerprint": prediction_fingerprint(run, member)})
+
+
+def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
+    """Build a finished member's network with its weights, on the device."""
+    config = run.config
+    network = build_network(config.one("models"), run.target.outputs, config.images, seed=0)
+    scaler = Scaler(*input_scale(network, config.images), config.training.channels_last)
+    network.load_state_dict(load_file(run.member_folder(member) / WEIGHTS))
+    if config.training.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.to(run.fabric.device), scaler.to(run.fabric.device)
+
+
+def member_predictions(run: Run) -> tuple[Array, Array]:
+    """Return OOF (M, N, C), NaN where a member did not validate a row, and test predictions (M, T, C)."""
+    tables, classes = run.tables, run.target.classes
+    train_ids, test_ids = tables.train["id"].tolist(), tables.test["id"].tolist()
+    folders = [run.member_folder(member) for member in run.members]
+    oof = np.stack([read_predictions(folder / OOF, train_ids, classes) for folder in folders])
+    test = np.stack([read_predictions(folder / TEST, test_ids, classes) for folder in folders])
+    return oof, test
+
+
+def _is_predicted(run: Run, member: Member) -> bool:
+    folder = run.member_folder(member)
+    written = (folder / OOF).exists() and (folder / TEST).exists()
+    return written and read_json(folder / PREDICTED).get("fingerprint") == prediction_fingerprint(run, member)

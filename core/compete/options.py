@@ -1,0 +1,161 @@
+"""Bind one TOML table to a component's signature: its keyword-only parameters are the options.
+
+The signature becomes a strict pydantic model, so that an unknown option is refused with the nearest name and
+`"3e-4"` is no float. What comes back is the component with its options filled in.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from compete.errors import PluginError, Problem, choices, did_you_mean
+from compete.registry import Component
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A component with its options filled in; call `build` with what the runner passes."""
+
+    component: Component
+    options: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The component's name, as in the TOML."""
+        return self.component.name
+
+    @property
+    def build(self) -> Callable[..., Any]:
+        """The component, waiting for its positional arguments."""
+        return partial(self.component.factory, **self.options)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a component, for listings."""
+
+    name: str
+    type: str
+    default: str
+
+
+def checked_by(check: Callable[..., Iterator[str]]) -> Callable[[F], F]:
+    """Attach a check to a component: it gets the options and yields what is wrong with their values.
+
+    It runs when the TOML is read, so that a misspelt backbone is found before anything is loaded.
+    """
+
+    def attach(component: F) -> F:
+        component.__compete_check__ = check  # type: ignore[attr-defined]
+        return component
+
+    return attach
+
+
+def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bound | None, list[Problem]]:
+    """Bind a TOML table (without `name`) to a component; return it, or every problem with the table."""
+    model = options_model(component)
+    values, problems = validate(model, table, where)
+    if values is None:
+        return None, problems
+    options = {name: getattr(values, name) for name in model.model_fields}
+    check = getattr(component.factory, "__compete_check__", None)
+    if check is not None:
+        problems = [Problem(where, message) for message in check(**options)]
+    return Bound(component, options), problems
+
+
+def validate(model: type[BaseModel], table: Mapping[str, Any], where: str) -> tuple[BaseModel | None, list[Problem]]:
+    """Validate a TOML table against a model, strictly; return the values, or every problem."""
+    try:
+        # Through JSON, because strict mode in Python would not take a TOML array for a tuple.
+        return model.model_validate_json(json.dumps(table, default=str), strict=True), []
+    except ValidationError as error:
+        known = list(model.model_fields)
+        return None, [_problem(details, table, where, known) for details in error.errors()]
+
+
+def options_model(component: Component) -> type[BaseModel]:
+    """Make the strict pydantic model of a component's keyword-only parameters."""
+    where = f"plugin {component.owner}: {component.kind} component '{component.name}'"
+    parameters = _keyword_only(component.factory)
+    hints = _hints(component.factory, set(parameters), where)
+    fields: dict[str, Any] = {
+        name: (hints[name], ... if p.default is p.empty else p.default) for name, p in parameters.items()
+    }
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+    return create_model(component.name, __config__=config, **fields)
+
+
+def list_options(component: Component) -> list[Option]:
+    """Return a component's options with types and defaults, as text."""
+    return [
+        Option(name, _type_text(p.annotation), "required" if p.default is p.empty else json_text(p.default))
+        for name, p in _keyword_only(component.factory).items()
+    ]
+
+
+def json_text(value: object) -> str:
+    """Write a value nearly as TOML would: `"text"`, `true`, `[1, 2]`."""
+    if value is None:
+        return "none"
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _keyword_only(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(factory).parameters
+    return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def _hints(factory: Callable[..., Any], names: set[str], where: str) -> dict[str, Any]:
+    """Resolve the annotations of the options only: the others may name types imported for checkers alone."""
+    function = inspect.unwrap(factory)
+    if inspect.isclass(function):
+        function = function.__init__
+    annotations = {name: a for name, a in function.__annotations__.items() if name in names}
+    for name in names - set(annotations):
+        raise PluginError(f"{where}: option '{name}' needs a type annotation")
+
+    def carrier() -> None: ...
+
+    carrier.__annotations__ = annotations
+    try:
+        return get_type_hints(carrier, function.__globals__, include_extras=True)
+    except NameError as error:
+        raise PluginError(f"{where}: an option's type cannot be resolved: {error}") from error
+
+
+def _problem(details: ErrorDetails, table: Mapping[str, Any], where: str, known: list[str]) -> Problem:
+    keys = [str(part) for part in details["loc"]]
+    key = ".".join(keys)
+    if details["type"] == "extra_forbidden" and len(keys) == 1:
+        offered = f" Options: {choices(known)}." if known else " It has no options."
+        return Problem(f"{where} {key}", f"unknown option.{did_you_mean(key, known)}{offered}")
+    if details["type"] == "missing":
+        return Problem(f"{where} {key}", "is required and missing.")
+    value = table.get(keys[0]) if keys else table
+    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    hint = _literal_hint(details, value)
+    return Problem(f"{where} {key} = {json_text(value)}", f"{message}.{hint}")
+
+
+def _literal_hint(details: ErrorDetails, value: object) -> str:
+    if details["type"] != "literal_error" or not isinstance(value, str):
+        return ""
+    expected = str(details.get("ctx", {}).get("expected", ""))
+    return did_you_mean(value, [part.strip(" '") for part in expected.replace(" or ", ",").split(",")])
+
+
+def _type_text(annotation: object) -> str:
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return text.replace("typing.", "")

@@ -1,0 +1,138 @@
+"""Find plugins and load them into a fresh manager: bundled ones, installed ones, local files."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+
+import pluggy
+
+from compete import hookspecs
+from compete.errors import PluginError, did_you_mean
+from compete.registry import Registry, build_registry
+
+ENTRY_POINTS = "compete"
+
+BUNDLED = tuple(
+    f"compete_plugins.{name}"
+    for name in (
+        "datasets", "readers", "targets", "folds", "transforms", "batch_transforms", "samplers",
+        "backbones", "losses", "metrics", "optimizers", "schedulers",
+        "tta", "ensembles", "postprocessors", "submissions", "uploads",
+        "callbacks", "executors", "samples", "console", "report",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A loaded plugin: its name, where it came from and the hooks it implements."""
+
+    name: str
+    source: str
+    hooks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """A run's plugin manager and what it holds."""
+
+    manager: pluggy.PluginManager
+    loaded: tuple[Plugin, ...]
+    registry: Registry
+
+
+def load_plugins(files: Sequence[Path] = ()) -> Plugins:
+    """Load every plugin into a new manager. Raise `PluginError` for the first that does not load."""
+    manager = pluggy.PluginManager("compete")
+    manager.add_hookspecs(hookspecs)
+    sources: dict[str, str] = {}
+    for name in BUNDLED:
+        _register(manager, sources, name, "bundled", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        package = entry.dist.name if entry.dist else "?"
+        _register(manager, sources, entry.name, f"package {package}", entry.load)
+    for file in files:
+        _register(manager, sources, file.name, str(file), lambda file=file: _import_file(file))  # type: ignore[misc]
+    _refuse_unknown_hooks(manager)
+    loaded = tuple(Plugin(name, source, _hooks_of(manager, name)) for name, source in sources.items())
+    return Plugins(manager, loaded, build_registry(manager))
+
+
+def fault_place(error: BaseException) -> str:
+    """Return "file:line" of the innermost frame of an error, for messages about plugins."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
+
+
+def _register(
+    manager: pluggy.PluginManager,
+    sources: dict[str, str],
+    name: str,
+    source: str,
+    load: Callable[[], object],
+) -> None:
+    try:
+        plugin = load()
+    except SyntaxError as error:
+        place = f"{error.filename}:{error.lineno}"
+        raise PluginError(f"plugin {name} ({source}) is no valid Python: {place}: {error.msg}") from error
+    except Exception as error:
+        raise PluginError(
+            f"plugin {name} ({source}) could not be imported: {error!r} at {fault_place(error)}"
+        ) from error
+    if name in sources:
+        raise PluginError(f"two plugins are called {name}: {sources[name]} and {source}. Rename one.")
+    try:
+        manager.register(plugin, name)
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"plugin {name} ({source}): {error}") from error
+    if not manager.get_hookcallers(plugin):
+        raise PluginError(
+            f"plugin {name} ({source}) implements no hook. Mark its functions with @compete.hookimpl, "
+            "for example register_losses."
+        )
+    sources[name] = source
+
+
+def _import_file(file: Path) -> ModuleType:
+    """Import a plugin file under a name of its own, so that two files of one name do not collide."""
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {file}")
+    name = f"compete_local_{file.stem}_{sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a module up by its name
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _refuse_unknown_hooks(manager: pluggy.PluginManager) -> None:
+    """Raise for a misspelt hook, which pluggy alone would ignore in silence."""
+    known = [name for name in vars(manager.hook) if not name.startswith("_")]
+    specified = [name for name in known if getattr(manager.hook, name).has_spec()]
+    for name in sorted(set(known) - set(specified)):
+        for implementation in getattr(manager.hook, name).get_hookimpls():
+            if not implementation.optionalhook:
+                raise PluginError(
+                    f"plugin {implementation.plugin_name}: there is no hook '{name}'.{did_you_mean(name, specified)}"
+                )
+
+
+def _hooks_of(manager: pluggy.PluginManager, name: str) -> tuple[str, ...]:
+    callers = manager.get_hookcallers(manager.get_plugin(name)) or []
+    return tuple(sorted(caller.name for caller in callers))

@@ -1,0 +1,159 @@
+"""Which folder a run works in: a new one, or the one that the same configuration left unfinished."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from compete.config import Config
+from compete.errors import ConfigError
+from compete.store import file_hash, fingerprint, read_json, write_json, write_text
+from compete.tomlfile import write_toml_text
+
+FORMAT = 1
+SUBMISSIONS = Path("submissions")
+PACKAGES = (
+    "compete", "torch", "torchvision", "timm", "albumentations", "lightning-fabric",
+    "numpy", "pandas", "scikit-learn", "opencv-python-headless", "pillow",
+)  # fmt: skip
+
+
+def competition_folder(config: Config) -> Path:
+    """Return the folder of a competition's runs."""
+    return SUBMISSIONS / config.competition.name
+
+
+def config_fingerprint(config: Config) -> str:
+    """Return what tells two configurations apart, local plugin sources included."""
+    return fingerprint(config.resolved(), [file_hash(file) for file in config.plugin_files])
+
+
+def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:
+    """Return the run's folder: the named one, the newest of this very configuration, or a new one.
+
+    Raise `ConfigError` when the named folder holds a run of another configuration, saying what differs.
+    """
+    parent = competition_folder(config)
+    wanted = config_fingerprint(config)
+    if name is not None:
+        folder = parent / name
+        state = read_json(folder / "run.json")
+        if state and fresh:
+            raise ConfigError(f"--name {name}: {folder} exists, and --fresh overwrites nothing. Choose another name.")
+        if state and state.get("config") != wanted:
+            changes = "\n  ".join(changed_since(folder, config)) or "a plugin file"
+            raise ConfigError(
+                f"--name {name}: {folder} was made with another configuration. Choose another name. "
+                f"Changed:\n  {changes}"
+            )
+        _check_format(folder, state)
+        return folder
+    if not fresh:
+        for folder in reversed(list(run_folders(parent))):
+            if read_json(folder / "run.json").get("config") == wanted:
+                _check_format(folder, read_json(folder / "run.json"))
+                return folder
+    return parent / _next_name(parent)
+
+
+def run_folders(parent: Path) -> Iterator[Path]:
+    """Yield the run folders of a competition, oldest first."""
+    if parent.is_dir():
+        states = [(read_json(file).get("created", 0), file.parent) for file in parent.glob("*/run.json")]
+        yield from (folder for _, folder in sorted(states))
+
+
+def start_folder(folder: Path, config: Config, created: float) -> None:
+    """Make the folder and write what is known before anything is trained."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "run.json").exists():
+        write_text(folder / "config.toml", write_toml_text(config.resolved()))
+        state = {"format": FORMAT, "config": config_fingerprint(config), "created": created, "finished": False}
+        write_json(folder / "run.json", state)
+
+
+def update_state(folder: Path, **changes: object) -> None:
+    """Change entries of run.json."""
+    write_json(folder / "run.json", {**read_json(folder / "run.json"), **changes})
+
+
+def changed_since(folder: Path, config: Config) -> list[str]:
+    """Return what differs from the configuration of an earlier run: `[training] epochs: 3 -> 5`."""
+    from compete.tomlfile import read_toml
+
+    try:
+        before = _flat(read_toml(folder / "config.toml")[0])
+    except ConfigError:
+        return []
+    now = _flat(_plain_toml(config))
+    keys = sorted(before.keys() | now.keys())
+    return [f"{key}: {_shown(before, key)} -> {_shown(now, key)}" for key in keys if before.get(key) != now.get(key)]
+
+
+def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
+    """Return what else a result depends on: versions, device, command, git state."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "plugins": {plugin.name: plugin.source for plugin in config.plugins.loaded if plugin.source != "bundled"},
+        "device": device,
+        "precision": precision,
+        "command": ["compete", *sys.argv[1:]],
+        "git": _git_state(),
+    }
+
+
+def _check_format(folder: Path, state: Mapping[str, Any]) -> None:
+    if state and state.get("format") != FORMAT:
+        raise ConfigError(
+            f"{folder} was written in run format {state.get('format')}; this version of compete reads format {FORMAT}. "
+            "Start a new run with --fresh, or finish this one with the version that began it."
+        )
+
+
+def _next_name(parent: Path) -> str:
+    numbers = [int(p.name.removeprefix("run-")) for p in parent.glob("run-*") if p.name[4:].isdigit()]
+    return f"run-{max(numbers, default=0) + 1:03d}"
+
+
+def _flat(data: object, prefix: str = "") -> dict[str, object]:
+    if isinstance(data, Mapping):
+        return {
+            k: v for name, item in data.items() for k, v in _flat(item, f"{prefix}.{name}" if prefix else name).items()
+        }
+    return {prefix: data}
+
+
+def _plain_toml(config: Config) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(write_toml_text(config.resolved()))
+
+
+def _shown(flat: Mapping[str, object], key: str) -> str:
+    return repr(flat[key]) if key in flat else "(not there)"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_state() -> dict[str, Any]:
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    return {"commit": commit, "changed_files": len((git("status", "--porcelain") or "").splitlines())} if commit else {}

@@ -1,0 +1,61 @@
+"""`log.jsonl`: every event of a run as one line of JSON."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from compete.hookspecs import hookimpl
+from compete.store import append_line
+
+if TYPE_CHECKING:
+    from compete.runs import Run
+    from compete.trainer import Trainer
+    from compete.types import Epoch, MemberResult
+
+
+class RunLog:
+    """Writes events to a run's log; registered for one run."""
+
+    def __init__(self, run: Run) -> None:
+        self.path = run.folder / "log.jsonl"
+
+    def write(self, event: str, **values: object) -> None:
+        """Append one event."""
+        append_line(self.path, {"time": round(time.time(), 3), "event": event, **values})
+
+    @hookimpl
+    def on_run_start(self, run: Run) -> None:
+        """Note the start."""
+        self.write("run_start", run=run.folder.name, device=run.device, precision=run.precision)
+
+    @hookimpl
+    def on_stage(self, number: int, title: str, lines: list[str]) -> None:
+        """Note a stage."""
+        self.write("stage", number=number, title=title, lines=lines)
+
+    @hookimpl
+    def on_epoch_end(self, trainer: Trainer, epoch: Epoch) -> None:
+        """Note an epoch."""
+        self.write("epoch", member=trainer.member.name, **asdict(epoch))
+
+    @hookimpl
+    def on_member_end(self, result: MemberResult) -> None:
+        """Note a finished member."""
+        self.write("member_end", member=result.member.name, score=result.score, kept_epoch=result.kept_epoch)
+
+    @hookimpl
+    def on_submission_written(self, run: Run) -> None:
+        """Note the submission."""
+        self.write("submission", **run.scores["submission"])
+
+    @hookimpl
+    def on_run_end(self, run: Run) -> None:
+        """Note the end."""
+        self.write("run_end", cv=run.scores["cv"])
+
+    @hookimpl
+    def on_run_error(self, error: BaseException) -> None:
+        """Note why the run stopped."""
+        self.write("run_error", error=f"{type(error).__name__}: {error}")

@@ -1,0 +1,199 @@
+"""The runner: tables -> folds -> members -> OOF -> ensemble -> post-processing -> submission."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compete.device import make_fabric
+from compete.finishing import blend, fit_postprocessing, score_run, submit_frame, write_checked
+from compete.foldfile import write_folds
+from compete.losses import joint_loss
+from compete.members import finish_member, finished, predict_members, take_over
+from compete.network import build_network, build_optimizer, freeze, parameter_groups
+from compete.preparation import open_data, prepare
+from compete.runfolder import (
+    changed_since,
+    choose_folder,
+    competition_folder,
+    environment,
+    run_folders,
+    start_folder,
+    update_state,
+)
+from compete.runlog import RunLog
+from compete.runs import Run, call_hook
+from compete.store import run_lock, write_json
+
+if TYPE_CHECKING:
+    from compete.config import Config
+    from compete.types import MemberResult
+
+
+def run_competition(config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False) -> Run:
+    """Run a competition from its TOML to a checked submission, going on where an earlier try stopped.
+
+    `name` chooses the run's folder, `fresh` a new one that takes nothing over. Raise `CompeteError` with what to do
+    about it; what was finished is kept.
+    """
+    folder = choose_folder(config, name, fresh)
+    previous = list(run_folders(competition_folder(config)))
+    folder.mkdir(parents=True, exist_ok=True)
+    with run_lock(folder):
+        start_folder(folder, config, time.time())
+        run = Run(config, folder, make_fabric(config.training), interactive)
+        with _told(run):
+            _prepare(run)
+            _load(run)
+            _describe_network(run)
+            _describe_training(run)
+            _take_over(run, previous, fresh)
+            _describe_inference(run)
+            _finish(run, _train(run))
+    return run
+
+
+@contextmanager
+def _told(run: Run) -> Iterator[None]:
+    """Tell plugins about the start, the end and the failure of a run."""
+    run.register(RunLog(run))
+    for bound in run.config.many("callbacks"):
+        run.register(bound.build())
+    write_json(run.folder / "environment.json", environment(run.config, run.device, run.precision))
+    try:
+        call_hook(run.hook.on_run_start, run=run)
+        yield
+        call_hook(run.hook.on_run_end, run=run)
+    except BaseException as error:
+        run.hook.on_run_error(run=run, error=error)
+        raise
+
+
+def _stage(run: Run, number: int, title: str, *lines: str) -> None:
+    call_hook(run.hook.on_stage, run=run, number=number, title=title, lines=[line for line in lines if line])
+
+
+def _prepare(run: Run) -> None:
+    """Stage 1: rows, target, folds and their checks."""
+    run.prepared = prepare(run)
+    tables, target, _, answers, folds, key = run.prepared
+    groups = f", {tables.train['group'].nunique()} groups" if "group" in tables.train else ""
+    sizes = np.bincount(folds[folds >= 0])
+    write_folds(run.folder / "folds.csv", tables.train, folds)
+    classes = f"{len(target.classes)} classes"
+    if answers.ndim == 1 and np.issubdtype(answers.dtype, np.integer):
+        counts = np.bincount(answers, minlength=len(target.classes))
+        largest, smallest = counts.max(), counts[counts > 0].min()
+        classes += f", rows in a class {smallest} to {largest} (imbalance {largest / smallest:.0f}:1)"
+    _stage(
+        run, 1, "preprocess",
+        f"{len(tables.train)} training rows{groups}, {len(tables.test)} test rows",
+        f"target {run.config.one('targets').name}: {classes}",
+        f"folds {run.config.one('folds').name} {key}: {len(sizes)} of {sizes.min()} to {sizes.max()} rows",
+    )  # fmt: skip
+
+
+def _load(run: Run) -> None:
+    """Stage 2: pictures."""
+    assert run.prepared is not None
+    run.data = open_data(run, run.prepared)
+    images = run.config.images
+    height, width = images.size
+    chain = ", ".join(bound.name for bound in run.config.many("transforms")) or "none"
+    _stage(
+        run, 2, "load",
+        f"{len(run.data.train.pictures)} + {len(run.data.test.pictures)} pictures at {height} x {width}"
+        + (", decoded once into a cache" if images.cache else ""),
+        f"augmentation: {chain}" + "".join(f", {b.name}" for b in run.config.many("batch_transforms")),
+        f"sampler: {run.config.one('samplers').name}",
+    )  # fmt: skip
+
+
+def _describe_network(run: Run) -> None:
+    """Stage 3: build the network once, so that a wrong one is found before training."""
+    config, outputs = run.config, run.target.outputs
+    network = build_network(config.one("models"), outputs, config.images, seed=0)
+    frozen = freeze(network, config.finetune, outputs)
+    total = sum(p.numel() for p in network.parameters())
+    moving = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    model = config.one("models")
+    backbone = model.options.get("backbone", "")
+    _stage(
+        run, 3, "build",
+        f"model {model.name} {backbone}: {total / 1e6:.2f} M parameters, {outputs} outputs",
+        f"{moving / 1e6:.2f} M of them train; frozen: {', '.join(frozen[:4])}" if frozen else "",
+    )  # fmt: skip
+
+
+def _describe_training(run: Run) -> None:
+    """Stage 4: loss and optimizer."""
+    config, data = run.config, run.ready
+    network = build_network(config.one("models"), data.target.outputs, config.images, seed=0)
+    freeze(network, config.finetune, data.target.outputs)
+    groups = parameter_groups(network, config.finetune, data.target.outputs)
+    optimizer = build_optimizer(config.one("optimizers"), groups)
+    joint_loss(config.one("losses"), data.target, data.encoded)
+    heads = f" over {len(data.target.heads)} heads" if len(data.target.heads) > 1 else ""
+    rates = sorted({f"{group['lr']:.1e}" for group in optimizer.param_groups})
+    settings = config.training
+    _stage(
+        run, 4, "loss and optimizer",
+        f"loss {config.one('losses').name}{heads}; scored by {run.metric_name}",
+        f"optimizer {config.one('optimizers').name}, lr {' and '.join(rates)}",
+        f"scheduler {config.one('schedulers').name}",
+        f"batch {settings.batch_size}" + (f" x {settings.accumulate}" if settings.accumulate > 1 else ""),
+    )  # fmt: skip
+
+
+def _take_over(run: Run, previous: list[Path], fresh: bool) -> None:
+    """Say what changed since the last run, and take over the finished members that still hold."""
+    others = [folder for folder in previous if folder != run.folder]
+    if fresh or not others:
+        return
+    if run.folder not in previous:
+        for change in changed_since(others[-1], run.config):
+            run.notes.append(f"changed since {others[-1].name}: {change}")
+    for source, members in take_over(run).items():
+        run.notes.append(f"taken over from {source}, same data and training: {', '.join(members)}")
+
+
+def _describe_inference(run: Run) -> None:
+    """Stage 5: what training and inference will do."""
+    config = run.config
+    done = [member.name for member in run.members if finished(run, member, run.member_folder(member))]
+    folds, seeds = {m.fold for m in run.members}, {m.seed for m in run.members}
+    views = ", ".join(bound.name for bound in config.many("tta")) or "none"
+    _stage(
+        run, 5, "train and infer settings",
+        f"{len(folds)} folds x {len(seeds)} seeds x {config.training.epochs} epochs on {run.device}, {run.precision}",
+        f"TTA {views}; ensemble {config.one('ensembles').name}; submission {config.one('submissions').name}",
+        f"already finished: {', '.join(done)}" if done else "",
+        *run.notes,
+    )  # fmt: skip
+
+
+def _train(run: Run) -> list[MemberResult]:
+    """Stage 6: train every member that is not finished."""
+    _stage(run, 6, "run", f"run folder {run.folder}")
+    results: list[MemberResult] = run.config.one("executors").build(
+        run.members, lambda member: finish_member(run, member)
+    )
+    return results
+
+
+def _finish(run: Run, results: list[MemberResult]) -> None:
+    """Predict, blend, post-process, check, write and score."""
+    predict_members(run)
+    blended = blend(run)
+    fitted = fit_postprocessing(run, blended.oof)
+    frame = submit_frame(run, fitted.apply(blended.test))
+    submission = write_checked(run, frame)
+    run.scores = score_run(run, blended, fitted, results, submission)
+    write_json(run.folder / "scores.json", run.scores)
+    call_hook(run.hook.on_submission_written, run=run)
+    update_state(run.folder, finished=True)

@@ -1,0 +1,187 @@
+"""One run: what its stages have found so far. Plugins get it to read from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from compete.errors import CompeteError, PluginFault
+from compete.plugins import Plugins, fault_place
+from compete.store import file_hash, fingerprint
+
+if TYPE_CHECKING:
+    import pluggy
+    from lightning_fabric import Fabric
+
+    from compete.config import Config
+    from compete.images import Opened
+    from compete.inference import Views
+    from compete.types import Array, Image, Member, Metric, Tables, Target
+
+
+class Prepared(NamedTuple):
+    """What stage 1 found, before any picture is opened."""
+
+    tables: Tables
+    target: Target
+    encoded: Array
+    answers: Array
+    folds: Array
+    folds_fingerprint: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """A competition's data, ready to train on.
+
+    `encoded` is what the loss sees and `answers` what is scored, row by row of `tables.train`. `train_rows` and
+    `test_rows` hold the picture numbers of each row.
+    """
+
+    tables: Tables
+    target: Target
+    encoded: Array
+    answers: Array
+    folds: Array
+    train: Opened
+    test: Opened
+    train_rows: list[Array]
+    test_rows: list[Array]
+    random: Callable[[Image, int], Image] | None
+    fingerprint: str
+    folds_fingerprint: str
+
+
+@dataclass
+class Run:
+    """A run under way. The stages fill in `data`, `members` and `scores`, in this order."""
+
+    config: Config
+    folder: Path
+    fabric: Fabric
+    interactive: bool = False
+    prepared: Prepared | None = None
+    data: Data | None = None
+    members: list[Member] = field(default_factory=list)
+    scores: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def plugins(self) -> Plugins:
+        """The run's plugins."""
+        return self.config.plugins
+
+    @property
+    def hook(self) -> pluggy.HookRelay:
+        """Call a hook of every plugin: `run.hook.on_stage(run=run, ...)`."""
+        return self.plugins.manager.hook
+
+    @property
+    def ready(self) -> Data:
+        """The data; only asked for after the first stages."""
+        assert self.data is not None, "the data is not loaded yet"
+        return self.data
+
+    @property
+    def tables(self) -> Tables:
+        """The competition's rows."""
+        return self.ready.tables
+
+    @property
+    def target(self) -> Target:
+        """What is predicted."""
+        return self.ready.target
+
+    @property
+    def folds(self) -> Array:
+        """The fold of each training row (N,)."""
+        return self.ready.folds
+
+    @property
+    def metric(self) -> Metric:
+        """The competition's metric."""
+        metric: Metric = self.config.one("metrics").build()
+        return metric
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's name, as in the TOML."""
+        return self.config.one("metrics").name
+
+    @property
+    def precision(self) -> str:
+        """The numbers' precision, such as "bf16-mixed"."""
+        return str(self.fabric.strategy.precision.precision)
+
+    @property
+    def device(self) -> str:
+        """The device's name."""
+        return str(self.fabric.device)
+
+    @property
+    def views(self) -> Views:
+        """The TTA views of a batch."""
+        from compete.inference import views_of
+
+        return views_of([bound.build() for bound in self.config.many("tta")])
+
+    def register(self, plugin: object) -> None:
+        """Register an object with hooks for the rest of this run."""
+        self.plugins.manager.register(plugin)
+
+    def member_folder(self, member: Member) -> Path:
+        """Return the folder of a member's weights and predictions."""
+        return self.folder / "members" / member.name
+
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """Return a function that tells plugins how far something long is."""
+
+        def tell(done: int, total: int) -> None:
+            self.hook.on_progress(run=self, what=what, done=done, total=total)
+
+        return tell
+
+    def warn(self, message: str) -> None:
+        """Keep a warning for the end of the run."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+
+def call_hook(caller: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 - what the hook returns
+    """Call a hook; an exception from a plugin becomes a `PluginFault` that says where it was raised."""
+    try:
+        return caller(**arguments)
+    except (CompeteError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        name = getattr(caller, "name", "a hook")
+        raise PluginFault(f"hook {name}: a plugin raised {error!r} at {fault_place(error)}") from error
+
+
+# A member depends on these tables, and of [training] not on what only says where and how often.
+TRAINING_TABLES = (
+    "dataset", "target", "images", "transforms", "batch_transforms", "sampler", "model", "loss", "metric",
+    "optimizer", "scheduler", "callbacks", "training", "finetune",
+)  # fmt: skip
+IRRELEVANT = frozenset({"workers", "checkpoint_minutes", "only_folds", "seeds", "cache", "cache_dir"})
+
+
+def member_fingerprint(run: Run, member: Member) -> str:
+    """Return what a member's weights depend on: settings, data, folds, plugin files."""
+    resolved, data = run.config.resolved(), run.ready
+    tables = {
+        name: {k: v for k, v in table.items() if k not in IRRELEVANT} if isinstance(table, dict) else table
+        for name in TRAINING_TABLES
+        for table in (resolved.get(name),)
+    }
+    sources = [file_hash(file) for file in run.config.plugin_files]
+    return fingerprint(tables, sources, data.fingerprint, data.folds_fingerprint, member.fold, member.seed)
+
+
+def prediction_fingerprint(run: Run, member: Member) -> str:
+    """Return what a member's predictions depend on: its weights, the views and the test pictures."""
+    tta = run.config.resolved()["tta"]
+    return fingerprint(member_fingerprint(run, member), tta, run.ready.test.key)

@@ -1,0 +1,110 @@
+"""The tables of a competition TOML that belong to the core; every other table belongs to a component."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Table(BaseModel):
+    """A TOML table: strict, frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Competition(Table):
+    """What is competed in, and where its files are."""
+
+    name: Name = Field(description="folder name of the runs: `submissions/<name>/`")
+    root: str = Field(description="folder with the competition's files, relative to where you run `compete`")
+    title: str = Field("", description="shown in the report")
+    url: str = Field("", description="the competition's page")
+    source: str = Field("", description="where the data comes from, and how to get it")
+
+
+class Images(Table):
+    """How pictures are read before any augmentation."""
+
+    size: tuple[Count, Count] = Field((224, 224), description="height and width that the network sees")
+    fit: Literal["squash", "pad", "crop"] = Field(
+        "squash", description="squash to the size, pad to keep the aspect, or crop the centre"
+    )
+    channels: Annotated[int, Field(ge=1, le=64)] = Field(3, description="channels of a picture")
+    reader: str = Field("", description="a reader's name; empty: by the file's ending and first bytes")
+    unreadable: Literal["error", "skip"] = Field(
+        "error", description="training pictures that cannot be read: stop, or skip and count them"
+    )
+    cache: bool = Field(True, description="decode every picture once into a memory map of uint8")
+    cache_dir: str = Field(".compete/cache", description="where the memory maps lie")
+    mean: list[float] | None = Field(None, description="per channel, 0..1; default: the model's own, else ImageNet's")
+    std: list[float] | None = Field(None, description="per channel, 0..1; default: the model's own, else ImageNet's")
+
+
+class Training(Table):
+    """How a member is trained."""
+
+    epochs: Count = Field(10, description="passes over the sampler's rows")
+    batch_size: Count = Field(32, description="pictures in a micro-batch")
+    accumulate: Count = Field(1, description="micro-batches to an optimizer step")
+    clip_norm: Annotated[float, Field(ge=0)] = Field(0.0, description="largest gradient norm; 0: no clipping")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(42, description="the first member's seed, and the folds'")
+    seeds: Annotated[int, Field(ge=1, le=100)] = Field(1, description="members trained on each fold")
+    only_folds: list[int] = Field([], description="train these folds only; empty: all")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="CUDA where there is one")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto",
+        description="auto: bf16 where the device computes it in hardware, fp16 on older GPUs, else fp32",
+    )
+    compile: bool = Field(False, description="torch.compile the network")
+    channels_last: bool = Field(True, description="keep activations in channels_last memory format")
+    deterministic: bool = Field(False, description="on a GPU: deterministic kernels only (slower)")
+    drop_last: bool = Field(True, description="leave out an epoch's last, smaller batch (training only)")
+    workers: Annotated[int, Field(ge=-1, le=128)] = Field(-1, description="loader processes; -1: chosen from the job")
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(10.0, description="save inside an epoch this often")
+
+
+class Finetune(Table):
+    """What of a pretrained network moves, and how fast."""
+
+    freeze: Literal["none", "backbone"] | list[str] = Field(
+        "none", description="`backbone`: all but the head; or module name patterns, such as `layer1*`"
+    )
+    backbone_lr_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="learning rate of the backbone against the head's"
+    )
+
+
+class Inference(Table):
+    """How predictions are made."""
+
+    batch_size: Count | None = Field(None, description="default: twice the training batch")
+
+
+class Checks(Table):
+    """What stops a run before training, and what a submission must hold."""
+
+    missing_class: Literal["error", "warn"] = Field(
+        "error", description="a class with no row in some fold's training or validation part"
+    )
+    low: float | None = Field(None, description="smallest value a submission may hold")
+    high: float | None = Field(None, description="largest value a submission may hold")
+    rows_sum_to_one: bool = Field(False, description="the submission's columns sum to one in each row")
+    integers: bool = Field(False, description="the submission holds whole numbers only")
+
+    def submission_rules(self) -> dict[str, Any]:
+        """Return the rules for `check_submission`."""
+        return self.model_dump(include={"low", "high", "rows_sum_to_one", "integers"})
+
+
+CORE_TABLES: dict[str, type[Table]] = {
+    "competition": Competition,
+    "images": Images,
+    "training": Training,
+    "finetune": Finetune,
+    "inference": Inference,
+    "checks": Checks,
+}

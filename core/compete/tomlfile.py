@@ -1,0 +1,120 @@
+"""Read a TOML as data with line numbers, apply `--set` overrides to it, and write one back."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from compete.errors import ConfigError
+
+_HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
+MOST_BYTES = 10_000_000
+
+Lines = dict[tuple[str, ...], int]
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
+    """Return a TOML's data and the line of each table and key. Raise `ConfigError` with file and line."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"{path}: this is no competition TOML: it is larger than {MOST_BYTES:,} bytes")
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: a TOML is UTF-8 text; byte {error.start} is not. Save it as UTF-8.") from error
+    except FileNotFoundError as error:
+        near = sorted(path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        listed = f" There: {', '.join(str(p) for p in near[:12])}." if near else ""
+        raise ConfigError(f"{path}: there is no such file.{listed}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        return tomllib.loads(text), key_lines(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def key_lines(text: str) -> Lines:
+    """Return the line of every table header and key: `("tta", "0", "name") -> 12`."""
+    lines: Lines = {}
+    counts: dict[str, int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            name = header[2]
+            table = tuple(part.strip(" \"'") for part in name.split("."))
+            if header[1]:
+                table = (*table, str(counts.get(name, 0)))
+                counts[name] = counts.get(name, 0) + 1
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            lines.setdefault((*table, *(part.strip("\"'") for part in key[1].split("."))), number)
+    return lines
+
+
+def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return the data with `table.key=value` overrides put in; a value that is no TOML is taken as text."""
+    data = _deep_copy(data)
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        keys = [key.strip() for key in path.split(".")]
+        if not equals or not all(keys):
+            raise ConfigError(f"--set {override}: write it as table.key=value, for example training.epochs=3")
+        _put(data, keys, _toml_value(text), override)
+    return data
+
+
+def write_toml_text(data: Mapping[str, Any]) -> str:
+    """Write data as TOML; keys without a value are left out."""
+    return tomli_w.dumps(_without_none(data))
+
+
+def _toml_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return text
+
+
+def _put(data: dict[str, Any], keys: list[str], value: object, override: str) -> None:
+    place: Any = data
+    for key in keys[:-1]:
+        if isinstance(place, list):
+            place = _item(place, key, override)
+        elif isinstance(place, dict):
+            place = place.setdefault(key, {})
+    if isinstance(place, list):
+        place[_index(place, keys[-1], override)] = value
+    elif isinstance(place, dict):
+        place[keys[-1]] = value
+    else:
+        raise ConfigError(f"--set {override}: '{'.'.join(keys[:-1])}' is no table")
+
+
+def _item(place: list[Any], key: str, override: str) -> object:
+    return place[_index(place, key, override)]
+
+
+def _index(place: list[Any], key: str, override: str) -> int:
+    if not key.isdigit() or int(key) >= len(place):
+        raise ConfigError(f"--set {override}: '{key}' must be a position from 0 to {len(place) - 1}")
+    return int(key)
+
+
+def _deep_copy(value: Any) -> Any:  # noqa: ANN401 - TOML data is anything
+    if isinstance(value, dict):
+        return {key: _deep_copy(item) for key, item in value.items()}
+    return [_deep_copy(item) for item in value] if isinstance(value, list) else value
+
+
+def _without_none(value: Any) -> Any:  # noqa: ANN401 - TOML data is anything
+    if isinstance(value, Mapping):
+        return {str(key): _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value

@@ -1,0 +1,118 @@
+"""The frozen dataclasses that travel between the stages. The shape legend is in `hookspecs`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    Image = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, C) uint8
+    Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A competition's rows.
+
+    `train` and `test` have the columns `id` (text, unique) and `image` (one path below the root, or a list of
+    them); `train` also has the raw labels and, where people, patients or places repeat, a column `group`.
+    `sample` is the sample submission as read, ids as text in its first column: its rows, columns and order are
+    what the platform expects. `note` is shown with every result, for example that the pictures are drawn.
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    sample: pd.DataFrame
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a network learns and how its logits become the competition's labels.
+
+    `encode(table)` gives what the loss sees: int64 (N,) for one head, int64 (N, heads) for several, or
+    float32 (N, K). `answers(table)` gives what metrics, folds and samplers see: int64 class numbers (N,), or
+    float32 (N, C). `activation` maps logits (B, K) to predictions (B, C). `decode` maps predictions (T, C) to
+    labels (T,) in the competition's own spelling.
+    """
+
+    classes: tuple[str, ...]
+    encode: Callable[[pd.DataFrame], Array]
+    answers: Callable[[pd.DataFrame], Array]
+    activation: Callable[[torch.Tensor], torch.Tensor]
+    decode: Callable[[Array], Sequence[Any]]
+    heads: tuple[int, ...] = ()
+    head_names: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """K, the number of logits."""
+        return sum(self.heads)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """An image pipeline in two parts, each (H, W, C) uint8 -> the same.
+
+    `fixed` is the same for every picture of train, valid and test, so its result can be cached. `random`
+    gets a seed as well, runs in training only, and gives the same picture for the same seed.
+    """
+
+    fixed: Callable[[Image], Image] | None = None
+    random: Callable[[Image, int], Image] | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A competition metric over whole arrays: `score(answers, predictions)`, and which direction is better."""
+
+    score: Callable[[Array, Array], float]
+    higher_is_better: bool = True
+
+    def better(self, score: float, than: float | None) -> bool:
+        """Return whether `score` beats `than`; anything finite beats None."""
+        if score != score:  # NaN never wins
+            return False
+        return than is None or (score > than if self.higher_is_better else score < than)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of the ensemble: the fold it is validated on, and its seed."""
+
+    fold: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The member's folder name."""
+        return f"fold{self.fold}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch of one member gave."""
+
+    number: int
+    train_loss: float
+    valid_loss: float
+    score: float
+    lr: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MemberResult:
+    """A finished member: its score on its own fold, its epochs and which of them was kept."""
+
+    member: Member
+    score: float
+    kept_epoch: int
+    epochs: tuple[Epoch, ...] = ()
+    drawn: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
