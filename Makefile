@@ -17,7 +17,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
 
 docs: $(VENV)/.installed-test
-	$(BIN)/python -m tests.generate_docs
+	$(BIN)/python docs/generate.py
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "compete needs Python 3.11 or newer: make PYTHON=python3.11 ...")'

@@ -64,7 +64,7 @@ def _unexpected(error: Exception) -> str:
     """Keep the traceback in a file and say where it was raised."""
     import traceback
 
-    from compete.plugins import fault_place
+    from compete.errors import fault_place
 
     path = Path(".compete/last-error.txt")
     path.parent.mkdir(parents=True, exist_ok=True)

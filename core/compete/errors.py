@@ -6,6 +6,7 @@ that the work failed (exit status 1). Both are printed as plain sentences, never
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -88,3 +89,9 @@ def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
     """Explain that a name is not known: the nearest one, then what there is."""
     names = list(known)
     return f"there is no {what} '{name}'.{did_you_mean(name, names)} Known: {choices(names)}."
+
+
+def fault_place(error: BaseException) -> str:
+    """Return "file:line" of the innermost frame of an error, for messages about plugins."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"

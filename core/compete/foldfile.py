@@ -86,6 +86,8 @@ def class_presence(answers: Array, classes: int) -> Array | None:
         return np.asarray(answers > 0)
     if not np.issubdtype(answers.dtype, np.integer):
         return None
+    if classes == 1:  # one output: yes or no, or a level on a scale, which is no class
+        return np.asarray(answers == 1)[:, None] if answers.max(initial=0) <= 1 else None
     return np.asarray(answers[:, None] == np.arange(classes))
 
 

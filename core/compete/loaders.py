@@ -87,7 +87,15 @@ def make_loader(dataset: PictureDataset, batches: EpochBatches, workers: int, pi
         persistent_workers=workers > 0,
         # Transforms are closures, which only fork can hand over.
         multiprocessing_context="fork" if workers else None,
+        worker_init_fn=_one_thread,
     )
+
+
+def _one_thread(_worker: int) -> None:
+    """Processes, not OpenCV's threads, share the cores among them."""
+    import cv2
+
+    cv2.setNumThreads(0)
 
 
 def _as_it_is(batch: Batch) -> Batch:

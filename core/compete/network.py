@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from compete.errors import ConfigError, choices, did_you_mean
+from compete.errors import CompeteError, ConfigError, choices, did_you_mean, fault_place
 
 if TYPE_CHECKING:
     from compete.options import Bound
@@ -25,8 +25,7 @@ def build_network(model: Bound, outputs: int, images: Images, seed: int) -> nn.M
     if not isinstance(network, nn.Module):
         raise ConfigError(f'[model] name = "{model.name}": gave a {type(network).__name__}, not an nn.Module')
     network.eval()
-    with torch.inference_mode():
-        logits = network(torch.randn(2, images.channels, *images.size))
+    logits = _try(model, network, torch.randn(2, images.channels, *images.size))
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, outputs):
         raise ConfigError(
@@ -39,6 +38,21 @@ def build_network(model: Bound, outputs: int, images: Images, seed: int) -> nn.M
             "leave the softmax out of the network."
         )
     return network
+
+
+@torch.inference_mode()
+def _try(model: Bound, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Run the network once; what it cannot take is found here, before any training."""
+    try:
+        logits: torch.Tensor = network(images)
+    except CompeteError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f'[model] name = "{model.name}": the network cannot take pictures of shape {tuple(images.shape[1:])}: '
+            f"{type(error).__name__}: {error} (at {fault_place(error)}). Check [images] size and channels."
+        ) from error
+    return logits
 
 
 def find_head(network: nn.Module, outputs: int) -> str:
@@ -88,7 +102,7 @@ def parameter_groups(network: nn.Module, settings: Finetune, outputs: int) -> li
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            key = (name.startswith(head), parameter.ndim > 1)
+            key = (not head or name.startswith(f"{head}."), parameter.ndim > 1)
             groups.setdefault(key, []).append(parameter)
     return [
         {

@@ -6,7 +6,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +15,7 @@ from types import ModuleType
 import pluggy
 
 from compete import hookspecs
-from compete.errors import PluginError, did_you_mean
+from compete.errors import PluginError, did_you_mean, fault_place
 from compete.registry import Registry, build_registry
 
 ENTRY_POINTS = "compete"
@@ -67,12 +66,6 @@ def load_plugins(files: Sequence[Path] = ()) -> Plugins:
     return Plugins(manager, loaded, build_registry(manager))
 
 
-def fault_place(error: BaseException) -> str:
-    """Return "file:line" of the innermost frame of an error, for messages about plugins."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
-
-
 def _register(
     manager: pluggy.PluginManager,
     sources: dict[str, str],
@@ -94,7 +87,7 @@ def _register(
     try:
         manager.register(plugin, name)
     except pluggy.PluginValidationError as error:
-        raise PluginError(f"plugin {name} ({source}): {error}") from error
+        raise PluginError(f"plugin {name} ({source}): {'; '.join(str(error).splitlines())}") from error
     if not manager.get_hookcallers(plugin):
         raise PluginError(
             f"plugin {name} ({source}) implements no hook. Mark its functions with @compete.hookimpl, "

@@ -16,7 +16,7 @@ from compete.loaders import group_pictures
 from compete.runfolder import competition_folder
 from compete.runs import Data, Prepared, Run
 from compete.store import fingerprint
-from compete.types import Member, Tables, Target, Transform
+from compete.types import Member, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +82,12 @@ def check_folds(run: Run, train: pd.DataFrame, folds: Array, answers: Array, tar
         run.warn(problem)
 
 
+def try_metric(metric: Metric, answers: Array, classes: int) -> None:
+    """Score perfect predictions, so that a metric that does not suit the target is found before training."""
+    perfect = np.eye(classes)[answers] if answers.ndim == 1 and classes > 1 else answers.reshape(len(answers), -1)
+    metric.score(answers, perfect.astype(np.float64))
+
+
 def choose_members(config: Config, folds: Array) -> list[Member]:
     """Return the members to train: every fold, or those asked for, with each seed."""
     there = sorted(set(folds[folds >= 0].tolist()))
@@ -99,6 +105,7 @@ def prepare(run: Run) -> Prepared:
     tables = read_tables(config)
     target: Target = config.one("targets").build(tables.train)
     encoded, answers = target.encode(tables.train), target.answers(tables.train)
+    try_metric(run.metric, answers, len(target.classes))
     folds, key = make_folds(config, tables.train, answers, competition_folder(config) / "folds")
     check_folds(run, tables.train, folds, answers, target)
     run.members = choose_members(config, folds)

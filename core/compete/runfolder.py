@@ -58,7 +58,13 @@ def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:
             if read_json(folder / "run.json").get("config") == wanted:
                 _check_format(folder, read_json(folder / "run.json"))
                 return folder
-    return parent / _next_name(parent)
+    return next_folder(parent)
+
+
+def next_folder(parent: Path) -> Path:
+    """Return the next free run folder: run-001, run-002, ..."""
+    numbers = [int(p.name.removeprefix("run-")) for p in parent.glob("run-*") if p.name[4:].isdigit()]
+    return parent / f"run-{max(numbers, default=0) + 1:03d}"
 
 
 def run_folders(parent: Path) -> Iterator[Path]:
@@ -115,11 +121,6 @@ def _check_format(folder: Path, state: Mapping[str, Any]) -> None:
             f"{folder} was written in run format {state.get('format')}; this version of compete reads format {FORMAT}. "
             "Start a new run with --fresh, or finish this one with the version that began it."
         )
-
-
-def _next_name(parent: Path) -> str:
-    numbers = [int(p.name.removeprefix("run-")) for p in parent.glob("run-*") if p.name[4:].isdigit()]
-    return f"run-{max(numbers, default=0) + 1:03d}"
 
 
 def _flat(data: object, prefix: str = "") -> dict[str, object]:

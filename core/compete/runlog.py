@@ -19,11 +19,11 @@ class RunLog:
     """Writes events to a run's log; registered for one run."""
 
     def __init__(self, run: Run) -> None:
-        self.path = run.folder / "log.jsonl"
+        self.run = run
 
     def write(self, event: str, **values: object) -> None:
         """Append one event."""
-        append_line(self.path, {"time": round(time.time(), 3), "event": event, **values})
+        append_line(self.run.folder / "log.jsonl", {"time": round(time.time(), 3), "event": event, **values})
 
     @hookimpl
     def on_run_start(self, run: Run) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from compete.device import make_fabric
+from compete.errors import ConfigError
 from compete.finishing import blend, fit_postprocessing, score_run, submit_frame, write_checked
 from compete.foldfile import write_folds
 from compete.losses import joint_loss
@@ -22,13 +24,14 @@ from compete.runfolder import (
     choose_folder,
     competition_folder,
     environment,
+    next_folder,
     run_folders,
     start_folder,
     update_state,
 )
 from compete.runlog import RunLog
 from compete.runs import Run, call_hook
-from compete.store import run_lock, write_json
+from compete.store import read_json, run_lock, write_json
 
 if TYPE_CHECKING:
     from compete.config import Config
@@ -43,13 +46,14 @@ def run_competition(config: Config, name: str | None = None, fresh: bool = False
     """
     folder = choose_folder(config, name, fresh)
     previous = list(run_folders(competition_folder(config)))
-    folder.mkdir(parents=True, exist_ok=True)
-    with run_lock(folder):
-        start_folder(folder, config, time.time())
+    with ExitStack() as held:
+        _begin(folder, config, held)
         run = Run(config, folder, make_fabric(config.training), interactive)
         with _told(run):
             _prepare(run)
             _load(run)
+            _leave_other_data_alone(run, held)
+            write_folds(run.folder / "folds.csv", run.tables.train, run.folds)
             _describe_network(run)
             _describe_training(run)
             _take_over(run, previous, fresh)
@@ -58,13 +62,29 @@ def run_competition(config: Config, name: str | None = None, fresh: bool = False
     return run
 
 
+def _begin(folder: Path, config: Config, held: ExitStack) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    held.enter_context(run_lock(folder))
+    start_folder(folder, config, time.time())
+
+
+def _leave_other_data_alone(run: Run, held: ExitStack) -> None:
+    """Go to a new folder if the chosen one holds results of other data: they are kept, and nothing is mixed."""
+    known, now = read_json(run.folder / "run.json").get("data"), run.ready.fingerprint
+    if known not in (None, now):
+        run.notes.append(f"the data has changed since {run.folder.name}, which is kept as it is")
+        run.folder = next_folder(competition_folder(run.config))
+        _begin(run.folder, run.config, held)
+    update_state(run.folder, data=now)
+    write_json(run.folder / "environment.json", environment(run.config, run.device, run.precision))
+
+
 @contextmanager
 def _told(run: Run) -> Iterator[None]:
     """Tell plugins about the start, the end and the failure of a run."""
     run.register(RunLog(run))
     for bound in run.config.many("callbacks"):
         run.register(bound.build())
-    write_json(run.folder / "environment.json", environment(run.config, run.device, run.precision))
     try:
         call_hook(run.hook.on_run_start, run=run)
         yield
@@ -84,7 +104,6 @@ def _prepare(run: Run) -> None:
     tables, target, _, answers, folds, key = run.prepared
     groups = f", {tables.train['group'].nunique()} groups" if "group" in tables.train else ""
     sizes = np.bincount(folds[folds >= 0])
-    write_folds(run.folder / "folds.csv", tables.train, folds)
     classes = f"{len(target.classes)} classes"
     if answers.ndim == 1 and np.issubdtype(answers.dtype, np.integer):
         counts = np.bincount(answers, minlength=len(target.classes))
@@ -127,7 +146,19 @@ def _describe_network(run: Run) -> None:
         run, 3, "build",
         f"model {model.name} {backbone}: {total / 1e6:.2f} M parameters, {outputs} outputs",
         f"{moving / 1e6:.2f} M of them train; frozen: {', '.join(frozen[:4])}" if frozen else "",
+        *getattr(network, "notes", ()),
     )  # fmt: skip
+    _try_views(run)
+
+
+def _try_views(run: Run) -> None:
+    """A TTA that cannot make its views is found before training, not after it."""
+    images = torch.zeros(1, run.config.images.channels, *run.config.images.size)
+    for view in run.views(images):
+        if view.shape != images.shape:
+            raise ConfigError(
+                f"[[tta]]: a view has shape {tuple(view.shape)}, not {tuple(images.shape)} as its picture"
+            )
 
 
 def _describe_training(run: Run) -> None:

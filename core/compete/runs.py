@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from compete.errors import CompeteError, PluginFault
-from compete.plugins import Plugins, fault_place
+from compete.errors import CompeteError, PluginFault, fault_place
+from compete.plugins import Plugins
 from compete.store import file_hash, fingerprint
 
 if TYPE_CHECKING:

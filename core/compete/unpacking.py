@@ -64,15 +64,19 @@ def _bomb(path: Path, most: int) -> str:
 
 
 def unpacked_once(path: Path, stamp: str, cache: Path, unpack: Callable[[Path], None]) -> Path:
-    """Return the folder with an archive's content; it appears whole or not at all."""
+    """Return the folder with an archive's content."""
     key = sha256(f"{path.resolve()} {stamp}".encode()).hexdigest()[:16]
-    folder = cache / "archives" / key
+    return built_once(cache / "archives" / key, unpack)
+
+
+def built_once(folder: Path, build: Callable[[Path], object]) -> Path:
+    """Return a folder that `build` fills unless it is there; it appears whole or not at all."""
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=folder.parent))
+    work = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
     try:
-        unpack(work)
+        build(work)
         with suppress(OSError):  # another process may have been faster
             work.rename(folder)
     finally:

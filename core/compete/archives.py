@@ -1,0 +1,240 @@
+"""Archives read in place: one index of members, and the bytes of one of them at a time.
+
+Zip and plain tar are read where they lie. A compressed tar is unpacked to a plain one, and a 7z to a folder, once,
+below a cache folder: neither can be read in the middle. No file stays open between reads, so that threads, forked
+and spawned workers share nothing but the index.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Literal, NamedTuple, TypeVar
+
+from compete.errors import DataError
+from compete.unpacking import decompress, extract_7z, refuse_outside, unpacked_once
+
+T = TypeVar("T")
+Packing = Literal["zip", "tar", "7z", "gz", "bz2", "xz"]
+
+ENDINGS = (".zip", ".tar", ".7z", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_PLAIN = -1  # a member whose bytes lie in the file as they are, without a zip header
+_LOCAL_HEADER_BYTES = 30
+
+
+class Member(NamedTuple):
+    """Where a member's bytes are. A tuple, because an archive may hold millions."""
+
+    offset: int
+    size: int
+    packed_size: int = 0
+    method: int = _PLAIN
+    crc: int = 0
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An opened archive: its members by name, as written inside it.
+
+    `base` is the folder that may be left out of a name: the only one at the top, or the one called like the archive.
+    """
+
+    path: Path
+    stamp: str
+    members: Mapping[str, Member]
+    base: str = ""
+    unpacked: Path | None = None
+    _folders: dict[str, set[str]] = field(default_factory=dict, repr=False)
+
+    def find(self, name: str) -> str | None:
+        """Return the member that a path means, with or without the base folder, or None."""
+        return next((full for full in (self.base + name, name) if full in self.members), None)
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """Return a member's bytes, checked against its checksum where the packing has one."""
+        member = self.members[name]
+        if member.size > most_bytes:
+            raise DataError(
+                f"{self.path.name}: '{name}' unpacks to {member.size} bytes; more than {most_bytes} are refused."
+            )
+        if self.unpacked is not None:
+            return (self.unpacked / name).read_bytes()
+        with self.path.open("rb") as file:
+            file.seek(member.offset)
+            data = file.read(member.size) if member.method == _PLAIN else _inflate(file, name, member)
+        if len(data) != member.size:
+            raise DataError(f"{self.path.name}: the archive ends inside '{name}'. Fetch it again.")
+        return data
+
+    def walk(self, folder: str) -> list[str]:
+        """Return the paths of all members in a folder and below, relative to it, sorted."""
+        prefix = f"{self._full(folder)}/" if folder else self.base
+        # At the top, members beside the base folder keep their whole name.
+        return sorted(name.removeprefix(prefix) for name in self.members if not folder or name.startswith(prefix))
+
+    def list(self, folder: str) -> list[str]:
+        """Return the names in a folder (the archive itself: ""), sorted; none where there is no such folder."""
+        folders = self._tree()
+        if folder:
+            return sorted(folders.get(self._full(folder), ()))
+        top = self.base.rstrip("/")
+        return sorted(folders.get(top, set()) | (folders.get("", set()) - {top}))
+
+    def _full(self, folder: str) -> str:
+        """Return a folder's name as written inside the archive."""
+        return self.base + folder if self.base + folder in self._tree() else folder
+
+    def _tree(self) -> dict[str, set[str]]:
+        """Return the names in every folder; made at the first listing."""
+        if not self._folders:
+            tree: dict[str, set[str]] = {}
+            for name in self.members:
+                child = name
+                while child:
+                    parent, _, last = child.rpartition("/")
+                    known = tree.setdefault(parent, set())
+                    if last in known:
+                        break
+                    known.add(last)
+                    child = parent
+            self._folders.update(tree)
+        return self._folders
+
+
+def packing(path: Path) -> Packing | None:
+    """Tell how a file is packed by its first bytes; its ending may lie."""
+    with path.open("rb") as file:
+        head = file.read(262)
+    return packing_of(head)
+
+
+def packing_of(head: bytes) -> Packing | None:
+    """Tell the packing from the first 262 bytes, or None for no archive."""
+    signatures: tuple[tuple[bytes, Packing], ...] = (
+        (b"PK\x03\x04", "zip"),
+        (b"PK\x05\x06", "zip"),
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+        (b"\x1f\x8b\x08", "gz"),
+        (b"BZh", "bz2"),
+        (b"\xfd7zXZ\x00", "xz"),
+    )
+    if head[257:262] == b"ustar":
+        return "tar"
+    return next((kind for signature, kind in signatures if head.startswith(signature)), None)
+
+
+def open_archive(path: Path, cache: Path, most_bytes: int) -> Archive:
+    """Index an archive; unpack it below `cache` first where it cannot be read in place.
+
+    Raise `DataError` for a damaged one, for member names that lead outside, and for bombs.
+    """
+    kind = packing(path)
+    stamp = file_stamp(path)
+    unpacked = None
+    try:
+        if kind == "zip":
+            members = _index_zip(path)
+        elif kind == "tar":
+            members = _index_tar(path)
+        elif kind == "7z":
+            unpacked = unpacked_once(path, stamp, cache, lambda to: extract_7z(path, to, most_bytes))
+            members = _index_folder(unpacked)
+        elif kind is not None:
+            return _open_compressed(path, kind, stamp, cache, most_bytes)
+        else:
+            raise DataError(f"{path.name}: this is no zip, tar or 7z archive.")
+    except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{path.name}: the archive cannot be read: {error}.") from error
+    return Archive(path, stamp, members, _base(members, path), unpacked)
+
+
+def file_stamp(path: Path) -> str:
+    """Return a file's size and time of change: what a cache key needs, without reading it."""
+    status = path.stat()
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def is_clutter(name: str) -> bool:
+    """Tell whether a name is what macOS and Windows leave beside pictures."""
+    last = name.rpartition("/")[2]
+    return last.startswith("._") or last in {".DS_Store", "Thumbs.db"} or name.split("/", 1)[0] == "__MACOSX"
+
+
+def _index_zip(path: Path) -> dict[str, Member]:
+    with zipfile.ZipFile(path) as archive:
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+    if any(info.flag_bits & 1 for info in infos):
+        raise DataError(f"{path.name}: the archive is locked with a password. Unpack it first.")
+    return {
+        name: Member(info.header_offset, info.file_size, info.compress_size, info.compress_type, info.CRC)
+        for name, info in _kept(path, ((info.filename, info) for info in infos))
+    }
+
+
+def _index_tar(path: Path) -> dict[str, Member]:
+    with tarfile.open(path, "r:") as archive:
+        infos = ((info.name, info) for info in archive if info.isreg())
+        return {name: Member(info.offset_data, info.size) for name, info in _kept(path, infos) if not info.issparse()}
+
+
+def _index_folder(folder: Path) -> dict[str, Member]:
+    """Index an unpacked archive; links are left out, whatever they point at."""
+    return {
+        file.relative_to(folder).as_posix(): Member(0, file.stat().st_size)
+        for file in sorted(folder.rglob("*"))
+        if stat.S_ISREG(file.lstat().st_mode) and not is_clutter(file.name)
+    }
+
+
+def _kept(path: Path, named: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:
+    """Yield members under clean names; refuse the archive when one would lead outside."""
+    for raw, info in named:
+        name = raw.replace("\\", "/").removeprefix("./")
+        refuse_outside(path, name)
+        if not is_clutter(name):
+            yield name, info
+
+
+def _base(members: Mapping[str, Member], path: Path) -> str:
+    """Return the folder that paths may leave out, with its slash, or ""."""
+    tops = {name.partition("/")[0] if "/" in name else "" for name in members}
+    stem = path.name
+    for ending in sorted(ENDINGS, key=len, reverse=True):
+        stem = stem.removesuffix(ending)
+    if len(tops) == 1 and "" not in tops:
+        return f"{tops.pop()}/"
+    return f"{stem}/" if stem in tops else ""
+
+
+def _inflate(file: IO[bytes], name: str, member: Member) -> bytes:
+    """Unpack one zip member from where its header starts."""
+    header = file.read(_LOCAL_HEADER_BYTES)
+    if not header.startswith(b"PK\x03\x04"):
+        raise DataError(f"'{name}' is damaged inside its zip. Fetch the archive again.")
+    # The local header's name and extra field may be longer than the index says, so both lengths are read here.
+    file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), os.SEEK_CUR)
+    info = zipfile.ZipInfo("member")
+    info.compress_type, info.compress_size = member.method, member.packed_size
+    info.file_size, info.CRC = member.size, member.crc
+    try:
+        with zipfile.ZipExtFile(file, "r", info) as unpacker:
+            return unpacker.read()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise DataError(f"'{name}' is damaged inside its zip: {error}.") from error
+
+
+def _open_compressed(path: Path, kind: Packing, stamp: str, cache: Path, most_bytes: int) -> Archive:
+    """Unpack a compressed file once; index it if it is a tar, else take it as the only member."""
+    folder = unpacked_once(path, stamp, cache, lambda to: decompress(path, kind, to / "content", most_bytes))
+    content = folder / "content"
+    if packing(content) == "tar":
+        members = _index_tar(content)
+        return Archive(content, stamp, members, _base(members, path))
+    name = path.name.removesuffix(f".{kind}")
+    return Archive(content, stamp, {name: Member(0, content.stat().st_size)})

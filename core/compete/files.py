@@ -1,0 +1,234 @@
+"""The bytes behind an image path: files, members of archives, slices of files; never anything outside the root."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compete.archives import ENDINGS, Archive, file_stamp, is_clutter, open_archive, packing
+from compete.errors import DataError, did_you_mean
+from compete.templates import PICTURE_ENDINGS, PathTemplate, path_template
+from compete.unpacking import built_once
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["CACHE", "PICTURE_ENDINGS", "Files", "PathTemplate", "path_template"]
+
+CACHE = Path(".compete")
+CACHE_PREFIX = "cache:"
+MOST_BYTES = 2 << 30
+_SLICE = re.compile(r"(.+)#(\d+)\+(\d+)")
+
+
+class Files:
+    """Reads paths below one root: text with forward slashes, as in a table's column `image`.
+
+    A path may lead into an archive (`train.zip/1.jpg`, or `train/1.jpg` where there is only a `train.zip`), name a
+    slice of a file (`train.bson#OFFSET+LENGTH`), or, with the prefix `cache:`, a file below the cache folder. Usable
+    from threads, forked and spawned processes. Every method raises `DataError` for a path that leads outside.
+    """
+
+    def __init__(self, root: Path, cache: Path = CACHE, most_bytes: int = MOST_BYTES) -> None:
+        if not root.is_dir():
+            raise DataError(f"there is no folder {root}.{_nearest_sibling(root)}")
+        self.root = root.resolve()
+        self.cache = cache.absolute()
+        self.most_bytes = most_bytes
+        self._archives: dict[Path, Archive] = {}
+        self._places: dict[str, tuple[Path | Archive, str]] = {}
+        self._lock = os.getpid(), threading.Lock()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_lock": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._lock = os.getpid(), threading.Lock()
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes."""
+        name, offset, length = _split_slice(path)
+        found = self._find(name)
+        if found is None:
+            raise DataError(f"there is no file '{path}' below {self.root}.{self._nearest(name)}")
+        if isinstance(found, Path):
+            return _read(found, path, offset, length)
+        if length is not None:
+            raise DataError(f"'{path}': a slice can only be taken from an unpacked file.")
+        archive, member = found
+        return archive.read(member, self.most_bytes)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is such a file."""
+        return self._find(_split_slice(path)[0]) is not None
+
+    def present(self, paths: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Return for each of many paths whether it exists (N,), with one listing per folder."""
+        import numpy as np
+
+        listed: dict[str, set[str]] = {}
+        there = np.zeros(len(paths), dtype=bool)
+        for number, path in enumerate(paths):  # millions a second; pandas' string methods take ten times as long
+            folder, _, name = (_split_slice(path)[0] if "#" in path else path).rpartition("/")
+            if folder not in listed:
+                listed[folder] = set(self.list(folder))
+            there[number] = name in listed[folder]
+        return there
+
+    def stamp(self, path: str) -> str:
+        """Return a text that changes when the file does (size and time of change), without reading it."""
+        name, offset, length = _split_slice(path)
+        found = self._find(name)
+        if found is None:
+            raise DataError(f"there is no file '{path}' below {self.root}.{self._nearest(name)}")
+        if isinstance(found, Path):
+            return file_stamp(found) if length is None else f"{file_stamp(found)}#{offset}+{length}"
+        archive, member = found
+        return f"{archive.stamp}/{archive.members[member].offset}+{archive.members[member].size}"
+
+    def walk(self, folder: str) -> list[str]:
+        """Return the paths of all files in a folder or archive and below, relative to it, sorted.
+
+        Folders that are links are not entered.
+        """
+        place = self._place(_clean(folder))
+        if place is None:
+            return []
+        where, inside = place
+        if isinstance(where, Archive):
+            return where.walk(inside)
+        return sorted(_files_below(where))
+
+    def list(self, folder: str) -> list[str]:
+        """Return the names in a folder or archive, sorted; none where there is no such folder."""
+        place = self._place(_clean(folder))
+        if place is None:
+            return []
+        where, inside = place
+        if isinstance(where, Archive):
+            return where.list(inside)
+        return sorted(path.name for path in where.iterdir() if not is_clutter(path.name))
+
+    def build_once(self, name: str, build: Callable[[Path], object]) -> str:
+        """Let `build` fill a folder below the cache unless it is there; return its path, `cache:<name>`.
+
+        The folder appears whole or not at all. Put what its content depends on into the name.
+        """
+        built_once(self.cache / name, build)
+        return CACHE_PREFIX + name
+
+    def _find(self, path: str) -> Path | tuple[Archive, str] | None:
+        folder, _, name = _clean(path).rpartition("/")
+        place = self._place(folder)
+        if place is None or not name:
+            return None
+        where, inside = place
+        if isinstance(where, Archive):
+            member = where.find(f"{inside}/{name}" if inside else name)
+            return None if member is None else (where, member)
+        file = where / name
+        if not file.is_file():
+            return None
+        if file.is_symlink():
+            self._refuse_link_outside(file)
+        return file
+
+    def _place(self, folder: str) -> tuple[Path | Archive, str] | None:
+        """Return the folder on disk, or the archive and the folder inside it. Found ones are remembered."""
+        known = self._places.get(folder)
+        if known is None:
+            known = self._look_up(folder)
+            if known is not None:
+                self._places[folder] = known
+        return known
+
+    def _look_up(self, folder: str) -> tuple[Path | Archive, str] | None:
+        at, rest = self.root, folder
+        if folder.startswith(CACHE_PREFIX):
+            at, rest = self.cache, folder.removeprefix(CACHE_PREFIX)
+        parts = rest.split("/") if rest else []
+        for number, part in enumerate(parts):
+            if not (at / part).is_dir():
+                file = _archive_file(at, part)
+                if file is None:
+                    return None
+                self._refuse_link_outside(file)
+                return self._archive(file), "/".join(parts[number + 1 :])
+            at = at / part
+        self._refuse_link_outside(at)
+        return at, ""
+
+    def _archive(self, file: Path) -> Archive:
+        """Open an archive once, even when many threads ask."""
+        if self._lock[0] != os.getpid():  # a fork may have copied a lock that another thread held
+            self._lock = os.getpid(), threading.Lock()
+        with self._lock[1]:
+            if file not in self._archives:
+                self._archives[file] = open_archive(file, self.cache, self.most_bytes)
+        return self._archives[file]
+
+    def _refuse_link_outside(self, path: Path) -> None:
+        real = path.resolve()
+        if not (real.is_relative_to(self.root) or real.is_relative_to(self.cache.resolve())):
+            raise DataError(f"{path} is a link to {real}, outside the root {self.root}; such links are refused.")
+
+    def _nearest(self, path: str) -> str:
+        folder, _, name = _clean(path).rpartition("/")
+        names = self.list(folder)
+        if not names and folder:
+            return f" There is no folder or archive '{folder}'.{did_you_mean(folder, self.list(''))}"
+        return did_you_mean(name, names[:1000])  # the comparison is slow
+
+
+def _clean(path: str) -> str:
+    """Return a path without `.` and empty parts; raise `DataError` where it would leave the root."""
+    prefix = CACHE_PREFIX if path.startswith(CACHE_PREFIX) else ""
+    rest = path.removeprefix(prefix)
+    if "\\" in rest or "\0" in rest:
+        raise DataError(f"'{path}': paths are written with forward slashes.")
+    parts = [part for part in rest.split("/") if part not in ("", ".")]
+    if rest.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", rest):
+        raise DataError(f"'{path}' leads outside the root; paths are relative to it and have no '..'.")
+    return prefix + "/".join(parts)
+
+
+def _split_slice(path: str) -> tuple[str, int, int | None]:
+    match = _SLICE.fullmatch(path)
+    return (match[1], int(match[2]), int(match[3])) if match else (path, 0, None)
+
+
+def _read(file: Path, path: str, offset: int, length: int | None) -> bytes:
+    if length is None:
+        return file.read_bytes()
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        data = opened.read(length)
+    if len(data) != length:
+        raise DataError(f"'{path}': the file ends before the slice does.")
+    return data
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    for path, _, names in os.walk(folder):
+        below = Path(path).relative_to(folder)
+        yield from ((below / name).as_posix() for name in names if not is_clutter(name))
+
+
+def _archive_file(folder: Path, part: str) -> Path | None:
+    """Return the archive that stands for a folder: `train.zip` itself, or for `train` where there is no such folder."""
+    exact = folder / part
+    if exact.is_file():
+        return exact if packing(exact) else None
+    return next((file for ending in ENDINGS if (file := folder / (part + ending)).is_file()), None)
+
+
+def _nearest_sibling(root: Path) -> str:
+    parent = root.absolute().parent
+    if not parent.is_dir():
+        return ""
+    return did_you_mean(root.name, [path.name for path in parent.iterdir() if path.is_dir()])

@@ -1,0 +1,113 @@
+"""What a platform that takes submissions offers, and what can go wrong with one.
+
+An `uploads` component returns an `Uploader`. Core keeps the record, asks again, waits and counts, so that a
+plugin only has to know its platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from compete.errors import CompeteError, UserError
+
+State = dict[str, Any]
+Save = Callable[[], None]
+Progress = Callable[[int], None]
+
+
+class PlatformError(CompeteError):
+    """The platform said no, or something it cannot do was asked of it; nothing was submitted."""
+
+
+class BusyError(PlatformError):
+    """The platform asks to slow down (HTTP 429); nothing was done."""
+
+    def __init__(self, message: str, wait_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+
+
+class UnreachableError(PlatformError):
+    """No usable answer came: a broken connection, a failing server, or (`silent`) none in time.
+
+    What was asked for may have happened all the same.
+    """
+
+    def __init__(self, message: str, *, silent: bool = False) -> None:
+        super().__init__(message)
+        self.silent = silent
+
+
+class AccessError(UserError):
+    """The user has to act: a token, rules to accept, a misspelt competition, a quota used up."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The rules that a platform does not tell, from the TOML. `max_per_day` counts days in `timezone`."""
+
+    max_per_day: int | None = None
+    min_interval_minutes: float = 0.0
+    final_picks: int | None = None
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How many submissions the platform takes now."""
+
+    remaining: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A submission that the platform has: its number there, and lines to show the user."""
+
+    reference: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Status:
+    """What became of a submission. `reason` says why it failed, or holds a state that nobody knows."""
+
+    state: Literal["pending", "complete", "error", "unknown"]
+    public: float | None = None
+    private: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Uploader:
+    """A platform and a competition on it, as functions; a function that is None is something it cannot do.
+
+    Every function returns or raises within a time of its own. Each may raise `AccessError`, `PlatformError`,
+    `BusyError` and `UnreachableError`; core tries again after the last two.
+
+    - `create(path, message, state) -> Receipt` makes the submission. It is the only function that does, and it is
+      called once for each, unless `find` has shown that the call before was lost.
+    - `check()` raises when a submission could not be made. It changes nothing.
+    - `quota() -> Quota | None`; None when the platform does not say, then `limits` hold.
+    - `send(path, state, save)` brings the bytes over before `create`, where a platform has two steps. It keeps what it
+      needs to go on in `state` (JSON) and calls `save()` after each step; it may be called again with that state.
+    - `find(marker) -> Receipt | None` looks whether a submission with the marker in its message exists.
+    - `status(reference) -> Status`; without it, the score is typed in with `compete score`.
+    - `download(folder, progress) -> Path` fetches the competition's files and returns the archive; it goes on where an
+      earlier call stopped. `progress` hears percent.
+    - `close()` ends what the others opened.
+    """
+
+    platform: str
+    competition: str
+    create: Callable[[Path, str, State], Receipt]
+    limits: Limits = Limits()
+    check: Callable[[], None] | None = None
+    quota: Callable[[], Quota | None] | None = None
+    send: Callable[[Path, State, Save], None] | None = None
+    find: Callable[[str], Receipt | None] | None = None
+    status: Callable[[str], Status] | None = None
+    download: Callable[[Path, Progress], Path] | None = None
+    close: Callable[[], None] | None = None

@@ -1,0 +1,206 @@
+"""CV against leaderboard: the table of `compete runs`, how far the two agree, and what is out of line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from statistics import StatisticsError, correlation, median
+from typing import Any
+
+from compete.errors import UserError
+from compete.ledger import Row
+from compete.store import write_text
+
+OUTLIER = 3.0
+MAD_TO_SIGMA = 1.4826  # of a normal distribution
+FEWEST_FOR_MEDIAN = 4
+FEWEST_FOR_CORRELATION = 3
+COLUMNS = ("run", "CV", "+-", "OOF", "public", "private", "gap", "state", "submitted (UTC)", "left before")
+WIDTH = 200
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A submission with its run, or a run that was not submitted."""
+
+    competition: str
+    run: str
+    metric: str | None = None
+    higher_is_better: bool = True
+    cv_mean: float | None = None
+    cv_std: float | None = None
+    cv_oof: float | None = None
+    cv_folds: dict[str, float] = field(default_factory=dict)
+    public: float | None = None
+    private: float | None = None
+    phase: str = ""
+    reason: str = ""
+    submitted_at: str | None = None
+    quota_before: int | None = None
+    reference: str = ""
+    file_hash: str | None = None
+    config_hash: str | None = None
+    git_commit: str | None = None
+    git_changed_files: int | None = None
+    created_at: str | None = None
+    message: str = ""
+
+    @property
+    def gap(self) -> float | None:
+        """Public score minus CV."""
+        return None if self.public is None or self.cv_mean is None else self.public - self.cv_mean
+
+
+def standings(runs: Sequence[Row], submissions: Sequence[Row]) -> list[Standing]:
+    """Join runs and submissions, best CV first, then best leaderboard; what has neither comes last."""
+    by_run: dict[tuple[str, str], list[Row]] = {}
+    for row in submissions:
+        by_run.setdefault((row["competition"], row["run"]), []).append(row)
+    joined = []
+    for run in runs:
+        for submission in by_run.pop((run["competition"], run["run"]), [{}]):
+            joined.append(_standing(run, submission))
+    for rows in by_run.values():
+        joined += [_standing({}, row) for row in rows]
+    return sorted(joined, key=_order)
+
+
+def agreement(rows: Sequence[Standing]) -> str:
+    """Say how CV and leaderboard correlate, over submissions with both."""
+    pairs = _pairs(rows)
+    if len(pairs) < FEWEST_FOR_CORRELATION:
+        return f"{len(pairs)} submissions with CV and leaderboard; a correlation needs {FEWEST_FOR_CORRELATION}"
+    cv, public = [float(row.cv_mean or 0) for row in pairs], [float(row.public or 0) for row in pairs]
+    try:
+        linear, ranked = correlation(cv, public), correlation(_ranks(cv), _ranks(public))
+    except StatisticsError:  # all the same
+        return f"{len(pairs)} submissions with CV and leaderboard, but one of the two never changes"
+    return f"CV and leaderboard over {len(pairs)} submissions: Pearson {linear:.2f}, Spearman {ranked:.2f}"
+
+
+def gap_warnings(rows: Sequence[Standing]) -> Iterator[str]:
+    """Yield submissions whose gap between leaderboard and CV is out of line.
+
+    With four or more, out of line is far from the median gap, measured by the median absolute deviation, and at
+    least by the spread between folds; a leaderboard that is always lower is nothing odd. With fewer, it is far from CV.
+    """
+    pairs = _pairs(rows)
+    gaps = [float(row.gap or 0) for row in pairs]
+    usual = median(gaps) if len(gaps) >= FEWEST_FOR_MEDIAN else 0.0
+    deviation = median(abs(gap - usual) for gap in gaps) if len(gaps) >= FEWEST_FOR_MEDIAN else 0.0
+    for row, gap in zip(pairs, gaps, strict=True):
+        spread = max(MAD_TO_SIGMA * deviation, row.cv_std or 0.0)
+        if spread and abs(gap - usual) > OUTLIER * spread:
+            against = f"the usual gap is {usual:+.5f}" if len(gaps) >= FEWEST_FOR_MEDIAN else "CV should be nearer"
+            yield (
+                f"{row.run}: leaderboard {row.public:g}, CV {row.cv_mean:g}, gap {gap:+.5f}; {against}, "
+                f"within {OUTLIER * spread:.5f}. Look for a leak, other folds, or another post-processing."
+            )
+
+
+def final_picks(rows: Sequence[Standing], count: int) -> list[tuple[Standing, str]]:
+    """Propose what to select in the end: best CV, best leaderboard, then the next best CVs."""
+    scored = [row for row in rows if row.phase in {"scored", "unscored"} and row.cv_mean is not None]
+    picks = [(row, "best CV") for row in scored[:1]]
+    public = sorted((row for row in scored if row.public is not None), key=lambda row: _key(row, row.public))
+    picks += [(row, "best leaderboard") for row in public[:1] if row not in scored[:1]]
+    taken = {row.run for row, _ in picks}
+    picks += [(row, "next best CV") for row in scored if row.run not in taken]
+    return picks[:count]
+
+
+def picks_of(runs: Sequence[Row]) -> int | None:
+    """Return how many submissions count in the end, as the newest run's `[upload] final_picks` says."""
+    return next((int(run["final_picks"]) for run in reversed(runs) if run["final_picks"]), None)
+
+
+def table_lines(competition: str, rows: Sequence[Standing], picks: int | None = None) -> Iterator[str]:
+    """Yield the table of one competition and what to say about it."""
+    yield from _table(competition, rows)
+    yield agreement(rows)
+    for warning in gap_warnings(rows):
+        yield f"warning: {warning}"
+    chosen = final_picks(rows, picks) if picks else []
+    if chosen:
+        yield f"final picks ({picks} count): " + ", ".join(f"{row.run} ({why})" for row, why in chosen)
+
+
+def export(rows: Sequence[Standing], path: Path) -> None:
+    """Write the table as CSV or JSON, by the file's ending."""
+    writers: dict[str, Callable[[list[Row]], str]] = {".csv": _csv_text, ".json": _json_text}
+    if path.suffix not in writers:
+        raise UserError(f"--export {path}: the file must end in .csv or .json.")
+    write_text(path, writers[path.suffix]([{**asdict(row), "gap": row.gap} for row in rows]))
+
+
+def _standing(run: Row, submission: Row) -> Standing:
+    known = {item.name for item in fields(Standing)}
+    values = {k: v for source in (run, submission) for k, v in source.items() if k in known and v is not None}
+    values["cv_folds"] = json.loads(run.get("cv_folds") or "{}")
+    values["higher_is_better"] = bool(run.get("higher_is_better", True))
+    values.setdefault("file_hash", run.get("run_file_hash"))
+    return Standing(**values)
+
+
+def _pairs(rows: Sequence[Standing]) -> list[Standing]:
+    """Return submissions with CV and leaderboard, each file once."""
+    once = {(row.competition, row.file_hash or row.run): row for row in rows if row.gap is not None}
+    return list(once.values())
+
+
+def _order(row: Standing) -> tuple[Any, ...]:
+    return (row.competition, *_key(row, row.cv_mean), *_key(row, row.public), row.created_at or "", row.run)
+
+
+def _key(row: Standing, score: float | None) -> tuple[bool, float]:
+    """Sort the best first and what has no score last."""
+    return score is None, (-score if row.higher_is_better else score) if score is not None else 0.0
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return ranks; equal values share the middle one."""
+    ordered = sorted(values)
+    return [ordered.index(value) + (ordered.count(value) - 1) / 2 for value in values]
+
+
+def _json_text(rows: list[Row]) -> str:
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+
+
+def _csv_text(rows: list[Row]) -> str:
+    text = io.StringIO()
+    names = [item.name for item in fields(Standing)] + ["gap"]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "cv_folds": json.dumps(row["cv_folds"])} for row in rows)
+    return text.getvalue()
+
+
+def _table(competition: str, rows: Sequence[Standing]) -> Iterator[str]:
+    """Lay the table out, as wide as it needs to be."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    metric = next((row.metric for row in rows if row.metric), "")
+    table = Table(title=f"{competition} {metric}".strip(), box=box.SIMPLE, title_justify="left")
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in {"run", "state"} else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(row))
+    console = Console(width=WIDTH, record=True, file=io.StringIO())
+    console.print(table)
+    yield from (line.rstrip() for line in console.export_text().splitlines() if line.strip())
+
+
+def _cells(row: Standing) -> list[str]:
+    when = (row.submitted_at or "")[:16].replace("T", " ")
+    state = row.phase or "not submitted"
+    scores = (row.cv_mean, row.cv_std, row.cv_oof, row.public, row.private)
+    gap = "" if row.gap is None else f"{row.gap:+.5f}"
+    left = "" if row.quota_before is None else str(row.quota_before)
+    return [row.run, *("" if score is None else f"{score:.5f}" for score in scores), gap, state, when, left]

@@ -1,0 +1,202 @@
+"""Submit one file once: send it, make the submission, wait for its score, and note every step before it is taken.
+
+One call of `submit` never makes two submissions: see `creating`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from compete.creating import Job, create_once, note_refusal, resume_command
+from compete.errors import UserError
+from compete.limits import refuse_over_limits
+from compete.patience import CLOCK, Clock, Say, patiently
+from compete.platform import AccessError, PlatformError, UnreachableError, Uploader
+from compete.records import (
+    UNFINISHED,
+    Candidate,
+    Record,
+    load_records,
+    new_id,
+    save_record,
+    time_text,
+    update_record,
+)
+from compete.store import file_hash, run_lock
+
+LONGEST_POLL_SECONDS = 30.0
+
+
+def submit(
+    uploader: Uploader,
+    candidate: Candidate,
+    message: str,
+    *,
+    say: Say,
+    config: str = "",
+    again: bool = False,
+    earlier: Sequence[datetime] = (),
+    clock: Clock = CLOCK,
+) -> Record:
+    """Make one submission; return its record, not yet scored.
+
+    `earlier` are the times of the competition's submissions, for platforms that tell no quota. Raise `UserError`
+    when one of this file is unfinished, unless `again` gives that one up.
+    """
+    with run_lock(candidate.file.parent):
+        settle_unfinished(candidate, again)
+        left = remaining(uploader, earlier, say, clock)
+        record = Record(
+            id=_marker_of(message),
+            competition=candidate.competition,
+            run=candidate.run,
+            platform=uploader.platform,
+            target=uploader.competition,
+            file=str(candidate.file),
+            file_hash=file_hash(candidate.file),
+            message=message,
+            phase="sending",
+            begun_at=time_text(clock.now()),
+            quota_before=left,
+            config=config,
+        )
+        _say_if_known(candidate, record, say)
+        save_record(candidate.records, record)
+        return _send_and_create(Job(uploader, candidate, record, say, clock))
+
+
+def resume(
+    uploader: Uploader,
+    candidate: Candidate,
+    record: Record,
+    *,
+    say: Say,
+    earlier: Sequence[datetime] = (),
+    clock: Clock = CLOCK,
+) -> Record:
+    """Take an unfinished submission to where it has a number; one that has is returned as it is."""
+    if record.phase not in {"sending", "creating"}:
+        return record
+    with run_lock(candidate.file.parent):
+        if file_hash(candidate.file) != record.file_hash:
+            raise UserError(
+                f"{candidate.file} has changed since its submission was begun. "
+                f"Submit the new one with: compete submit {candidate.name} --again"
+            )
+        job = Job(uploader, candidate, record, say, clock)
+        if record.phase == "sending":
+            job.update(quota_before=remaining(uploader, earlier, say, clock))
+        return _send_and_create(job)
+
+
+def wait(
+    uploader: Uploader,
+    candidate: Candidate,
+    record: Record,
+    deadline_seconds: float,
+    *,
+    say: Say,
+    clock: Clock = CLOCK,
+) -> Record:
+    """Ask for the score until it is there or `deadline_seconds` are over; return the record as it is then."""
+    job = Job(uploader, candidate, record, say, clock)
+    until = clock.seconds() + deadline_seconds
+    pause, told = 1.0, ""
+    while True:
+        news = _ask_status(job)
+        if job.record.phase != "submitted":
+            return job.record
+        if news != told:
+            say(news)
+            told = news
+        left = until - clock.seconds()
+        if left <= 0:
+            say(f"no score after {deadline_seconds / 60:g} min. Ask again with: {resume_command(candidate)}")
+            return job.record
+        clock.pause(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+
+
+def remaining(uploader: Uploader, earlier: Sequence[datetime], say: Say, clock: Clock = CLOCK) -> int | None:
+    """Check access and ask what is left today; None when nobody knows. Raise `AccessError` when nothing is."""
+    if uploader.check is not None:
+        patiently(uploader.check, say, clock)
+    quota = patiently(uploader.quota, say, clock) if uploader.quota is not None else None
+    where = f"{uploader.platform}, {uploader.competition}"
+    if quota is None:
+        return refuse_over_limits(uploader.limits, earlier, clock.now(), where)
+    if quota.remaining <= 0:
+        raise AccessError(f"{where}: no submission is left today; nothing was uploaded. Try again tomorrow.")
+    return quota.remaining
+
+
+def settle_unfinished(candidate: Candidate, again: bool) -> None:
+    """Refuse a new submission while one of this file is unfinished, or give that one up."""
+    for record in load_records(candidate.records):
+        if record.phase in UNFINISHED:
+            if not again:
+                raise UserError(
+                    f"a submission of {candidate.name} was begun at {record.begun_at} and is not finished "
+                    f"({record.phase}). Finish it with: {resume_command(candidate)}. "
+                    "To make another one all the same, add --again."
+                )
+            update_record(candidate.records, record, phase="abandoned", reason="given up for a new one", state={})
+
+
+def make_message(candidate: Candidate, cv: str, note: str) -> str:
+    """Return the text that goes with a submission: the run, a marker to find it by, its CV."""
+    return " ".join(part for part in (candidate.run, new_id(), cv, note) if part)
+
+
+def _marker_of(message: str) -> str:
+    return next(word for word in message.split() if word.startswith("compete-"))
+
+
+def _say_if_known(candidate: Candidate, record: Record, say: Say) -> None:
+    for other in load_records(candidate.records):
+        if other.file_hash == record.file_hash and other.target == record.target and other.phase == "scored":
+            say(f"note: this very file was submitted before, at {other.counts_at}: {other.public}")
+
+
+def _send_and_create(job: Job) -> Record:
+    """Bring the bytes over, then make the submission."""
+    uploader, path = job.uploader, job.candidate.file
+    state = dict(job.record.state)
+    if uploader.send is not None and job.record.phase == "sending":
+        send = uploader.send
+        job.say(f"sending {path} to {uploader.platform}")
+        try:
+            job.ask(lambda: send(path, state, lambda: _keep(job, state)))
+        except (PlatformError, AccessError) as error:
+            note_refusal(job, error)
+            raise
+        _keep(job, state)
+    receipt = create_once(job)
+    for note in receipt.notes:
+        job.say(note)
+    phase = "submitted" if uploader.status is not None else "unscored"
+    return job.update(phase=phase, reference=receipt.reference, submitted_at=job.now, state={})
+
+
+def _keep(job: Job, state: dict[str, Any]) -> None:
+    job.update(state=dict(state))
+
+
+def _ask_status(job: Job) -> str:
+    """Ask once how the submission fares; note an outcome, or return the news as a sentence."""
+    assert job.uploader.status is not None
+    status_of, record = job.uploader.status, job.record
+    try:
+        status = job.ask(lambda: status_of(record.reference))
+    except UnreachableError as error:
+        return f"{error}; still waiting for the score of submission {record.reference}"
+    match status.state:
+        case "complete":
+            job.update(phase="scored", public=status.public, private=status.private, scored_at=job.now, reason="")
+        case "error":
+            job.update(phase="failed", reason=status.reason, scored_at=job.now)
+        case "unknown":
+            return f"{job.uploader.platform} reports the state '{status.reason}', which compete does not know; waiting"
+    return f"submission {record.reference} is waiting for its score"

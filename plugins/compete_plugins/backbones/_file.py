@@ -1,0 +1,73 @@
+"""A network written by the user, from a Python file."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from compete import PluginError, checked_by, unknown_name
+
+
+def _check(path: str, factory: str, **_: object) -> Iterator[str]:
+    """Look for the factory without running the file."""
+    if not Path(path).is_file():
+        yield f"path = '{path}': there is no file {Path(path).resolve()}."
+        return
+    try:
+        tree = ast.parse(Path(path).read_text("utf-8"))
+    except (SyntaxError, ValueError) as error:
+        yield f"path = '{path}': is no valid Python: {error}."
+        return
+    names = set(_names(tree))
+    if factory not in names:
+        yield unknown_name(f"class or function in {path}", factory, names)
+
+
+@checked_by(_check)
+def network_from_file(
+    outputs: int, channels: int, *, path: str, factory: str, arguments: dict[str, Any] | None = None
+) -> nn.Module:
+    """Build a network with your own code: `factory(outputs, channels, **arguments)` of the Python file `path`.
+
+    `factory` names an `nn.Module` class or a function that returns one; it maps pictures (B, C, H, W) to logits
+    (B, outputs). Its module may have the attributes `head_name`, `mean` and `std`.
+    """
+    try:
+        network = _import(Path(path), factory)(outputs, channels, **(arguments or {}))
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise PluginError(f"{path}: {factory} raised {error!r} at {frame.filename}:{frame.lineno}") from error
+    if not isinstance(network, nn.Module):
+        raise PluginError(f"{path}: {factory} returned {type(network).__name__}, not an nn.Module")
+    return network
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    """Yield the names that a module defines at its top."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+def _import(path: Path, factory: str) -> Callable[..., Any]:
+    name = f"compete_network_{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a module up by its name
+    spec.loader.exec_module(module)
+    found: Callable[..., Any] = getattr(module, factory)
+    return found

@@ -1,0 +1,167 @@
+"""Networks of torchvision, by name, with weights from its server or from a local file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from torch import nn
+
+from compete import CompeteError, checked_by, unknown_name
+
+from ._network import check_arguments, described, head_note, layer_outputs, refuse_arguments, zero_head
+from ._weights import check_weights, input_channels, load_exactly, read_weights, rows
+
+RESERVED = ("num_classes", "weights", "progress", "aux_logits")
+AUXILIARY_HEADS = ("AuxLogits", "aux1", "aux2")
+
+
+def _check(
+    backbone: str, pretrained: bool, weights: str, arguments: dict[str, Any] | None, **_: object
+) -> Iterator[str]:
+    from torchvision import models
+
+    names = models.list_models(module=models)
+    if backbone not in names:
+        yield unknown_name("torchvision backbone", backbone, names)
+    yield from check_weights(pretrained, weights)
+    yield from check_arguments(arguments, RESERVED)
+
+
+@checked_by(_check)
+def torchvision_network(
+    outputs: int,
+    channels: int,
+    *,
+    backbone: str = "resnet18",
+    pretrained: bool = False,
+    weights: str = "",
+    head_init: Literal["zero", "default"] = "zero",
+    arguments: dict[str, Any] | None = None,
+) -> nn.Module:
+    """Build a network of torchvision (https://docs.pytorch.org/vision/stable/models.html).
+
+    `backbone` is a name such as "resnet18". `pretrained` fetches its best weights; `weights` takes them from a
+    local .safetensors or .pth file instead. A head of another number of outputs is left out, and the first
+    convolution is adapted to the number of channels.
+    `head_init`: "zero" lets a new head on trained weights start from even predictions; "default" draws it.
+    `arguments` are passed to torchvision as they are, for example `{dropout = 0.3}` or `{image_size = 384}`.
+    """
+    if weights:
+        network, found = _from_file(backbone, outputs, channels, weights, arguments or {})
+    elif pretrained:
+        network, found = _from_server(backbone, arguments or {})
+    else:
+        network, found = _create(backbone, {**(arguments or {}), "num_classes": outputs}), outputs
+    _adapt_stem(network, channels)
+    head = _head_name(network, found or outputs)
+    if found != outputs:
+        _replace_head(network, head, outputs)
+        if head_init == "zero":
+            zero_head(network, [head], outputs)
+    constants = _weights_of(backbone).transforms()
+    note = head_note(weights, found, outputs) if weights else ""
+    return described(network, head, constants.mean, constants.std, channels, note)
+
+
+def _from_server(backbone: str, arguments: dict[str, Any]) -> tuple[nn.Module, int]:
+    """Return the network as it was trained, and its number of outputs."""
+    trained = _weights_of(backbone)
+    try:
+        network = _create(backbone, {**arguments, "weights": trained})
+    except OSError as error:
+        raise CompeteError(_how_to_get(backbone, trained.url, error)) from error
+    return network, len(trained.meta["categories"])
+
+
+def _from_file(
+    backbone: str, outputs: int, channels: int, path: str, arguments: dict[str, Any]
+) -> tuple[nn.Module, int]:
+    """Return the network as the file has it, and the number of outputs of its head (0: it has none)."""
+    state = {k: v for k, v in read_weights(path).items() if not k.startswith(AUXILIARY_HEADS)}
+    network = _create(backbone, {**arguments, "num_classes": outputs})
+    head = _head_name(network, outputs)
+    found = rows(state, head)
+    if found not in (0, outputs):
+        _replace_head(network, head, found)
+    _adapt_stem(network, input_channels(state, _stem_name(network), channels))
+    if not found:
+        own = network.state_dict()
+        state |= {f"{head}.{key}": own[f"{head}.{key}"] for key in network.get_submodule(head).state_dict()}
+    load_exactly(network, state, path)
+    return network, found
+
+
+def _create(backbone: str, options: dict[str, Any]) -> nn.Module:
+    from torchvision import models
+
+    if backbone in ("googlenet", "inception_v3") and "weights" not in options:
+        options = {"init_weights": False, **options}  # their own initialisation takes minutes, and warns
+    try:
+        network: nn.Module = models.get_model(backbone, **options)
+    except (TypeError, ValueError) as error:
+        raise refuse_arguments(backbone, error) from error
+    return _with_plain_logits(network)
+
+
+def _with_plain_logits(network: Any) -> nn.Module:  # noqa: ANN401
+    """Make training return one tensor of logits: no auxiliary heads, no ReLU behind the head."""
+    from torchvision.models import SqueezeNet
+
+    if getattr(network, "aux_logits", False):
+        network.aux_logits = False
+        for name in AUXILIARY_HEADS:
+            if hasattr(network, name):
+                setattr(network, name, None)
+    if isinstance(network, SqueezeNet):  # behind a ReLU, a head of zeros would never learn
+        network.classifier[2] = nn.Identity()
+    plain: nn.Module = network
+    return plain
+
+
+def _head_name(network: nn.Module, outputs: int) -> str:
+    """Return the name of the last layer with that many outputs: `fc`, `classifier.6`, `heads.head`, ..."""
+    heads: list[str] = [name for name, module in network.named_modules() if layer_outputs(module) == outputs]
+    return heads[-1]
+
+
+def _replace_head(network: nn.Module, name: str, outputs: int) -> None:
+    old = network.get_submodule(name)
+    if isinstance(old, nn.Conv2d):
+        new: nn.Module = nn.Conv2d(old.in_channels, outputs, kernel_size=1)
+    elif isinstance(old, nn.Linear):
+        new = nn.Linear(old.in_features, outputs)
+    network.set_submodule(name, new)
+
+
+def _stem_name(network: nn.Module) -> str:
+    stem: str = next(name for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
+    return stem
+
+
+def _adapt_stem(network: nn.Module, channels: int) -> None:
+    """Fit the first convolution to the channels: kernels are summed for one channel, else repeated and scaled."""
+    from timm.models import adapt_input_conv
+
+    name = _stem_name(network)
+    old = network.get_submodule(name)
+    if not isinstance(old, nn.Conv2d) or old.in_channels == channels:
+        return
+    old.weight = nn.Parameter(adapt_input_conv(channels, old.weight.detach()))
+    old.in_channels = channels
+
+
+def _weights_of(backbone: str) -> Any:  # noqa: ANN401
+    from torchvision import models
+
+    return models.get_model_weights(backbone).DEFAULT
+
+
+def _how_to_get(backbone: str, url: str, error: Exception) -> str:
+    from torch.hub import get_dir
+
+    return (
+        f"backbone '{backbone}': its pretrained weights are not in {get_dir()}/checkpoints and could not be "
+        f"downloaded ({error}). Fetch {url} on a machine with a network, copy the file here and set "
+        f'weights = "path/to/{url.rpartition("/")[2]}"; or set pretrained = false.'
+    )

@@ -1,0 +1,28 @@
+"""What a run prints: live on a terminal, one plain record per line everywhere else."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from compete import hookimpl
+
+from ._records import Records
+from ._terminal import Terminal
+
+if TYPE_CHECKING:
+    from compete import Run
+
+
+@hookimpl
+def on_run_start(run: Run) -> None:
+    """Register this run's printer, which opens with the run's name and note."""
+    console = Console(highlight=False)
+    run.register(Terminal(run, console) if _is_live(run, console) else Records(run, sys.stdout))
+
+
+def _is_live(run: Run, console: Console) -> bool:
+    """Return whether lines can be redrawn here: a dumb or ASCII terminal gets plain records as well."""
+    return run.interactive and console.is_interactive and not console.options.ascii_only

@@ -1,0 +1,152 @@
+"""The printer for terminals: stages and epochs stay in the scrollback, one live line shows what goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from compete import Epoch, MemberResult, hookimpl
+
+from ._pace import Pace, Throttle
+from ._summary import next_lines, note_panel, run_title, summary
+from ._words import NO_VALUE, clean, decimal, duration
+
+if TYPE_CHECKING:
+    from compete import Run, Trainer
+
+SECONDS_BETWEEN_REDRAWS = 0.25
+EPOCH_COLUMNS = "{:<13}{:>7}{:>12}{:>12}{:>10}{:>10}{:>8}"
+
+
+class Terminal:
+    """Prints a run's events with rich; the only state is what the live line needs."""
+
+    def __init__(self, run: Run, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._throttle = Throttle(SECONDS_BETWEEN_REDRAWS)
+        self._pace: dict[str, Pace] = {}
+        self._print(Text(run_title(run), "bold"))
+
+    @hookimpl
+    def on_stage(self, run: Run, number: int, title: str, lines: list[str]) -> None:
+        """Print the stage and what it found, and the data's note as soon as it is known."""
+        self._stop()
+        self._print(Text(f"\n{number}/6 {clean(title)}", "bold cyan"))
+        for line in lines:
+            self._console.print(Padding(Text(clean(line)), (0, 0, 0, 4)))
+        if number == 1 and run.prepared is not None and run.prepared.tables.note:
+            self._console.print(note_panel(run.prepared.tables.note))
+
+    @hookimpl
+    def on_member_start(self, trainer: Trainer) -> None:
+        """Print the member's place among all members and the heads of its epoch lines."""
+        self._stop()
+        name = trainer.member.name
+        self._pace[name] = Pace()
+        members = trainer.run.members
+        place = f"  member {members.index(trainer.member) + 1} of {len(members)}"
+        self._print(Text.assemble("\n", (name, "bold"), (place, "dim")))
+        heads = EPOCH_COLUMNS.format("", "epoch", "train loss", "valid loss", "score", "lr", "time")
+        self._print(Text(heads, "dim"))
+
+    @hookimpl
+    def on_step_end(self, trainer: Trainer) -> None:
+        """Redraw the live line a few times a second, and when the epoch's validation begins."""
+        name = trainer.member.name
+        if self._pace[name].step(trainer):
+            self._print(Text(f"goes on at epoch {trainer.epoch + 1}", "dim"))
+        if self._throttle.ready(name) or trainer.step == trainer.steps_per_epoch:
+            self._show(_training_line(trainer, self._pace[name]))
+
+    @hookimpl
+    def on_epoch_end(self, trainer: Trainer, epoch: Epoch) -> None:
+        """Print what the epoch gave, with a mark when no epoch of this member was better."""
+        self._stop()
+        line = EPOCH_COLUMNS.format(
+            trainer.member.name,
+            f"{epoch.number}/{trainer.epochs}",
+            decimal(epoch.train_loss),
+            decimal(epoch.valid_loss),
+            decimal(epoch.score),
+            f"{epoch.lr:.1e}",
+            duration(epoch.seconds),
+        )
+        mark = ("  ★ best", "bold green") if _is_best(trainer, epoch) else ""
+        self._print(Text.assemble(line, mark))
+
+    @hookimpl
+    def on_member_end(self, run: Run, result: MemberResult) -> None:
+        """Print the member's score and the epoch it comes from."""
+        self._stop()
+        score = f"{clean(run.metric_name)} {decimal(result.score)}"
+        rest = f" from epoch {result.kept_epoch}, {duration(result.seconds)}"
+        self._print(Text.assemble(("✓ ", "green"), result.member.name, "  ", (score, "bold"), (rest, "dim")))
+
+    @hookimpl
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        """Show long work in the live line until it is done."""
+        if done >= total:
+            self._stop()
+            self._throttle.forget(what)
+        elif self._throttle.ready(what):
+            self._show(_live_line(clean(what), done, total, ""))
+
+    @hookimpl
+    def on_run_end(self, run: Run) -> None:
+        """Print the last screen: scores, classes, the submission and what to type next."""
+        self._stop()
+        self._console.print(*summary(run), sep="\n")
+        self._console.print(next_lines(run.scores), soft_wrap=True)
+
+    @hookimpl
+    def on_run_error(self) -> None:
+        """Give the terminal back; the command line prints the message."""
+        self._stop()
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, no_wrap=True, overflow="ellipsis")
+
+    def _show(self, line: Table) -> None:
+        if self._live is None:
+            # Redrawn by events alone: a refresh thread would run beside the data loader's forks.
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(line, refresh=True)
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _is_best(trainer: Trainer, epoch: Epoch) -> bool:
+    earlier = [e.score for e in trainer.history if e.number < epoch.number and e.score == e.score]
+    return all(trainer.metric.better(epoch.score, score) for score in [None, *earlier])
+
+
+def _training_line(trainer: Trainer, pace: Pace) -> Table:
+    title = f"{trainer.member.name} epoch {trainer.epoch + 1}/{trainer.epochs}"
+    speed, left = pace.pictures_per_second(trainer), pace.seconds_left(trainer)
+    facts = f"{NO_VALUE if speed is None else f'{speed:,.0f}'} img/s"
+    if trainer.step == trainer.steps_per_epoch:
+        facts = "validates"
+    eta = NO_VALUE if left is None else duration(left)
+    return _live_line(title, trainer.step, trainer.steps_per_epoch, f"{facts}  ETA {eta}")
+
+
+def _live_line(title: str, done: int, total: int, facts: str) -> Table:
+    line = Table.grid(padding=(0, 2), expand=True)
+    line.add_column(no_wrap=True)
+    line.add_column(ratio=1)
+    line.add_column(no_wrap=True, justify="right")
+    line.add_column(no_wrap=True, justify="right")
+    bar = ProgressBar(total, done, complete_style="cyan", finished_style="green")
+    line.add_row(Text(title), bar, Text(f"{done:,}/{total:,}"), Text(facts))
+    return line

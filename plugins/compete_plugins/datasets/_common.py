@@ -1,0 +1,171 @@
+"""What every dataset does with its rows: ids, pictures, groups, and the check against the sample submission."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from compete import DataError, choices, did_you_mean
+
+# The one place where the dataset package reaches below `compete`: to become `from compete import ...`.
+from compete.files import PICTURE_ENDINGS, Files, PathTemplate, path_template
+
+__all__ = ["PICTURE_ENDINGS", "Files", "PathTemplate", "path_template"]
+
+Duplicates = Literal["error", "keep", "first"]
+MissingImages = Literal["error", "skip"]
+Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
+SHOWN = 3
+
+
+class Problems(list[str]):
+    """Problems found so far, raised together."""
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Add the problems of a `DataError` instead of letting it pass."""
+        try:
+            yield
+        except DataError as error:
+            self.extend(error.problems)
+
+    def raise_if_any(self) -> None:
+        """Raise one `DataError` with all of them."""
+        if self:
+            raise DataError(self)
+
+
+def shown(values: Sequence[object]) -> str:
+    """Write the first few values, and how many more there are."""
+    text = ", ".join(str(value) for value in values[:SHOWN])
+    return text if len(values) <= SHOWN else f"{text} and {len(values) - SHOWN} more"
+
+
+def is_picture(path: str, endings: Iterable[str] = PICTURE_ENDINGS) -> bool:
+    """Tell by its ending whether a file is a picture."""
+    return path.rpartition(".")[2].lower() in endings
+
+
+def check_template(option: str, text: str) -> Iterator[str]:
+    """Yield what is wrong with a template before any table is read."""
+    try:
+        path_template(text)
+    except DataError as error:
+        yield f"{option} = {error}"
+
+
+def check_regex(option: str, pattern: str) -> Iterator[str]:
+    """Yield why a regular expression cannot be used."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        yield f"{option} = '{pattern}' is no regular expression: {error}."
+
+
+def keep_unique(ids: pd.Series[str], policy: Duplicates, where: str, hint: str = "") -> pd.Series[str]:
+    """Return the ids made unique by a policy; `first` leaves out later rows, so use the result's index."""
+    empty = ids == ""
+    if empty.any():
+        raise DataError(
+            f"{where}: {empty.sum()} rows have an empty id, the first is row {empty.to_numpy().argmax() + 1}."
+        )
+    repeated = ids.duplicated()
+    if not repeated.any() or policy == "first":
+        return ids[~repeated]
+    if policy == "error":
+        raise DataError(
+            f"{where}: {repeated.sum()} rows repeat an id of an earlier row: "
+            f"{shown(ids[repeated].unique().tolist())}.{hint}"
+        )
+    number = ids.groupby(ids).cumcount() + 1
+    return ids.where(~repeated, ids + "#" + number.astype(str))
+
+
+def need_column(table: pd.DataFrame, column: str, where: str, option: str = "") -> None:
+    """Raise `DataError` with the nearest name when a table lacks a column, which an option may have named."""
+    if column not in table.columns:
+        known = [str(name) for name in table.columns]
+        lack = f"{option} = '{column}': {where} has no such column." if option else f"{where} has no column '{column}'."
+        raise DataError(f"{lack}{did_you_mean(column, known)} Its columns: {choices(known)}.")
+
+
+def group_of(table: pd.DataFrame, group: str, pattern: str, where: str) -> pd.Series[str]:
+    """Return each row's group: a column, or a template over columns, and what `pattern` finds in it."""
+    if "{" not in group:
+        need_column(table, group, where, "group")
+        values = table[group]
+    else:
+        values = path_template(group, table.columns).fill(table)
+    return extract(values, pattern, "group_pattern", f"the rows of {where}") if pattern else values
+
+
+def extract(values: pd.Series[str], pattern: str, option: str, where: str) -> pd.Series[str]:
+    """Return what the pattern's first part (or the whole of it) finds in each text; all must match."""
+    expression = pattern if re.compile(pattern).groups else f"({pattern})"
+    found: pd.Series[str] = values.astype(str).str.extract(expression).iloc[:, 0]
+    refuse_unmatched(values, found, option, pattern, where)
+    return found
+
+
+def refuse_unmatched(values: pd.Series[str], found: pd.Series[str], option: str, pattern: str, where: str) -> None:
+    """Raise `DataError` with the share that a regular expression fits, and examples that it does not."""
+    unmatched = values[found.isna()]
+    if len(unmatched):
+        raise DataError(
+            f"{option} = '{pattern}' fits {1 - len(unmatched) / len(values):.1%} of {where}; "
+            f"not, for example, {shown(unmatched.tolist())}."
+        )
+
+
+def image_paths(
+    table: pd.DataFrame, template: str, files: Files, separator: str = "", option: str = "image"
+) -> pd.Series[Any]:
+    """Return each row's path; with a separator, a list: one path for each value of a cell that holds several."""
+    try:
+        parsed = path_template(template, table.columns)
+        if separator:
+            return _several_paths(table[parsed.columns], parsed, files, separator)
+        return pd.Series(parsed.apply(table, files), index=table.index, dtype=object)
+    except DataError as error:
+        raise DataError(f"{option} = {problem}" for problem in error.problems) from error
+
+
+def _several_paths(cells: pd.DataFrame, template: PathTemplate, files: Files, separator: str) -> pd.Series[Any]:
+    numbered = cells.reset_index(drop=True)
+    lists = {
+        column: numbered[column].str.split(separator, regex=False)
+        for column in template.columns
+        if numbered[column].str.contains(separator, regex=False).any()
+    }
+    counts = [values.map(len) for values in lists.values()]
+    if any((count != counts[0]).any() for count in counts):
+        raise DataError(f"'{template.text}': the columns {choices(lists)} hold different numbers of values in a row.")
+    flat = numbered.assign(**lists).explode(list(lists)) if lists else numbered
+    paths = pd.Series(template.apply(flat, files), index=flat.index, dtype=object)
+    return paths.groupby(level=0).agg(list).set_axis(cells.index)
+
+
+def present(paths: pd.Series[Any], files: Files) -> Mask:
+    """Return which rows have all their pictures (N,)."""
+    flat = paths.reset_index(drop=True).explode()
+    there = files.present(flat.tolist())
+    return np.logical_and.reduceat(there, np.flatnonzero(~flat.index.duplicated())) if len(there) else there
+
+
+def missing_message(option: str, paths: pd.Series[Any], there: Mask, files: Files, what: str) -> str:
+    """Say which pictures are missing, how many are there, and what their folder holds instead."""
+    wanted: list[str] = paths[~there].explode().tolist()
+    missing = [path for path, found in zip(wanted, files.present(wanted), strict=True) if not found]
+    folder, _, name = missing[0].rpartition("/")
+    names = files.list(folder)
+    holds = f"'{folder}' holds {shown(names)}." if names else f"There is no folder or archive '{folder}'."
+    near = did_you_mean(name, names[:1000]) if names else did_you_mean(folder, files.list(""))
+    return (
+        f"{option}: {int((~there).sum())} of {len(paths)} {what} rows have no picture "
+        f"({there.mean():.1%} do). Missing: {shown(missing)}. {holds}{near}"
+    )

@@ -1,0 +1,179 @@
+"""Competitions without a training table: the label is in the folder's or the file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from compete import DataError, Tables, checked_by, choices, did_you_mean
+
+from ._common import (
+    PICTURE_ENDINGS,
+    Files,
+    Problems,
+    check_regex,
+    check_template,
+    extract,
+    image_paths,
+    is_picture,
+    keep_unique,
+    missing_message,
+    present,
+    refuse_unmatched,
+    shown,
+)
+from ._tables import find_sample, read_table, sample_names
+
+
+def _check(*, pattern: str, group_pattern: str, test: str, **_: object) -> Iterator[str]:
+    yield from check_regex("pattern", pattern)
+    yield from check_regex("group_pattern", group_pattern)
+    yield from check_template("test", test)
+    if pattern and "(?P<label>" not in pattern:
+        yield f"pattern = '{pattern}' has no part (?P<label>...) that gives the label."
+
+
+@checked_by(_check)
+def folder(
+    root: Path,
+    *,
+    train: str = "train",
+    labels: dict[str, str] | None = None,
+    pattern: str = "",
+    test: str = "test",
+    sample: str = "",
+    group_pattern: str = "",
+    endings: tuple[str, ...] = PICTURE_ENDINGS,
+    encoding: str = "utf-8",
+) -> Tables:
+    """Read rows from the pictures below a folder or inside an archive; their paths give column `label`.
+
+    The label is the name of the first folder below `train` (spaces are fine). `labels = {Cover = "0", JMiPOD = "1"}`
+    reads only these folders and gives each its label. With `pattern`, a regular expression searched in the path
+    below `train`, the label is its part `(?P<label>...)`: `"(?P<label>cat|dog)\\.(?P<id>\\d+)"`.
+    The id is the path below `train`, or `<label>/<id>` with a part `(?P<id>...)`. `group_pattern` is searched in the
+    path as well: rows for which its first part, or all of it, finds the same text stay in one fold.
+    `sample` is the sample submission, or a table of ids alone; not given, it is found by its name, and where there is
+    none the test rows are what `test` holds. Its ids name the test pictures, with or without their ending, in the
+    folder or archive `test`, which may also be a template (`test/{id}.png`).
+    `endings` are those of pictures; other files are passed over.
+    """
+    files = Files(root)
+    problems, notes = Problems(), list[str]()
+    with problems.collecting():
+        train_table = _train(_train_pictures(files, train, labels or {}, pattern, endings, test), labels or {}, pattern)
+        if group_pattern:
+            train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or str(root))
+    with problems.collecting():
+        sample_table, where = _sample(files, test, sample, endings, encoding, notes)
+        test_table = _test(files, test, sample_table, where, endings)
+    problems.raise_if_any()
+    return Tables(train_table, test_table, sample_table, " ".join(notes))
+
+
+def _train_pictures(
+    files: Files, train: str, labels: Mapping[str, str], pattern: str, endings: tuple[str, ...], test: str
+) -> pd.DataFrame:
+    """Return each training picture's path (`image`) and its path below `train` (`id`)."""
+    top = "" if train in ("", ".") else f"{train.rstrip('/')}/"
+    if labels and not pattern:
+        ids = [f"{name}/{path}" for name in labels for path in _labelled(files, top, name, labels)]
+    else:
+        # With the root as `train`, the test pictures lie below it as well.
+        ids = [path for path in files.walk(train) if top or not path.startswith(f"{test.rstrip('/')}/")]
+    kept = pd.Series([path for path in ids if is_picture(path, endings)], dtype=str)
+    if kept.empty:
+        raise DataError(
+            f"train = '{train}': there is no picture below it. It holds {choices(files.list(train)) or 'nothing'}."
+            f"{did_you_mean(train, files.list(''))}"
+        )
+    return pd.DataFrame({"id": kept, "image": (top + kept).astype(object)})
+
+
+def _labelled(files: Files, top: str, name: str, labels: Mapping[str, str]) -> list[str]:
+    paths = files.walk(top + name)
+    if not paths:
+        there = files.list(top)
+        raise DataError(
+            f"labels: there is no folder '{top}{name}' with files in it.{did_you_mean(name, there)} "
+            f"Of {choices(labels)}, expected in: {choices(there)}."
+        )
+    return paths
+
+
+def _train(pictures: pd.DataFrame, labels: Mapping[str, str], pattern: str) -> pd.DataFrame:
+    ids = pictures["id"]
+    if not pattern:
+        parts = ids.str.partition("/")
+        if (parts[1] == "").any():
+            loose = ids[parts[1] == ""].tolist()
+            raise DataError(
+                f"{len(loose)} pictures lie in no folder of their own: {shown(loose)}. "
+                "Set pattern to take the label from the file name."
+            )
+        found = parts[0]
+    else:
+        matched = ids.str.extract(pattern)
+        refuse_unmatched(ids, matched["label"], "pattern", pattern, "the training pictures")
+        found = matched["label"]
+        if "id" in matched:
+            pictures = pictures.assign(id=found + "/" + matched["id"])
+            _refuse_repeated(pictures["id"], pattern)
+    if labels:
+        _refuse_unmapped(found, labels)
+        found = found.map(labels)
+    return pictures.assign(label=found)
+
+
+def _refuse_repeated(ids: pd.Series[str], pattern: str) -> None:
+    repeated = ids[ids.duplicated()].tolist()
+    if repeated:
+        raise DataError(f"pattern = '{pattern}' gives {len(repeated)} pictures an id that is taken: {shown(repeated)}.")
+
+
+def _refuse_unmapped(found: pd.Series[str], labels: Mapping[str, str]) -> None:
+    unmapped = sorted(set(found.unique()) - set(labels))
+    if unmapped:
+        raise DataError(
+            f"labels: there is nothing for {choices(unmapped)}.{did_you_mean(unmapped[0], labels)} "
+            f"Known: {choices(labels)}."
+        )
+
+
+def _sample(
+    files: Files, test: str, sample: str, endings: tuple[str, ...], encoding: str, notes: list[str]
+) -> tuple[pd.DataFrame, str]:
+    """Return the sample submission and where it is from."""
+    if not sample and not sample_names(files):
+        ids = [path for path in files.walk(test) if is_picture(path, endings)]
+        if not ids:
+            raise DataError(f"test = '{test}': there is no picture below it, and no sample submission names any.")
+        notes.append(f"There is no sample submission: the {len(ids)} pictures of '{test}' are the test rows.")
+        return pd.DataFrame({"id": ids, "label": ""}), test
+    name = find_sample(files, sample)
+    table = read_table(files, name, encoding=encoding)
+    return (table.assign(label="") if table.shape[1] == 1 else table), name
+
+
+def _test(files: Files, test: str, sample: pd.DataFrame, where: str, endings: tuple[str, ...]) -> pd.DataFrame:
+    first = str(sample.columns[0])
+    ids = keep_unique(sample[first], "first", where).reset_index(drop=True)
+    if "{" in test:
+        images = image_paths(pd.DataFrame({first: ids, "id": ids}), test, files, option="test")
+    else:
+        images = _by_name(files, test.rstrip("/"), ids, endings)
+    there = present(images, files)
+    if not there.all():
+        raise DataError(missing_message(f"test = '{test}'", images, there, files, where))
+    return pd.DataFrame({"id": ids, "image": images})
+
+
+def _by_name(files: Files, test: str, ids: pd.Series[str], endings: tuple[str, ...]) -> pd.Series[Any]:
+    """Find each id among the pictures of a folder, by whole name or without its ending."""
+    pictures = [path for path in files.walk(test) if is_picture(path, endings)]
+    by_id = {path.rpartition(".")[0]: path for path in pictures} | {path: path for path in pictures}
+    found = pd.Series([by_id.get(id, id) for id in ids], dtype=str)
+    return (f"{test}/" + found).astype(object)

@@ -1,0 +1,144 @@
+"""From raw rows with their pictures to `Tables`: unique ids, groups, missing pictures, the sample's ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from compete import DataError, Tables, choices
+
+from ._common import (
+    SHOWN,
+    Duplicates,
+    Files,
+    Mask,
+    MissingImages,
+    Problems,
+    group_of,
+    keep_unique,
+    missing_message,
+    need_column,
+    present,
+    shown,
+)
+
+_SKIP = " Training rows can be left out with missing_images = 'skip'."
+_DUPLICATES = " Set duplicates = 'keep' to keep all training rows, or 'first' to leave out later ones."
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A raw table with its pictures: where it is from, its id column, and the option that said where they are."""
+
+    table: pd.DataFrame
+    where: str
+    id_column: str
+    images: pd.Series[Any]
+    image_option: str
+    sure: bool = False  # the pictures are known to be there
+
+    @property
+    def ids(self) -> pd.Series[str]:
+        """The ids as text."""
+        return self.table[self.id_column].astype(str)
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The options that decide what becomes of rows."""
+
+    group: str = ""
+    group_pattern: str = ""
+    duplicates: Duplicates = "error"
+    missing_images: MissingImages = "error"
+
+
+def with_id(table: pd.DataFrame, id_column: str) -> pd.DataFrame:
+    """Let templates say `{id}` whatever the id column is called."""
+    return table if "id" in table.columns else table.assign(id=table[id_column])
+
+
+def choose_id_column(id_column: str, train: pd.DataFrame, sample: pd.DataFrame, where: str) -> str:
+    """Return the id column of the training table: the one that is named, else the sample submission's first."""
+    if id_column:
+        need_column(train, id_column, where, "id")
+        return id_column
+    first = str(sample.columns[0])
+    need_column(train, first, where, "id (not set, so the sample submission's first column)")
+    return first
+
+
+def test_table(test: pd.DataFrame | None, sample: pd.DataFrame, id_column: str, where: str) -> tuple[pd.DataFrame, str]:
+    """Return the raw test rows and their id column: a table of their own, or else the sample submission's ids."""
+    first = str(sample.columns[0])
+    if test is None:
+        return pd.DataFrame({id_column: sample[first]}), id_column
+    if id_column not in test.columns and first in test.columns:
+        return test, first
+    need_column(test, id_column, where, "id")
+    return test, id_column
+
+
+def assemble(files: Files, train: Rows, test: Rows, sample: pd.DataFrame, sample_name: str, by: Policies) -> Tables:
+    """Join everything into `Tables`, or raise every problem at once."""
+    problems, notes = Problems(), list[str]()
+    with problems.collecting():
+        train_table = _train(files, train, by, notes)
+    with problems.collecting():
+        test_rows = _test(files, test, by.duplicates)
+        _refuse_unknown(sample.iloc[:, 0], test_rows["id"], sample_name, test.where)
+    problems.raise_if_any()
+    return Tables(train_table, test_rows, sample, " ".join(notes))
+
+
+def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
+    ids = keep_unique(rows.ids, by.duplicates, rows.where, _DUPLICATES)
+    if len(ids) < len(rows.table):
+        notes.append(f"{len(rows.table) - len(ids)} training rows repeat an id and were left out.")
+    images = rows.images.loc[ids.index]
+    there = _there(files, rows, images)
+    if not there.all():
+        if by.missing_images == "error" or not there.any():
+            raise DataError(missing_message(rows.image_option, images, there, files, rows.where) + _SKIP)
+        notes.append(f"{int((~there).sum())} training rows have no picture and were left out.")
+    kept = rows.table.loc[ids.index[there]]
+    table = _named(kept, rows.id_column, ids[there], images[there])
+    if by.group:
+        table["group"] = group_of(with_id(kept, rows.id_column), by.group, by.group_pattern, rows.where)
+    return table.reset_index(drop=True)
+
+
+def _test(files: Files, rows: Rows, duplicates: Duplicates) -> pd.DataFrame:
+    # Of a repeated test id one row is predicted; the sample submission keeps all of its rows.
+    ids = keep_unique(rows.ids, "error" if duplicates == "error" else "first", rows.where, _DUPLICATES)
+    images = rows.images.loc[ids.index]
+    there = _there(files, rows, images)
+    if not there.all():
+        hint = "" if rows.image_option.startswith("test_") else " Are the test pictures elsewhere? Set test_image."
+        raise DataError(missing_message(rows.image_option, images, there, files, rows.where) + hint)
+    return _named(rows.table.loc[ids.index], rows.id_column, ids, images).reset_index(drop=True)
+
+
+def _there(files: Files, rows: Rows, images: pd.Series[Any]) -> Mask:
+    return np.ones(len(images), dtype=bool) if rows.sure else present(images, files)
+
+
+def _named(table: pd.DataFrame, id_column: str, ids: pd.Series[str], images: pd.Series[Any]) -> pd.DataFrame:
+    """Put `id` and `image` first; columns of the table with these names become `raw_id` and `raw_image`."""
+    clashes = {name: f"raw_{name}" for name in ("id", "image") if name in table.columns and name != id_column}
+    named = table.rename(columns=clashes).drop(columns=[id_column] if id_column in ("id", "image") else [])
+    named.insert(0, "id", ids)
+    named.insert(1, "image", images)
+    return named
+
+
+def _refuse_unknown(sample_ids: pd.Series[str], test_ids: pd.Series[str], sample: str, test: str) -> None:
+    lost = sample_ids[~sample_ids.isin(test_ids)]
+    if len(lost):
+        raise DataError(
+            f"{sample}: {len(lost)} of its {len(sample_ids)} ids are not in {test}: {shown(lost.tolist())}. "
+            f"{test} has {choices(test_ids.head(SHOWN).tolist())} ..."
+        )

@@ -1,0 +1,108 @@
+"""Tables as text: found under their name or packed, read without guessing types, and refused with file and line."""
+
+from __future__ import annotations
+
+import csv
+import re
+import warnings
+from io import StringIO
+
+import pandas as pd
+
+from compete import DataError, choices, did_you_mean
+
+from ._common import Files
+
+PACKED = (".zip", ".7z", ".gz", ".tar.gz", ".tar")
+
+
+def read_table(files: Files, path: str, separator: str = ",", encoding: str = "utf-8") -> pd.DataFrame:
+    """Read a delimited table with every cell as text: no cell is ever taken for a number or for missing.
+
+    `path` may also lie packed beside its name (`train.csv.zip`). Raise `DataError` with file and line.
+    """
+    place = find_file(files, path)
+    data = files.read(place)
+    try:
+        text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{place}, line {line}: not in the encoding {encoding}. Try encoding = 'latin-1'.") from error
+    except LookupError as error:
+        raise DataError(f"encoding = '{encoding}': there is no such encoding.") from error
+    table = _parse(text, place, separator)
+    return table.drop(columns="Unnamed: 0", errors="ignore")  # an index that was written by mistake
+
+
+def find_file(files: Files, path: str) -> str:
+    """Return where a file is: under its name, in an archive of its name, or as that archive's only file."""
+    for candidate in (path, *(path + ending for ending in PACKED)):
+        if files.exists(candidate):
+            members = files.walk(candidate)
+            return f"{candidate}/{_only(candidate, members)}" if members else candidate
+    folder, _, name = path.rpartition("/")
+    there = files.list(folder)
+    where = f"{files.root}/{folder}".rstrip("/")
+    raise DataError(f"there is no file '{path}' in {where}.{did_you_mean(name, there)} There is: {choices(there)}.")
+
+
+def find_sample(files: Files, sample: str) -> str:
+    """Return the sample submission's path: the one that is named, else the one whose name says so."""
+    if sample:
+        return sample
+    names = sample_names(files)
+    if len(names) == 1:
+        return names[0]
+    found = f"several could be it: {choices(names)}" if names else f"there is: {choices(files.list(''))}"
+    raise DataError(f"sample: no sample submission is named, and {found}. Write its file name.")
+
+
+def sample_names(files: Files) -> list[str]:
+    """Return the files below the root that are called like a sample submission, each without its packing."""
+    names = [name for name in files.list("") if "samplesubmission" in re.sub(r"[\W_]", "", name.lower())]
+    return list(dict.fromkeys(_without_packing(name) for name in names))
+
+
+def _without_packing(name: str) -> str:
+    for ending in sorted(PACKED, key=len, reverse=True):
+        name = name.removesuffix(ending)
+    return name
+
+
+def _only(archive: str, members: list[str]) -> str:
+    wanted = _without_packing(archive.rpartition("/")[2])
+    same = [name for name in members if name.rpartition("/")[2] == wanted] or members
+    if len(same) > 1:
+        raise DataError(
+            f"{archive} holds several files: {choices(same)}. Write '{archive}/' and the one that is meant."
+        )
+    return same[0]
+
+
+def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header, cut in silence
+            table = pd.read_csv(
+                StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False, low_memory=False
+            )
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{place} is empty.") from None
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise DataError(_ragged(text, place, separator) or f"{place}: {error}.") from None
+    if table.empty:
+        raise DataError(f"{place} has a header but no rows.")
+    # pandas fills a row that is too short with empty cells, so only a table with some of them needs the slower look.
+    if table.shape[1] > 1 and (table.iloc[:, -1] == "").any() and (fault := _ragged(text, place, separator)):
+        raise DataError(fault)
+    return table
+
+
+def _ragged(text: str, place: str, separator: str) -> str:
+    """Name the first row that does not fit the header."""
+    rows = csv.reader(StringIO(text, newline=""), delimiter=separator)
+    width = len(next(rows, []))
+    for row in rows:
+        if row and len(row) != width:
+            return f"{place}, line {rows.line_num}: {len(row)} cells where the header has {width}."
+    return ""

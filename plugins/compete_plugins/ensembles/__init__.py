@@ -1,0 +1,129 @@
+"""How members become one prediction: means, fitted weights, ranks and votes.
+
+Every ensemble takes `oof` (M, N, C), the answers, `test` (M, T, C) and the metric, and returns
+(oof (N, C), test (T, C)). A member's OOF is NaN outside the rows it validated; rows that nobody validated stay NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from compete import Metric, hookimpl
+
+from ._shares import Array, are_shares, refuse_values, to_shares, weighted_mean
+from ._weights import fit_weights
+
+Blended = tuple[Array, Array]
+
+
+def mean(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
+    """Average the members."""
+    return _plain_mean(oof), _plain_mean(test)
+
+
+def weighted(
+    oof: Array, answers: Array, test: Array, metric: Metric, *, rounds: Annotated[int, Field(ge=1)] = 30
+) -> Blended:
+    """Average the members with weights that maximise the metric on OOF.
+
+    Weights are chosen greedily: `rounds` times, the member that helps most is added to the blend, possibly
+    again (Caruana et al. 2004). Members are compared on the rows that they share, so folds trained with one
+    seed keep equal weights. Weights that are no better than equal ones on OOF are not used.
+    """
+    weights = fit_weights(oof, answers, metric, rounds)
+    return weighted_mean(oof, weights), weighted_mean(test, weights)
+
+
+def rank_mean(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
+    """Average each class's ranks, so that members of different confidence count alike (for AUC-like metrics).
+
+    A rank is the place of a row among all rows the member predicted, divided by their number. Where
+    predictions are class probabilities, rows are scaled to sum to one again.
+    """
+    scale = to_shares if are_shares(oof) else _as_they_are
+    return scale(_plain_mean(oof, _ranks)), scale(_plain_mean(test, _ranks))
+
+
+def geometric_mean(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
+    """Average log-probabilities: a class that one member rules out gets little.
+
+    Class probabilities are scaled to sum to one again; independent probabilities are averaged as logits, which is
+    the same for two classes.
+    """
+    refuse_values(oof, "geometric_mean")
+    if are_shares(oof):
+        return _log_mean(oof), _log_mean(test)
+    return _logit_mean(oof), _logit_mean(test)
+
+
+def hard_vote(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
+    """Count votes: each member votes for its most probable class, or for every label of at least one half.
+
+    Predictions are shares of votes; among classes with as many votes the mean probability decides.
+    """
+    refuse_values(oof, "hard_vote")
+    vote = _one_vote if are_shares(oof) else _vote_per_label
+    return _votes(oof, vote), _votes(test, vote)
+
+
+@hookimpl
+def register_ensembles() -> dict[str, Callable[..., Blended]]:
+    """Offer the bundled ensembles."""
+    return {
+        "mean": mean,
+        "weighted": weighted,
+        "rank_mean": rank_mean,
+        "geometric_mean": geometric_mean,
+        "hard_vote": hard_vote,
+    }
+
+
+def _plain_mean(members: Array, change: Callable[[Array], Array] | None = None) -> Array:
+    return weighted_mean(members, np.ones(len(members)), change)
+
+
+def _as_they_are(predictions: Array) -> Array:
+    return predictions
+
+
+def _ranks(predictions: Array) -> Array:
+    from scipy.stats import rankdata
+
+    ranks: Array = rankdata(predictions, axis=0) / len(predictions)
+    return ranks
+
+
+def _log(predictions: Array) -> Array:
+    """Return logarithms, of a probability of 0 as of the smallest one that float32 softmax tells from it."""
+    logs: Array = np.log(np.clip(predictions, 1e-12, None))
+    return logs
+
+
+def _log_mean(members: Array) -> Array:
+    return to_shares(np.exp(_plain_mean(members, _log)))
+
+
+def _logit_mean(members: Array) -> Array:
+    def logits(predictions: Array) -> Array:
+        return _log(predictions) - _log(1 - predictions)
+
+    return 1 / (1 + np.exp(-_plain_mean(members, logits)))
+
+
+def _one_vote(predictions: Array) -> Array:
+    votes: Array = np.eye(predictions.shape[1])[predictions.argmax(axis=1)]
+    return votes
+
+
+def _vote_per_label(predictions: Array) -> Array:
+    return np.where(predictions >= 0.5, 1.0, 0.0)
+
+
+def _votes(members: Array, vote: Callable[[Array], Array]) -> Array:
+    # Less than one vote's share however many members there are, so that it only decides between equals.
+    tie = 1e-3 / len(members)
+    return (_plain_mean(members, vote) + tie * _plain_mean(members)) / (1 + tie)

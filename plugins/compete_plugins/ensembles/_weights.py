@@ -1,0 +1,96 @@
+"""Fit the members' weights on OOF predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compete import Metric
+
+from ._shares import seen_rows
+
+Array = np.ndarray[Any, Any]
+
+# Every member keeps this much weight while others are chosen, so that a row which only unchosen members
+# saw still has a blend that can be scored.
+LEAST = 1e-6
+
+
+def fit_weights(oof: Array, answers: Array, metric: Metric, rounds: int) -> Array:
+    """Return the weights (M,) that make the best blend, summing to one.
+
+    Members are compared only where they share rows. Those of different folds share none, so each set of
+    members connected through rows is weighted within itself and keeps its part of the whole.
+    """
+    seen = seen_rows(oof)
+    weights = np.ones(len(oof))
+    for members in _connected(seen):
+        rows = seen[members].any(axis=0)
+        if len(members) > 1 and rows.any():
+            # A slice gives views; a mask would copy every member's predictions.
+            part = slice(None) if rows.all() else rows
+            weights[members] = _choose([oof[m, part] for m in members], answers[part], metric, rounds)
+    return weights / len(oof)
+
+
+def _connected(seen: Array) -> list[Array]:
+    """Return sets of member numbers, each connected through rows that two of them saw."""
+    from scipy.sparse.csgraph import connected_components
+
+    shared = seen.astype(np.float32) @ seen.T.astype(np.float32)
+    count, owner = connected_components(shared > 0, directed=False)
+    return [np.flatnonzero(owner == number) for number in range(count)]
+
+
+def _choose(members: list[Array], answers: Array, metric: Metric, rounds: int) -> Array:
+    """Return the members' weights, with mean one, by greedy selection with replacement.
+
+    Forward selection (Caruana et al. 2004): the member that helps the blend most is added again and again,
+    and the best blend on the way is kept, if it beats equal weights at all.
+    """
+    equal = _Blend.of(members)
+    best, best_score = np.ones(len(members)), metric.score(answers, equal.mean())
+    chosen, blend = np.full(len(members), LEAST), equal.times(LEAST)
+    for _ in range(rounds):
+        scores = [metric.score(answers, blend.plus(member).mean()) for member in members]
+        winner = _best(scores, metric)
+        chosen[winner] += 1
+        blend = blend.plus(members[winner])
+        if metric.better(scores[winner], best_score):
+            best, best_score = chosen.copy(), scores[winner]
+    return np.asarray(best / best.mean())
+
+
+def _best(scores: list[float], metric: Metric) -> int:
+    winner = 0
+    for number, score in enumerate(scores):
+        if metric.better(score, scores[winner]):
+            winner = number
+    return winner
+
+
+@dataclass(frozen=True)
+class _Blend:
+    """A weighted sum of members (N, C) and the weight that each row has so far (N,)."""
+
+    total: Array
+    weight: Array
+
+    @classmethod
+    def of(cls, members: list[Array]) -> _Blend:
+        blend = cls(np.zeros(members[0].shape), np.zeros(len(members[0])))
+        for member in members:
+            blend = blend.plus(member)
+        return blend
+
+    def plus(self, member: Array) -> _Blend:
+        seen = np.logical_not(np.any(np.isnan(member), axis=1))
+        return _Blend(self.total + np.where(seen[:, None], member, 0), self.weight + seen)
+
+    def times(self, factor: float) -> _Blend:
+        return _Blend(self.total * factor, self.weight * factor)
+
+    def mean(self) -> Array:
+        return self.total / self.weight[:, None]

@@ -1,0 +1,187 @@
+"""How rows are split: which fold validates each row, with groups kept whole and classes spread evenly.
+
+The same seed always gives the same folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from compete import DataError, hookimpl
+
+from ._deal import deal_groups, deal_rows
+from ._strata import (
+    Array,
+    group_numbers,
+    groups_if_any,
+    indicator,
+    is_label_sets,
+    one_class_each,
+    refuse_too_few,
+    require_column,
+    strata,
+    value_ranges,
+)
+
+
+def kfold(train: pd.DataFrame, _answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
+    """Split rows at random into `n` folds of the same size, looking at neither labels nor groups."""
+    return _rows(np.zeros(len(train), dtype=np.int64), _equal(n), seed)
+
+
+def stratified(_train: pd.DataFrame, answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
+    """Split rows into `n` folds that all have the same share of every class.
+
+    A class with fewer rows than folds reaches as many folds as it has rows. Vote shares count as their
+    largest class. Groups are not looked at: use `stratified_group` where people or places repeat.
+    """
+    return _rows(one_class_each(answers, "stratified"), _equal(n), seed)
+
+
+def group(
+    train: pd.DataFrame,
+    _answers: Array,
+    seed: int,
+    *,
+    n: Annotated[int, Field(ge=2, le=100)] = 5,
+    column: str = "group",
+) -> Array:
+    """Split whole groups into `n` folds of nearly the same size.
+
+    `column` says which rows belong together; they are always validated in the same fold.
+    """
+    alike = np.zeros(len(train), dtype=np.int64)
+    return _groups(alike, group_numbers(train, column), _equal(n), seed)
+
+
+def stratified_group(
+    train: pd.DataFrame, answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
+) -> Array:
+    """Split whole groups into `n` folds that have nearly the same share of every class.
+
+    `column` says which rows belong together; they are always validated in the same fold. Large groups
+    and those with rare classes are placed first.
+    """
+    classes = one_class_each(answers, "stratified_group")
+    return _groups(classes, group_numbers(train, column), _equal(n), seed)
+
+
+def multilabel_stratified(
+    train: pd.DataFrame, answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
+) -> Array:
+    """Split label sets into `n` folds that have nearly the same share of every label.
+
+    Rows with rare labels are placed first (iterative stratification, Sechidis et al. 2011). Where the
+    table has the column `column`, its groups stay whole.
+    """
+    return _groups(answers, groups_if_any(train, column), _equal(n), seed)
+
+
+def binned(
+    train: pd.DataFrame,
+    answers: Array,
+    seed: int,
+    *,
+    n: Annotated[int, Field(ge=2, le=100)] = 5,
+    bins: Annotated[int, Field(ge=2)] = 10,
+    column: str = "group",
+) -> Array:
+    """Split rows into `n` folds in which a number to predict is spread alike.
+
+    The number is cut into `bins` ranges of as many rows each, and the ranges are stratified. Where the table
+    has the column `column`, its groups stay whole.
+    """
+    ranges = value_ranges(answers.reshape(len(answers), -1)[:, 0], bins)
+    return _stratify(ranges, groups_if_any(train, column), _equal(n), seed)
+
+
+def fixed(train: pd.DataFrame, _answers: Array, _seed: int, *, column: str = "fold") -> Array:
+    """Take the folds that the table gives.
+
+    `column` holds the number of the fold that validates the row, counted from 0; -1 or an empty cell means
+    that the row only ever trains.
+    """
+    require_column(train, column)
+    cells = train[column].astype(str).where(train[column].notna(), "").str.strip()
+    values = np.asarray(pd.to_numeric(cells.where(cells != "", "-1"), errors="coerce"), dtype=np.float64)
+    wrong = ~((values >= -1) & (values % 1 == 0))
+    if wrong.any():
+        ids = ", ".join(str(name) for name in train["id"][wrong][:5])
+        raise DataError(
+            f"[folds] column '{column}' holds '{cells[wrong].iloc[0]}', which is no fold number, "
+            f"in {wrong.sum()} rows: id {ids}."
+        )
+    return values.astype(np.int64)
+
+
+def holdout(
+    train: pd.DataFrame,
+    answers: Array,
+    seed: int,
+    *,
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2,
+    column: str = "group",
+) -> Array:
+    """Validate a share of the rows once: they are fold 0, all others only train.
+
+    `share` is the part that validates, with the same share of every class. Where the table has the column
+    `column`, its groups stay whole.
+    """
+    parts = _stratify(answers, groups_if_any(train, column), (share, 1 - share), seed)
+    if not (parts == 0).any():
+        raise DataError(f"[folds] share = {share:g}: too small for {len(train)} rows, none would validate.")
+    return np.where(parts == 0, 0, -1).astype(np.int64)
+
+
+def auto(
+    train: pd.DataFrame, answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
+) -> Array:
+    """Choose the split by the table: groups stay whole where there are any, and labels are stratified.
+
+    With the column `column` this is `stratified_group`, without it `stratified`; label sets are split as by
+    `multilabel_stratified`, plain numbers as by `binned`.
+    """
+    return _stratify(answers, groups_if_any(train, column), _equal(n), seed)
+
+
+@hookimpl
+def register_folds() -> dict[str, Callable[..., Array]]:
+    """Offer the bundled splits."""
+    return {
+        "auto": auto,
+        "kfold": kfold,
+        "stratified": stratified,
+        "group": group,
+        "stratified_group": stratified_group,
+        "multilabel_stratified": multilabel_stratified,
+        "binned": binned,
+        "fixed": fixed,
+        "holdout": holdout,
+    }
+
+
+def _equal(n: int) -> list[float]:
+    return [1 / n] * n
+
+
+def _stratify(answers: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
+    """Stratify by whatever the answers are, keeping groups whole where there are any."""
+    if groups is None and not is_label_sets(answers):
+        return _rows(strata(answers), shares, seed)
+    return _groups(answers, groups, shares, seed)
+
+
+def _rows(classes: Array, shares: Sequence[float], seed: int) -> Array:
+    refuse_too_few(len(shares), len(classes), "rows")
+    return deal_rows(classes, shares, seed)
+
+
+def _groups(answers: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
+    alone = np.arange(len(answers)) if groups is None else groups
+    refuse_too_few(len(shares), len(np.unique(alone)), "rows" if groups is None else "groups")
+    return deal_groups(alone, indicator(answers), shares, seed)

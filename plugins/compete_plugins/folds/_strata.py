@@ -1,0 +1,89 @@
+"""What a fold should have its share of: classes, label sets or ranges of values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from compete import ConfigError, DataError, choices, did_you_mean
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Array = np.ndarray[Any, Any]
+
+
+def is_label_sets(answers: Array) -> bool:
+    """Return whether the answers are 0/1 label sets (N, C), of which a row may have none or several."""
+    if answers.ndim == 1 or answers.shape[1] == 1:
+        return False
+    return bool(((answers == 0) | (answers == 1)).all() and (answers.sum(axis=1) != 1).any())
+
+
+def strata(answers: Array, bins: int = 10) -> Array:
+    """Return one stratum per row (N,): its class, its largest share, or the range its value lies in."""
+    if answers.ndim == 1:
+        return np.unique(answers, return_inverse=True)[1]
+    if answers.shape[1] == 1:
+        return value_ranges(answers[:, 0], bins)
+    largest: Array = answers.argmax(axis=1)
+    return largest
+
+
+def one_class_each(answers: Array, name: str) -> Array:
+    """Return the strata (N,), or refuse label sets and plain values."""
+    if is_label_sets(answers):
+        raise ConfigError(f"[folds] name = '{name}': rows have label sets; use 'multilabel_stratified'.")
+    if answers.ndim == 2 and answers.shape[1] == 1:
+        raise ConfigError(f"[folds] name = '{name}': rows have values, not classes; use 'binned'.")
+    return strata(answers)
+
+
+def value_ranges(values: Array, bins: int) -> Array:
+    """Return the number of the quantile range each value lies in (N,); equal values share one."""
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.digitize(values, edges).astype(np.int64)
+
+
+def indicator(answers: Array) -> csr_matrix:
+    """Return which stratum or which labels each row has, sparse (N, C)."""
+    from scipy.sparse import csr_matrix
+
+    if is_label_sets(answers):
+        return csr_matrix(answers, dtype=np.float64)
+    classes = strata(answers)
+    return csr_matrix((np.ones(len(classes)), (np.arange(len(classes)), classes)))
+
+
+def require_column(train: pd.DataFrame, column: str) -> None:
+    """Raise `DataError` with the nearest name when the table lacks a column."""
+    if column not in train:
+        known = [str(name) for name in train.columns]
+        raise DataError(
+            f"[folds] column = '{column}': the train table has no such column."
+            f"{did_you_mean(column, known)} Columns: {choices(known)}."
+        )
+
+
+def group_numbers(train: pd.DataFrame, column: str) -> Array:
+    """Return the number of each row's group (N,); a missing column or an empty cell is a `DataError`."""
+    require_column(train, column)
+    cells = train[column]
+    empty = np.asarray(cells.isna() | (cells.astype(str).str.strip() == ""))
+    if empty.any():
+        ids = ", ".join(str(name) for name in train["id"][empty][:5])
+        raise DataError(f"[folds] column '{column}' has no group in {empty.sum()} rows: id {ids}.")
+    return pd.factorize(cells)[0].astype(np.int64)
+
+
+def groups_if_any(train: pd.DataFrame, column: str) -> Array | None:
+    """Return the groups where the table has them, else None."""
+    return group_numbers(train, column) if column in train else None
+
+
+def refuse_too_few(n: int, units: int, what: str) -> None:
+    """Raise `DataError` when there are fewer rows or groups than folds."""
+    if units < n:
+        raise DataError(f"[folds] n = {n}: the train table has only {units} {what}.")

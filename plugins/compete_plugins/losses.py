@@ -1,0 +1,289 @@
+"""What is minimised: losses on logits, in float32 also under bf16, with weights from the fold's own rows.
+
+Every loss takes logits (B, K) and either class numbers int64 (B,) or shares float (B, K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch.nn import functional as F
+
+from compete import ConfigError, hookimpl
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+EFFECTIVE_BETA = 0.999
+
+
+def cross_entropy(
+    targets: torch.Tensor,
+    *,
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    class_weights: Literal["none", "balanced", "sqrt", "effective"] = "none",
+) -> Loss:
+    """Cross entropy of a softmax, for one class per row or for shares.
+
+    `label_smoothing` is the part of each row's target that is spread evenly over all classes (Szegedy et al.
+    2016). `class_weights` makes rare classes count more: `balanced` by 1 / rows, `sqrt` by 1 / sqrt(rows),
+    `effective` by 1 / effective number with beta 0.999 (see `class_balanced`). Weights average one over the
+    fold's rows; a class without a row there has weight 0. The sum of the weighted rows is divided by B, not by
+    the batch's weights, so that a batch of rare rows keeps its weight. Smoothing comes after the weights and
+    keeps a row's weight; the other way round, a rare class would draw weight from every common row.
+    """
+    _refuse_independent("cross_entropy", targets)
+    return _softmax_loss(_class_weights(targets, class_weights), label_smoothing)
+
+
+def focal(
+    targets: torch.Tensor,
+    *,
+    gamma: Annotated[float, Field(ge=0)] = 2.0,
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    class_weights: Literal["none", "balanced", "sqrt", "effective"] = "none",
+) -> Loss:
+    """Focal loss: cross entropy in which a row counts less the surer the network is of it (Lin et al. 2017).
+
+    `gamma` is the exponent of the factor (1 - p); 0 is cross entropy. `label_smoothing` and `class_weights`
+    are those of `cross_entropy`.
+    """
+    _refuse_independent("focal", targets)
+    return _softmax_loss(_class_weights(targets, class_weights), label_smoothing, gamma)
+
+
+def class_balanced(
+    targets: torch.Tensor,
+    *,
+    beta: Annotated[float, Field(ge=0, lt=1)] = 0.999,
+    gamma: Annotated[float, Field(ge=0)] = 0.0,
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+) -> Loss:
+    """Cross entropy or focal loss weighted by 1 / effective number of rows of a class (Cui et al. 2019).
+
+    `beta` sets how soon more rows of a class stop adding to its effective number (1 - beta^rows) / (1 - beta):
+    0 weighs all classes alike, and towards 1 the weights become those of `balanced`. `gamma` above 0 makes it
+    the focal loss. `label_smoothing` is that of `cross_entropy`. Weights average one over the fold's rows.
+    """
+    _refuse_independent("class_balanced", targets)
+    return _softmax_loss(_class_weights(targets, "effective", beta), label_smoothing, gamma)
+
+
+def soft_f1(
+    targets: torch.Tensor,
+    *,
+    cross_entropy_share: Annotated[float, Field(ge=0, le=1)] = 0.0,
+    activation: Literal["softmax", "sigmoid"] = "softmax",
+) -> Loss:
+    """One minus the macro F1 of a batch, with probabilities in place of counts.
+
+    The mean is taken over the classes that the batch's targets hold, as the others could not score in any way.
+    `cross_entropy_share` mixes in that share of cross entropy, which steadies small batches. `activation` is
+    `softmax` for one class per row, or `sigmoid` for independent labels (cross entropy is then binary).
+    """
+    if activation == "softmax":
+        _refuse_independent("soft_f1", targets)
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits, shares = logits.float(), _shares(targets, logits)
+        chances = logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()
+        missed = 1 - _batch_f1(chances, shares)
+        if cross_entropy_share == 0:
+            return missed
+        entropy = F.cross_entropy if activation == "softmax" else F.binary_cross_entropy_with_logits
+        return torch.lerp(missed, entropy(logits, shares), cross_entropy_share)
+
+    return loss
+
+
+def bce(
+    targets: torch.Tensor,
+    *,
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    pos_weight: Literal["none", "balanced"] = "none",
+) -> Loss:
+    """Binary cross entropy of a sigmoid for each output, averaged over rows and outputs.
+
+    `label_smoothing` moves 0 and 1 towards one half by that share. `pos_weight` `balanced` weighs an output's
+    positive rows by its negative rows / positive rows in the fold; an output that never changes has weight 1.
+    The weight follows the unsmoothed target.
+    """
+    weights = _PerOutput(_negatives_per_positive(targets) if pos_weight == "balanced" else torch.ones(0), 1.0)
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        shares = _shares(targets, logits)
+        smoothed = shares + label_smoothing * (0.5 - shares)
+        weight = 1 + shares * (weights.on(logits) - 1)
+        return F.binary_cross_entropy_with_logits(logits.float(), smoothed, weight=weight)
+
+    return loss
+
+
+def soft_cross_entropy(targets: torch.Tensor) -> Loss:
+    """Cross entropy against shares of votes, every vote alike: `cross_entropy` without its options."""
+    _refuse_independent("soft_cross_entropy", targets)
+    return _softmax_loss(_class_weights(targets, "none"), 0.0)
+
+
+def kl(targets: torch.Tensor) -> Loss:
+    """Kullback-Leibler divergence from shares of votes: `soft_cross_entropy` less the votes' own entropy.
+
+    Its gradient is that of `soft_cross_entropy`; its value is 0 for a perfect prediction.
+    """
+    _refuse_independent("kl", targets)
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return F.kl_div(F.log_softmax(logits.float(), dim=1), _shares(targets, logits), reduction="batchmean")
+
+    return loss
+
+
+def mse(targets: torch.Tensor) -> Loss:
+    """Squared difference between the sigmoid of the logits and targets scaled to 0..1."""
+    _refuse_unscaled("mse", targets)
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return F.mse_loss(logits.float().sigmoid(), _shares(targets, logits))
+
+    return loss
+
+
+def bce_scaled(targets: torch.Tensor) -> Loss:
+    """Binary cross entropy between the sigmoid of the logits and targets scaled to 0..1.
+
+    For numbers, not only for yes and no: its optimum is the mean, as with `mse`, but its gradient does not
+    vanish where the sigmoid is flat.
+    """
+    _refuse_unscaled("bce_scaled", targets)
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return F.binary_cross_entropy_with_logits(logits.float(), _shares(targets, logits))
+
+    return loss
+
+
+@hookimpl
+def register_losses() -> dict[str, Callable[..., Loss]]:
+    """Offer the bundled losses."""
+    return {
+        "cross_entropy": cross_entropy,
+        "focal": focal,
+        "class_balanced": class_balanced,
+        "soft_f1": soft_f1,
+        "bce": bce,
+        "soft_cross_entropy": soft_cross_entropy,
+        "kl": kl,
+        "mse": mse,
+        "bce_scaled": bce_scaled,
+    }
+
+
+class _PerOutput:
+    """One value per output, on the device of the logits: copied once, so that no step waits for a transfer.
+
+    The fold may miss the last classes, so K is known from the logits only; missing values are `fill`.
+    """
+
+    def __init__(self, values: torch.Tensor, fill: float) -> None:
+        self._values = values.float()
+        self._fill = fill
+        self._copy: torch.Tensor | None = None
+
+    def on(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return float32 (K,) on the logits' device."""
+        if self._copy is None or self._copy.device != logits.device:
+            self._copy = self._fitted(logits.shape[1]).to(logits.device)
+        return self._copy
+
+    def _fitted(self, outputs: int) -> torch.Tensor:
+        if outputs == 1:  # class numbers 0 and 1 on a single output: its value is that of class 1
+            return self._values[-1:] if len(self._values) else torch.full((1,), self._fill)
+        return F.pad(self._values, (0, outputs - len(self._values)), value=self._fill)
+
+
+def _softmax_loss(weights: _PerOutput, smoothing: float, gamma: float = 0.0) -> Loss:
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        log_chances = F.log_softmax(logits.float(), dim=1)
+        wanted = _shares(targets, logits) * weights.on(logits)
+        wanted = torch.lerp(wanted, wanted.mean(dim=1, keepdim=True), smoothing)
+        if gamma > 0:
+            wanted = wanted * _doubt(log_chances).pow(gamma)
+        return -(wanted * log_chances).sum(dim=1).mean()
+
+    return loss
+
+
+def _doubt(log_chances: torch.Tensor) -> torch.Tensor:
+    """Return 1 - p, never quite 0: there the slope of a power below 1 is infinite and the gradient NaN."""
+    return (-torch.expm1(log_chances)).clamp_min(1e-8)
+
+
+def _batch_f1(chances: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    held = shares.sum(dim=0)
+    f1 = 2 * (chances * shares).sum(dim=0) / (chances.sum(dim=0) + held).clamp_min(1e-8)
+    return f1.sum() / (held > 0).sum().clamp_min(1)
+
+
+def _shares(targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Return targets as float32 (B, K); class numbers become one-hot rows."""
+    if targets.ndim == 2:
+        return targets.float()
+    if logits.shape[1] == 1:
+        return targets.float()[:, None]
+    return torch.zeros_like(logits, dtype=torch.float32).scatter_(1, targets[:, None], 1.0)
+
+
+def _class_weights(targets: torch.Tensor, scheme: str, beta: float = EFFECTIVE_BETA) -> _PerOutput:
+    """Return weights that average one over the fold's rows; a class without rows gets 0.
+
+    Zero, because no network can learn such a class: in validation its rows would drown the loss of all others.
+    """
+    if scheme == "none":
+        return _PerOutput(torch.ones(0), fill=1.0)
+    rows = _rows_per_class(targets)
+    counts = rows.clamp(min=1)  # soft targets can leave a class less than one whole row
+    schemes = {"balanced": 1 / counts, "sqrt": counts.rsqrt(), "effective": (1 - beta) / (1 - beta**counts)}
+    weights = schemes[scheme] * (rows > 0)
+    return _PerOutput(weights * rows.sum() / (weights * rows).sum(), fill=0.0)
+
+
+def _negatives_per_positive(targets: torch.Tensor) -> torch.Tensor:
+    positive = _rows_per_class(targets)
+    negative = len(targets) - positive
+    changes = (positive > 0) & (negative > 0)
+    return torch.where(changes, negative / positive.clamp(min=1), 1.0)
+
+
+def _rows_per_class(targets: torch.Tensor) -> torch.Tensor:
+    """Return float64 (classes,); soft rows count in parts."""
+    return torch.bincount(targets).double() if targets.ndim == 1 else targets.double().sum(dim=0)
+
+
+def _refuse_independent(name: str, targets: torch.Tensor) -> None:
+    """Raise `ConfigError` for targets that are no choice between classes."""
+    if targets.ndim == 1:
+        return
+    where = f'[loss] name = "{name}"'
+    if targets.shape[1] == 1:
+        raise ConfigError(
+            f"{where}: a target with one output is no choice between classes. "
+            "Use 'bce' for yes or no, 'mse' or 'bce_scaled' for a number."
+        )
+    off = int(((targets.sum(dim=1) - 1).abs() > 1e-3).sum())
+    if off:
+        raise ConfigError(
+            f"{where}: needs one class, or shares that sum to one, per row; {off} of {len(targets)} training rows "
+            "hold several labels or none. Use 'bce'."
+        )
+
+
+def _refuse_unscaled(name: str, targets: torch.Tensor) -> None:
+    """Raise `ConfigError` for numbers that no sigmoid can reach."""
+    low, high = float(targets.min()), float(targets.max())
+    if targets.is_floating_point() and not (low >= 0 and high <= 1):
+        raise ConfigError(
+            f'[loss] name = "{name}": needs targets scaled to 0..1; those of the training rows run from {low:g} to '
+            f"{high:g}. The targets 'regression' and 'ordinal' scale them."
+        )

@@ -1,0 +1,133 @@
+"""Bring answers and predictions into the shape a metric needs, or say why the metric does not fit them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from compete import CompeteError, ConfigError
+
+Array = np.ndarray[Any, Any]
+
+
+def finite(answers: Array, predictions: Array) -> Array:
+    """Return predictions as (N, C). Raise `CompeteError` for NaN, infinity, no rows, or rows without an answer."""
+    columns = predictions[:, None] if predictions.ndim == 1 else predictions
+    if len(answers) != len(columns):
+        raise CompeteError(f"cannot score: {len(answers)} answers, but {len(columns)} rows of predictions.")
+    if len(columns) == 0:
+        raise CompeteError("cannot score: there are no rows.")
+    usable = np.isfinite(columns).all(axis=1)
+    if not usable.all():
+        raise CompeteError(
+            f"cannot score: {int((~usable).sum())} of {len(columns)} rows of predictions hold NaN or infinity, "
+            f"the first is row {int(usable.argmin())}."
+        )
+    return columns
+
+
+def class_numbers(answers: Array) -> Array:
+    """Return one class number per row, int64 (N,): of shares of votes, the class with the largest share."""
+    numbers: Array
+    if answers.ndim == 2 and answers.shape[1] > 1:
+        _refuse_label_sets(answers)
+        numbers = answers.argmax(axis=1)
+        return numbers
+    if (answers % 1 != 0).any():
+        raise misfit("scores classes, but the target is a number. Use rmse.")
+    numbers = answers.reshape(-1).astype(np.int64)
+    return numbers
+
+
+def chosen_classes(predictions: Array) -> Array:
+    """Return the class predicted, int64 (N,): the most probable one, or the nearest level of a single column."""
+    several = predictions.shape[1] > 1
+    choice = predictions.argmax(axis=1) if several else np.floor(predictions[:, 0] + 0.5).clip(min=0)
+    numbers: Array = choice.astype(np.int64)
+    return numbers
+
+
+def truth_and_choice(answers: Array, predictions: Array) -> tuple[Array, Array]:
+    """Return the true and the predicted class numbers, int64 (N,) both."""
+    return class_numbers(answers), chosen_classes(finite(answers, predictions))
+
+
+def known_classes(answers: Array, columns: int) -> Array:
+    """Return class numbers (N,) that all have a column of their own."""
+    numbers = class_numbers(answers)
+    if numbers.max() >= columns:
+        raise misfit(f"needs a column for each class; class {numbers.max()} is beyond the {columns} predicted.")
+    return numbers
+
+
+def shares(answers: Array, columns: int) -> Array:
+    """Return the true share of each class, float64 (N, C): rows sum to one, class numbers become one-hot."""
+    if answers.ndim == 1 or answers.shape[1] == 1:
+        return indicators(class_numbers(answers), columns).astype(np.float64)
+    _same_columns(answers, columns)
+    _refuse_label_sets(answers)
+    normalised: Array = answers / answers.sum(axis=1, keepdims=True, dtype=np.float64)
+    return normalised
+
+
+def indicators(answers: Array, columns: int) -> Array:
+    """Return which labels hold, bool (N, C); class numbers become one-hot, and a single column is class 1."""
+    held: Array
+    if answers.ndim == 2:
+        _same_columns(answers, columns)
+        held = answers >= 0.5
+    else:
+        labels = np.arange(columns) if columns > 1 else np.array([1])
+        held = known_classes(answers, max(columns, 2))[:, None] == labels
+    return held
+
+
+def yes_or_no(answers: Array, predictions: Array) -> tuple[Array, Array]:
+    """Return the truth, bool (N,), and the predicted chance of yes, float (N,), of a target with two classes."""
+    columns = finite(answers, predictions)
+    if columns.shape[1] > 2:
+        raise misfit(f"is for yes or no; there are {columns.shape[1]} columns of predictions.")
+    truth = class_numbers(answers)
+    if truth.max() > 1:
+        raise misfit(f"is for yes or no; the answers hold class {truth.max()}.")
+    return truth == 1, columns[:, -1]
+
+
+def chances(answers: Array, predictions: Array) -> Array:
+    """Return float64 (N, C), C at least 2, rows summing to one; a single column is taken for yes."""
+    columns = in_unit_range(finite(answers, predictions))
+    if columns.shape[1] == 1:
+        return np.concatenate([1 - columns, columns], axis=1)
+    sums = columns.sum(axis=1, keepdims=True)
+    if sums.min() == 0:
+        raise CompeteError(f"cannot score: the probabilities of row {int(sums.argmin())} sum to zero.")
+    normalised: Array = columns / sums
+    return normalised
+
+
+def in_unit_range(predictions: Array) -> Array:
+    """Return float64 predictions in 0..1; what is beyond by a rounding error is clipped."""
+    low, high = float(predictions.min()), float(predictions.max())
+    if low < -1e-6 or high > 1 + 1e-6:
+        raise misfit(f"needs probabilities; the predictions run from {low:g} to {high:g}.")
+    return predictions.astype(np.float64).clip(0, 1)
+
+
+def misfit(why: str) -> ConfigError:
+    """Return the error for a metric that cannot score this target."""
+    return ConfigError(f"[metric] the metric {why}")
+
+
+def _same_columns(answers: Array, columns: int) -> None:
+    if answers.shape[1] != columns:
+        raise misfit(f"needs as many columns as the answers: {answers.shape[1]}, but {columns} are predicted.")
+
+
+def _refuse_label_sets(answers: Array) -> None:
+    off = int((np.abs(answers.sum(axis=1) - 1) > 1e-3).sum())
+    if off:
+        raise misfit(
+            f"needs one class, or shares that sum to one, per row; {off} of {len(answers)} rows of the answers "
+            "hold several labels or none. Use label_set_f1, mean_column_auc or multilabel_log_loss."
+        )

@@ -1,0 +1,58 @@
+"""Metrics of independent labels."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from compete import Metric
+
+from ._arrays import Array, finite, in_unit_range, indicators, misfit
+
+
+def label_set_f1(*, threshold: float = 0.5) -> Metric:
+    """Micro F1 over label sets: F1 of all (row, label) pairs together.
+
+    A label is predicted from `threshold` on. Labels that no answer holds are left out, as the graders do that
+    only know the labels of their answers. The score is 0 where nothing is true or predicted.
+    """
+    return Metric(partial(_label_set_f1, threshold=threshold))
+
+
+def multilabel_log_loss(
+    *,
+    weights: list[Annotated[float, Field(gt=0)]] | None = None,
+    positive_weight: Annotated[float, Field(gt=0)] = 1.0,
+) -> Metric:
+    """Binary log loss of every label, weighted and averaged within each row, then over rows; lower is better.
+
+    `weights` holds one weight per label; by default all are alike. `positive_weight` multiplies the weight of
+    the labels that are true (2 in RSNA 2022). Predictions are clipped at 1e-15.
+    """
+    score = partial(_multilabel_log_loss, weights=weights, positive_weight=positive_weight)
+    return Metric(score, higher_is_better=False)
+
+
+def _label_set_f1(answers: Array, predictions: Array, *, threshold: float) -> float:
+    columns = finite(answers, predictions)
+    truth = indicators(answers, columns.shape[1])
+    chosen = (columns >= threshold) & truth.any(axis=0)
+    both = int(truth.sum()) + int(chosen.sum())
+    return 2 * int((truth & chosen).sum()) / both if both else 0.0
+
+
+def _multilabel_log_loss(
+    answers: Array, predictions: Array, *, weights: list[float] | None, positive_weight: float
+) -> float:
+    columns = in_unit_range(finite(answers, predictions)).clip(1e-15, 1 - 1e-15)
+    labels = columns.shape[1]
+    truth = indicators(answers, labels)
+    if weights is not None and len(weights) != labels:
+        raise misfit(f"has {len(weights)} weights, but there are {labels} labels.")
+    weight = np.ones(labels) if weights is None else np.asarray(weights)
+    cells = weight * np.where(truth, positive_weight, 1.0)
+    losses = -np.log(np.where(truth, columns, 1 - columns))
+    return float(np.average(losses, axis=1, weights=cells).mean())

@@ -1,0 +1,209 @@
+"""How weights move: the usual optimizers with explicit options, and any other of `torch.optim` or timm by name.
+
+A parameter group that brings its own `weight_decay` (0 for norms and biases) keeps it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch.optim import Optimizer
+
+from compete import ConfigError, checked_by, choices, did_you_mean, hookimpl, unknown_name
+
+Groups = list[dict[str, Any]]
+
+# LBFGS calls the loss again from inside its step, SparseAdam takes sparse gradients only.
+UNFIT = {"Optimizer", "LBFGS", "SparseAdam"}
+
+
+def check_sgd(*, momentum: float, nesterov: bool, **_: object) -> Iterator[str]:
+    """Yield what is wrong with momentum."""
+    if nesterov and momentum == 0:
+        yield "nesterov = true needs a momentum above 0."
+
+
+@checked_by(check_sgd)
+def sgd(
+    groups: Groups,
+    *,
+    lr: Annotated[float, Field(gt=0)] = 0.01,
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9,
+    nesterov: bool = True,
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4,
+) -> Optimizer:
+    """Stochastic gradient descent with momentum.
+
+    `lr` is the base learning rate. `momentum` is the share of the last step that is kept, `nesterov` looks
+    ahead along it (Sutskever et al. 2013). `weight_decay` is added to the gradient.
+    """
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+
+def check_betas(*, betas: tuple[float, float], **_: object) -> Iterator[str]:
+    """Yield what is wrong with the betas."""
+    if not all(0 <= beta < 1 for beta in betas):
+        yield f"betas = {list(betas)} must be two numbers from 0 to below 1."
+
+
+@checked_by(check_betas)
+def adam(
+    groups: Groups,
+    *,
+    lr: Annotated[float, Field(gt=0)] = 3e-4,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: Annotated[float, Field(gt=0)] = 1e-8,
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0,
+) -> Optimizer:
+    """Adam (Kingma and Ba 2015).
+
+    `lr` is the base learning rate. `betas` are the decay rates of the gradient's mean and square, `eps` keeps
+    the division safe. `weight_decay` is added to the gradient; `adamw` takes it from the weights instead.
+    """
+    return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+@checked_by(check_betas)
+def adamw(
+    groups: Groups,
+    *,
+    lr: Annotated[float, Field(gt=0)] = 3e-4,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: Annotated[float, Field(gt=0)] = 1e-8,
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05,
+) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    `lr` is the base learning rate. `betas` are the decay rates of the gradient's mean and square, `eps` keeps
+    the division safe. Each step takes the share `lr * weight_decay` from the weights.
+    """
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+def rmsprop(
+    groups: Groups,
+    *,
+    lr: Annotated[float, Field(gt=0)] = 1e-4,
+    alpha: Annotated[float, Field(ge=0, lt=1)] = 0.99,
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9,
+    eps: Annotated[float, Field(gt=0)] = 1e-8,
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0,
+) -> Optimizer:
+    """RMSProp with momentum (Tieleman and Hinton 2012).
+
+    `lr` is the base learning rate. `alpha` is the decay rate of the gradient's square, `momentum` the share of
+    the last step that is kept, `eps` keeps the division safe. `weight_decay` is added to the gradient.
+    """
+    return torch.optim.RMSprop(groups, lr=lr, alpha=alpha, momentum=momentum, eps=eps, weight_decay=weight_decay)
+
+
+def check_torch(*, optimizer: str, arguments: dict[str, Any] | None, **_: object) -> Iterator[str]:
+    """Yield what is wrong with the name or the arguments."""
+    known = _torch_optimizers()
+    if optimizer not in known:
+        yield unknown_name("optimizer in torch.optim", optimizer, known)
+        return
+    yield from _check_arguments(f"torch.optim.{optimizer}", known[optimizer], {"lr"}, arguments or {})
+
+
+@checked_by(check_torch)
+def any_torch(
+    groups: Groups, *, optimizer: str, lr: Annotated[float, Field(gt=0)], arguments: dict[str, Any] | None = None
+) -> Optimizer:
+    """Any optimizer of `torch.optim`, by the name of its class.
+
+    `optimizer` is that name, such as "NAdam". `lr` is the base learning rate. `arguments` is a table of further
+    arguments as torch spells them, such as `weight_decay`. LBFGS and SparseAdam do not fit the training loop.
+    """
+    name = f"torch.optim.{optimizer}"
+    return _built(name, lambda: _torch_optimizers()[optimizer](groups, lr=lr, **(arguments or {})))
+
+
+def check_timm(*, optimizer: str, arguments: dict[str, Any] | None, **_: object) -> Iterator[str]:
+    """Yield what is wrong with the name or the arguments."""
+    from timm.optim import get_optimizer_info, list_optimizers
+
+    known = list_optimizers()
+    if optimizer not in known:
+        yield unknown_name("optimizer in timm", optimizer, known)
+        return
+    info = get_optimizer_info(optimizer)
+    if info.second_order:
+        yield f"timm's {optimizer} needs second-order gradients, which the training loop does not make."
+    elif not isinstance(info.opt_class, str):  # a string is a class of another package, to be imported on a GPU
+        options = {"lr", "weight_decay"}
+        yield from _check_arguments(f"timm's {optimizer}", info.opt_class, options, arguments or {})
+
+
+@checked_by(check_timm)
+def any_timm(
+    groups: Groups,
+    *,
+    optimizer: str,
+    lr: Annotated[float, Field(gt=0)],
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0,
+    arguments: dict[str, Any] | None = None,
+) -> Optimizer:
+    """Any optimizer of timm, by the name that `timm.optim.list_optimizers()` gives it.
+
+    `optimizer` is that name, such as "lamb". `lr` is the base learning rate; `weight_decay` holds for groups
+    without their own. `arguments` is a table of further arguments as timm spells them. Names that begin with
+    "bnb" or "fused" need a GPU and the packages bitsandbytes or apex.
+    """
+    from timm.optim import create_optimizer_v2
+
+    def build() -> Optimizer:
+        made: Optimizer = create_optimizer_v2(groups, optimizer, lr, weight_decay, **(arguments or {}))
+        return made
+
+    return _built(f"timm's {optimizer}", build)
+
+
+@hookimpl
+def register_optimizers() -> dict[str, Callable[..., Optimizer]]:
+    """Offer the bundled optimizers."""
+    return {"sgd": sgd, "adam": adam, "adamw": adamw, "rmsprop": rmsprop, "torch": any_torch, "timm": any_timm}
+
+
+def _torch_optimizers() -> dict[str, Callable[..., Optimizer]]:
+    classes = inspect.getmembers(torch.optim, inspect.isclass)
+    return {name: made for name, made in classes if issubclass(made, Optimizer) and name not in UNFIT}
+
+
+def _check_arguments(
+    name: str, make: Callable[..., Optimizer], options: set[str], arguments: dict[str, Any]
+) -> Iterator[str]:
+    """Yield the arguments that are options or that the class does not take, else why it refuses the values."""
+    allowed = set(inspect.signature(make).parameters) - options - {"params"}
+    unknown = [argument for argument in arguments if argument not in allowed]
+    for argument in unknown:
+        if argument in options:
+            yield f"arguments.{argument}: {argument} is an option of its own, beside optimizer."
+        else:
+            yield (
+                f"arguments.{argument}: {name} takes no such argument.{did_you_mean(argument, allowed)} "
+                f"Arguments: {choices(allowed, most=20)}."
+            )
+    if not unknown:
+        yield from _refused_values(name, make, arguments)
+
+
+def _refused_values(name: str, make: Callable[..., Optimizer], arguments: dict[str, Any]) -> Iterator[str]:
+    """Yield the reason why a toy optimizer with these arguments cannot be made."""
+    weight = torch.nn.Parameter(torch.zeros(2, 2))
+    try:
+        make([weight], lr=1e-3, **arguments)
+    except Exception as error:  # each class has its own way to refuse a value
+        yield f"{name} does not take arguments = {arguments}: {error}."
+
+
+def _built(name: str, build: Callable[[], Optimizer]) -> Optimizer:
+    """Build the optimizer; what it cannot work with is the TOML's fault and said in one sentence."""
+    try:
+        return build()
+    except Exception as error:
+        raise ConfigError(f"[optimizer] {name} cannot train this network here: {error}") from error

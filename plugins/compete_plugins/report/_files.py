@@ -1,0 +1,81 @@
+"""Read what a run left in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from compete import DataError
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A finished run: its scores, OOF and fold tables, resolved TOML and environment."""
+
+    scores: dict[str, Any]
+    oof: pd.DataFrame
+    folds: pd.DataFrame
+    config: str
+    environment: dict[str, Any]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the prediction columns."""
+        return list(self.scores["classes"])
+
+    @property
+    def predictions(self) -> np.ndarray[Any, Any]:
+        """The OOF predictions (N, C); NaN where nobody validated."""
+        # By position: a class called "id" or "fold" has another column name.
+        return self.oof.iloc[:, -len(self.classes) :].to_numpy(float)
+
+    @property
+    def answers(self) -> np.ndarray[Any, Any]:
+        """The answers: class numbers (N,), or (N, C)."""
+        if "answer" in self.oof:
+            return self.oof["answer"].to_numpy()
+        return self.oof.iloc[:, 2 : -len(self.classes)].to_numpy(float)
+
+    @property
+    def kind(self) -> Literal["classes", "labels", "values"]:
+        """What is predicted: one class of several, any number of labels, or values."""
+        answers = self.answers
+        if answers.ndim == 1 and np.issubdtype(answers.dtype, np.integer) and len(self.classes) > 1:
+            return "classes"
+        return "labels" if np.isin(answers, (0, 1)).all() else "values"
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Read a run folder. Raise `DataError` with every file that is missing or cannot be read."""
+    problems: list[str] = []
+
+    def read(name: str, reader: Callable[[Path], Any]) -> Any:  # noqa: ANN401 - what the reader gives
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{path} is missing: a run writes it when it ends.")
+            return None
+        try:
+            return reader(path)
+        except Exception as error:  # a damaged file can raise nearly anything
+            problems.append(f"{path} cannot be read: {error}")
+
+    files = RunFiles(
+        scores=read("scores.json", _read_json),
+        oof=read("oof.parquet", pd.read_parquet),
+        folds=read("folds.csv", lambda path: pd.read_csv(path, dtype={"id": str})),
+        config=read("config.toml", lambda path: path.read_text("utf-8")),
+        environment=read("environment.json", _read_json),
+    )
+    if problems:
+        raise DataError(problems)
+    return files
+
+
+def _read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(path.read_text("utf-8"))

@@ -1,0 +1,165 @@
+"""Which rows an epoch sees, and in which order: a list of row numbers, drawn from the generator alone.
+
+Samplers that look at classes take class numbers (N,), or several columns (N, C). Of several columns, a row's
+labels are its largest cells: the ones of an indicator row, the class with most votes. A row counts as its
+rarest label, and rows without any label form a class of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from compete import ConfigError, hookimpl
+
+Array = np.ndarray[Any, Any]
+
+NO_CLASSES = '[sampler] draws by class, but the target is a number and has no classes. Use name = "shuffle".'
+
+
+def shuffle(answers: Array, generator: torch.Generator) -> list[int]:
+    """Every row once, in random order."""
+    return _order(len(answers), generator).tolist()
+
+
+def sequential(answers: Array, _generator: torch.Generator) -> list[int]:
+    """Every row once, in the table's order."""
+    return list(range(len(answers)))
+
+
+def weighted(
+    answers: Array,
+    generator: torch.Generator,
+    *,
+    power: Annotated[float, Field(ge=0)] = 1.0,
+    rows: Annotated[int, Field(ge=1)] | None = None,
+) -> list[int]:
+    """Rows drawn with replacement, rare classes more often.
+
+    A row's weight is (rows of its class) ** -`power`: 1 draws all classes alike, 0.5 goes half the way, 0 draws
+    all rows alike. `rows` is how many are drawn in an epoch, by default as many as there are. With several
+    label columns the class of a row is its rarest label.
+    """
+    counts, classes = _classes(answers)
+    return _drawn((counts**-power)[classes], rows, generator)
+
+
+def effective_number(
+    answers: Array,
+    generator: torch.Generator,
+    *,
+    beta: Annotated[float, Field(ge=0, lt=1)] = 0.999,
+    rows: Annotated[int, Field(ge=1)] | None = None,
+) -> list[int]:
+    """Rows drawn with replacement by 1 / effective number of rows of their class (Cui et al. 2019).
+
+    `beta` sets how soon more rows of a class stop adding to its effective number (1 - beta^rows) / (1 - beta):
+    0 draws all rows alike, and towards 1 all classes are drawn alike. `rows` is how many are drawn in an epoch,
+    by default as many as there are. With several label columns the class of a row is its rarest label.
+    """
+    counts, classes = _classes(answers)
+    return _drawn(((1 - beta) / (1 - beta**counts))[classes], rows, generator)
+
+
+def class_balanced(
+    answers: Array, generator: torch.Generator, *, rows: Annotated[int, Field(ge=1)] | None = None
+) -> list[int]:
+    """A class drawn evenly for each place, then a row of it; none repeats before its class is used up.
+
+    `rows` is how many are drawn in an epoch, by default as many as there are. With several label columns the
+    class of a row is its rarest label.
+    """
+    members = _members(answers)
+    classes = torch.randint(len(members), (rows or len(answers),), generator=generator).numpy()
+    places = _split(classes, len(members))
+    order = np.empty(len(classes), dtype=np.int64)
+    for own, at in zip(members, places, strict=True):
+        order[at] = _taken(own, len(at), generator)
+    drawn: list[int] = order.tolist()
+    return drawn
+
+
+def oversample(
+    answers: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)] | None = None
+) -> list[int]:
+    """Every row at least once, and rows of smaller classes again until they reach the largest, in random order.
+
+    `most` is the largest number of times that a row may appear; without it a class of one row appears as often
+    as the largest class has rows. With several label columns the class of a row is its rarest label.
+    """
+    members = _members(answers)
+    largest = max(len(own) for own in members)
+    wanted = [largest if most is None else min(largest, most * len(own)) for own in members]
+    taken = [_taken(own, count, generator) for own, count in zip(members, wanted, strict=True)]
+    rows = np.concatenate(taken)
+    drawn: list[int] = rows[_order(len(rows), generator).numpy()].tolist()
+    return drawn
+
+
+@hookimpl
+def register_samplers() -> dict[str, Callable[..., list[int]]]:
+    """Offer the bundled samplers."""
+    return {
+        "shuffle": shuffle,
+        "sequential": sequential,
+        "weighted": weighted,
+        "class_balanced": class_balanced,
+        "oversample": oversample,
+        "effective_number": effective_number,
+    }
+
+
+def _order(count: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.randperm(count, generator=generator)
+
+
+def _drawn(weights: Array, rows: int | None, generator: torch.Generator) -> list[int]:
+    # Not torch.multinomial: it stops at 2**24 rows.
+    edges = np.cumsum(weights)
+    points = torch.rand(rows or len(weights), dtype=torch.float64, generator=generator).numpy() * edges[-1]
+    drawn: list[int] = np.searchsorted(edges, points, side="right").clip(max=len(weights) - 1).tolist()
+    return drawn
+
+
+def _taken(own: Array, count: int, generator: torch.Generator) -> Array:
+    """Return `count` of the rows, each used as often as the others, up to one."""
+    rounds = -(-count // len(own))
+    orders = [_order(len(own), generator).numpy() for _ in range(rounds)]
+    return own[np.concatenate(orders)[:count]] if orders else own[:0]
+
+
+def _members(answers: Array) -> list[Array]:
+    """Return the row numbers of each class that has any."""
+    counts, classes = _classes(answers)
+    return _split(classes, len(counts))
+
+
+def _split(classes: Array, count: int) -> list[Array]:
+    """Return the places of each class number below `count`."""
+    sizes = np.bincount(classes, minlength=count)
+    return np.split(np.argsort(classes, kind="stable"), np.cumsum(sizes)[:-1])
+
+
+def _classes(answers: Array) -> tuple[Array, Array]:
+    """Return the rows of each class that has any, float64 (classes,), and each row's place among them (N,)."""
+    labels = answers if answers.ndim == 1 else _rarest_label(answers)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ConfigError(NO_CLASSES)
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return counts.astype(np.float64), classes
+
+
+def _rarest_label(answers: Array) -> Array:
+    """Return a number (N,) for each row's rarest label, 0 the rarest of all; C where a row has none."""
+    if answers.shape[1] == 1 and not np.isin(answers, (0, 1)).all():
+        raise ConfigError(NO_CLASSES)
+    held = (answers == answers.max(axis=1, keepdims=True)) & (answers > 0)
+    rarest_first = np.argsort(held.sum(axis=0), kind="stable")
+    best = np.full(len(answers), answers.shape[1])
+    rows, places = np.nonzero(held[:, rarest_first])
+    np.minimum.at(best, rows, places)
+    return best

@@ -1,0 +1,102 @@
+"""The submission's cells, in each of the shapes that platforms ask for.
+
+The frame always has exactly the sample's columns in the sample's order, and the sample's rows in their order, repeated
+ones included. `digits` are significant digits: with fixed decimals the smallest probabilities would tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import pandas as pd
+from pydantic import Field
+
+from compete import Target, hookimpl
+
+from ._frames import answer_column, class_column, class_columns, fill, rounded, sum_to_one
+from ._long import long
+from ._sets import tokens, top_k
+
+
+def label(
+    sample: pd.DataFrame, predictions: pd.DataFrame, target: Target, *, column: str | None = None
+) -> pd.DataFrame:
+    """Write the predicted label, in the competition's own spelling.
+
+    `column` is the column to fill, by default the only one beside the ids.
+    """
+    cells = target.decode(predictions.to_numpy())
+    return fill(sample, predictions, {answer_column(sample, column): cells})
+
+
+def probabilities(
+    sample: pd.DataFrame,
+    predictions: pd.DataFrame,
+    _target: Target,
+    *,
+    digits: Annotated[int, Field(ge=1, le=8)] = 8,
+    normalise: bool | None = None,
+) -> pd.DataFrame:
+    """Write one column of probabilities for each class that the sample names.
+
+    Columns are matched by name; classes that the sample does not have are left out. `normalise` scales the
+    written columns to sum to one in each row; by default this is done where the predictions do, so that float32's
+    rounding is repaired, and all classes are written. `digits` are significant digits.
+    """
+    values = class_columns(sample, predictions)
+    if normalise is None:
+        normalise = values.shape[1] == predictions.shape[1] and sum_to_one(values)
+    if normalise:
+        values = values / values.sum(axis=1, keepdims=True)
+    columns = dict(zip(sample.columns[1:], rounded(values, digits).T, strict=True))
+    return fill(sample, predictions, columns)
+
+
+def positive(
+    sample: pd.DataFrame,
+    predictions: pd.DataFrame,
+    _target: Target,
+    *,
+    positive: str | None = None,
+    column: str | None = None,
+    digits: Annotated[int, Field(ge=1, le=8)] = 8,
+) -> pd.DataFrame:
+    """Write the probability of one class.
+
+    `positive` names the class where there are several. `column` is the column to fill, by default the only one
+    beside the ids. `digits` are significant digits.
+    """
+    values = rounded(class_column(predictions, positive), digits)
+    return fill(sample, predictions, {answer_column(sample, column): values})
+
+
+def value(
+    sample: pd.DataFrame,
+    predictions: pd.DataFrame,
+    _target: Target,
+    *,
+    column: str | None = None,
+    digits: Annotated[int, Field(ge=1, le=8)] = 8,
+) -> pd.DataFrame:
+    """Write the predicted number.
+
+    `column` is the column to fill, by default the only one beside the ids. `digits` are significant digits;
+    whole numbers, as from the postprocessor `cut_points`, are written without a point.
+    """
+    values = rounded(class_column(predictions, None), digits)
+    return fill(sample, predictions, {answer_column(sample, column): values})
+
+
+@hookimpl
+def register_submissions() -> dict[str, Callable[..., pd.DataFrame]]:
+    """Offer the bundled submission formats."""
+    return {
+        "label": label,
+        "probabilities": probabilities,
+        "positive": positive,
+        "value": value,
+        "tokens": tokens,
+        "top_k": top_k,
+        "long": long,
+    }

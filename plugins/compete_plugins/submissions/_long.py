@@ -1,0 +1,65 @@
+"""Submissions with one row for each picture and class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from compete import SubmissionError, Target, checked_by, did_you_mean
+
+from ._frames import answer_column, replace, rounded
+
+
+def check_long(*, template: str, **_: object) -> Iterator[str]:
+    """Yield what is wrong with the template."""
+    try:
+        first, second = (_row_id(template, name, name, number) for number, name in enumerate(("a", "b")))
+    except KeyError as error:
+        yield f"template: there is no field {{{error.args[0]}}}; use {{id}}, {{class}} and {{number}}."
+    except (ValueError, IndexError) as error:
+        yield f"template: {error}."
+    else:
+        if first == second or first == _row_id(template, "b", "a", 0) or first == _row_id(template, "a", "b", 1):
+            yield "template must hold {id} and one of {class} and {number}."
+
+
+@checked_by(check_long)
+def long(
+    sample: pd.DataFrame,
+    predictions: pd.DataFrame,
+    _target: Target,
+    *,
+    template: str = "{id}_{class}",
+    column: str | None = None,
+    digits: Annotated[int, Field(ge=1, le=8)] = 8,
+) -> pd.DataFrame:
+    """Write one row for each picture and class, with the class's probability.
+
+    `template` builds a row's id from `{id}`, `{class}` and `{number}` (the class's place, from 0), for example
+    `{id}{number:02d}`; where the sample's ids are whole numbers, leading zeros are dropped. `digits` are
+    significant. `column` is the column to fill, by default the only one beside the ids.
+    """
+    wanted = sample.iloc[:, 0].astype(str)
+    whole = bool(wanted.str.fullmatch(r"\d+").all())
+    cells: dict[str, float] = {}
+    for number, name in enumerate(predictions.columns):
+        for picture, value in zip(predictions.index, predictions.iloc[:, number], strict=True):
+            key = _row_id(template, str(picture), str(name), number)
+            cells[re.sub(r"^0+(?=\d)", "", key) if whole else key] = value
+    unknown = [name for name in wanted if name not in cells]
+    if unknown:
+        raise SubmissionError(
+            f"{len(unknown)} rows of the sample are no picture and class in the form '{template}', "
+            f"the first '{unknown[0]}'.{did_you_mean(unknown[0], list(cells)[:2000])}"
+        )
+    values = np.array([cells[name] for name in wanted], dtype=np.float64)
+    return replace(sample, {answer_column(sample, column): rounded(values, digits)})
+
+
+def _row_id(template: str, picture: str, name: str, number: int) -> str:
+    return template.format_map({"id": picture, "class": name, "number": number})

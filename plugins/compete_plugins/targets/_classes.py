@@ -1,0 +1,185 @@
+"""Targets with one class per row, learnt by one softmax or by several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from compete import DataError, Target, checked_by, choices
+
+from ._cells import (
+    Array,
+    class_names,
+    class_numbers,
+    numbers,
+    refuse_rows,
+    repeated,
+    require,
+    spelled,
+    text,
+    zeros_and_ones,
+)
+from ._outputs import best_label, joint_softmax, softmax
+
+
+def check_label(*, classes: list[str | int] | None, **_: object) -> Iterator[str]:
+    """Yield what is wrong with `classes`."""
+    if classes is not None:
+        yield from _check_classes("classes", classes)
+
+
+@checked_by(check_label)
+def label(train: pd.DataFrame, *, column: str = "label", classes: list[str | int] | None = None) -> Target:
+    """One class per row, in one column.
+
+    `column` holds the label. `classes` gives the classes and their order; without it they are the column's
+    own, in natural order (2 before 10). Labels are decoded in the competition's spelling: whole numbers as
+    ints, anything else as text.
+    """
+    names = class_names(text(train, column), classes, column)
+    encode = partial(class_numbers, column=column, classes=names)
+    encode(train)
+    decode = partial(best_label, labels=spelled(names))
+    return Target(names, encode, encode, softmax, decode, heads=(len(names),))
+
+
+def check_one_hot(*, columns: list[str]) -> Iterator[str]:
+    """Yield what is wrong with `columns`."""
+    yield from _check_classes("columns", columns)
+
+
+@checked_by(check_one_hot)
+def one_hot(train: pd.DataFrame, *, columns: list[str]) -> Target:
+    """One class per row, given as one column per class that holds a single 1.
+
+    `columns` are the classes in their order; a label is decoded as the name of its column.
+    """
+    encode = partial(_hot_column, columns=columns)
+    encode(train)
+    names = tuple(columns)
+    return Target(names, encode, encode, softmax, partial(best_label, labels=names), heads=(len(names),))
+
+
+@checked_by(check_one_hot)
+def votes(train: pd.DataFrame, *, columns: list[str]) -> Target:
+    """Shares of votes: several people judged each row, and the network learns how their votes are spread.
+
+    `columns` hold the number of votes for each class. Encoded targets and answers are the shares, float32
+    (N, C); the label decoded is the class with the largest share.
+    """
+    encode = partial(_shares, columns=columns)
+    encode(train)
+    names = tuple(columns)
+    return Target(names, encode, encode, softmax, partial(best_label, labels=names), heads=(len(names),))
+
+
+def check_heads(
+    *,
+    columns: list[str],
+    sizes: list[int] | None,
+    classes: dict[str, list[str | int]] | None,
+    **_: object,
+) -> Iterator[str]:
+    """Yield what is wrong with the heads' columns, sizes and classes."""
+    yield from _check_classes("columns", columns)
+    if sizes is not None and classes is not None:
+        yield "give either 'sizes' or 'classes', not both."
+    if sizes is not None and (len(sizes) != len(columns) or min(sizes, default=0) < 2):
+        yield f"sizes = {sizes} must hold one number of classes, 2 or more, for each of {choices(columns)}."
+    for name, given in (classes or {}).items():
+        if name not in columns:
+            yield f"classes.{name} is none of the columns {choices(columns)}."
+        yield from _check_classes(f"classes.{name}", given)
+
+
+@checked_by(check_heads)
+def heads(
+    train: pd.DataFrame,
+    *,
+    columns: list[str],
+    sizes: list[int] | None = None,
+    classes: dict[str, list[str | int]] | None = None,
+    labels: Literal["index", "names"] = "index",
+    separator: str = " ",
+) -> Target:
+    """One class per row that is a combination of several columns, each learnt by a softmax head of its own.
+
+    A combination's probability is the product of the heads' probabilities. Combinations are numbered with
+    the first column varying slowest, so columns of 3, 2 and 3 classes give 18 with
+    `number = first * 6 + second * 3 + third`. `columns` are the heads in that order. `sizes` says that the
+    columns hold 0 to size - 1; `classes` gives a column's classes in order; without either they are the
+    column's own in natural order. `labels` decodes to the combination's number (`index`) or to the columns'
+    classes joined by `separator` (`names`). Encoded targets are int64 (N, heads), answers int64 (N,).
+    """
+    require(train, columns)
+    names = _head_classes(train, columns, sizes, classes or {})
+    encode = partial(_head_numbers, columns=columns, classes=names)
+    encode(train)
+    counts = tuple(len(head) for head in names)
+    joined = [separator.join(parts) for parts in product(*names)]
+    joint = joined if labels == "names" else [str(number) for number in range(len(joined))]
+    return Target(
+        classes=tuple(joint),
+        encode=encode,
+        answers=partial(_joint_numbers, columns=columns, classes=names),
+        activation=partial(joint_softmax, sizes=counts),
+        decode=partial(best_label, labels=spelled(joint)),
+        heads=counts,
+        head_names=tuple(columns),
+    )
+
+
+def _head_classes(
+    train: pd.DataFrame, columns: list[str], sizes: list[int] | None, classes: dict[str, list[str | int]]
+) -> list[tuple[str, ...]]:
+    if sizes is not None:
+        return [tuple(str(number) for number in range(size)) for size in sizes]
+    return [class_names(text(train, name), classes.get(name), name) for name in columns]
+
+
+def _head_numbers(table: pd.DataFrame, *, columns: list[str], classes: list[tuple[str, ...]]) -> Array:
+    """Return int64 (N, heads); problems of all columns are raised together."""
+    found, problems = [], []
+    for column, names in zip(columns, classes, strict=True):
+        try:
+            found.append(class_numbers(table, column=column, classes=names))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return np.stack(found, axis=1)
+
+
+def _joint_numbers(table: pd.DataFrame, *, columns: list[str], classes: list[tuple[str, ...]]) -> Array:
+    encoded = _head_numbers(table, columns=columns, classes=classes)
+    sizes = [len(names) for names in classes]
+    joint: Array = np.ravel_multi_index(tuple(encoded.T), sizes).astype(np.int64)
+    return joint
+
+
+def _hot_column(table: pd.DataFrame, *, columns: list[str]) -> Array:
+    hot = zeros_and_ones(table, columns)
+    refuse_rows(table, hot.sum(axis=1) != 1, f"{choices(columns)} do not hold exactly one 1")
+    found: Array = hot.argmax(axis=1).astype(np.int64)
+    return found
+
+
+def _shares(table: pd.DataFrame, *, columns: list[str]) -> Array:
+    require(table, columns)
+    counts: Array = np.stack([numbers(table, name) for name in columns], axis=1)
+    refuse_rows(table, (counts < 0).any(axis=1), "a number of votes is negative")
+    refuse_rows(table, counts.sum(axis=1) == 0, "there is no vote")
+    shares: Array = (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
+
+
+def _check_classes(option: str, names: list[Any]) -> Iterator[str]:
+    if len(names) < 2:
+        yield f"{option} needs at least two names."
+    for name in repeated(names):
+        yield f"{option} names '{name}' twice."

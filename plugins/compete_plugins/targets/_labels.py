@@ -1,0 +1,137 @@
+"""Targets of independent yes-or-no outputs: one label, several columns, or a set of labels in one column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from compete import DataError, Target, checked_by, choices, did_you_mean
+
+from ._cells import (
+    Array,
+    class_numbers,
+    natural_order,
+    refuse_rows,
+    repeated,
+    row_problem,
+    spelled,
+    text,
+    zeros_and_ones,
+)
+from ._outputs import either_label, joined_labels, sigmoid
+
+
+def binary(train: pd.DataFrame, *, column: str = "label", positive: str | int = "1") -> Target:
+    """Yes or no: the probability of one named class out of two.
+
+    `column` holds two different labels, of which `positive` is the one whose probability is predicted. The
+    only prediction column is named after it. Encoded targets are float32 (N, 1), answers int64 (N,) with 1
+    for the positive class.
+    """
+    yes = str(positive)
+    found = natural_order(text(train, column).unique())
+    if yes not in found:
+        raise DataError(
+            f"train table: column '{column}' never holds the positive label '{yes}'."
+            f"{did_you_mean(yes, found)} Labels: {choices(found)}."
+        )
+    others = [name for name in found if name != yes]
+    if len(others) != 1:
+        raise DataError(f"train table: column '{column}' must hold two labels; it holds {choices(found)}.")
+    pair = (others[0], yes)
+    answers = partial(class_numbers, column=column, classes=pair)
+    negative, positive = spelled(pair)
+    decode = partial(either_label, negative=negative, positive=positive)
+    return Target((yes,), partial(_one_column, column=column, classes=pair), answers, sigmoid, decode, (1,))
+
+
+def check_columns(*, columns: list[str]) -> Iterator[str]:
+    """Yield what is wrong with `columns`."""
+    if not columns:
+        yield "columns needs at least one name."
+    for name in repeated(columns):
+        yield f"columns names '{name}' twice."
+
+
+@checked_by(check_columns)
+def columns(train: pd.DataFrame, *, columns: list[str]) -> Target:
+    """Several independent labels, each in a column of 0 and 1.
+
+    `columns` are the labels in their order. Encoded targets and answers are float32 (N, C). Decoding joins
+    the names of the labels with a probability of at least one half by ", ".
+    """
+    encode = partial(zeros_and_ones, columns=columns)
+    encode(train)
+    names = tuple(columns)
+    decode = partial(joined_labels, labels=names, separator=", ")
+    return Target(names, encode, encode, sigmoid, decode, (len(names),))
+
+
+def check_tokens(*, separator: str, classes: list[str | int] | None, **_: object) -> Iterator[str]:
+    """Yield what is wrong with the separator or the classes."""
+    if not separator:
+        yield "separator is empty."
+    for name in repeated(classes or []):
+        yield f"classes names '{name}' twice."
+
+
+@checked_by(check_tokens)
+def tokens(
+    train: pd.DataFrame,
+    *,
+    column: str = "labels",
+    separator: str = " ",
+    classes: list[str | int] | None = None,
+    allow_empty: bool = False,
+) -> Target:
+    """A set of labels per row, written in one column.
+
+    `column` holds the labels joined by `separator`. `classes` gives the labels and their order, else they are
+    the column's own in natural order. `allow_empty` takes an empty cell for a row without any label;
+    otherwise it is an error. Encoded targets and answers are float32 (N, C). Decoding joins the labels with
+    a probability of at least one half.
+    """
+    cells = _split(text(train, column, allow_empty), separator)
+    names = natural_order(cells.dropna().unique()) if classes is None else [str(name) for name in classes]
+    if not names:
+        raise DataError(f"train table: column '{column}' holds no label at all.")
+    encode = partial(_label_sets, column=column, separator=separator, classes=tuple(names), allow_empty=allow_empty)
+    encode(train)
+    decode = partial(joined_labels, labels=tuple(names), separator=separator)
+    return Target(tuple(names), encode, encode, sigmoid, decode, (len(names),))
+
+
+def _one_column(table: pd.DataFrame, *, column: str, classes: tuple[str, str]) -> Array:
+    return class_numbers(table, column=column, classes=classes).astype(np.float32)[:, None]
+
+
+def _split(cells: pd.Series[str], separator: str) -> pd.Series[str]:
+    """Return one stripped token per entry, with the row's number as its index; empty ones are left out."""
+    parts = cells.reset_index(drop=True).str.split(separator, regex=False).explode().str.strip()
+    return parts[parts != ""]
+
+
+def _label_sets(
+    table: pd.DataFrame, *, column: str, separator: str, classes: tuple[str, ...], allow_empty: bool
+) -> Array:
+    parts = _split(text(table, column, allow_empty), separator)
+    places = pd.Index(classes).get_indexer(pd.Index(parts))
+    unknown = parts[places == -1]
+    if len(unknown):
+        raise DataError(
+            row_problem(
+                table,
+                np.isin(np.arange(len(table)), unknown.index[unknown == name]),
+                f"column '{column}' holds '{name}', which is no class",
+            )
+            + did_you_mean(name, classes)
+            for name in unknown.unique()
+        )
+    sets = np.zeros((len(table), len(classes)), dtype=np.float32)
+    sets[parts.index.to_numpy(), places] = 1.0
+    if not allow_empty:
+        refuse_rows(table, sets.sum(axis=1) == 0, f"column '{column}' holds no label")
+    return sets

@@ -1,0 +1,19 @@
+"""Where submissions go: Kaggle, Dacon, Hugging Face competitions, and web forms by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from compete import hookimpl
+from compete.platform import Uploader
+
+from ._dacon import dacon
+from ._huggingface import huggingface
+from ._kaggle import kaggle
+from ._manual import manual
+
+
+@hookimpl
+def register_uploads() -> dict[str, Callable[..., Uploader]]:
+    """Register the platforms."""
+    return {"kaggle": kaggle, "manual": manual, "dacon": dacon, "huggingface": huggingface}

@@ -1,0 +1,212 @@
+"""The official `kaggle` package, in a process of its own: `_kaggle` starts it and asks it.
+
+Importing `kaggle` signs in: it reads files, prints, and makes an HTTP call that may never end. None of its calls has
+a time limit. That is why it does not run in compete's own process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from ._serve import serve
+
+SERVICE = "competitions.CompetitionApiService"
+LONGEST_MESSAGE = 500
+
+_api: Any = None
+_secrets: list[str] = []
+
+
+class _Refused(Exception):  # noqa: N818 - becomes the answer's error
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class _Json:
+    """Stands where the client expects a response type.
+
+    Its own types raise KeyError for a submission status that they do not know, and one such row spoils a whole list.
+    """
+
+    @classmethod
+    def prepare_from(cls, response: Any) -> Any:  # noqa: ANN401
+        return response.json()
+
+
+class _StopRetrying(logging.Handler):
+    """Ends urllib3's own retries of an upload, by the one thing they tell the outside: a warning.
+
+    They would send the whole file again from its first byte, up to ten times, with 367 s of silence in between.
+    Asking how much has arrived and going on from there is cheaper.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if str(record.msg).startswith("Retrying"):
+            raise ConnectionError("the connection broke")
+
+
+def sign_in() -> dict[str, str]:
+    """Import the package, which signs in, and return how; find out the reason when it could not."""
+    global _api
+    import kaggle
+    from kagglesdk import get_access_token_from_env
+
+    _api = kaggle.api
+    token, _ = get_access_token_from_env()
+    _secrets.extend(secret for secret in (token,) if secret)
+    if "auth_method" not in _api.config_values:  # the import hides why; asking again tells
+        try:
+            _api.authenticate()
+        except SystemExit:
+            raise (_Refused("stale", _source()) if token else _Refused("no credentials", "")) from None
+    values = _api.config_values
+    _secrets.extend(values[name] for name in ("key", "token") if values.get(name))
+    if token and values["auth_method"] != "ACCESS_TOKEN":
+        # The client falls back to the older key, yet goes on sending the token that was turned down.
+        raise _Refused("stale", _source())
+    return {"user": str(values.get("username", "")), "method": str(values["auth_method"])}
+
+
+def competition(slug: str) -> Any:  # noqa: ANN401
+    """Return a competition's facts."""
+    return _call("GetCompetition", "ApiGetCompetitionRequest", competition_name=slug)
+
+
+def entered() -> list[str]:
+    """Return the slugs of the user's competitions."""
+    from kagglesdk.competitions.types.competition_enums import CompetitionListTab
+
+    tab = CompetitionListTab.COMPETITION_LIST_TAB_ENTERED
+    answer = _call("ListCompetitions", "ApiListCompetitionsRequest", group=tab, page=1)
+    # `ref` is the competition's URL.
+    return [str(row.get("ref", "")).rstrip("/").rpartition("/")[2] for row in answer.get("competitions", [])]
+
+
+def limits(slug: str) -> Any:  # noqa: ANN401
+    """Return how many submissions were made and how many are left."""
+    return _call("GetSubmissionLimits", "ApiGetSubmissionLimitsRequest", competition_name=slug)
+
+
+def start(slug: str, name: str, size: int, modified: int) -> Any:  # noqa: ANN401
+    """Ask for a place to upload to; return its token and URL."""
+    return _call(
+        "StartSubmissionUpload",
+        "ApiStartSubmissionUploadRequest",
+        competition_name=slug,
+        file_name=name,
+        content_length=size,
+        last_modified_epoch_seconds=modified,
+    )
+
+
+def upload(path: str, url: str, resume: bool) -> str:
+    """Upload the bytes, or what is missing of them: "COMPLETE", "FAILED" or "INCOMPLETE"."""
+    from kaggle.models.kaggle_models_extended import ResumableUploadResult as Result
+
+    names = {getattr(Result, name): name for name in ("COMPLETE", "FAILED", "INCOMPLETE")}
+    return names[_api.upload_complete(path, url, False, resume=resume)]
+
+
+def create(slug: str, token: str, message: str) -> Any:  # noqa: ANN401
+    """Make the submission."""
+    return _call(
+        "CreateSubmission",
+        "ApiCreateSubmissionRequest",
+        competition_name=slug,
+        blob_file_tokens=token,
+        submission_description=message,
+    )
+
+
+def submissions(slug: str) -> Any:  # noqa: ANN401
+    """Return the newest submissions. The number asked for is not always obeyed: 20 or 50 come."""
+    answer = _call("ListSubmissions", "ApiListSubmissionsRequest", competition_name=slug, page=1, page_size=50)
+    return answer.get("submissions", [])
+
+
+def submission(ref: int) -> Any:  # noqa: ANN401
+    """Return one submission."""
+    return _call("GetSubmission", "ApiGetSubmissionRequest", ref=ref)
+
+
+def download(slug: str, folder: str) -> None:
+    """Download the competition's files as one archive; go on where an earlier call stopped."""
+    _api.competition_download_files(slug, path=folder, quiet=False)
+
+
+def _call(method: str, request_type: str, **fields: object) -> Any:  # noqa: ANN401
+    from kagglesdk.competitions.types import competition_api_service as types
+
+    request = getattr(types, request_type)()
+    for name, value in fields.items():
+        setattr(request, name, value)
+    with _api.build_kaggle_client() as client:
+        return client.http_client().call(SERVICE, method, request, _Json)
+
+
+def _source() -> str:
+    """Say where the credentials that are sent come from; a token goes before everything else."""
+    from kagglesdk import get_access_token_from_env
+
+    token, source = get_access_token_from_env()
+    if token:
+        return "the file ~/.kaggle/access_token" if source == "access_token" else f"the variable {source}"
+    if os.environ.get("KAGGLE_TOKEN"):
+        return "the variable KAGGLE_TOKEN"
+    if _api.config_values.get("auth_method") == "OAUTH":
+        return "`kaggle auth login`"
+    return "the variables KAGGLE_USERNAME and KAGGLE_KEY" if os.environ.get("KAGGLE_KEY") else f"the file {_api.config}"
+
+
+def _explain(error: BaseException) -> dict[str, Any]:
+    """Describe a failure: `http` with its code, `connection`, `missing` (a package), or what `_Refused` says."""
+    if isinstance(error, _Refused):
+        return {"kind": error.kind, "message": str(error)}
+    if isinstance(error, ModuleNotFoundError):
+        return {"kind": "missing", "message": str(error.name)}
+    from requests.exceptions import HTTPError, RequestException
+
+    if isinstance(error, HTTPError) and error.response is not None:
+        details = _explain_http(error.response)
+        return {"kind": "stale", "message": _source()} if details["code"] == 401 else details
+    kind = "connection" if isinstance(error, RequestException | OSError) else "fault"
+    return {"kind": kind, "message": _clean(f"{type(error).__name__}: {error}" if kind == "fault" else "")}
+
+
+def _explain_http(response: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Describe an HTTP failure. An error may come with status 200 and its code in the body."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    code = body.get("code")
+    wait = str(response.headers.get("Retry-After", ""))
+    return {
+        "kind": "http",
+        "code": code if isinstance(code, int) and code else response.status_code,
+        "message": _clean(str(body.get("message") or response.reason or "")),
+        "wait_seconds": float(wait) if wait.isdigit() else None,
+    }
+
+
+def _clean(text: str) -> str:
+    """Shorten a message and take out tokens and keys, should a server ever repeat one."""
+    for secret in _secrets:
+        text = text.replace(secret, "***")
+    return " ".join(text.split())[:LONGEST_MESSAGE]
+
+
+ACTIONS = {
+    action.__name__: action
+    for action in (
+        sign_in, competition, entered, limits, start, upload, create, submissions, submission, download,
+    )
+}  # fmt: skip
+
+if __name__ == "__main__":
+    logging.getLogger("urllib3.connectionpool").addHandler(_StopRetrying())
+    serve(ACTIONS, _explain)

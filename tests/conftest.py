@@ -1,0 +1,100 @@
+"""What the tests share: a tiny competition in a folder of its own, and its TOML."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("compete", deadline=None)  # torch's first call takes longer than any deadline
+settings.load_profile("compete")
+
+# Tiny tensors: a second thread would only wait for the first. Child processes inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+TINY_PLUGIN = Path(__file__).with_name("tiny_plugin.py")
+TINY_TOML = """\
+plugins = ["tiny_plugin.py"]
+
+[competition]
+name = "tiny"
+root = "data"
+
+[dataset]
+name = "tiny"
+
+[folds]
+name = "stratified_group"
+n = 3
+
+[images]
+size = [8, 8]
+
+[metric]
+name = "macro_f1"
+
+[model]
+name = "brightness"
+
+[optimizer]
+name = "adamw"
+lr = 0.05
+
+[training]
+epochs = 2
+batch_size = 5
+precision = "32-true"
+device = "cpu"
+"""
+
+
+def load_module(path: Path) -> ModuleType:
+    """Import a file of the tests by its path."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the tiny competition in it, which is also the working directory.
+
+    Its runs draw no report page, which would take longer than all the rest of them.
+    """
+    import compete.plugins
+
+    bundled = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
+    monkeypatch.setattr(compete.plugins, "BUNDLED", bundled)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(TINY_PLUGIN, tmp_path / "tiny_plugin.py")
+    load_module(TINY_PLUGIN).draw_tiny(tmp_path / "data")
+    (tmp_path / "tiny.toml").write_text(TINY_TOML)
+    return tmp_path
+
+
+@pytest.fixture
+def make_run(tiny: Path) -> Callable[..., object]:
+    """Return a function that prepares a run of the tiny competition, ready to train, with overrides."""
+    from compete.config import load_config
+    from compete.device import make_fabric
+    from compete.preparation import open_data, prepare
+    from compete.runs import Run
+
+    def make(*overrides: str) -> Run:
+        config = load_config(tiny / "tiny.toml", overrides)
+        run = Run(config, tiny / "submissions/tiny/test", make_fabric(config.training))
+        for bound in config.many("callbacks"):
+            run.register(bound.build())
+        run.prepared = prepare(run)
+        run.data = open_data(run, run.prepared)
+        return run
+
+    return make

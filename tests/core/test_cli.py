@@ -1,0 +1,86 @@
+"""The command line as a user meets it: exit statuses, messages, no tracebacks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMPETE = [sys.executable, "-c", "from compete.cli import main; main()"]
+
+
+def compete(*arguments, cwd=None):
+    return subprocess.run([*COMPETE, *arguments], capture_output=True, text=True, cwd=cwd)
+
+
+def test_version_and_help():
+    assert compete("--version").stdout.startswith("compete 0.")
+    assert "validate" in compete("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "not/there.toml"], "error: not/there.toml: there is no such file."),
+        (["run", "tiny.toml", "--set", "model.name=brightnes"], "Did you mean 'brightness'?"),
+        (["run", "tiny.toml", "--set", "competition.root=nowhere"], "nowhere"),
+        (["options", "looses"], "Did you mean 'losses'?"),
+        (["options", "loss", "focl"], "Did you mean 'focal'?"),
+        (["sample", "masc", "out"], "Did you mean 'mask'?"),
+        (["report", "submissions/tiny/run-009"], "no finished run is there"),
+        (["validate", "tiny.toml", "--set", "a"], "write it as table.key=value"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_exit_status_2(tiny, arguments, message):
+    done = compete(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_validate_says_that_nothing_is_wrong(tiny):
+    assert compete("validate", "tiny.toml").stdout == "tiny.toml: no problem found\n"
+
+
+def test_options_list_everything():
+    listed = compete("options").stdout
+    assert "losses" in listed and "[loss]" in listed and "focal" in listed
+    assert "gamma: " in compete("options", "loss", "focal").stdout
+
+
+def test_an_unexpected_error_is_one_line_and_its_traceback_a_file(tiny):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write("\ndef brightness(outputs, channels):\n    raise RuntimeError('oops')\n")
+    done = compete("run", "tiny.toml")
+    assert done.returncode == 1
+    assert "oops" in done.stderr and "tiny_plugin.py:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tiny):
+    process = subprocess.Popen(
+        [*COMPETE, "run", "tiny.toml", "--set", "training.epochs=300"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    log = tiny / "submissions/tiny/run-001/log.jsonl"
+    for _ in range(600):
+        if log.exists() and '"epoch"' in log.read_text():
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; what was computed is kept. The same command goes on" in errors and "Traceback" not in errors
+
+
+def test_validate_checks_a_submission_alone(tiny):
+    good = "id,label\n" + "".join(f"t{n},a\n" for n in range(7))
+    (tiny / "good.csv").write_text(good)
+    done = compete("validate", "tiny.toml", "--submission", "good.csv")
+    assert done.returncode == 0 and "good.csv: fits the sample submission" in done.stdout
+    (tiny / "bad.csv").write_text(good.replace("t3,a\n", ""))
+    done = compete("validate", "tiny.toml", "--submission", "bad.csv")
+    assert done.returncode == 2 and "bad.csv" in done.stderr and "t3" in done.stderr

@@ -1,0 +1,118 @@
+"""A TOML is read whole, and everything wrong with it is said at once, with file and line."""
+
+from __future__ import annotations
+
+import pytest
+
+from compete.config import load_config
+from compete.errors import ConfigError
+from compete.tomlfile import key_lines, write_toml_text
+
+
+def problems(path, *overrides):
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    return caught.value.problems
+
+
+def change(tiny, old, new):
+    path = tiny / "tiny.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def test_defaults_fill_what_the_toml_leaves_out(tiny):
+    config = load_config(tiny / "tiny.toml")
+    assert config.one("losses").name == "cross_entropy"
+    assert [bound.name for bound in config.many("callbacks")] == ["best_checkpoint"]
+    assert config.many("tta") == ()
+
+
+def test_the_resolved_toml_reads_back_as_the_same_configuration(tiny):
+    config = load_config(tiny / "tiny.toml")
+    (tiny / "again.toml").write_text(write_toml_text(config.resolved()))
+    assert load_config(tiny / "again.toml").resolved() == config.resolved()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "brightness"', 'name = "brightnes"', "[model] name = \"brightnes\": there is no model 'brightnes'. "),
+        ("epochs = 2", "epoch = 2", "[training] epoch: unknown option. Did you mean 'epochs'?"),
+        ("epochs = 2", 'epochs = "2"', '[training] epochs = "2": should be a valid integer.'),
+        ("epochs = 2", "epochs = 0", "[training] epochs = 0: should be greater than or equal to 1."),
+        ("[metric]", "[metrik]", "[metrik]: unknown table. Did you mean 'metric'?"),
+        ("[metric]", "[metrik]", '[metric]: the table is missing. Give it a name = "...":'),
+        ('root = "data"', "", "[competition] root: is required and missing."),
+        ('name = "macro_f1"', "", "[metric] name: is required and missing: one of "),
+        ('"tiny_plugin.py"', '"tiny_plugn.py"', 'plugins "tiny_plugn.py": there is no such file in '),
+        ("[training]", "[[training]]", "training: must be a table: [training]"),
+        ('name = "stratified_group"\nn = 3', "name = 5", "[folds] name = 5: there is no folds '5'."),
+    ],
+)
+def test_messages(tiny, old, new, message):
+    found = problems(change(tiny, old, new))
+    assert any(message in problem for problem in found), found
+    assert all("tiny.toml" in problem for problem in found)
+
+
+def test_a_problem_has_its_line(tiny):
+    path = change(tiny, "epochs = 2", 'epochs = "2"')
+    line = path.read_text().splitlines().index('epochs = "2"') + 1
+    assert problems(path)[0].startswith(f"{path}:{line}: [training] epochs")
+
+
+def test_all_problems_at_once(tiny):
+    path = change(tiny, "epochs = 2", "epoch = 2")
+    change(tiny, "lr = 0.05", "learning_rate = 0.05")
+    change(tiny, 'name = "macro_f1"', 'name = "macro_f2"')
+    assert len(problems(path)) == 3
+
+
+def test_overrides_go_through_the_same_checks(tiny):
+    path = tiny / "tiny.toml"
+    config = load_config(path, ["training.epochs=7", "model.name=oracle", 'tta=[{name="flips"}]'])
+    assert config.training.epochs == 7
+    assert [bound.name for bound in config.many("tta")] == ["flips"]
+    assert "[training] epochs" in problems(path, "training.epochs=many")[0]
+    assert "write it as table.key=value" in problems(path, "epochs")[0]
+    assert "no table" in problems(path, "training.epochs.x=1")[0]
+
+
+def test_an_override_inside_an_array_of_tables(tiny):
+    path = change(tiny, "[training]", '[[tta]]\nname = "flips"\n\n[training]')
+    assert load_config(path, ["tta.0.name=none"]).many("tta")[0].name == "none"
+    assert "must be a position from 0 to 0" in problems(path, "tta.1.name=none")[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe", "is UTF-8 text; byte 0 is not"),
+        (b"a = ", "not valid TOML"),
+        (b"x = " + b"[" * 5000, "not valid TOML"),
+    ],
+)
+def test_what_is_no_toml(tmp_path, content, message):
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    assert message in problems(path)[0]
+
+
+def test_a_missing_file_lists_what_is_there(tiny):
+    assert "there is no such file. There: " in problems(tiny / "mask.toml")[0]
+
+
+def test_a_plugin_beside_the_toml_is_pointed_at(tiny):
+    (tiny / "competitions").mkdir()
+    (tiny / "tiny_plugin.py").rename(tiny / "competitions/other.py")
+    path = change(tiny, '"tiny_plugin.py"', '"other.py"').rename(tiny / "competitions/tiny.toml")
+    assert "There is one beside the TOML: write '" in problems(path)[0]
+
+
+def test_lines_of_arrays_of_tables():
+    lines = key_lines('[[tta]]\nname = "a"\n\n[[tta]]\nname = "b"\n[x]\ny.z = 1\n')
+    assert lines["tta", "1", "name"] == 5
+    assert lines["x", "y", "z"] == 7

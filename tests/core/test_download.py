@@ -1,0 +1,235 @@
+"""Downloads: fetched once, unpacked safely, gone on with after a stop."""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from compete import download as module
+from compete.download import download, safe_extract, slug_of
+from compete.errors import DataError, UserError
+from compete.patience import Clock
+from compete.platform import AccessError, PlatformError, Receipt, UnreachableError, Uploader
+
+FILES = {"train.csv": b"id,label\n1,0\n", "images/1.jpg": b"pixels" * 100, "images/more/2.jpg": b"more"}
+CLOCK = Clock(pause=lambda _: None)
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+def fake(fetch: Callable[[Path], Path], check: Callable[[], None] | None = None) -> Uploader:
+    return Uploader(
+        platform="Fake",
+        competition="fish",
+        create=lambda *_: Receipt(),
+        check=check,
+        download=lambda folder, progress: fetch(folder),
+    )
+
+
+def giving(data: bytes, name: str = "fish.zip") -> Callable[[Path], Path]:
+    def fetch(folder: Path) -> Path:
+        (folder / name).write_bytes(data)
+        return folder / name
+
+    return fetch
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_files_are_fetched_and_unpacked(tmp_path):
+    assert download(fake(giving(zipped(FILES))), tmp_path / "data", say=print) == 3
+    assert contents(tmp_path / "data") == FILES  # the archive itself is gone
+
+
+def test_a_second_call_fetches_nothing(tmp_path):
+    download(fake(giving(zipped(FILES))), tmp_path, say=print)
+    said: list[str] = []
+    assert download(fake(lambda _: pytest.fail("fetched again")), tmp_path, say=said.append) == 3
+    assert "already downloaded, 3 files" in said[0]
+
+
+def test_a_stop_while_unpacking_fetches_nothing_again(tmp_path, monkeypatch):
+    real, left = module._extract_one, [1]
+
+    def stop_after_one(*arguments):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        real(*arguments)
+
+    monkeypatch.setattr(module, "_extract_one", stop_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        download(fake(giving(zipped(FILES))), tmp_path, say=print)
+    monkeypatch.setattr(module, "_extract_one", real)
+    first = (tmp_path / "train.csv").stat().st_mtime_ns
+    assert download(fake(lambda _: pytest.fail("fetched again")), tmp_path, say=print) == 3
+    assert contents(tmp_path) == FILES
+    assert (tmp_path / "train.csv").stat().st_mtime_ns == first
+
+
+def test_a_file_half_written_is_written_again(tmp_path):
+    (tmp_path / ".train.csv.partial").write_bytes(b"id")
+    download(fake(giving(zipped(FILES))), tmp_path, say=print)
+    assert (tmp_path / "train.csv").read_bytes() == FILES["train.csv"]
+    assert not (tmp_path / ".train.csv.partial").exists()
+
+
+def test_a_partial_archive_is_given_back_to_the_platform(tmp_path):
+    (tmp_path / "fish.zip").write_bytes(zipped(FILES))
+    (tmp_path / "fish.zip.kaggle-partial").write_text("{}")
+    fetched = []
+    download(fake(lambda folder: fetched.append(1) or folder / "fish.zip"), tmp_path, say=print)
+    assert fetched == [1]
+
+
+def test_a_broken_connection_is_tried_again(tmp_path):
+    tries = []
+
+    def fetch(folder: Path) -> Path:
+        tries.append(1)
+        if len(tries) < 3:
+            raise UnreachableError("broke")
+        return giving(zipped(FILES))(folder)
+
+    assert download(fake(fetch), tmp_path, say=print, clock=CLOCK) == 3
+
+
+def test_access_is_checked_first(tmp_path):
+    def check() -> None:
+        raise AccessError("accept the rules")
+
+    with pytest.raises(AccessError, match="accept the rules"):
+        download(fake(lambda _: pytest.fail("fetched"), check), tmp_path, say=print)
+
+
+def test_a_competition_of_one_file_is_left_as_it_is(tmp_path):
+    assert download(fake(giving(b"id\n1\n", "fish.csv")), tmp_path, say=print) == 1
+    assert contents(tmp_path) == {"fish.csv": b"id\n1\n"}
+
+
+def test_a_cut_archive_is_told(tmp_path):
+    with pytest.raises(PlatformError, match=r"fish\.zip is no whole zip\. Delete it"):
+        download(fake(giving(zipped(FILES)[:-30])), tmp_path, say=print)
+
+
+def test_a_damaged_member_is_told(tmp_path):
+    data = bytearray(zipped({"a.bin": bytes(range(256)) * 50}))
+    data[60] ^= 0xFF
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        extract(tmp_path, bytes(data))
+    assert not (tmp_path / "to/a.bin").exists()
+
+
+def test_a_platform_without_downloads(tmp_path):
+    uploader = Uploader("Fake", "fish", create=lambda *_: Receipt())
+    with pytest.raises(UserError, match=r"Fake offers no download\. Get the files from its page"):
+        download(uploader, tmp_path, say=print)
+
+
+def extract(tmp_path: Path, data: bytes) -> int:
+    archive, folder = tmp_path / "a.zip", tmp_path / "to"
+    archive.write_bytes(data)
+    folder.mkdir(exist_ok=True)
+    return safe_extract(archive, folder)
+
+
+def with_link() -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        info = zipfile.ZipInfo("link")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(info, "/etc/passwd")
+    return data.getvalue()
+
+
+def with_overlap() -> bytes:
+    """A bomb: many directory entries that all point at one member."""
+    data = zipped({"a": b"0" * 100_000})
+    end = data.rindex(b"PK\x05\x06")
+    start = data.index(b"PK\x01\x02")
+    entry, names = data[start:end], b"bcdefghij"
+    entries = entry + b"".join(entry[:46] + bytes([name]) + entry[47:] for name in names)
+    count = 1 + len(names)
+    tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, len(entries), start, 0)
+    return data[:start] + entries + tail
+
+
+def with_double() -> bytes:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w") as archive:
+            archive.writestr("a", "1")
+            archive.writestr("a", "2")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (zipped({"ok.txt": b"1", "../evil.txt": b"1"}), r"'\.\./evil\.txt' leads outside the folder"),
+        (zipped({"a/../../evil.txt": b"1"}), "leads outside"),
+        (zipped({"/evil.txt": b"1"}), "leads outside"),
+        (zipped({"C:/evil.txt": b"1"}), "leads outside"),
+        (zipped({"a\\..\\..\\evil.txt": b"1"}), "leads outside"),
+        (with_link(), "'link' is a link"),
+        (with_overlap(), "overlap; refused as a decompression bomb"),
+        (with_double, "'a' is there twice"),
+    ],
+)
+def test_unsafe_archives_are_refused_before_anything_is_written(tmp_path, data, message):
+    with pytest.raises(DataError, match=message):
+        extract(tmp_path, data() if callable(data) else data)
+    assert contents(tmp_path / "to") == {}
+    assert not (tmp_path / "evil.txt").exists()
+
+
+def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(DataError, match=r"unpacks to 1 bytes, but the disk of .* has [\d,]+ left"):
+        extract(tmp_path, zipped({"a": b"1"}))
+
+
+def test_files_that_are_there_are_never_replaced(tmp_path):
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to/train.csv").write_text("mine")
+    with pytest.raises(DataError, match=r"train\.csv is already there and differs; it is not replaced"):
+        extract(tmp_path, zipped(FILES))
+    assert contents(tmp_path / "to") == {"train.csv": b"mine"}
+
+
+def test_nothing_is_written_through_a_link(tmp_path):
+    (tmp_path / "to").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "to/images").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="images is a link to outside the folder"):
+        extract(tmp_path, zipped(FILES))
+    assert contents(tmp_path / "elsewhere") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "digit-recognizer",
+        "https://www.kaggle.com/competitions/digit-recognizer",
+        "https://www.kaggle.com/competitions/digit-recognizer/data?select=train.csv",
+        "kaggle.com/c/digit-recognizer/overview",
+    ],
+)
+def test_an_address_is_as_good_as_a_name(text):
+    assert slug_of(text) == "digit-recognizer"

@@ -1,0 +1,102 @@
+"""A component's signature is the schema of its TOML table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from compete.errors import PluginError
+from compete.options import bind, checked_by, list_options
+from compete.registry import Component
+
+
+def focal(
+    targets: object,
+    *,
+    gamma: Annotated[float, Field(ge=0)] = 2.0,
+    class_weights: Literal["none", "balanced"] = "none",
+    size: tuple[int, int] = (1, 2),
+) -> tuple[object, float]:
+    """Focal loss."""
+    return targets, gamma
+
+
+def component(factory=focal):
+    return Component("losses", "focal", factory, "a_plugin")
+
+
+def problems(table, factory=focal):
+    return [str(problem) for problem in bind(component(factory), table, "[loss]")[1]]
+
+
+def test_options_are_filled_in_and_the_rest_is_left_to_the_runner():
+    bound, found = bind(component(), {"gamma": 1}, "[loss]")
+    assert not found
+    assert bound.build("targets") == ("targets", 1.0)
+    assert bound.options == {"gamma": 1.0, "class_weights": "none", "size": (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"gama": 1}, "[loss] gama: unknown option. Did you mean 'gamma'? Options: class_weights, gamma, size."),
+        ({"gamma": "3e-4"}, '[loss] gamma = "3e-4": should be a valid number.'),
+        ({"gamma": True}, "[loss] gamma = true: should be a valid number."),
+        ({"gamma": -1}, "[loss] gamma = -1: should be greater than or equal to 0."),
+        (
+            {"class_weights": "balancd"},
+            "[loss] class_weights = \"balancd\": should be 'none' or 'balanced'. Did you mean 'balanced'?",
+        ),
+    ],
+)
+def test_messages(table, message):
+    assert problems(table) == [message]
+
+
+def test_all_problems_come_at_once():
+    assert len(problems({"gama": 1, "class_weights": 3, "size": [1]})) == 3
+
+
+def test_a_toml_array_is_a_tuple():
+    assert bind(component(), {"size": [3, 4]}, "[loss]")[0].options["size"] == (3, 4)
+
+
+def test_a_required_option():
+    def needs(*, path: str) -> str:
+        return path
+
+    assert problems({}, needs) == ["[loss] path: is required and missing."]
+
+
+def test_a_component_without_options_says_so():
+    assert problems({"a": 1}, lambda: None) == ["[loss] a: unknown option. It has no options."]
+
+
+def test_checked_by_sees_the_values():
+    def check(*, backbone: str) -> Iterator[str]:
+        if backbone != "resnet18":
+            yield f"there is no backbone '{backbone}'"
+
+    @checked_by(check)
+    def model(outputs: int, *, backbone: str) -> str:
+        return backbone
+
+    assert problems({"backbone": "resnet81"}, model) == ["[loss]: there is no backbone 'resnet81'"]
+    assert problems({"backbone": "resnet18"}, model) == []
+
+
+def test_an_option_without_a_type_is_the_plugin_s_fault():
+    def untyped(*, gamma=2.0):
+        return gamma
+
+    with pytest.raises(PluginError, match="a_plugin: losses component 'focal': option 'gamma' needs a type"):
+        bind(component(untyped), {}, "[loss]")
+
+
+def test_options_are_listed_with_types_and_defaults():
+    listed = {option.name: (option.type, option.default) for option in list_options(component())}
+    assert listed["size"] == ("tuple[int, int]", "[1, 2]")
+    assert listed["class_weights"] == ("Literal['none', 'balanced']", '"none"')

@@ -1,0 +1,79 @@
+"""Plugins are found, and their faults are loud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compete.errors import PluginError
+from compete.plugins import load_plugins
+
+GOOD = """
+from compete import hookimpl
+
+def half(targets, *, share: float = 0.5):
+    "Half a loss."
+    return lambda logits, targets: logits.sum() * share
+
+@hookimpl
+def register_losses():
+    return {"half": half}
+"""
+
+
+def load(tmp_path: Path, text: str, name: str = "mine.py"):
+    file = tmp_path / name
+    file.write_text(text)
+    return load_plugins([file])
+
+
+def test_a_local_file_is_a_plugin(tmp_path):
+    plugins = load(tmp_path, GOOD)
+    assert plugins.registry["losses"]["half"].owner == "mine.py"
+    assert plugins.loaded[-1].hooks == ("register_losses",)
+
+
+def test_managers_share_nothing(tmp_path):
+    load(tmp_path, GOOD)
+    assert "half" not in load_plugins().registry["losses"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("register_losses", "register_loses"), "no hook 'register_loses'. Did you mean 'register_losses'?"),
+        (GOOD.replace("@hookimpl", ""), r"mine.py .* implements no hook. Mark its functions with @compete.hookimpl"),
+        (GOOD.replace('"half": half', '"focal": half'), "two plugins register the losses component 'focal'.*mine.py"),
+        (GOOD.replace('{"half": half}', "[half]"), "register_losses must return a dict"),
+        (GOOD.replace('"half": half', '"half": 3'), "losses component 'half' is not callable"),
+        (GOOD.replace('return {"half"', '1 / 0; return {"half"'), "mine.py: register_losses raised ZeroDivisionError"),
+        (GOOD.replace("register_losses()", "register_losses(run)"), r"mine.py .*run"),
+        ("import not_there", r"mine.py .*could not be imported: ModuleNotFoundError.*mine.py:1"),
+        ("def broken(:", r"mine.py .* is no valid Python: .*mine.py:1"),
+    ],
+)
+def test_faults_name_the_plugin(tmp_path, text, message):
+    with pytest.raises(PluginError, match=message):
+        load(tmp_path, text)
+
+
+def test_two_files_of_one_name_collide_loudly(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for folder in "ab":
+        (tmp_path / folder / "mine.py").write_text(GOOD)
+    with pytest.raises(PluginError, match=r"two plugins are called mine.py: .*a/mine.py and .*b/mine.py"):
+        load_plugins([tmp_path / "a/mine.py", tmp_path / "b/mine.py"])
+
+
+def test_an_installed_package_is_found_by_its_entry_point(tmp_path, monkeypatch):
+    info = tmp_path / "toy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[compete]\ntoy = toy_losses\n")
+    (tmp_path / "toy_losses.py").write_text(GOOD)
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins = load_plugins()
+    assert plugins.registry["losses"]["half"].owner == "toy"
+    assert ("toy", "package toy") in [(p.name, p.source) for p in plugins.loaded]

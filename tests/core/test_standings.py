@@ -1,0 +1,142 @@
+"""The table of runs: order, correlation, gaps that are out of line, final picks, export."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from compete.errors import UserError
+from compete.standings import (
+    Standing,
+    agreement,
+    export,
+    final_picks,
+    gap_warnings,
+    picks_of,
+    standings,
+    table_lines,
+)
+
+
+def standing(run: str, cv: float | None, public: float | None = None, **more: object) -> Standing:
+    values = {"cv_mean": cv, "cv_std": 0.01, "public": public, "phase": "scored" if public is not None else ""}
+    return Standing("fish", run, file_hash=run, **{**values, **more})  # type: ignore[arg-type]
+
+
+def run_row(run: str, cv: float | None, higher: bool = True) -> dict:
+    return {
+        "competition": "fish", "run": run, "cv_mean": cv, "cv_folds": '{"fold0": 0.5}', "higher_is_better": higher,
+        "run_file_hash": "h", "final_picks": None,
+    }  # fmt: skip
+
+
+def test_best_cv_comes_first_and_no_cv_last():
+    rows = standings([run_row("a", 0.5), run_row("b", None), run_row("c", 0.9)], [])
+    assert [row.run for row in rows] == ["c", "a", "b"]
+    rows = standings([run_row("a", 0.5, False), run_row("b", None, False), run_row("c", 0.9, False)], [])
+    assert [row.run for row in rows] == ["a", "c", "b"]
+
+
+def test_every_submission_is_a_row_beside_its_run():
+    submissions = [
+        {"competition": "fish", "run": "a", "public": 0.4, "phase": "scored", "file_hash": "x"},
+        {"competition": "fish", "run": "a", "public": 0.6, "phase": "scored", "file_hash": "y"},
+        {"competition": "fish", "run": "blend.csv", "public": 0.7, "phase": "scored", "file_hash": "z"},
+    ]
+    rows = standings([run_row("a", 0.5)], submissions)
+    assert [(row.run, row.public, row.cv_mean) for row in rows] == [
+        ("a", 0.6, 0.5),
+        ("a", 0.4, 0.5),
+        ("blend.csv", 0.7, None),
+    ]
+    assert rows[0].cv_folds == {"fold0": 0.5} and rows[0].gap == pytest.approx(0.1)
+
+
+def test_correlations_are_those_of_scipy():
+    rng = np.random.default_rng(0)
+    cv = rng.normal(size=9).round(1)  # with ties
+    public = cv + rng.normal(size=9).round(1)
+    rows = [standing(str(n), *pair) for n, pair in enumerate(zip(cv, public, strict=True))]
+    linear, ranked = stats.pearsonr(cv, public)[0], stats.spearmanr(cv, public)[0]
+    assert agreement(rows) == f"CV and leaderboard over 9 submissions: Pearson {linear:.2f}, Spearman {ranked:.2f}"
+
+
+def test_correlation_needs_enough_different_pairs():
+    assert "2 submissions with CV and leaderboard" in agreement([standing("a", 1, 1), standing("b", 2, 2)])
+    same = [standing(run, 0.5, public) for run, public in (("a", 0.1), ("b", 0.2), ("c", 0.3))]
+    assert "one of the two never changes" in agreement(same)
+    twice = [replace(standing("a", 0.5, 0.4), file_hash="x")] * 5  # one file, five times
+    assert agreement(twice).startswith("1 submissions")
+
+
+def test_a_gap_out_of_line_is_warned_about():
+    rows = [standing(str(n), 0.70 + n / 100, 0.65 + n / 100) for n in range(5)]
+    assert list(gap_warnings(rows)) == []  # always 0.05 lower: nothing odd
+    (warning,) = gap_warnings([*rows, standing("leak", 0.95, 0.70)])
+    assert warning == (
+        "leak: leaderboard 0.7, CV 0.95, gap -0.25000; the usual gap is -0.05000, within 0.03000. "
+        "Look for a leak, other folds, or another post-processing."
+    )
+
+
+def test_with_few_submissions_the_gap_is_measured_against_cv():
+    assert list(gap_warnings([standing("a", 0.7, 0.68)])) == []
+    (warning,) = gap_warnings([standing("a", 0.7, 0.6)])
+    assert "gap -0.10000; CV should be nearer, within 0.03000" in warning
+    assert list(gap_warnings([standing("a", 0.7, 0.6, cv_std=None)])) == []  # one fold: no spread to judge by
+
+
+def test_final_picks_are_best_cv_then_best_leaderboard():
+    rows = [standing("a", 0.9, 0.70), standing("b", 0.8, 0.75), standing("c", 0.7, 0.60), standing("d", 0.95)]
+    assert [(row.run, why) for row, why in final_picks(rows, 3)] == [
+        ("a", "best CV"),
+        ("b", "best leaderboard"),
+        ("c", "next best CV"),
+    ]
+    assert [row.run for row, _ in final_picks([standing("a", 0.9, 0.9), standing("b", 0.8, 0.1)], 2)] == ["a", "b"]
+
+
+def test_the_newest_run_says_how_many_count():
+    runs = [{**run_row("a", 1), "final_picks": 2}, {**run_row("b", 1), "final_picks": 1}, run_row("c", 1)]
+    assert picks_of(runs) == 1
+    assert picks_of([run_row("a", 1)]) is None
+
+
+def test_the_table_has_cv_and_leaderboard_side_by_side():
+    submitted = {"submitted_at": "2026-03-01T10:01:00+00:00", "quota_before": 4, "metric": "macro_f1"}
+    rows = [standing("a", 0.9, 0.7, cv_oof=0.91, **submitted), standing("b", 0.8)]
+    lines = list(table_lines("fish", rows, picks=2))
+    assert lines[0] == "fish macro_f1"
+    cells = [re.split(r"\s{2,}", line.strip()) for line in (lines[1], lines[3], lines[4])]
+    assert cells[0] == [
+        "run", "CV", "+-", "OOF", "public", "private", "gap", "state", "submitted (UTC)", "left before",
+    ]  # fmt: skip
+    assert cells[1] == ["a", "0.90000", "0.01000", "0.91000", "0.70000", "-0.20000", "scored", "2026-03-01 10:01", "4"]
+    assert cells[2] == ["b", "0.80000", "0.01000", "not submitted"]
+    assert lines[5] == "1 submissions with CV and leaderboard; a correlation needs 3"
+    assert lines[6].startswith("warning: a: leaderboard 0.7, CV 0.9")
+    assert lines[7] == "final picks (2 count): a (best CV)"
+
+
+def test_exports_hold_the_same_rows(tmp_path):
+    rows = standings([run_row("a", 0.5)], [{"competition": "fish", "run": "a", "public": 0.4, "phase": "scored"}])
+    for name in ("table.csv", "table.json"):
+        export(rows, tmp_path / name)
+    (as_json,) = json.loads((tmp_path / "table.json").read_text())
+    with (tmp_path / "table.csv").open() as file:
+        (as_csv,) = csv.DictReader(file)
+    assert set(as_json) == set(as_csv)
+    assert (as_json["cv_mean"], as_json["public"], as_json["cv_folds"]) == (0.5, 0.4, {"fold0": 0.5})
+    assert (as_csv["cv_mean"], as_csv["public"], json.loads(as_csv["cv_folds"])) == ("0.5", "0.4", {"fold0": 0.5})
+    assert float(as_csv["gap"]) == pytest.approx(-0.1)
+
+
+def test_an_export_needs_a_known_ending(tmp_path):
+    with pytest.raises(UserError, match=r"table\.xlsx: the file must end in \.csv or \.json"):
+        export([], tmp_path / "table.xlsx")

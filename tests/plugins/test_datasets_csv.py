@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from compete import DataError, Tables
+from compete.options import bind
+from compete.registry import Component
+from compete_plugins.datasets import csv
+
+
+def put(root: Path, path: str, text: str | bytes = b"") -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return file
+
+
+def put_images(root: Path, *paths: str) -> None:
+    for path in paths:
+        put(root, path)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    put(tmp_path, "train.csv", "image_name,patient,site,target\n007,p1,head,NA\n008,p1,,0\n010,p2,None,1\n")
+    put(tmp_path, "sample_submission.csv", "image_name,target\n101,0\n100,0\n")
+    put_images(tmp_path, *(f"train/{name}.jpg" for name in ("007", "008", "010")), "test/100.jpg", "test/101.jpg")
+    return tmp_path
+
+
+def read(root: Path, **options: Any) -> Tables:
+    options = {"image": "train/{id}.jpg", "test_image": "test/{id}.jpg"} | options
+    return csv(root, **options)
+
+
+def test_rows_ids_and_pictures_of_a_plain_competition(root: Path) -> None:
+    tables = read(root)
+    assert tables.train.to_dict("list") == {
+        "id": ["007", "008", "010"],
+        "image": ["train/007.jpg", "train/008.jpg", "train/010.jpg"],
+        "image_name": ["007", "008", "010"],
+        "patient": ["p1", "p1", "p2"],
+        "site": ["head", "", "None"],
+        "target": ["NA", "0", "1"],
+    }
+    assert tables.test[["id", "image"]].to_numpy().tolist() == [["101", "test/101.jpg"], ["100", "test/100.jpg"]]
+    assert tables.sample.to_dict("list") == {"image_name": ["101", "100"], "target": ["0", "0"]}
+    assert tables.note == ""
+
+
+def test_a_test_table_of_its_own_keeps_its_columns_and_order(root: Path) -> None:
+    put(root, "test.csv", "image_name,site\n100,arm\n101,leg\n")
+    test = read(root, test="test.csv", test_image="test/{image_name}.*").test
+    assert test.to_dict("list") == {
+        "id": ["100", "101"],
+        "image": ["test/100.jpg", "test/101.jpg"],
+        "image_name": ["100", "101"],
+        "site": ["arm", "leg"],
+    }
+
+
+def test_the_sample_may_call_the_id_otherwise(root: Path) -> None:
+    put(root, "sample_submission.csv", "Id,Category\n101,0\n100,0\n")
+    tables = read(root, id="image_name", test_image="test/{image_name}.jpg")
+    assert tables.test["id"].tolist() == ["101", "100"]
+    put(root, "test.csv", "Id,site\n100,arm\n101,leg\n")
+    assert read(root, id="image_name", test="test.csv").test["id"].tolist() == ["100", "101"]
+
+
+@pytest.mark.parametrize("column", ["id", "image"])
+def test_columns_called_id_or_image_are_kept(root: Path, column: str) -> None:
+    put(root, "train.csv", f"image_name,{column},target\n007,a,0\n008,b,0\n010,c,1\n")
+    train = read(root, image="train/{image_name}.jpg").train
+    assert train["id"].tolist() == ["007", "008", "010"]
+    assert train[f"raw_{column}"].tolist() == ["a", "b", "c"]
+    put(root, "train.csv", f"{column},target\n007,0\n008,0\n010,1\n")
+    put(root, "sample_submission.csv", f"{column},target\n101,0\n100,0\n")
+    for tables in (read(root), read(root, image=f"train/{{{column}}}.jpg", test_image=f"test/{{{column}}}.jpg")):
+        assert list(tables.train.columns) == ["id", "image", "target"]
+        assert tables.test["image"].tolist() == ["test/101.jpg", "test/100.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sample_submission.csv", "sampleSubmission.csv", "SampleSubmission.csv", "kaggle_sample_submission.csv"],
+)
+@pytest.mark.parametrize("packing", ["", ".zip", ".gz"])
+def test_the_sample_is_found_by_its_name_packed_or_not(root: Path, name: str, packing: str) -> None:
+    text = (root / "sample_submission.csv").read_bytes()
+    (root / "sample_submission.csv").unlink()
+    if packing == ".zip":
+        with zipfile.ZipFile(root / f"{name}.zip", "w") as archive:
+            archive.writestr(f"deep/{name}", text)
+    else:
+        put(root, name + packing, gzip.compress(text) if packing else text)
+    assert len(read(root).test) == 2
+
+
+def test_tables_and_pictures_may_be_packed(root: Path) -> None:
+    for folder in ("train", "test"):
+        with zipfile.ZipFile(root / f"{folder}.zip", "w") as archive:
+            for path in sorted((root / folder).iterdir()):
+                archive.writestr(path.name, b"")
+                path.unlink()
+        (root / folder).rmdir()
+    with zipfile.ZipFile(root / "train.csv.zip", "w") as archive:
+        archive.writestr("train.csv", (root / "train.csv").read_bytes())
+        archive.writestr("readme.txt", b"")
+    (root / "train.csv").unlink()
+    assert read(root).train["image"].tolist() == ["train/007.jpg", "train/008.jpg", "train/010.jpg"]
+
+
+def test_the_sample_loses_a_stray_index_but_keeps_repeated_rows(root: Path) -> None:
+    put(root, "sample_submission.csv", ",image_name,target\n0,101,0\n1,100,0\n2,101,0\n")
+    tables = read(root, duplicates="keep")
+    assert tables.sample["image_name"].tolist() == ["101", "100", "101"]
+    assert list(tables.sample.columns) == ["image_name", "target"]
+    assert tables.test["id"].tolist() == ["101", "100"]
+
+
+def test_repeated_ids_by_policy(root: Path) -> None:
+    put(root, "train.csv", "image_name,target\n007,0\n008,1\n007,2\n007,3\n")
+    with pytest.raises(DataError, match=r"train.csv: 2 rows repeat an id of an earlier row: 007\. Set duplicates"):
+        read(root)
+    kept = read(root, duplicates="keep")
+    assert kept.train["id"].tolist() == ["007", "008", "007#2", "007#3"]
+    assert kept.train["image"].tolist() == ["train/007.jpg", "train/008.jpg", "train/007.jpg", "train/007.jpg"]
+    first = read(root, duplicates="first")
+    assert first.train["target"].tolist() == ["0", "1"]
+    assert first.note == "2 training rows repeat an id and were left out."
+
+
+def test_missing_pictures_by_policy(root: Path) -> None:
+    (root / "train/008.jpg").unlink()
+    with pytest.raises(DataError) as caught:
+        read(root)
+    (problem,) = caught.value.problems
+    assert problem.startswith(
+        "image = 'train/{id}.jpg': 1 of 3 train.csv rows have no picture (66.7% do). Missing: train/008.jpg. "
+        "'train' holds 007.jpg, 010.jpg. "
+    )
+    assert problem.endswith("Training rows can be left out with missing_images = 'skip'.")
+    tables = read(root, missing_images="skip")
+    assert tables.train["id"].tolist() == ["007", "010"]
+    assert tables.train.index.tolist() == [0, 1]
+    assert tables.note == "1 training rows have no picture and were left out."
+
+
+def test_skipping_never_leaves_nothing_and_never_touches_the_test_rows(root: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        csv(root, image="tran/{id}.jpg", missing_images="skip")
+    train, test = caught.value.problems
+    assert "3 of 3 train.csv rows have no picture (0.0% do)" in train
+    assert "There is no folder or archive 'tran'. Did you mean 'train'?" in train
+    assert "2 of 2 sample_submission.csv rows have no picture" in test
+    assert test.endswith("Are the test pictures elsewhere? Set test_image.")
+    with pytest.raises(DataError) as caught:
+        read(root, test_image="tset/{id}.jpg", missing_images="skip")
+    assert caught.value.problems[0].startswith("test_image = 'tset/{id}.jpg': 2 of 2")
+
+
+@pytest.mark.parametrize(
+    ("options", "groups"),
+    [
+        ({"group": "patient"}, ["p1", "p1", "p2"]),
+        ({"group": "{patient}/{image_name}", "group_pattern": r"^(p\d)/0"}, ["p1", "p1", "p2"]),
+        ({"group": "{id[0:2]}"}, ["00", "00", "01"]),
+        ({"group": "image_name", "group_pattern": "^.."}, ["00", "00", "01"]),
+    ],
+)
+def test_groups_come_from_a_column_a_template_or_a_pattern(
+    root: Path, options: dict[str, Any], groups: list[str]
+) -> None:
+    assert read(root, **options).train["group"].tolist() == groups
+
+
+def test_a_column_called_group_is_the_group_unless_another_is_named(root: Path) -> None:
+    put(root, "train.csv", "image_name,group,target\n007,a,0\n008,b,0\n010,c,1\n")
+    assert read(root).train["group"].tolist() == ["a", "b", "c"]
+    assert read(root, group="target").train["group"].tolist() == ["0", "0", "1"]
+
+
+def test_groups_stay_with_their_rows_when_others_are_left_out(root: Path) -> None:
+    (root / "train/007.jpg").unlink()
+    assert read(root, group="patient", missing_images="skip").train["group"].tolist() == ["p1", "p2"]
+
+
+def test_a_pattern_that_does_not_fit_all_rows_is_an_error(root: Path) -> None:
+    with pytest.raises(DataError, match=r"fits 66.7% of the rows of train.csv; not, for example, p2\."):
+        read(root, group="patient", group_pattern="p1")
+
+
+def test_leaks_are_dropped(root: Path) -> None:
+    assert "site" not in read(root, drop=("site", "patient")).train.columns
+
+
+def test_several_pictures_in_a_row(root: Path) -> None:
+    put(root, "train.csv", "image_name,views,target\na,007|008,0\nb,010,1\n")
+    put(root, "sample_submission.csv", "image_name,target\n100|101,0\n")
+    tables = csv(
+        root,
+        image="train/{views}.jpg",
+        test_image="test/{image_name}.jpg",
+        image_separator="|",
+    )
+    assert tables.train["image"].tolist() == [["train/007.jpg", "train/008.jpg"], ["train/010.jpg"]]
+    assert tables.test["image"].tolist() == [["test/100.jpg", "test/101.jpg"]]
+    (root / "train/008.jpg").unlink()
+    with pytest.raises(DataError, match=r"1 of 2 train.csv rows .*Missing: train/008.jpg\. "):
+        csv(root, image="train/{views}.jpg", test_image="test/{image_name}.jpg", image_separator="|")
+
+
+def test_columns_with_several_values_must_agree(root: Path) -> None:
+    put(root, "train.csv", "image_name,folder,target\na|b,c|d|e,0\n")
+    with pytest.raises(DataError, match="the columns folder, image_name hold different numbers of values"):
+        read(root, image="{folder}/{image_name}.jpg", image_separator="|")
+
+
+# --- how tables are written ------------------------------------------------------------------------------------
+
+
+def test_byte_order_mark_separator_and_encoding(root: Path) -> None:
+    put(root, "train.csv", b"\xef\xbb\xbfimage_name,target\n007,1\n")
+    assert read(root).train["target"].tolist() == ["1"]
+    put(root, "train.csv", "image_name;target\n007;blé,noir\n".encode("latin-1"))
+    put(root, "sample_submission.csv", "image_name;target\n100;0\n")
+    assert read(root, separator=";", encoding="latin-1").train["target"].tolist() == ["blé,noir"]
+    with pytest.raises(DataError, match=r"train.csv, line 2: not in the encoding utf-8\. Try encoding = 'latin-1'"):
+        read(root, separator=";")
+    with pytest.raises(DataError, match=r"encoding = 'utf-9': there is no such encoding"):
+        read(root, encoding="utf-9")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image_name,target\n007,1\n008,1,2\n", "train.csv, line 3: 3 cells where the header has 2"),
+        ("image_name,target\n007,1,2\n008,1,2\n", "train.csv, line 2: 3 cells where the header has 2"),
+        ('image_name,target\n"a\nb",1\n\n008\n', "train.csv, line 5: 1 cells where the header has 2"),
+        ('image_name,target\n007,"1\n', "train.csv"),
+        ("", "train.csv is empty"),
+        ("image_name,target\n", "train.csv has a header but no rows"),
+    ],
+)
+def test_ragged_rows_are_named_with_their_line(root: Path, text: str, message: str) -> None:
+    put(root, "train.csv", text)
+    with pytest.raises(DataError, match=message):
+        read(root)
+
+
+def test_a_trailing_separator_is_an_empty_cell(root: Path) -> None:
+    put(root, "train.csv", "image_name,target\n007,\n")
+    assert read(root).train["target"].tolist() == [""]
+
+
+# --- what can be wrong -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"train": "trian.csv"}, r"there is no file 'trian.csv' in .*\. Did you mean 'train.csv'\? There is: "),
+        ({"sample": "sample.csv"}, r"there is no file 'sample.csv'"),
+        ({"id": "image_nam"}, r"id = 'image_nam': train.csv has no such column\. Did you mean 'image_name'\?"),
+        ({"group": "pateint"}, r"group = 'pateint': train.csv has no such column\. Did you mean 'patient'\?"),
+        ({"group": "{pateint}"}, r"'{pateint}': there is no column 'pateint'\. Did you mean 'patient'\?"),
+        ({"drop": ("sites",)}, r"drop = 'sites': train.csv has no such column\. Did you mean 'site'\?"),
+        ({"image": "train/{name}.jpg"}, r"image = 'train/{name}.jpg': there is no column 'name'"),
+        ({"test_image": "{site}/{id}"}, r"test_image = '{site}/{id}': there is no column 'site'"),
+    ],
+)
+def test_wrong_names_are_told_with_the_nearest(root: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(root, **options)
+
+
+def test_both_templates_are_told_at_once(root: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(root, image="{a}", test_image="{b}")
+    assert [problem[:13] for problem in caught.value.problems] == ["image = '{a}'", "test_image = "]
+
+
+def test_an_id_that_the_sample_does_not_name_must_be_set(root: Path) -> None:
+    put(root, "sample_submission.csv", "Id,Category\n100,0\n")
+    with pytest.raises(DataError, match=r"id \(not set, .*first column\) = 'Id': train.csv has no such column"):
+        read(root)
+
+
+def test_no_sample_or_several_must_be_named(root: Path) -> None:
+    put(root, "sample_submission_v2.csv", "a,b\n")
+    with pytest.raises(DataError, match=r"several could be it: sample_submission.csv, sample_submission_v2.csv"):
+        read(root)
+    for path in root.glob("sample*"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"no sample submission is named, and there is: test, train, train.csv"):
+        read(root)
+
+
+def test_sample_ids_must_be_in_the_test_table(root: Path) -> None:
+    put(root, "test.csv", "image_name,site\n100,arm\n")
+    with pytest.raises(DataError, match=r"sample_submission.csv: 1 of its 2 ids are not in test.csv: 101"):
+        read(root, test="test.csv")
+
+
+def test_empty_ids_are_refused(root: Path) -> None:
+    put(root, "train.csv", "image_name,target\n007,1\n,1\n")
+    with pytest.raises(DataError, match=r"train.csv: 1 rows have an empty id, the first is row 2"):
+        read(root)
+
+
+def test_an_archive_with_several_tables_must_be_named(root: Path) -> None:
+    with zipfile.ZipFile(root / "tables.csv.zip", "w") as archive:
+        archive.writestr("a.csv", "")
+        archive.writestr("b.csv", "")
+    with pytest.raises(DataError, match=r"tables.csv.zip holds several files: a.csv, b.csv"):
+        read(root, train="tables.csv")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({}, "image: is required and missing"),
+        ({"image": "train/{id"}, "image = 'train/{id': '{' has no partner"),
+        ({"image": "{id}", "test_image": "}"}, "test_image = '}': '}' has no partner"),
+        ({"image": "{id}", "group_pattern": "("}, "group_pattern = '(' is no regular expression"),
+        ({"image": "{id}", "group_pattern": "a"}, "group_pattern needs group"),
+        ({"image": "{id}", "duplicates": "keeep"}, "Did you mean 'keep'?"),
+        ({"image": "{id}", "separator": "::"}, "separator"),
+        ({"image": "{id}", "smaple": "x"}, "Did you mean 'sample'?"),
+    ],
+)
+def test_options_are_checked_when_the_toml_is_read(table: dict[str, Any], message: str) -> None:
+    bound, problems = bind(Component("datasets", "csv", csv, "test"), table, "[dataset]")
+    assert any(message in str(problem) for problem in problems), problems
+    assert bound is None or bound.name == "csv"
+
+
+def test_a_hundred_thousand_rows_are_looked_up_at_once(root: Path) -> None:
+    ids = np.arange(100_000).astype(str)
+    pd.DataFrame({"image_name": ids, "target": "1"}).to_csv(root / "train.csv", index=False)
+    with pytest.raises(DataError, match=r"99999 of 100000 .*Missing: train/0.jpg, train/1.jpg"):
+        put(root, "train/7.jpg")
+        read(root)

@@ -1,0 +1,238 @@
+"""Postprocessors: what is fitted on OOF is the best there is, and what is applied is exactly that."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
+
+from compete import ConfigError, Metric
+from compete.options import bind
+from compete.registry import Component
+from compete_plugins.postprocessors import clip, cut_points, floor, prior, register_postprocessors, threshold
+
+
+def micro_f1(answers, sets) -> float:
+    answers = answers.reshape(sets.shape)
+    return float(2 * (answers * sets).sum() / max(answers.sum() + sets.sum(), 1))
+
+
+def kappa(answers, levels) -> float:
+    """Quadratic weighted kappa: squared error against that of levels drawn independently."""
+    levels = levels[:, 0]
+    by_chance = answers.var() + levels.var() + (answers.mean() - levels.mean()) ** 2
+    return float(1 - ((answers - levels) ** 2).mean() / by_chance)
+
+
+MICRO_F1, KAPPA = Metric(micro_f1), Metric(kappa)
+BALANCED = Metric(lambda answers, shares: f1_score(answers, shares.argmax(axis=1), average="macro", zero_division=0))
+ACCURACY = Metric(lambda answers, shares: accuracy_score(answers, shares.argmax(axis=1)))
+RMSE = Metric(lambda answers, values: float(np.sqrt(((answers - values) ** 2).mean())), higher_is_better=False)
+
+
+def label_sets(rows=200, labels=4, seed=0):
+    """Label sets whose probabilities are right in order but far too low, each label on a scale of its own."""
+    rng = np.random.default_rng(seed)
+    answers = (rng.random((rows, labels)) < 0.3).astype(np.float32)
+    scale = np.array([0.4, 0.2, 0.1, 0.05])[:labels]
+    return answers, (scale * np.clip(0.3 + 0.5 * answers + 0.15 * rng.normal(size=answers.shape), 0, 1))
+
+
+def test_the_fast_metrics_used_here_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    answers, sets = rng.integers(0, 2, (2, 30, 4))
+    assert micro_f1(answers, sets) == pytest.approx(f1_score(answers, sets, average="micro"))
+    levels, others = rng.integers(0, 5, (2, 50))
+    assert kappa(levels, others[:, None]) == pytest.approx(cohen_kappa_score(levels, others, weights="quadratic"))
+
+
+# --- threshold -------------------------------------------------------------------------------------------------
+
+
+def test_threshold_finds_the_one_limit_that_is_best():
+    answers, oof = label_sets()
+    apply = threshold(oof, answers, MICRO_F1, steps=200)
+    best = max(MICRO_F1.score(answers, (oof >= limit).astype(int)) for limit in np.unique(oof))
+    found = apply(oof)
+    assert set(np.unique(found)) == {0, 1}
+    assert MICRO_F1.score(answers, found) == pytest.approx(best, abs=0.005)
+    assert best > MICRO_F1.score(answers, (oof >= 0.5).astype(int)) + 0.3
+
+
+def test_threshold_per_label_beats_one_for_all():
+    answers, oof = label_sets()
+    one = MICRO_F1.score(answers, threshold(oof, answers, MICRO_F1)(oof))
+    each = MICRO_F1.score(answers, threshold(oof, answers, MICRO_F1, scope="per_label")(oof))
+    assert each > one + 0.1 and each > 0.85
+
+
+def test_threshold_applies_what_it_fitted():
+    oof, answers = np.array([[0.1], [0.2], [0.3], [0.4]]), np.array([0, 0, 1, 1])
+    assert threshold(oof, answers, MICRO_F1)(np.array([[0.29], [0.31]])).tolist() == [[0], [1]]
+
+
+def test_threshold_gives_at_least_and_at_most_so_many_labels():
+    answers, oof = label_sets()
+    test = np.array([[0.01, 0.02, 0.001, 0.0], [0.9, 0.8, 0.95, 0.7]])
+    found = threshold(oof, answers, MICRO_F1, min_labels=1, max_labels=2)(test)
+    assert found.tolist() == [[0, 1, 0, 0], [1, 0, 1, 0]]
+    assert threshold(oof, answers, MICRO_F1)(test).tolist() == [[0, 0, 0, 0], [1, 1, 1, 1]]
+
+
+def test_threshold_keeps_labels_above_their_limit_before_more_probable_ones_below_theirs():
+    answers, oof = label_sets(labels=2)
+    oof = oof / [0.4, 0.2] * [0.9, 0.09]
+    apply = threshold(oof, answers, MICRO_F1, scope="per_label", max_labels=1)
+    assert apply(np.array([[0.3, 0.08]])).tolist() == [[0, 1]]
+
+
+def test_threshold_leaves_nan_rows_out_of_fit_and_result():
+    answers, oof = label_sets()
+    with_nan = np.vstack([oof, np.full((3, 4), np.nan)])
+    apply = threshold(with_nan, np.vstack([answers, np.ones((3, 4))]), MICRO_F1)
+    np.testing.assert_array_equal(apply(oof), threshold(oof, answers, MICRO_F1)(oof))
+    assert np.isnan(apply(with_nan)[-3:]).all() and not np.isnan(apply(with_nan)[:-3]).any()
+
+
+def test_threshold_takes_a_label_that_no_row_has():
+    answers, oof = label_sets()
+    answers[:, 0] = 0
+    found = threshold(oof, answers, MICRO_F1, scope="per_label")(oof)
+    assert MICRO_F1.score(answers, found) > 0.8
+
+
+def test_threshold_refuses_classes():
+    with pytest.raises(ConfigError, match="'threshold' needs an answer of 0 or 1 for every label"):
+        threshold(np.ones((4, 3)) / 3, np.zeros(4, int), ACCURACY)
+
+
+# --- cut_points --------------------------------------------------------------------------------------------------
+
+
+def graded(rows=300, seed=0):
+    """Levels 0 to 4, few high ones, and predictions squeezed towards the middle."""
+    rng = np.random.default_rng(seed)
+    answers = rng.choice(5, rows, p=[0.5, 0.1, 0.25, 0.05, 0.1])
+    return answers, (1 + 0.4 * answers + 0.12 * rng.normal(size=rows))[:, None]
+
+
+def test_cut_points_beat_rounding():
+    answers, oof = graded()
+    found = cut_points(oof, answers, KAPPA)(oof)
+    assert np.issubdtype(found.dtype, np.integer) and found.shape == (300, 1)
+    assert KAPPA.score(answers, found) > 0.95
+    assert KAPPA.score(answers, np.rint(oof)) < 0.75
+
+
+def test_cut_points_find_the_best_of_all_cuts():
+    answers = np.array([0, 0, 1, 0, 1, 1, 2, 1, 2, 2])
+    oof = np.linspace(0.5, 1.4, 10)[:, None]
+    best = max(
+        KAPPA.score(answers, np.searchsorted(cuts, oof[:, 0], side="right")[:, None])
+        for cuts in itertools.combinations(oof[:, 0], 2)
+    )
+    assert KAPPA.score(answers, cut_points(oof, answers, KAPPA)(oof)) == pytest.approx(best)
+
+
+def test_cut_points_are_never_worse_than_rounding_and_keep_their_order():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        answers, oof = rng.integers(0, 4, 60), rng.uniform(0, 3, (60, 1))
+        apply = cut_points(oof, answers, KAPPA)
+        assert KAPPA.score(answers, apply(oof)) >= KAPPA.score(answers, np.floor(oof + 0.5))
+        assert (np.diff(apply(np.linspace(-1, 4, 200)[:, None])[:, 0]) >= 0).all()
+
+
+def test_cut_points_keep_nan_rows():
+    answers, oof = graded()
+    oof[5] = np.nan
+    found = cut_points(oof, answers, KAPPA)(oof)
+    assert np.isnan(found[5]) and np.isnan(found).sum() == 1
+
+
+def test_cut_points_refuse_probabilities():
+    with pytest.raises(ConfigError, match="'cut_points' needs one predicted number and whole levels"):
+        cut_points(np.ones((4, 3)) / 3, np.zeros(4, int), KAPPA)
+    with pytest.raises(ConfigError, match="'cut_points' needs"):
+        cut_points(np.ones((4, 1)), np.ones((4, 1)), RMSE)
+
+
+# --- clip, floor, prior --------------------------------------------------------------------------------------------
+
+
+def test_clip_moves_values_to_the_bounds():
+    values = np.array([[0.2], [55.0], [101.0]])
+    assert clip(values, values, RMSE, low=1, high=100)(values).tolist() == [[1], [55], [100]]
+    assert clip(values, values, RMSE, high=100)(values).tolist() == [[0.2], [55], [100]]
+
+
+def test_floor_keeps_class_probabilities_summing_to_one():
+    shares = np.array([[1.0, 0.0, 0.0], [0.5, 0.3, 0.2]])
+    found = floor(shares, None, ACCURACY, low=0.01)(shares)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    np.testing.assert_allclose(found[0], np.array([1, 0.01, 0.01]) / 1.02)
+    np.testing.assert_allclose(found[1], shares[1])
+
+
+def test_floor_of_independent_probabilities_only_clips():
+    oof = np.array([[0.0, 0.9], [1.0, 0.4], [np.nan, np.nan]])
+    found = floor(oof, None, MICRO_F1, low=0.01, high=0.95)(oof)
+    np.testing.assert_allclose(found, [[0.01, 0.9], [0.95, 0.4], [np.nan, np.nan]])
+
+
+def imbalanced(rows=400, seed=0):
+    rng = np.random.default_rng(seed)
+    answers = (rng.random(rows) < 0.1).astype(int)
+    logit = -3 + 2.5 * answers + rng.normal(size=rows)
+    rare = 1 / (1 + np.exp(-logit))
+    return answers, np.column_stack([1 - rare, rare])
+
+
+def test_prior_divides_by_the_training_shares():
+    answers, oof = imbalanced()
+    shares = np.bincount(answers) / len(answers)
+    expected = oof / shares
+    found = prior(oof, answers, BALANCED, tau=1.0)(oof)
+    np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(prior(oof, answers, BALANCED, tau=0.0)(oof), oof)
+
+
+def test_prior_is_tuned_for_the_metric():
+    answers, oof = imbalanced()
+    assert BALANCED.score(answers, prior(oof, answers, BALANCED)(oof)) > BALANCED.score(answers, oof) + 0.1
+    assert ACCURACY.score(answers, prior(oof, answers, ACCURACY)(oof)) >= ACCURACY.score(answers, oof)
+
+
+def test_prior_leaves_classes_without_rows_finite_and_nan_rows_nan():
+    answers = np.array([0, 0, 2, 2])
+    oof = np.array([[0.6, 0.2, 0.2], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [np.nan] * 3])
+    found = prior(oof, answers, ACCURACY, tau=1.0)(oof)
+    np.testing.assert_allclose(found[:3], oof[:3])
+    assert np.isnan(found[3]).all()
+
+
+def test_prior_refuses_label_sets():
+    answers, oof = label_sets()
+    with pytest.raises(ConfigError, match="'prior' needs class probabilities and one class for each row"):
+        prior(oof, answers, MICRO_F1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("clip", {}, "give low, high or both."),
+        ("clip", {"low": 2, "high": 1}, "low = 2 is not below high = 1."),
+        ("floor", {"low": 0.6, "high": 0.5}, "low = 0.6 is not below high = 0.5."),
+        ("floor", {"low": 1.0}, "less than 1"),
+        ("threshold", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 is less than min_labels = 3."),
+        ("threshold", {"scope": "label"}, "global"),
+        ("prior", {"tau": 3.0}, "less than or equal to 2"),
+        ("cut_points", {"steps": 1}, "greater than or equal to 2"),
+    ],
+)
+def test_bad_options_show_when_the_toml_is_read(name, options, message):
+    component = Component("postprocessors", name, register_postprocessors()[name], "postprocessors")
+    problems = [str(problem) for problem in bind(component, options, "[[postprocess]]")[1]]
+    assert any(message in problem for problem in problems), problems

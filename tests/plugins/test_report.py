@@ -1,0 +1,475 @@
+"""The report page: what it says, that it needs nothing else, and that data cannot break it."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pluggy
+import pytest
+
+from compete import DataError, hookimpl, hookspecs
+from compete_plugins import report
+from compete_plugins.report import write_report
+from compete_plugins.report._confusion import confusion
+from compete_plugins.report._content import drawn_shares, flat, fold_counts, fold_rows, member_rows, share_rows
+from compete_plugins.report._files import read_run
+from compete_plugins.report._findings import findings
+from compete_plugins.report._plots import learning_curve
+from compete_plugins.report._words import count, decimal, duration, percent, signed
+
+CLASSES = ["cat", "dog", "emu"]
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+def epochs(*scores: float | None) -> list[dict[str, Any]]:
+    return [
+        {"number": n, "train_loss": 1 / n, "valid_loss": 1.1 / n, "score": score, "lr": 1e-3, "seconds": 2.0}
+        for n, score in enumerate(scores, start=1)
+    ]
+
+
+def make_scores(classes: list[str]) -> dict[str, Any]:
+    def member(score: float, *of_epochs: float) -> dict[str, Any]:
+        best = 1 + of_epochs.index(max(of_epochs))
+        drawn = dict.fromkeys(classes, 10)
+        return {"score": score, "kept_epoch": best, "seconds": 125.0, "epochs": epochs(*of_epochs), "drawn": drawn}
+
+    return {
+        "competition": "pets",
+        "title": "Pets from above",
+        "run": "run-007",
+        "note": "These pictures are drawn.",
+        "metric": "macro_f1",
+        "higher_is_better": True,
+        "classes": classes,
+        "cv": {
+            "mean": 0.6,
+            "std": 0.0141,
+            "folds": {"fold0-seed0": 0.61, "fold1-seed0": 0.59},
+            "oof": 0.6051,
+            "oof_postprocessed": 0.6124,
+        },
+        "per_class": [
+            {"class": name, "precision": 0.5, "recall": 0.25, "f1": 0.3 + place / 10, "support": 1000 + place}
+            for place, name in enumerate(classes)
+        ],
+        "members": {
+            "fold0-seed0": member(0.61, 0.3, 0.61, 0.6),
+            "fold1-seed0": member(0.59, 0.3, 0.5, 0.59),
+        },
+        "submission": {
+            "path": "submissions/pets/run-007/submission.csv",
+            "rows": 12600,
+            "sha256": "ab12",
+            "warnings": ["label dog is in no row"],
+            "label_shares": {classes[0]: 0.75, classes[-1]: 0.25},
+        },
+        "train_shares": dict.fromkeys(classes, 1 / len(classes)),
+        "folds": {"name": "stratified", "fingerprint": "feedc0de", "counts": [[2] * len(classes), [1] * len(classes)]},
+        "model": "timm resnet18",
+        "tta": ["hflip", "vflip"],
+        "ensemble": "mean",
+        "device": "cpu",
+        "precision": "32-true",
+        "seconds": 250.0,
+        "warnings": ["submission: label dog is in no row"],
+        "next": ["compete submit x"],
+    }
+
+
+def make_oof(answers: list[int], predicted: list[int], classes: list[str]) -> pd.DataFrame:
+    """Give every row 0.8 for the predicted class; -1 means that nobody validated the row."""
+    table = pd.DataFrame({"id": [f"r{i}" for i in range(len(answers))], "fold": 0, "answer": answers})
+    probabilities = np.full((len(answers), len(classes)), 0.2 / max(1, len(classes) - 1))
+    for row, name in enumerate(predicted):
+        probabilities[row, name] = 0.8 if name >= 0 else np.nan
+    probabilities[np.array(predicted) < 0] = np.nan
+    return table.join(pd.DataFrame(probabilities, columns=classes))
+
+
+def write_run(
+    folder: Path, classes: list[str] | None = None, oof: pd.DataFrame | None = None, /, **changes: object
+) -> Path:
+    """Write a run folder as core leaves it."""
+    classes = CLASSES if classes is None else classes
+    if oof is None:
+        oof = make_oof([0, 0, 0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 2, 2, -1], classes)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scores.json").write_text(json.dumps(make_scores(classes) | changes), "utf-8")
+    oof.to_parquet(folder / "oof.parquet", index=False)
+    (folder / "folds.csv").write_text("id,fold\nr0,0\nr1,0\nr2,1\nr3,-1\n", "utf-8")
+    (folder / "config.toml").write_text('[model]\nname = "timm"\n', "utf-8")
+    environment = {"python": "3.12.1", "packages": {"torch": "2.11.0"}, "command": ["compete", "run", "pets.toml"]}
+    (folder / "environment.json").write_text(json.dumps(environment), "utf-8")
+    return folder
+
+
+class Page(HTMLParser):
+    """A page taken apart: its tags, ids, links and text; raises for a tag that is closed in the wrong place."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(path.read_text("utf-8"))
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open[-1:]:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.attributes if key == name]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "run-007")
+
+
+# --- the page ---------------------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_happened(folder: Path) -> None:
+    page = Page(write_report(folder))
+    for expected in (
+        "Pets from above",
+        "These pictures are drawn.",
+        "0.6000 ± 0.0141 over 2 members",
+        "0.6051",
+        "0.6124 +0.0073 against OOF",
+        "fold0-seed0 0.6100 +0.0100 2 of 3 2 min 05 s",
+        "fold1-seed0 epoch 3 is used",
+        "cat 0.3000 0.5000 0.2500 1,000",
+        "cat dog 2 50.0 %",
+        "stratified , fingerprint feedc0de",
+        "rows 2 1 1",
+        "hflip, vflip",
+        "label dog is in no row",
+        "cat 33.3 % 33.3 % 75.0 %",
+        "dog 33.3 % 33.3 % 0.0 %",
+        "packages.torch 2.11.0",
+        "command compete run pets.toml",
+        '[model] name = "timm"',
+        "timm resnet18, 2 members, cpu at 32-true",
+    ):
+        assert expected in page.text, expected
+
+
+def test_the_page_needs_no_other_file_and_no_script(folder: Path) -> None:
+    path = write_report(folder)
+    page = Page(path)
+    assert not {"script", "img", "iframe", "object"} & set(page.tags)
+    links = page.values("href") + page.values("src") + page.values("xlink:href")
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert not re.search(r"@import|url\((?!#)", path.read_text("utf-8"))
+
+
+def test_links_lead_somewhere_and_ids_are_unique(folder: Path) -> None:
+    path = write_report(folder)
+    page = Page(path)
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    inside = [link[1:] for link in page.values("href") + page.values("xlink:href") if link.startswith("#")]
+    inside += re.findall(r"url\(#([^)]+)\)", path.read_text("utf-8"))
+    assert inside
+    assert set(inside) <= set(ids)
+
+
+def test_strings_from_data_are_escaped(tmp_path: Path) -> None:
+    evil = '<script>alert("1")</script>'
+    scores = make_scores([evil, "$x_1$", "b"])
+    scores["submission"] |= {"path": f"submissions/{evil}.csv", "warnings": [evil], "label_shares": {evil: 1.0}}
+    scores |= dict.fromkeys(["title", "note", "run", "competition", "metric", "model", "ensemble", "device"], evil)
+    scores |= {"warnings": [evil], "tta": [evil]}
+    scores["folds"]["name"] = evil
+    scores["members"] = {f"{evil}0": scores["members"]["fold0-seed0"]}
+    scores["cv"]["folds"] = {f"{evil}0": 0.5}
+    folder = write_run(tmp_path, [evil, "$x_1$", "b"], **scores)
+    (folder / "config.toml").write_text(f"# </pre>{evil}", "utf-8")
+    (folder / "environment.json").write_text(json.dumps({evil: evil}), "utf-8")
+    path = write_report(folder)
+    page = Page(path)
+    assert "script" not in page.tags
+    assert evil not in path.read_text("utf-8")
+    assert page.text.count(evil) > 20
+
+
+def test_a_file_name_that_is_no_text_is_shown_with_a_question_mark(tmp_path: Path) -> None:
+    submission = make_scores(CLASSES)["submission"] | {"path": "runs/\udcff.csv"}
+    assert "runs/?.csv" in Page(write_report(write_run(tmp_path, submission=submission))).text
+
+
+def test_the_same_run_gives_the_same_page(folder: Path) -> None:
+    first = write_report(folder).read_bytes()
+    assert write_report(folder).read_bytes() == first
+
+
+def test_a_page_is_replaced_whole_or_not_at_all(folder: Path) -> None:
+    (folder / "report.html").write_text("old", "utf-8")
+    scores = make_scores(CLASSES)
+    del scores["ensemble"]
+    (folder / "scores.json").write_text(json.dumps(scores), "utf-8")
+    with pytest.raises(Exception, match="ensemble"):
+        write_report(folder)
+    assert (folder / "report.html").read_text("utf-8") == "old"
+    assert not list(folder.glob(".report*"))
+
+
+def test_missing_and_damaged_files_are_named_all_at_once(folder: Path) -> None:
+    (folder / "oof.parquet").unlink()
+    (folder / "scores.json").write_text("{", "utf-8")
+    with pytest.raises(DataError) as error:
+        write_report(folder)
+    assert len(error.value.problems) == 2
+    assert re.fullmatch(r".*scores\.json cannot be read: Expecting .*", error.value.problems[0])
+    assert error.value.problems[1] == f"{folder / 'oof.parquet'} is missing: a run writes it when it ends."
+
+
+def test_the_page_is_there_before_later_plugins_hear_of_the_end(folder: Path) -> None:
+    class Last:
+        seen = False
+
+        @hookimpl
+        def on_run_end(self, run: SimpleNamespace) -> None:
+            self.seen = (run.folder / "report.html").exists()
+
+    manager = pluggy.PluginManager("compete")
+    manager.add_hookspecs(hookspecs)
+    manager.register(report)
+    last = Last()
+    manager.register(last)
+    manager.hook.on_run_end(run=SimpleNamespace(folder=folder))
+    assert last.seen
+
+
+def test_compete_report_reaches_the_plugin(folder: Path) -> None:
+    manager = pluggy.PluginManager("compete")
+    manager.add_hookspecs(hookspecs)
+    manager.register(report)
+    assert manager.hook.write_report(folder=folder) == [folder / "report.html"]
+
+
+# --- other kinds of tasks ---------------------------------------------------------------------------------------
+
+
+def test_a_regression_has_plots_instead_of_classes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    answers = rng.normal(size=50)
+    oof = pd.DataFrame({"id": [f"r{i}" for i in range(50)], "fold": 0, "answer": answers, "age": answers + 0.1})
+    oof.loc[0, "age"] = np.nan
+    scores = make_scores(["age"])
+    for member in scores["members"].values():
+        member["drawn"] = {"age": 0}
+    scores |= {"per_class": [], "train_shares": {}, "higher_is_better": False}
+    scores["submission"]["label_shares"] = {}
+    scores["folds"]["counts"] = []
+    scores["cv"]["oof_postprocessed"] = None
+    page = Page(write_report(write_run(tmp_path, ["age"], oof, **scores)))
+    assert "Predictions and answers On OOF. Points on the dashed line are predicted exactly. age" in page.text
+    assert "lower is better" in page.text
+    for absent in ("Confusion", "Class shares", "recall", "post-processed", "Rows of each class"):
+        assert absent not in page.text
+
+
+def test_a_multi_label_task_has_shares_but_no_confusion(tmp_path: Path) -> None:
+    answers = pd.DataFrame({"answer_a": [1.0, 0.0, 1.0], "answer_b": [0.0, 0.0, 1.0]})
+    keys = pd.DataFrame({"id": ["x", "y", "z"], "fold": 0})
+    predictions = pd.DataFrame({"a": [0.9, 0.1, 0.8], "b": [0.2, 0.1, 0.9]})
+    submission = make_scores(["a", "b"])["submission"] | {"label_shares": {}}
+    changes = {"per_class": [], "train_shares": {"a": 2 / 3, "b": 1 / 3}, "submission": submission}
+    folder = write_run(tmp_path, ["a", "b"], keys.join(answers).join(predictions), **changes)
+    page = Page(write_report(folder))
+    assert "class train a 66.7 % b 33.3 %" in page.text  # neither drawn nor predicted: both are unknown
+    assert "Confusion" not in page.text
+    assert "Predictions and answers" not in page.text
+
+
+def test_members_without_epochs_have_no_curve(tmp_path: Path) -> None:
+    members = make_scores(CLASSES)["members"]
+    members["fold0-seed0"] |= {"epochs": [], "drawn": {}}
+    page = Page(write_report(write_run(tmp_path, members=members)))
+    assert "fold0-seed0 epoch" not in page.text
+    assert "fold1-seed0 epoch 3 is used" in page.text
+
+
+def test_scores_that_are_no_numbers_become_dashes(tmp_path: Path) -> None:
+    scores = make_scores(CLASSES)
+    scores["cv"] = {"mean": None, "std": None, "folds": {"fold0-seed0": None}, "oof": None, "oof_postprocessed": None}
+    scores["members"] = {"fold0-seed0": scores["members"]["fold0-seed0"] | {"epochs": epochs(None, None)}}
+    assert "fold0-seed0 – –" in Page(write_report(write_run(tmp_path, **scores))).text
+
+
+# --- the parts --------------------------------------------------------------------------------------------------
+
+
+def test_confusion_counts_validated_rows_only(folder: Path) -> None:
+    found = confusion(read_run(folder))
+    assert found is not None
+    assert [row.shares for row in found.matrix] == [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
+    assert [row.rows for row in found.matrix] == [4, 2, 1]
+    assert [(p.answer, p.predicted, p.rows, p.share) for p in found.pairs] == [
+        ("cat", "dog", 2, 0.5),
+        ("dog", "emu", 1, 0.5),
+    ]
+
+
+def test_many_classes_have_pairs_but_no_matrix(tmp_path: Path) -> None:
+    classes = [f"class {n}" for n in range(41)]
+    oof = make_oof(list(range(41)), [1, *range(1, 41)], classes)
+    found = confusion(read_run(write_run(tmp_path, classes, oof)))
+    assert found is not None
+    assert found.matrix == []
+    assert [pair.predicted for pair in found.pairs] == ["class 1"]
+    assert "Confusion matrix" not in Page(write_report(tmp_path)).text
+
+
+def test_a_perfect_run_has_no_mistakes(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, None, make_oof([0, 1, 2], [0, 1, 2], CLASSES))
+    assert "Every validated row is predicted as its own class." in Page(write_report(folder)).text
+
+
+def test_a_class_called_like_a_key_column_is_read_by_its_place(tmp_path: Path) -> None:
+    oof = make_oof([0, 1], [0, 1], ["class id", "fold two"])
+    files = read_run(write_run(tmp_path, ["id", "fold two"], oof))
+    assert files.kind == "classes"
+    assert files.predictions.tolist() == [[0.8, 0.2], [0.2, 0.8]]
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"), [([0, 1, 1], "labels"), ([0, 1, 3], "values"), ([0.0, 1.0, 0.5], "values")]
+)
+def test_one_prediction_column_is_a_label_or_a_value(tmp_path: Path, answers: list[float], kind: str) -> None:
+    oof = pd.DataFrame({"id": ["x", "y", "z"], "fold": 0, "answer": answers, "yes": [0.1, 0.9, 0.8]})
+    files = read_run(write_run(tmp_path, ["yes"], oof))
+    assert files.kind == kind
+    assert confusion(files) is None
+
+
+def test_fold_rows_put_training_only_rows_last(folder: Path) -> None:
+    files = read_run(folder)
+    assert list(fold_rows(files)) == [("fold 0", 2), ("fold 1", 1), ("only trains", 1)]
+    assert list(fold_counts(files)) == [("cat", [2, 1]), ("dog", [2, 1]), ("emu", [2, 1])]
+
+
+def test_member_rows_place_scores_between_the_extremes() -> None:
+    scores = make_scores(CLASSES)
+    scores["cv"]["folds"] = {"fold0-seed0": 0.5, "fold1-seed0": 0.7, "fold2-seed0": 0.55}
+    assert [round(row.place, 6) for row in member_rows(scores)] == [0, 100, 25]
+    scores["cv"]["folds"] = {"fold0-seed0": 0.5}
+    assert [row.place for row in member_rows(scores)] == [50]
+
+
+def test_drawn_shares_add_all_members() -> None:
+    members = {"a": {"drawn": {"cat": 1, "dog": 3}}, "b": {"drawn": {"cat": 5, "dog": 1}}, "c": {"drawn": {}}}
+    assert drawn_shares({"members": members}) == {"cat": 0.6, "dog": 0.4}
+    assert drawn_shares({"members": {"a": {"drawn": {"age": 0}}}}) == {}
+
+
+def test_labels_in_another_spelling_are_listed_after_the_classes(tmp_path: Path) -> None:
+    submission = make_scores(CLASSES)["submission"] | {"label_shares": {"0": 0.5, "1": 0.5}}
+    rows = list(share_rows(read_run(write_run(tmp_path, submission=submission))))
+    assert [(row.name, row.train is None, row.predicted) for row in rows] == [
+        ("cat", False, None),
+        ("dog", False, None),
+        ("emu", False, None),
+        ("0", True, 0.5),
+        ("1", True, 0.5),
+    ]
+
+
+def test_nested_environment_becomes_dotted_names() -> None:
+    assert list(flat({"a": {"b": 1, "c": ["x", 2]}, "d": None})) == [("a.b", "1"), ("a.c", "x 2"), ("d", "None")]
+
+
+def test_the_kept_epoch_is_marked_and_colours_come_from_the_page() -> None:
+    svg, unmarked = (learning_curve(epochs(0.1, 0.5, 0.4), kept, "k") for kept in (2, 0))
+    assert svg.count("var(--green)") > 2
+    assert "var(--green)" not in unmarked
+    assert "#0" not in re.sub(r'href="#[^"]*"', "", svg)  # no placeholder is left
+
+
+# --- findings ---------------------------------------------------------------------------------------------------
+
+
+def found(**changes: object) -> str:
+    return "\n".join(findings(make_scores(CLASSES) | changes, None))
+
+
+def test_findings_name_spread_and_weak_classes() -> None:
+    assert "spread by ± 0.0141" in found()
+    assert "The lowest F1: cat (0.30, 1,000 rows)." in found()
+    assert "lowest F1" not in found(per_class=[])
+
+
+@pytest.mark.parametrize(
+    ("after", "higher", "verdict"),
+    [(0.7, True, "+0.1000"), (0.7, True, "it helps"), (0.7, False, "leave it out"), (0.6, True, "it does nothing")],
+)
+def test_findings_judge_postprocessing(after: float, higher: bool, verdict: str) -> None:
+    cv = {"mean": 0.6, "std": 0.0, "folds": {}, "oof": 0.6, "oof_postprocessed": after}
+    assert verdict in found(cv=cv, higher_is_better=higher)
+
+
+@pytest.mark.parametrize(
+    ("scores", "higher", "expected"),
+    [
+        ((0.1, 0.2, 0.3), True, "1 of 1 members score best in their last epoch"),
+        ((0.3, 0.2, 0.1), False, "1 of 1 members score best in their last epoch"),
+        ((0.1, 0.3, 0.2, 0.2), True, "1 of 1 members score best in the first half"),
+        ((0.1, 0.2, 0.3, 0.2), True, None),
+        ((0.1, 0.2), True, None),
+    ],
+)
+def test_findings_judge_the_training_length(scores: tuple[float, ...], higher: bool, expected: str | None) -> None:
+    text = found(members={"fold0-seed0": {"epochs": epochs(*scores)}}, higher_is_better=higher)
+    assert expected in text if expected else "score best" not in text
+
+
+def test_findings_name_the_most_frequent_mistake(folder: Path) -> None:
+    files = read_run(folder)
+    text = "\n".join(findings(files.scores, confusion(files)))
+    assert "cat is taken for dog in 2 rows, 50.0 % of that class" in text
+
+
+def test_findings_name_shifted_classes() -> None:
+    assert "cat is predicted for 75.0 % of the test rows and makes up 33.3 % of the training rows." in found()
+    assert "emu is predicted" not in found()
+
+
+# --- words ------------------------------------------------------------------------------------------------------
+
+
+def test_words() -> None:
+    assert [decimal(v) for v in (0.12345, None, float("nan"), 123456.7)] == ["0.1235", "–", "–", "123,457"]
+    assert [signed(v) for v in (0.1, -0.1, None)] == ["+0.1000", "−0.1000", "–"]
+    assert [percent(v) for v in (0.1234, None, float("nan"))] == ["12.3 %", "–", "–"]
+    assert [count(v) for v in (12600, None)] == ["12,600", "–"]
+    texts = ["4.1 s", "1 min 00 s", "2 min 05 s", "1 h 00 min", "–"]
+    assert [duration(v) for v in (4.13, 59.96, 125, 3599.7, None)] == texts
