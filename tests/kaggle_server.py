@@ -38,14 +38,14 @@ class Competition:
 class Fault:
     """What goes wrong at the next request of a kind.
 
-    `what` is "status" (answer with `code`), "stall" (no answer), "lose" (do it, then hang up), "mute" (do it, then no
-    answer) or "drop" (hang up after `bytes` of the body, in either direction).
+    `what` is "status" (answer with `code`; HTML when there is no `message`), "stall" (no answer), "lose" (do it, then
+    hang up), "mute" (do it, then no answer) or "drop" (hang up after `bytes` of the body, in either direction).
     """
 
     request: str
     what: str
     code: int = 500
-    message: str = ""
+    message: str | None = ""
     headers: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
     http_code: int | None = None
@@ -107,10 +107,6 @@ class KaggleServer:
             "HTTPS_PROXY": proxy,
             **more,
         }
-
-    def calls(self, name: str) -> int:
-        """Return how many requests of a kind there were."""
-        return self.log.count(name)
 
 
 class _RefusalError(Exception):
@@ -277,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.what in {"stall", "mute", "lose"}:
             self._hang_up()
         else:
-            body = {"code": fault.code, "message": fault.message}
+            body = b"<html>" if fault.message is None else {"code": fault.code, "message": fault.message}
             self._send(fault.http_code or fault.code, body, **fault.headers)
 
     def _hang_up(self) -> None:

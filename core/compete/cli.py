@@ -6,30 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from compete import __version__
 from compete.errors import CompeteError, ConfigError, UserError, unknown_name
-
-app = typer.Typer(
-    help="Image competitions from one TOML: folds, training, OOF, ensemble and a checked submission.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be given many times."),
-]
-
-
-def main() -> None:
-    """Run the command line; the exit status is 0 done, 1 failed, 2 wrong input, 130 interrupted."""
-    with _plain_errors():
-        app()
 
 
 @contextmanager
@@ -51,8 +34,41 @@ def _plain_errors() -> Iterator[None]:
         sys.stderr.close()  # the reader of our output went away, for example `| head`
         raise SystemExit(0) from None
     except Exception as error:
+        if hasattr(error, "exit_code"):  # the command line's own: a wrong option, --help, --version
+            raise
         _complain(_unexpected(error))
         raise SystemExit(1) from None
+
+
+class _Commands(TyperGroup):
+    """Runs a command so that its errors are sentences; typer on its own would swallow Ctrl-C."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Run the command that was asked for."""
+        with _plain_errors():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Image competitions from one TOML: folds, training, OOF, ensemble and a checked submission.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be given many times."),
+]
+
+
+def main() -> None:
+    """Run the command line; the exit status is 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a machine that is taken away says so like Ctrl-C
+    app()
 
 
 def _complain(message: str) -> None:
@@ -61,15 +77,19 @@ def _complain(message: str) -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """Keep the traceback in a file and say where it was raised."""
+    """Say where an error was raised, and keep its traceback in a file where that can be written."""
     import traceback
 
     from compete.errors import fault_place
 
     path = Path(".compete/last-error.txt")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return f"{type(error).__name__}: {error} (at {fault_place(error)}; the traceback is in {path})"
+    kept = f"; the traceback is in {path}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        kept = ""
+    return f"{type(error).__name__}: {error} (at {fault_place(error)}{kept})"
 
 
 @app.command()

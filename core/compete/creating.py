@@ -87,7 +87,7 @@ def _create(job: Job) -> Receipt:
                 raise
             job.say(f"{error}; asking again in {pause:g} s")
             job.clock.pause(pause)
-            job.update(phase="creating")
+            job.update(phase="creating", tried_at=job.now)
         except UnreachableError:
             raise
         except (PlatformError, AccessError) as error:

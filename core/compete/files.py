@@ -175,7 +175,10 @@ class Files:
     def _refuse_link_outside(self, path: Path) -> None:
         real = path.resolve()
         if not (real.is_relative_to(self.root) or real.is_relative_to(self.cache.resolve())):
-            raise DataError(f"{path} is a link to {real}, outside the root {self.root}; such links are refused.")
+            raise DataError(
+                f"{path} is a link to {real}, outside the root {self.root}; such links are refused. "
+                "Copy the files, or let the root itself be the link."
+            )
 
     def _nearest(self, path: str) -> str:
         folder, _, name = _clean(path).rpartition("/")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from compete.errors import DataError
-from compete.store import fingerprint, read_json, write_json
+from compete.errors import CompeteError, DataError, PluginFault, fault_place
+from compete.store import cannot_write, fingerprint, make_folder, read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,10 +67,17 @@ class Decoder:
         """Return (H, W, C), uint8 or float32 in 0..1. Raise `ValueError` with the path when it is no picture."""
         try:
             image = self._reader(path)(self.files.read(path))
-            for transform in self.fixed:
-                image = transform(image)
         except (ValueError, OSError, DataError) as error:
             raise ValueError(f"{path}: {error}") from error
+        except Exception as error:
+            raise PluginFault(f"{path}: its reader raised {error!r} at {fault_place(error)}") from error
+        try:
+            for transform in self.fixed:
+                image = transform(image)
+        except CompeteError:
+            raise
+        except Exception as error:
+            raise PluginFault(f"{path}: [[transforms]] fixed raised {error!r} at {fault_place(error)}") from error
         if image.ndim != 3 or image.shape[2] != self.settings.channels:
             raise ValueError(
                 f"{path}: has shape {image.shape}, but [images] channels = {self.settings.channels} are expected"
@@ -156,42 +163,63 @@ def open_pictures(paths: Sequence[str], decoder: Decoder, options: object, progr
 
 
 def _open_cache(folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress) -> Opened:
-    data, index = folder / f"{key}.npy", folder / f"{key}.json"
+    """Open the memory map of these pictures, building what of it is not there yet."""
+    data, marks = folder / f"{key}.npy", folder / f"{key}.json"
     with _building(folder, key):
-        if not index.exists():
-            write_json(index, {"unreadable": _build(folder, key, paths, decoder, progress)})
-    unreadable = {int(number): reason for number, reason in read_json(index)["unreadable"].items()}
+        state = read_json(marks)
+        if not data.exists() or data.stat().st_size != state.get("bytes"):  # never begun, or damaged
+            marks.unlink(missing_ok=True)
+            state = _begin(data, paths, decoder)
+        if state["unreadable"] or state["done"] < len(paths):
+            _fill(data, marks, state, paths, decoder, progress)
+    unreadable = {int(number): reason for number, reason in state["unreadable"].items()}
     return Opened(np.load(data, mmap_mode="r"), unreadable, key)
 
 
-def _build(folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress) -> dict[int, str]:
-    """Fill the memory map, chunk by chunk; a build that was killed goes on after its last whole chunk."""
-    partial, marks = folder / f"{key}.partial.npy", folder / f"{key}.partial.json"
-    state = read_json(marks) if partial.exists() else {}
-    done, unreadable = int(state.get("done", 0)), dict(state.get("unreadable", {}))
-    dtype = state.get("dtype") or _pixel_type(paths, decoder)
+def _begin(data: Path, paths: Sequence[str], decoder: Decoder) -> dict[str, Any]:
+    """Make the file in its full size, so that a full disk shows now; in a memory map it would kill the process."""
+    dtype = _pixel_type(paths, decoder)
     shape = (len(paths), *decoder.settings.size, decoder.settings.channels)
-    mode = "r+" if done else "w+"
-    pixels = np.lib.format.open_memmap(partial, mode=mode, dtype=np.dtype(dtype), shape=shape)  # type: ignore[no-untyped-call]
-    while done < len(paths):
-        chunk = paths[done : done + CHUNK]
-        faults = _decode_all(chunk, decoder, _writer(pixels, done), lambda _done, _total: None)
-        unreadable.update({done + number: reason for number, reason in faults})
-        done += len(chunk)
+    try:
+        np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(dtype), shape=shape)  # type: ignore[no-untyped-call]
+        size = data.stat().st_size
+        with data.open("r+b") as file:
+            if hasattr(os, "posix_fallocate"):  # macOS has none
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        data.unlink(missing_ok=True)
+        needed = np.dtype(dtype).itemsize * np.prod(shape, dtype=np.int64) / 1e9
+        advice = f" The cache needs {needed:.3g} GB: name another disk in [images] cache_dir, or write cache = false."
+        raise cannot_write(data, error, advice) from error
+    return {"bytes": size, "done": 0, "unreadable": {}}
+
+
+def _fill(
+    data: Path, marks: Path, state: dict[str, Any], paths: Sequence[str], decoder: Decoder, progress: Progress
+) -> None:
+    """Decode chunk by chunk; a build that was killed goes on after its last whole chunk.
+
+    What could not be read is tried again at each start: a bad moment of a disk or a network must not be kept for good.
+    """
+    pixels = np.load(data, mmap_mode="r+")
+    again = [int(number) for number in state["unreadable"]]
+    chunks = [again] if again else []
+    chunks += [list(range(start, min(start + CHUNK, len(paths)))) for start in range(state["done"], len(paths), CHUNK)]
+    for chunk in chunks:
+        faults = dict(_decode_all([paths[n] for n in chunk], decoder, _writer(pixels, chunk), lambda *_: None))
+        for place, number in enumerate(chunk):
+            state["unreadable"].pop(str(number), None)
+            if place in faults:
+                state["unreadable"][str(number)] = faults[place]
+        state["done"] = max(state["done"], chunk[-1] + 1)
         pixels.flush()
-        write_json(marks, {"done": done, "dtype": dtype, "unreadable": unreadable})
-        progress(done, len(paths))
-    del pixels
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(folder / f"{key}.npy")
-    marks.unlink(missing_ok=True)
-    return unreadable
+        write_json(marks, state)
+        progress(state["done"], len(paths))
 
 
-def _writer(pixels: Array, start: int) -> Callable[[int, Image], None]:
-    def write(number: int, image: Image) -> None:
-        pixels[start + number] = image
+def _writer(pixels: Array, numbers: Sequence[int]) -> Callable[[int, Image], None]:
+    def write(place: int, image: Image) -> None:
+        pixels[numbers[place]] = image
 
     return write
 
@@ -229,8 +257,13 @@ def _decode_all(
 @contextmanager
 def _building(folder: Path, key: str) -> Iterator[None]:
     """Let one process at a time build a cache; the others wait for it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{key}.lock").open("w") as file:
+    make_folder(folder)
+    path = folder / f"{key}.lock"
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

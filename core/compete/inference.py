@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from compete.errors import TrainingError
+from compete.memory import Pieces
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -52,6 +53,22 @@ def views_of(components: Sequence[Callable[[torch.Tensor], Sequence[torch.Tensor
     return views
 
 
+@dataclass
+class Sums:
+    """A prediction under way: sums (M, rows, C) and pictures of each row (rows,) after so many `batches`."""
+
+    counts: torch.Tensor
+    pieces: Pieces
+    sums: torch.Tensor | None = None
+    batches: int = 0
+
+    def add(self, number: int, of: int, rows: torch.Tensor, predictions: torch.Tensor) -> None:
+        """Add the predictions (B, C) of network `number` of `of` for these rows."""
+        if self.sums is None:
+            self.sums = _accumulator(of, len(self.counts), predictions)
+        self.sums[number].index_add_(0, rows.to(self.sums.device), predictions.to(self.sums.device))
+
+
 @torch.inference_mode()
 def predict(
     fabric: Fabric,
@@ -60,31 +77,46 @@ def predict(
     batches: Iterable[Batch],
     views: Views,
     activation: Callable[[torch.Tensor], torch.Tensor],
-    rows: int,
+    done: Sums,
     watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
 ) -> Array:
     """Return predictions (M, rows, C) float32: the mean over views, and over the pictures of a row.
 
-    Each batch is read once for all M networks and views. Rows that no batch names are NaN. `watch` gets the rows
-    and untouched-view logits of the first network, for a validation loss. Raise `TrainingError` on NaN.
+    Each batch is read once for all M networks and views, and added to `done`. Rows that no batch names are NaN.
+    `watch` gets the rows and untouched-view logits of the first network, for a validation loss. Raise `TrainingError`
+    on NaN.
     """
-    for network in networks:
-        network.eval()
-    sums: torch.Tensor | None = None
-    counts = torch.zeros(rows, device=fabric.device)
+
+    def predictor(network: nn.Module, scaler: Scaler) -> Callable[[torch.Tensor], _Both]:
+        return lambda images: _mean_over_views(fabric, network.eval(), views(scaler(images)), activation)
+
+    predictors = [predictor(*one) for one in zip(networks, scalers, strict=True)]
     for batch in batches:
         images = batch.images.to(fabric.device, non_blocking=True)
-        index = batch.rows.to(fabric.device, non_blocking=True)
-        counts.index_add_(0, index, torch.ones(len(index), device=fabric.device))
-        for number, (network, scaler) in enumerate(zip(networks, scalers, strict=True)):
-            hear = watch if number == 0 else None
-            mean = _mean_over_views(fabric, network, views(scaler(images)), activation, index, hear)
-            if sums is None:
-                sums = _accumulator(len(networks), rows, mean)
-            sums[number].index_add_(0, index.to(sums.device), mean.to(sums.device))
-    if sums is None:
+        rows = batch.rows.to(fabric.device, non_blocking=True)
+        done.counts.index_add_(0, rows, torch.ones(len(rows), device=fabric.device))
+        for number, predict_one in enumerate(predictors):
+            mean, logits = _in_pieces(predict_one, images, done.pieces)
+            if watch is not None and number == 0:
+                watch(rows, logits)
+            done.add(number, len(networks), rows, mean)
+        done.batches += 1
+    if done.sums is None:
         raise TrainingError("there is nothing to predict: no picture was given")
-    return _means(sums, counts.to(sums.device))
+    return _means(done.sums, done.counts.to(done.sums.device))
+
+
+_Both = tuple[torch.Tensor, torch.Tensor]
+
+
+def _in_pieces(predict_one: Callable[[torch.Tensor], _Both], images: torch.Tensor, pieces: Pieces) -> _Both:
+    """Return both results for a whole batch, made from as many pieces as memory asks for."""
+
+    def work(count: int) -> _Both:
+        means, logits = zip(*(predict_one(piece) for piece in images.chunk(count)), strict=True)
+        return torch.cat(means), torch.cat(logits)
+
+    return pieces.fit(work, len(images))
 
 
 def _mean_over_views(
@@ -92,20 +124,19 @@ def _mean_over_views(
     network: nn.Module,
     views: list[torch.Tensor],
     activation: Callable[[torch.Tensor], torch.Tensor],
-    index: torch.Tensor,
-    watch: Callable[[torch.Tensor, torch.Tensor], None] | None,
-) -> torch.Tensor:
-    total: torch.Tensor | None = None
-    for view in views:
+) -> _Both:
+    """Return predictions (B, C) over all views, and the logits (B, K) of the first, the untouched picture."""
+
+    def logits(view: torch.Tensor) -> torch.Tensor:
         with fabric.autocast():
-            logits = network(view)
-        logits = logits.float()  # probabilities of half-precision logits would not sum to one
-        if watch is not None and total is None:
-            watch(index, logits)
-        predictions = activation(logits)
-        total = predictions if total is None else total + predictions
-    assert total is not None  # views() always holds the untouched picture
-    return total / len(views)
+            half: torch.Tensor = network(view)
+        return half.float()  # probabilities of half-precision logits would not sum to one
+
+    first = logits(views[0])
+    total = activation(first)
+    for view in views[1:]:
+        total = total + activation(logits(view))
+    return total / len(views), first
 
 
 def _accumulator(members: int, rows: int, like: torch.Tensor) -> torch.Tensor:

@@ -115,7 +115,7 @@ class Ledger:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        # IMMEDIATE: a transaction that begins by reading could not wait for another writer later.
+        # IMMEDIATE: the folder is read while the lock is held, so that the last to write has seen the newest.
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield

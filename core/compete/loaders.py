@@ -7,14 +7,16 @@ epoch gives the same batches with any number of loader processes, and an epoch c
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from compete.errors import DataError
+from compete.errors import CompeteError, DataError, PluginFault, TrainingError, fault_place
 
 if TYPE_CHECKING:
     from compete.images import Pictures
@@ -51,23 +53,35 @@ class EpochBatches:
         return len(self.batches)
 
 
-class PictureDataset(Dataset[Batch]):
+class PictureDataset(Dataset[Batch | CompeteError]):
     """Loads whole batches of items from `pictures`, with random transforms where there are any."""
 
-    def __init__(self, pictures: Pictures, random: Callable[[Image, int], Image] | None = None) -> None:
+    def __init__(self, pictures: Pictures, transform: Callable[[Image, int], Image] | None = None) -> None:
         self.pictures = pictures
-        self.random = random
+        self.transform = transform
 
-    def __getitems__(self, items: Sequence[Item]) -> Batch:
-        """Return one batch; torch's loader calls this with a whole batch of the sampler's items."""
-        images = np.stack([self._load(item) for item in items])
+    def __getitems__(self, items: Sequence[Item]) -> Batch | CompeteError:
+        """Return one batch; torch's loader calls this with a whole batch of the sampler's items.
+
+        What goes wrong is returned: raised in a loader process, it would arrive as the text of a traceback.
+        """
+        try:
+            images = np.stack([self._load(item) for item in items])
+        except CompeteError as error:
+            return error
         return Batch(torch.from_numpy(images), torch.tensor([item.row for item in items]))
 
     def _load(self, item: Item) -> Image:
         image = self.pictures[item.picture]
-        if self.random is None:
+        if self.transform is None:
             return image
-        changed = self.random(image, item.seed)
+        seed_host(item.seed)
+        try:
+            changed = self.transform(image, item.seed)
+        except CompeteError:
+            raise
+        except Exception as error:
+            raise PluginFault(f"[[transforms]] random raised {error!r} at {fault_place(error)}") from error
         if changed.shape != image.shape:
             raise DataError(
                 f"[[transforms]] random: a picture of shape {image.shape} became {changed.shape}. Random transforms "
@@ -76,8 +90,20 @@ class PictureDataset(Dataset[Batch]):
         return changed
 
 
-def make_loader(dataset: PictureDataset, batches: EpochBatches, workers: int, pin_memory: bool) -> DataLoader[Batch]:
-    """Make a loader over `batches`. Its processes stay alive from epoch to epoch."""
+def seed_host(seed: int) -> None:
+    """Seed the global generators of Python, NumPy and torch on the CPU, for transforms that draw from them.
+
+    `torch.manual_seed` would take most of the time of a light transform, because it seeds every device too.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+
+
+def make_loader(
+    dataset: PictureDataset, batches: EpochBatches, workers: int, pin_memory: bool
+) -> DataLoader[Batch | CompeteError]:
+    """Make a loader over `batches`; read it through `read_batches`. Its processes stay alive from epoch to epoch."""
     return DataLoader(
         dataset,
         batch_sampler=batches,
@@ -98,8 +124,31 @@ def _one_thread(_worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - the dataset made a batch of it already
     return batch
+
+
+def read_batches(loader: DataLoader[Batch | CompeteError]) -> Iterator[Batch]:
+    """Yield a loader's batches; raise what went wrong in its processes."""
+    for batch in loader:
+        if isinstance(batch, CompeteError):
+            raise batch
+        yield batch
+
+
+@contextmanager
+def loader_processes() -> Iterator[None]:
+    """Say in plain words that a loader process was killed; torch raises it anywhere while one lives."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        cause = "shared memory (/dev/shm) is full" if "shared memory" in str(error) else "memory ran out"
+        raise TrainingError(
+            f"a loader process was killed, most often because {cause}: {str(error).partition('. ')[0]}. "
+            "Lower [training] workers or batch_size; the same command goes on where it was."
+        ) from error
 
 
 def choose_workers(setting: int, device: str, cached: bool) -> int:

@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
+from compete.errors import CompeteError
 from compete.inference import Scaler
 from compete.network import build_network, input_scale
-from compete.prediction import predict_rows
+from compete.prediction import Saved, predict_rows
 from compete.runfolder import competition_folder, run_folders
 from compete.runs import Run, call_hook, member_fingerprint, prediction_fingerprint
-from compete.store import drop_checkpoints, read_json, write_bytes, write_json
+from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
 from compete.tables import read_predictions, write_predictions
 from compete.training import train
 from compete.types import Epoch, Member, MemberResult
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from compete.types import Array
 
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
-OOF, TEST, PREDICTED = "oof.parquet", "test.parquet", "predictions.json"
+OOF, TEST, PREDICTED, PREDICTING = "oof.parquet", "test.parquet", "predictions.json", "predicting.pt"
 
 
 def finish_member(run: Run, member: Member) -> MemberResult:
@@ -86,32 +87,58 @@ def take_over(run: Run) -> dict[str, list[str]]:
         for earlier in run_folders(competition_folder(run.config)):
             source = earlier / "members" / member.name
             if earlier != run.folder and finished(run, member, source):
-                folder.mkdir(parents=True, exist_ok=True)
                 for name in (WEIGHTS, RESULT):  # the result last: it marks the member as finished
-                    temporary = folder / f".{name}.tmp"
-                    shutil.copyfile(source / name, temporary)
-                    temporary.replace(folder / name)
+                    _copy(source / name, folder / name)
                 taken.setdefault(earlier.name, []).append(member.name)
                 break
     return taken
 
 
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as file:
+        write_atomic(target, lambda copy: shutil.copyfileobj(file, copy))
+
+
 def predict_members(run: Run) -> None:
     """Write the OOF of each member, and the test predictions of all of them in one pass over the test pictures."""
-    pending = [member for member in run.members if not _is_predicted(run, member)]
-    if not pending:
-        return
-    data, classes = run.ready, run.target.classes
-    networks, scalers = zip(*(load_member(run, member) for member in pending), strict=True)
-    test_rows = np.arange(len(data.tables.test))
-    test = predict_rows(run, list(networks), list(scalers), test_rows, test=True, tta=True)
-    for member, network, scaler, predictions in zip(pending, networks, scalers, test, strict=True):
-        folder = run.member_folder(member)
-        rows = np.flatnonzero(data.folds == member.fold)
-        oof = predict_rows(run, [network], [scaler], rows, tta=True)[0]
-        write_predictions(folder / OOF, data.tables.train["id"].iloc[rows].tolist(), oof, classes)
-        write_predictions(folder / TEST, data.tables.test["id"].tolist(), predictions, classes)
-        write_json(folder / PREDICTED, {"fingerprint": prediction_fingerprint(run, member)})
+    for member in run.members:
+        if not _is_predicted(run, member, OOF):
+            _predict_oof(run, member)
+    pending = [member for member in run.members if not _is_predicted(run, member, TEST)]
+    if pending:
+        _predict_test(run, pending)
+
+
+def _predict_oof(run: Run, member: Member) -> None:
+    tables, folder = run.tables, run.member_folder(member)
+    rows = np.flatnonzero(run.folds == member.fold)
+    network, scaler = load_member(run, member)
+    saved = _saved(run, folder, [member])
+    oof = predict_rows(run, [network], [scaler], rows, tta=True, saved=saved)[0]
+    write_predictions(folder / OOF, tables.train["id"].iloc[rows].tolist(), oof, run.target.classes)
+    _mark_predicted(run, member, OOF)
+    saved.path.unlink(missing_ok=True)
+
+
+def _predict_test(run: Run, members: list[Member]) -> None:
+    networks, scalers = zip(*(load_member(run, member) for member in members), strict=True)
+    rows, ids = np.arange(len(run.tables.test)), run.tables.test["id"].tolist()
+    saved = _saved(run, run.folder / "members", members)
+    test = predict_rows(run, list(networks), list(scalers), rows, test=True, tta=True, saved=saved)
+    for member, predictions in zip(members, test, strict=True):
+        write_predictions(run.member_folder(member) / TEST, ids, predictions, run.target.classes)
+        _mark_predicted(run, member, TEST)
+    saved.path.unlink(missing_ok=True)
+
+
+def _saved(run: Run, folder: Path, members: list[Member]) -> Saved:
+    keys = [prediction_fingerprint(run, member) for member in members]
+    return Saved(folder / PREDICTING, keys, run.config.training.checkpoint_minutes * 60)
+
+
+def _mark_predicted(run: Run, member: Member, file: str) -> None:
+    marks = run.member_folder(member) / PREDICTED
+    write_json(marks, {**read_json(marks), file: prediction_fingerprint(run, member)})
 
 
 def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
@@ -119,7 +146,14 @@ def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
     config = run.config
     network = build_network(config.one("models"), run.target.outputs, config.images, seed=0)
     scaler = Scaler(*input_scale(network, config.images), config.training.channels_last)
-    network.load_state_dict(load_file(run.member_folder(member) / WEIGHTS))
+    weights = run.member_folder(member) / WEIGHTS
+    try:
+        network.load_state_dict(load_file(weights))
+    except Exception as error:  # a damaged file can raise nearly anything
+        reason = str(error).partition("\n")[0]
+        raise CompeteError(
+            f"{weights} cannot be read ({reason}). Remove it and run again: the member is trained anew."
+        ) from error
     if config.training.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.to(run.fabric.device), scaler.to(run.fabric.device)
@@ -135,7 +169,7 @@ def member_predictions(run: Run) -> tuple[Array, Array]:
     return oof, test
 
 
-def _is_predicted(run: Run, member: Member) -> bool:
+def _is_predicted(run: Run, member: Member, file: str) -> bool:
     folder = run.member_folder(member)
-    written = (folder / OOF).exists() and (folder / TEST).exists()
-    return written and read_json(folder / PREDICTED).get("fingerprint") == prediction_fingerprint(run, member)
+    known = read_json(folder / PREDICTED).get(file)
+    return known == prediction_fingerprint(run, member) and (folder / file).exists()

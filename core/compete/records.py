@@ -129,6 +129,8 @@ def find_candidate(text: str, root: Path = SUBMISSIONS) -> Candidate:
     """Find what the user means: a run's folder or name, or a CSV file. Raise `UserError` with the nearest name."""
     path = Path(text)
     if path.is_dir():
+        if not (path / RUN_FILE).is_file():
+            raise UserError(f"{path} is no run folder: it has no {RUN_FILE}. `compete runs` lists the runs.")
         return of_folder(path)
     if path.is_file():
         if path.name == SUBMISSION_FILE and (path.parent / RUN_FILE).is_file():

@@ -12,7 +12,7 @@ from typing import Any
 
 from compete.config import Config
 from compete.errors import ConfigError
-from compete.store import file_hash, fingerprint, read_json, write_json, write_text
+from compete.store import file_hash, fingerprint, make_folder, read_json, remove_litter, write_json, write_text
 from compete.tomlfile import write_toml_text
 
 FORMAT = 1
@@ -62,8 +62,9 @@ def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:
 
 
 def next_folder(parent: Path) -> Path:
-    """Return the next free run folder: run-001, run-002, ..."""
-    numbers = [int(p.name.removeprefix("run-")) for p in parent.glob("run-*") if p.name[4:].isdigit()]
+    """Return the next free run folder: run-001, run-002, ... One with hidden files alone was never begun."""
+    begun = [p for p in parent.glob("run-*/") if any(not file.name.startswith(".") for file in p.iterdir())]
+    numbers = [int(p.name.removeprefix("run-")) for p in begun if p.name[4:].isdigit()]
     return parent / f"run-{max(numbers, default=0) + 1:03d}"
 
 
@@ -75,12 +76,14 @@ def run_folders(parent: Path) -> Iterator[Path]:
 
 
 def start_folder(folder: Path, config: Config, created: float) -> None:
-    """Make the folder and write what is known before anything is trained."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "run.json").exists():
-        write_text(folder / "config.toml", write_toml_text(config.resolved()))
+    """Make the folder, tidy it, and write what is known before anything is trained."""
+    make_folder(folder)
+    remove_litter(folder)
+    if not (folder / "run.json").exists():  # first, because it is what a later try finds the folder by
         state = {"format": FORMAT, "config": config_fingerprint(config), "created": created, "finished": False}
         write_json(folder / "run.json", state)
+    if not (folder / "config.toml").exists():
+        write_text(folder / "config.toml", write_toml_text(config.resolved()))
 
 
 def update_state(folder: Path, **changes: object) -> None:

@@ -64,7 +64,14 @@ class Training(Table):
     deterministic: bool = Field(False, description="on a GPU: deterministic kernels only (slower)")
     drop_last: bool = Field(True, description="leave out an epoch's last, smaller batch (training only)")
     workers: Annotated[int, Field(ge=-1, le=128)] = Field(-1, description="loader processes; -1: chosen from the job")
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(10.0, description="save inside an epoch this often")
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
+        10.0, description="save inside an epoch, and inside a long prediction, this often"
+    )
+    on_nan: Literal["stop", "skip"] = Field(
+        "stop",
+        description="a step whose loss is NaN or infinite: stop the member at its last checkpoint before it, or "
+        "skip it, which counts such a step's gradients (also those that alone are not finite) as zero",
+    )
 
 
 class Finetune(Table):
@@ -94,10 +101,14 @@ class Checks(Table):
     high: float | None = Field(None, description="largest value a submission may hold")
     rows_sum_to_one: bool = Field(False, description="the submission's columns sum to one in each row")
     integers: bool = Field(False, description="the submission holds whole numbers only")
+    allowed: list[str | int] = Field([], description="labels that a submission may hold; empty: not checked")
+    separator: str = Field("", description="what joins several labels in one cell; empty: a cell is one label")
+    may_be_empty: bool = Field(False, description="an empty cell is an answer, such as no label at all")
 
     def submission_rules(self) -> dict[str, Any]:
         """Return the rules for `check_submission`."""
-        return self.model_dump(include={"low", "high", "rows_sum_to_one", "integers"})
+        rules = self.model_dump(exclude={"missing_class"})
+        return {**rules, "allowed": self.allowed or None, "separator": self.separator or None}
 
 
 CORE_TABLES: dict[str, type[Table]] = {

@@ -5,10 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from errno import ENOSPC
 from hashlib import sha256
+from io import RawIOBase
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +20,9 @@ import torch
 from compete.errors import CompeteError, RunBusyError
 
 CHECKPOINT = "checkpoint.pt"
+FRESH = "checkpoint.new.pt"
 SPARE = "checkpoint.previous.pt"
+NEWEST_FIRST = (CHECKPOINT, FRESH, SPARE)  # FRESH is only there when a save was cut off after it was written
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -35,11 +40,34 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise CompeteError(f"cannot write {path}: {error.strerror or error}. What was there before is kept.") from error
+    except (OSError, RuntimeError) as error:
+        refused = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(refused, OSError):  # torch.save makes a RuntimeError of a full disk
+            raise
+        raise cannot_write(path, refused) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError, advice: str = "") -> CompeteError:
+    """Return the error for a path that the disk refuses."""
+    return CompeteError(f"cannot write {path}: {error.strerror or error}. What was there before is kept.{advice}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raise `CompeteError` naming it when the disk refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def remove_litter(folder: Path) -> None:
+    """Remove the half-written files that a killed process left in a folder and below."""
+    for file in folder.rglob(".*.tmp"):
+        with suppress(OSError):
+            file.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -67,9 +95,19 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def append_line(path: Path, data: Mapping[str, Any]) -> None:
-    """Append one JSON line to a log."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_plain(data), ensure_ascii=False, allow_nan=False) + "\n")
+    """Append one JSON line to a log: the whole line or nothing. Raise `CompeteError` when the disk refuses."""
+    line = json.dumps(_plain(data), ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        with path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                if file.write(line.encode()) < len(line.encode()):  # the disk became full inside the line
+                    raise OSError(ENOSPC, os.strerror(ENOSPC))
+            except OSError:
+                file.truncate(end)
+                raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def fingerprint(*parts: object) -> str:
@@ -86,35 +124,57 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors, numbers and text atomically, and make sure that `load_state` will take them."""
+    write_atomic(path, lambda file: torch.save(dict(state), file))
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # maps tensors without reading them
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        reason = re.search(r"Unsupported .*", str(error))
+        raise CompeteError(
+            f"{path} could not be read back ({reason[0] if reason else type(error).__name__}). What a plugin's "
+            "state_dict() returns may hold tensors, numbers and text only."
+        ) from error
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what `save_state` wrote; code in the file is not run. A damaged file can raise nearly anything."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict):
+        raise TypeError(f"holds a {type(state).__name__}")
+    return state
+
+
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """Save a checkpoint and keep the one before it, so that a broken file costs one interval only."""
-    current = folder / CHECKPOINT
-    if current.exists():
-        spare = folder / SPARE
-        with suppress(FileNotFoundError):
-            spare.unlink()
-        os.link(current, spare)  # both names hold the old one until the new one replaces `current`
-    write_atomic(current, lambda file: torch.save(dict(state), file))
+    newest, fresh = folder / CHECKPOINT, folder / FRESH
+    save_state(fresh, state)
+    if newest.exists():
+        newest.replace(folder / SPARE)
+    fresh.replace(newest)
+    _sync_folder(folder)
 
 
 def load_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the newest readable checkpoint, or None; `say` hears about one that is broken."""
-    for name in (CHECKPOINT, SPARE):
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged file can raise nearly anything
-            say(f"{path} cannot be read ({type(error).__name__}); the checkpoint before it is used")
-        else:
-            return state
-    return None
+    """Return the newest readable checkpoint, or None; `say` hears about those that are broken."""
+    broken: list[str] = []
+    state = None
+    for path in (folder / name for name in NEWEST_FIRST):
+        if state is None and path.exists():
+            try:
+                state = load_state(path)
+            except Exception as error:
+                broken.append(f"{path} ({type(error).__name__})")
+    if broken:
+        then = "its member starts anew" if state is None else "the checkpoint before it is used"
+        say(f"cannot be read: {' and '.join(broken)}; {then}")
+    return state
 
 
 def drop_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of a finished member."""
-    for name in (CHECKPOINT, SPARE):
+    for name in NEWEST_FIRST:
         (folder / name).unlink(missing_ok=True)
 
 
@@ -125,22 +185,32 @@ def run_lock(folder: Path) -> Iterator[None]:
     The lock is the operating system's, so it goes with its process however that ends.
     """
     path = folder / ".lock"
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            owner = file.read().strip() or "another process"
-            raise RunBusyError(
-                f"{folder} is in use by {owner}. Wait for it, or start another run with --fresh."
-            ) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+    try:
+        file = path.open("a+b", buffering=0)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with file:
+        _lock(file, folder)
         try:
             yield
         finally:
             file.truncate(0)
+
+
+def _lock(file: RawIOBase, folder: Path) -> None:
+    """Take the lock and write down whose it is."""
+    try:
+        # Not flock: loader processes would inherit it, and hold it some seconds longer than their killed parent.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        file.seek(0)
+        owner = (file.read() or b"").decode().strip() or "another process"
+        raise RunBusyError(f"{folder} is in use by {owner}. Wait for it, or start another run with --fresh.") from error
+    try:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+    except OSError as error:
+        raise cannot_write(folder / ".lock", error) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -92,6 +92,9 @@ def runs(
     from compete.standings import picks_of, standings, table_lines
     from compete.submit_setup import known_competition
 
+    if not SUBMISSIONS.is_dir():
+        typer.echo(f"no run in {SUBMISSIONS} yet")
+        return
     with open_ledger(SUBMISSIONS, repair=rebuild) as ledger:
         if rebuild:
             typer.echo(f"ledger made anew from {ledger.rebuild()} run folders")
@@ -108,8 +111,6 @@ def runs(
     for name, table in tables.items():
         for line in table_lines(name, standings(*table), picks_of(table[0])):
             typer.echo(line)
-    if not tables:
-        typer.echo(f"no run in {SUBMISSIONS} yet")
 
 
 def download(

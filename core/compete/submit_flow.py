@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from compete.errors import UserError
 from compete.ledger import Ledger, open_ledger
-from compete.patience import Say
+from compete.patience import CLOCK, Say
 from compete.platform import PlatformError, Uploader
 from compete.records import (
     COUNTED,
@@ -55,21 +56,22 @@ def submit_one(order: Order, *, again: bool = False, dry_run: bool = False) -> N
         candidate = with_competition(order.candidate, config)
         for warning in check_candidate(config, candidate):
             order.say(f"warning: {warning}")
-        message = make_message(candidate, cv_of(candidate), order.note)
+        text = f"{cv_of(candidate)} {order.note}".strip()
         ledger.refresh()
         earlier = ledger.times(uploader.platform, uploader.competition)
         if dry_run:
-            _rehearse(order, candidate, uploader, message, ledger)
+            _rehearse(order, candidate, uploader, text, earlier)
             return
         try:
             record = submit(
                 uploader,
                 candidate,
-                message,
+                text,
                 say=order.say,
                 config=str(toml),
                 again=again,
                 earlier=earlier,
+                clock=CLOCK,
             )
         finally:
             ledger.note_candidate(candidate)
@@ -94,7 +96,7 @@ def resume_one(order: Order) -> None:
             ledger.refresh()
             earlier = ledger.times(uploader.platform, uploader.competition)
             try:
-                record = resume(uploader, candidate, record, say=order.say, earlier=earlier)
+                record = resume(uploader, candidate, record, say=order.say, earlier=earlier, clock=CLOCK)
             finally:
                 ledger.note_candidate(candidate)
             _finish(order, candidate, uploader, record, ledger)
@@ -135,11 +137,10 @@ def enter_score(candidate: Candidate, public: float, private: float | None) -> R
     return record
 
 
-def _rehearse(order: Order, candidate: Candidate, uploader: Uploader, message: str, ledger: Ledger) -> None:
-    for line in describe(candidate, uploader, message):
+def _rehearse(order: Order, candidate: Candidate, uploader: Uploader, text: str, earlier: Sequence[datetime]) -> None:
+    for line in describe(candidate, uploader, make_message(candidate, new_id(), text)):
         order.say(line)
-    earlier = ledger.times(uploader.platform, uploader.competition)
-    left = remaining(uploader, earlier, order.say)
+    left = remaining(uploader, earlier, order.say, CLOCK)
     order.say(f"left today   {'not known' if left is None else left}")
     order.say("dry run: nothing was sent")
 
@@ -150,7 +151,7 @@ def _finish(order: Order, candidate: Candidate, uploader: Uploader, record: Reco
     order.say(f"submitted to {uploader.platform}, {uploader.competition}{number}")
     if uploader.status is not None and order.deadline_seconds is not None:
         try:
-            record = wait(uploader, candidate, record, order.deadline_seconds, say=order.say)
+            record = wait(uploader, candidate, record, order.deadline_seconds, say=order.say, clock=CLOCK)
         finally:
             ledger.note_candidate(candidate)
     if record.phase == "failed":

@@ -13,7 +13,7 @@ from compete.creating import Job, create_once, note_refusal, resume_command
 from compete.errors import UserError
 from compete.limits import refuse_over_limits
 from compete.patience import CLOCK, Clock, Say, patiently
-from compete.platform import AccessError, PlatformError, UnreachableError, Uploader
+from compete.platform import AccessError, BusyError, PlatformError, UnreachableError, Uploader
 from compete.records import (
     UNFINISHED,
     Candidate,
@@ -32,7 +32,7 @@ LONGEST_POLL_SECONDS = 30.0
 def submit(
     uploader: Uploader,
     candidate: Candidate,
-    message: str,
+    text: str,
     *,
     say: Say,
     config: str = "",
@@ -42,21 +42,23 @@ def submit(
 ) -> Record:
     """Make one submission; return its record, not yet scored.
 
-    `earlier` are the times of the competition's submissions, for platforms that tell no quota. Raise `UserError`
-    when one of this file is unfinished, unless `again` gives that one up.
+    `text` is sent along, after the run's name and a marker by which the submission can be found. `earlier` are the
+    times of the competition's submissions, for platforms that tell no quota. Raise `UserError` when one of this file
+    is unfinished, unless `again` gives that one up.
     """
     with run_lock(candidate.file.parent):
         settle_unfinished(candidate, again)
         left = remaining(uploader, earlier, say, clock)
+        marker = new_id()
         record = Record(
-            id=_marker_of(message),
+            id=marker,
             competition=candidate.competition,
             run=candidate.run,
             platform=uploader.platform,
             target=uploader.competition,
             file=str(candidate.file),
             file_hash=file_hash(candidate.file),
-            message=message,
+            message=make_message(candidate, marker, text),
             phase="sending",
             begun_at=time_text(clock.now()),
             quota_before=left,
@@ -145,18 +147,14 @@ def settle_unfinished(candidate: Candidate, again: bool) -> None:
             update_record(candidate.records, record, phase="abandoned", reason="given up for a new one", state={})
 
 
-def make_message(candidate: Candidate, cv: str, note: str) -> str:
-    """Return the text that goes with a submission: the run, a marker to find it by, its CV."""
-    return " ".join(part for part in (candidate.run, new_id(), cv, note) if part)
-
-
-def _marker_of(message: str) -> str:
-    return next(word for word in message.split() if word.startswith("compete-"))
+def make_message(candidate: Candidate, marker: str, text: str) -> str:
+    """Return what goes with a submission: the run, a marker to find it by, a text."""
+    return f"{candidate.run} {marker} {text}".rstrip()
 
 
 def _say_if_known(candidate: Candidate, record: Record, say: Say) -> None:
     for other in load_records(candidate.records):
-        if other.file_hash == record.file_hash and other.target == record.target and other.phase == "scored":
+        if other.file_hash == record.file_hash and other.target == record.target and other.public is not None:
             say(f"note: this very file was submitted before, at {other.counts_at}: {other.public}")
 
 
@@ -190,7 +188,7 @@ def _ask_status(job: Job) -> str:
     status_of, record = job.uploader.status, job.record
     try:
         status = job.ask(lambda: status_of(record.reference))
-    except UnreachableError as error:
+    except (UnreachableError, BusyError) as error:
         return f"{error}; still waiting for the score of submission {record.reference}"
     match status.state:
         case "complete":

@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 from compete.device import seed_of
+from compete.errors import CompeteError
+from compete.finite import Faults
 from compete.inference import Scaler
 from compete.loaders import EpochBatches, PictureDataset, choose_workers, make_loader
 from compete.losses import joint_loss
+from compete.memory import Pieces
 from compete.network import build_network, build_optimizer, freeze, input_scale, parameter_groups
 from compete.runs import Run, call_hook
 from compete.types import Epoch, Member, Metric
@@ -42,16 +45,18 @@ class Trainer:
     targets: torch.Tensor
     train_rows: Array
     valid_rows: Array
-    loader: DataLoader[Batch]
+    loader: DataLoader[Batch | CompeteError]
     epoch_batches: EpochBatches
     metric: Metric
     steps_per_epoch: int
+    loss_sum: torch.Tensor
+    faults: Faults
+    pieces: Pieces
     epoch: int = 0
     step: int = 0
     history: list[Epoch] = field(default_factory=list)
     kept: dict[str, torch.Tensor] | None = None
     kept_epoch: int = 0
-    loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
     seen: int = 0
     drawn: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     seconds: float = 0.0
@@ -123,6 +128,8 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         metric=run.metric,
         steps_per_epoch=steps,
         loss_sum=torch.zeros((), device=run.fabric.device),
+        faults=Faults.none(run.fabric.device),
+        pieces=Pieces(run.warn),
         drawn=np.zeros(len(data.target.classes), np.int64),
     )
 

@@ -16,7 +16,9 @@ import torch
 
 from compete.checkpoints import checkpoint, resume
 from compete.errors import TrainingError
-from compete.loaders import training_batches
+from compete.finite import buffers_of, gradients_are_finite, leave_out
+from compete.foldfile import class_presence
+from compete.loaders import loader_processes, read_batches, seed_host, training_batches
 from compete.losses import soft_targets
 from compete.network import set_training_mode
 from compete.prediction import predict_rows
@@ -34,12 +36,13 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     trainer = build_trainer(run, member)
     call_hook(run.hook.on_member_start, trainer=trainer)
     resume(trainer)
-    while trainer.epoch < trainer.epochs and not _stopped(trainer):
-        started = time.perf_counter()
-        train_epoch(trainer)
-        epoch = _finish_epoch(trainer, started)
-        call_hook(run.hook.on_epoch_end, trainer=trainer, epoch=epoch)
-        checkpoint(trainer)
+    with loader_processes():
+        while trainer.epoch < trainer.epochs and not _stopped(trainer):
+            started = time.perf_counter()
+            train_epoch(trainer)
+            epoch = _finish_epoch(trainer, started)
+            call_hook(run.hook.on_epoch_end, trainer=trainer, epoch=epoch)
+            checkpoint(trainer)
     if trainer.kept is None:
         trainer.keep()
     return _result(trainer), trainer.kept or {}
@@ -57,9 +60,8 @@ def _plan_epoch(trainer: Trainer) -> None:
 
 
 def _class_counts(answers: Array, classes: int) -> Array:
-    if answers.ndim == 1 and np.issubdtype(answers.dtype, np.integer):
-        return np.bincount(answers, minlength=classes)
-    return np.zeros(classes, np.int64) if answers.ndim == 1 else (answers > 0).sum(axis=0)
+    present = class_presence(answers, classes)
+    return np.zeros(classes, np.int64) if present is None else present.sum(axis=0)
 
 
 def train_epoch(trainer: Trainer) -> None:
@@ -67,11 +69,12 @@ def train_epoch(trainer: Trainer) -> None:
     _plan_epoch(trainer)
     set_training_mode(trainer.network, trainer.frozen)
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
-    for batches in _grouped(iter(trainer.loader), trainer.run.config.training.accumulate):
+    for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulate):
         train_step(trainer, batches)
         trainer.step += 1
         trainer.run.hook.on_step_end(trainer=trainer)
         if time.monotonic() - saved > every:
+            refuse_not_finite(trainer)
             checkpoint(trainer)
             saved = time.monotonic()
 
@@ -83,23 +86,63 @@ def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
 
 def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     """Make one optimizer step from the gradients of all `batches`, each weighted by its rows."""
-    run, settings = trainer.run, trainer.run.config.training
-    torch.manual_seed(trainer.seed(3, trainer.epoch, trainer.step))
-    rows = sum(len(batch.rows) for batch in batches)
-    trainer.optimizer.zero_grad()
-    for batch in batches:
-        images, targets = prepare(trainer, batch)
-        loss = trainer.loss(trainer.forward(images), targets)
-        run.fabric.backward(loss * (len(batch.rows) / rows))
-        # Summed on the device: asking for the number here would make the host wait for every step.
-        trainer.loss_sum += loss.detach() * len(batch.rows)
+    settings, rows = trainer.run.config.training, sum(len(batch.rows) for batch in batches)
+    buffers = buffers_of(trainer.network) if settings.on_nan == "skip" else []
+    largest = max(len(batch.rows) for batch in batches)
+    loss = trainer.pieces.fit(lambda pieces: _gradients(trainer, batches, pieces), largest)
+    finite = torch.isfinite(loss)
+    if settings.on_nan == "skip":
+        if not _scales_gradients(trainer.run):
+            finite = finite & gradients_are_finite(trainer.network)
+        leave_out(trainer.network, buffers, finite)
+    # Summed on the device: asking for a number here would make the host wait for every step.
+    trainer.faults.note(finite, trainer.step + 1, rows)
+    trainer.loss_sum += torch.where(finite, loss, 0.0)
     trainer.seen += rows
     if settings.clip_norm:
-        run.fabric.clip_gradients(
+        trainer.run.fabric.clip_gradients(
             trainer.forward, trainer.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
         )
     trainer.optimizer.step()
     trainer.scheduler.step()
+
+
+def _gradients(trainer: Trainer, batches: list[Batch], pieces: int) -> torch.Tensor:
+    """Fill the gradients with the mean over all rows, each batch cut into `pieces`; return the sum of the losses."""
+    seed = trainer.seed(3, trainer.epoch, trainer.step)
+    seed_host(seed)
+    torch.manual_seed(seed)
+    trainer.optimizer.zero_grad()
+    rows = sum(len(batch.rows) for batch in batches)
+    total = torch.zeros_like(trainer.loss_sum)
+    for batch in batches:
+        images, targets = prepare(trainer, batch)
+        for image_piece, target_piece in zip(images.chunk(pieces), targets.chunk(pieces), strict=True):
+            loss = trainer.loss(trainer.forward(image_piece), target_piece)
+            trainer.run.fabric.backward(loss * (len(image_piece) / rows))
+            total += loss.detach() * len(image_piece)
+    return total
+
+
+def _scales_gradients(run: Run) -> bool:
+    """Tell whether fp16's gradient scaler is there, which meets infinite gradients all the time and skips them."""
+    return getattr(run.fabric.strategy.precision, "scaler", None) is not None
+
+
+def refuse_not_finite(trainer: Trainer) -> None:
+    """Stop at a loss that is no number, before it is saved; where the TOML says `skip`, only count such steps."""
+    steps, rows, first = trainer.faults.state()
+    if not steps:
+        return
+    where = f"{trainer.member.name}: epoch {trainer.epoch + 1}, step {first} of {trainer.steps_per_epoch}"
+    if trainer.run.config.training.on_nan == "stop":
+        raise TrainingError(
+            f"{where}: the training loss became NaN or infinite. The member stays at its last checkpoint before that, "
+            'and finished members are kept. Lower [optimizer] lr, set [training] clip_norm, use precision = "32-true", '
+            'or write on_nan = "skip" to leave such steps out.'
+        )
+    if rows == trainer.seen:
+        raise TrainingError(f"{where}: no step since then had a finite loss and finite gradients")
 
 
 def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -134,12 +177,14 @@ def validate(trainer: Trainer) -> tuple[float, float]:
 
 def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
     """Validate, note the epoch and go on to the next. Raise `TrainingError` when the loss is no number."""
-    train_loss = float(trainer.loss_sum) / max(1, trainer.seen)
-    if not np.isfinite(train_loss):
-        raise TrainingError(
-            f"{trainer.member.name}: the training loss became {train_loss} in epoch {trainer.epoch + 1}. "
-            'Lower [optimizer] lr, set [training] clip_norm, or use precision = "32-true".'
+    refuse_not_finite(trainer)
+    steps, rows, first = trainer.faults.state()
+    if steps:
+        trainer.run.warn(
+            f"{trainer.member.name}: {steps} of {trainer.steps_per_epoch} steps of epoch {trainer.epoch + 1} were "
+            f"left out, first step {first}: their loss or gradients were NaN or infinite"
         )
+    train_loss = float(trainer.loss_sum) / max(1, trainer.seen - rows)
     valid_loss, score = validate(trainer)
     seconds = time.perf_counter() - started
     lr = max(group["lr"] for group in trainer.optimizer.param_groups)
@@ -150,6 +195,7 @@ def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
         trainer.scheduler.epoch_end(-score if trainer.metric.higher_is_better else score)
     trainer.epoch, trainer.step, trainer.seen = trainer.epoch + 1, 0, 0
     trainer.loss_sum.zero_()
+    trainer.faults.load((0, 0, 0))
     return epoch
 
 

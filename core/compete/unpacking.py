@@ -49,6 +49,8 @@ def extract_7z(path: Path, to: Path, most_bytes: int) -> None:
     most = max(most_bytes, MOST_RATIO * path.stat().st_size)
     try:
         with py7zr.SevenZipFile(path) as archive:
+            if archive.needs_password():
+                raise DataError(f"{path.name}: the archive is locked with a password. Unpack it first.")
             infos = archive.list()
             for info in infos:
                 refuse_outside(path, info.filename)

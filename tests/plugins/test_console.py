@@ -310,6 +310,16 @@ def test_an_error_gives_the_terminal_back_and_prints_nothing(run: SimpleNamespac
     plugin.on_run_error()
 
 
+def test_the_live_line_leaves_room_for_an_echoed_interrupt(run: SimpleNamespace, clock: Clock) -> None:
+    plugin, stream = terminal(run)
+    trainer = make_trainer(run, step=10)
+    plugin.on_member_start(trainer=trainer)
+    plugin.on_step_end(trainer=trainer)
+    (line,) = [line for line in re.split(r"[\r\n]", visible(stream.getvalue())) if "validates" in line]
+    assert cells(line) == 77
+    plugin.on_run_error()
+
+
 def test_finished_progress_leaves_no_line(run: SimpleNamespace, clock: Clock) -> None:
     plugin, stream = terminal(run)
     for done in (1, 5, 9):

@@ -19,6 +19,12 @@ def touch(root: Path, *paths: str) -> None:
         (root / path).write_bytes(b"")
 
 
+@pytest.fixture(autouse=True)
+def work_outside_the_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache lies in the working directory."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("work"))
+
+
 @pytest.fixture
 def seedlings(tmp_path: Path) -> Path:
     """Label = folder name, with spaces."""

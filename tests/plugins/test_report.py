@@ -458,11 +458,6 @@ def test_findings_name_the_most_frequent_mistake(folder: Path) -> None:
     assert "cat is taken for dog in 2 rows, 50.0 % of that class" in text
 
 
-def test_findings_name_shifted_classes() -> None:
-    assert "cat is predicted for 75.0 % of the test rows and makes up 33.3 % of the training rows." in found()
-    assert "emu is predicted" not in found()
-
-
 # --- words ------------------------------------------------------------------------------------------------------
 
 

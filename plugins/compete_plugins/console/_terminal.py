@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from compete import Run, Trainer
 
 SECONDS_BETWEEN_REDRAWS = 0.25
-EPOCH_COLUMNS = "{:<13}{:>7}{:>12}{:>12}{:>10}{:>10}{:>8}"
+EPOCH_COLUMNS = "{:<17}{:>8}{:>11}{:>11}{:>9}{:>9}{:>7}"
 
 
 class Terminal:
@@ -114,6 +114,8 @@ class Terminal:
         self._console.print(text, no_wrap=True, overflow="ellipsis")
 
     def _show(self, line: Table) -> None:
+        # Room for the ^C that a terminal echoes: on a full line it would wrap, and leave a stale line behind.
+        line.width = self._console.width - 3
         if self._live is None:
             # Redrawn by events alone: a refresh thread would run beside the data loader's forks.
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -142,7 +144,7 @@ def _training_line(trainer: Trainer, pace: Pace) -> Table:
 
 
 def _live_line(title: str, done: int, total: int, facts: str) -> Table:
-    line = Table.grid(padding=(0, 2), expand=True)
+    line = Table.grid(padding=(0, 2))
     line.add_column(no_wrap=True)
     line.add_column(ratio=1)
     line.add_column(no_wrap=True, justify="right")

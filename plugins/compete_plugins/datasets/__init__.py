@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 from compete import Tables, hookimpl
 
+from ._coco import coco
 from ._csv import csv
 from ._folder import folder
 from ._mask import mask
+from ._records import records
 
-__all__ = ["csv", "folder", "mask", "register_datasets"]
+__all__ = ["coco", "csv", "folder", "mask", "records", "register_datasets"]
 
 
 @hookimpl
 def register_datasets() -> dict[str, Callable[..., Tables]]:
     """Every bundled way to read a competition's rows."""
-    return {"csv": csv, "folder": folder, "mask": mask}
+    return {"coco": coco, "csv": csv, "folder": folder, "mask": mask, "records": records}

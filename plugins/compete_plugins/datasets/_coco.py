@@ -4,31 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
 from compete import DataError, Tables, checked_by
 
-from ._common import (
-    Duplicates,
-    Files,
-    MissingImages,
-    Problems,
-    check_places,
-    image_paths,
-    need_column,
-    shown,
-)
+from ._common import Files, Problems, check_group, check_template, need_column, shown
 from ._json import read_json, rows_under, text_table
-from ._rows import Policies, Rows, assemble, test_table, with_id
+from ._rows import Places, Policies, Read, place_and_assemble
 from ._tables import find_sample, read_table
 
 SeveralLabels = Literal["error", "first", "join"]
 
 
 def _check(*, image: str, test_image: str, group: str, group_pattern: str, **_: object) -> Iterator[str]:
-    yield from check_places(image, test_image, group, group_pattern)
+    yield from check_template("image", image)
+    yield from check_template("test_image", test_image)
+    yield from check_group(group, group_pattern)
 
 
 @checked_by(_check)
@@ -45,12 +38,12 @@ def coco(
     image_id_key: str = "image_id",
     images_key: str = "images",
     annotations_key: str = "annotations",
-    several_labels: SeveralLabels = "error",
+    several_labels: Literal["error", "first", "join"] = "error",
     group: str = "",
     group_pattern: str = "",
     encoding: str = "utf-8",
-    duplicates: Duplicates = "error",
-    missing_images: MissingImages = "error",
+    duplicates: Literal["error", "keep", "first"] = "error",
+    missing_images: Literal["error", "skip"] = "error",
 ) -> Tables:
     """Read rows from COCO-like JSON: images joined with the label of their annotations; every value becomes text.
 
@@ -65,36 +58,75 @@ def coco(
     """
     files = Files(root)
     problems, notes = Problems(), list[str]()
-    names = [train] if isinstance(train, str) else list(train)
-    keys = id_key, image_id_key, label_key
+    keys = Keys(images_key, annotations_key, id_key, image_id_key, label_key)
+    names = (train,) if isinstance(train, str) else train
     parts = []
     for name in names:
         with problems.collecting():
-            data = read_json(files, name, encoding)
-            images = _images(data, images_key, id_key, name)
-            annotations = text_table(rows_under(data, annotations_key, "annotations_key", name))
-            parts.append(_labelled(images, annotations, keys, several_labels, name, notes))
+            parts.append(_train(read_json(files, name, encoding), keys, several_labels, name, notes))
     with problems.collecting():
         sample_name = find_sample(files, sample)
         sample_table = read_table(files, sample_name)
     with problems.collecting():
-        test_raw = _images(read_json(files, test, encoding), images_key, id_key, test) if test else None
+        test_table = _images(read_json(files, test, encoding), keys, test) if test else None
     problems.raise_if_any()
     train_table = pd.concat(parts, ignore_index=True).fillna("")
-    test_rows, test_id = test_table(test_raw, sample_table, id_key, test)
-    option = "test_image" if test_image else "image"
-    with problems.collecting():
-        train_images = image_paths(with_id(train_table, id_key), image, files)
-    with problems.collecting():
-        test_images = image_paths(with_id(test_rows, test_id), test_image or image, files, option=option)
-    problems.raise_if_any()
-    where = ", ".join(names)
-    tables = assemble(
+    return place_and_assemble(
         files,
-        Rows(train_table, where, id_key, train_images, f"image = '{image}'"),
-        Rows(test_rows, test or sample_name, test_id, test_images, f"{option} = '{test_image or image}'"),
-        sample_table,
-        sample_name,
-        Policies(group, group_pattern, duplicates, missing_images),
+        Read(train_table, ", ".join(names), test_table, test, sample_table, sample_name),
+        id_key,
+        Places(image, test_image),
+        Policies(group, group_pattern, duplicates, missing_images, tuple(notes)),
     )
-    return Tables(tables.train, tables.test, tables.sample, " ".join([*notes, tables.note]).strip())
+
+
+class Keys(NamedTuple):
+    """The names that a JSON file uses."""
+
+    images: str
+    annotations: str
+    id: str
+    image_id: str
+    label: str
+
+
+def _images(data: Any, keys: Keys, where: str) -> pd.DataFrame:  # noqa: ANN401
+    images = text_table(rows_under(data, keys.images, "images_key", where))
+    need_column(images, keys.id, f"{where}: {keys.images}", "id_key")
+    return images
+
+
+def _train(data: Any, keys: Keys, several: SeveralLabels, where: str, notes: list[str]) -> pd.DataFrame:  # noqa: ANN401
+    """Join the images of one file with their labels."""
+    images = _images(data, keys, where)
+    annotations = text_table(rows_under(data, keys.annotations, "annotations_key", where))
+    for column, option in ((keys.image_id, "image_id_key"), (keys.label, "label_key")):
+        need_column(annotations, column, f"{where}: {keys.annotations}", option)
+    labels = _one_label(annotations[[keys.image_id, keys.label]].drop_duplicates(), keys, several, where)
+    labelled = images.drop(columns=keys.label, errors="ignore").merge(
+        labels.rename(columns={keys.image_id: keys.id}), on=keys.id, validate="many_to_one"
+    )
+    if len(labelled) < len(images):
+        notes.append(f"{len(images) - len(labelled)} images of {where} have no annotation and were left out.")
+    if labelled.empty:
+        raise DataError(
+            f"{where}: no annotation's '{keys.image_id}' is the '{keys.id}' of an image: "
+            f"{shown(labels[keys.image_id].tolist())} against {shown(images[keys.id].tolist())}."
+        )
+    return labelled
+
+
+def _one_label(labels: pd.DataFrame, keys: Keys, several: SeveralLabels, where: str) -> pd.DataFrame:
+    """Return one row for each annotated image."""
+    repeated = labels[keys.image_id].duplicated()
+    if not repeated.any():
+        return labels
+    if several == "error":
+        raise DataError(
+            f"{where}: {repeated.sum()} annotations give an image another label than an earlier one: "
+            f"{shown(labels.loc[repeated, keys.image_id].unique().tolist())}. "
+            "Set several_labels = 'join' for all labels, or 'first'."
+        )
+    if several == "first":
+        return labels[~repeated]
+    return labels.groupby(keys.image_id, sort=False)[keys.label].agg(" ".join).reset_index()

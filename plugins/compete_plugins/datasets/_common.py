@@ -10,10 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from compete import DataError, choices, did_you_mean
-
-# The one place where the dataset package reaches below `compete`: to become `from compete import ...`.
-from compete.files import PICTURE_ENDINGS, Files, PathTemplate, path_template
+from compete import PICTURE_ENDINGS, DataError, Files, PathTemplate, choices, did_you_mean, path_template
 
 __all__ = ["PICTURE_ENDINGS", "Files", "PathTemplate", "path_template"]
 
@@ -65,6 +62,14 @@ def check_regex(option: str, pattern: str) -> Iterator[str]:
         re.compile(pattern)
     except re.error as error:
         yield f"{option} = '{pattern}' is no regular expression: {error}."
+
+
+def check_group(group: str, pattern: str) -> Iterator[str]:
+    """Yield what is wrong with the options that say where the group is."""
+    yield from check_template("group", group)
+    yield from check_regex("group_pattern", pattern)
+    if pattern and not group:
+        yield "group_pattern needs group: the column, or template, that it is searched in."
 
 
 def keep_unique(ids: pd.Series[str], policy: Duplicates, where: str, hint: str = "") -> pd.Series[str]:

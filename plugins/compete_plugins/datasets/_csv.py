@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pandas as pd
 from pydantic import Field
 
 from compete import Tables, checked_by
 
-from ._common import (
-    Duplicates,
-    Files,
-    MissingImages,
-    Problems,
-    check_regex,
-    check_template,
-    image_paths,
-    need_column,
-)
-from ._rows import Policies, Rows, assemble, choose_id_column, test_table, with_id
+from ._common import Files, Problems, check_group, check_template, need_column
+from ._rows import Places, Policies, Read, choose_id_column, place_and_assemble
 from ._tables import find_sample, read_table
-
-Separator = Annotated[str, Field(min_length=1, max_length=1)]
 
 
 def _check(*, image: str, test_image: str, group: str, group_pattern: str, **_: object) -> Iterator[str]:
     yield from check_template("image", image)
     yield from check_template("test_image", test_image)
-    yield from check_template("group", group)
-    yield from check_regex("group_pattern", group_pattern)
-    if group_pattern and not group:
-        yield "group_pattern needs group: the column, or template, that it is searched in."
+    yield from check_group(group, group_pattern)
 
 
 @checked_by(_check)
@@ -49,11 +35,11 @@ def csv(
     group: str = "",
     group_pattern: str = "",
     drop: tuple[str, ...] = (),
-    separator: Separator = ",",
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ",",
     encoding: str = "utf-8",
     image_separator: str = "",
-    duplicates: Duplicates = "error",
-    missing_images: MissingImages = "error",
+    duplicates: Literal["error", "keep", "first"] = "error",
+    missing_images: Literal["error", "skip"] = "error",
 ) -> Tables:
     """Read rows from delimited tables; every cell stays text, so that a label `NA` or an id `007` survives.
 
@@ -77,22 +63,13 @@ def csv(
         sample_name = find_sample(files, sample)
         sample_table = read_table(files, sample_name, separator, encoding)
     with problems.collecting():
-        test_raw = read_table(files, test, separator, encoding) if test else None
+        test_table = read_table(files, test, separator, encoding) if test else None
     problems.raise_if_any()
-    id_column = choose_id_column(id, train_table, sample_table, train)
-    test_rows, test_id = test_table(test_raw, sample_table, id_column, test)
-    with problems.collecting():
-        train_images = image_paths(with_id(train_table, id_column), image, files, image_separator, "image")
-    option = "test_image" if test_image else "image"
-    with problems.collecting():
-        test_images = image_paths(with_id(test_rows, test_id), test_image or image, files, image_separator, option)
-    problems.raise_if_any()
-    return assemble(
+    return place_and_assemble(
         files,
-        Rows(train_table, train, id_column, train_images, f"image = '{image}'"),
-        Rows(test_rows, test or sample_name, test_id, test_images, f"{option} = '{test_image or image}'"),
-        sample_table,
-        sample_name,
+        Read(train_table, train, test_table, test, sample_table, sample_name),
+        choose_id_column(id, train_table, sample_table, train),
+        Places(image, test_image, image_separator),
         Policies(group, group_pattern, duplicates, missing_images),
     )
 

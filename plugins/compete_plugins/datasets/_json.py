@@ -30,8 +30,13 @@ def rows_under(data: Any, key: str, option: str, where: str) -> list[dict[str, A
                 f"{option} = '{key}': {where} has no such key.{did_you_mean(key, data)} Its keys: {choices(data)}."
             )
         data = data[key]
+    return object_list(data, f"{where}: {key}")
+
+
+def object_list(data: Any, where: str) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Return data that is a list of objects; raise `DataError` for anything else."""
     if not isinstance(data, list) or not data or not all(isinstance(row, dict) for row in data):
-        raise DataError(f"{where}: '{key}' is no list of objects, or an empty one.")
+        raise DataError(f"{where}: this is no list of objects, or an empty one.")
     return data
 
 

@@ -18,6 +18,7 @@ from ._common import (
     MissingImages,
     Problems,
     group_of,
+    image_paths,
     keep_unique,
     missing_message,
     need_column,
@@ -48,12 +49,34 @@ class Rows:
 
 @dataclass(frozen=True)
 class Policies:
-    """The options that decide what becomes of rows."""
+    """The options that decide what becomes of rows, and what was noted about them so far."""
 
     group: str = ""
     group_pattern: str = ""
     duplicates: Duplicates = "error"
     missing_images: MissingImages = "error"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Places:
+    """The options that say where pictures are."""
+
+    image: str
+    test_image: str = ""
+    separator: str = ""
+
+
+@dataclass(frozen=True)
+class Read:
+    """The tables that were read, and their names; without a test table the test rows are the sample's."""
+
+    train: pd.DataFrame
+    train_name: str
+    test: pd.DataFrame | None
+    test_name: str
+    sample: pd.DataFrame
+    sample_name: str
 
 
 def with_id(table: pd.DataFrame, id_column: str) -> pd.DataFrame:
@@ -82,9 +105,29 @@ def test_table(test: pd.DataFrame | None, sample: pd.DataFrame, id_column: str, 
     return test, id_column
 
 
+def place_and_assemble(files: Files, read: Read, id_column: str, places: Places, by: Policies) -> Tables:
+    """Find the pictures of tables by their templates, then `assemble` everything."""
+    problems = Problems()
+    test, test_id = test_table(read.test, read.sample, id_column, read.test_name)
+    option, test_image = ("test_image", places.test_image) if places.test_image else ("image", places.image)
+    with problems.collecting():
+        images = image_paths(with_id(read.train, id_column), places.image, files, places.separator)
+    with problems.collecting():
+        test_images = image_paths(with_id(test, test_id), test_image, files, places.separator, option)
+    problems.raise_if_any()
+    return assemble(
+        files,
+        Rows(read.train, read.train_name, id_column, images, f"image = '{places.image}'"),
+        Rows(test, read.test_name or read.sample_name, test_id, test_images, f"{option} = '{test_image}'"),
+        read.sample,
+        read.sample_name,
+        by,
+    )
+
+
 def assemble(files: Files, train: Rows, test: Rows, sample: pd.DataFrame, sample_name: str, by: Policies) -> Tables:
     """Join everything into `Tables`, or raise every problem at once."""
-    problems, notes = Problems(), list[str]()
+    problems, notes = Problems(), list(by.notes)
     with problems.collecting():
         train_table = _train(files, train, by, notes)
     with problems.collecting():
@@ -136,9 +179,10 @@ def _named(table: pd.DataFrame, id_column: str, ids: pd.Series[str], images: pd.
 
 
 def _refuse_unknown(sample_ids: pd.Series[str], test_ids: pd.Series[str], sample: str, test: str) -> None:
-    lost = sample_ids[~sample_ids.isin(test_ids)]
-    if len(lost):
+    known = set(test_ids)
+    lost = [id for id in sample_ids if id not in known]
+    if lost:
         raise DataError(
-            f"{sample}: {len(lost)} of its {len(sample_ids)} ids are not in {test}: {shown(lost.tolist())}. "
+            f"{sample}: {len(lost)} of its {len(sample_ids)} ids are not in {test}: {shown(lost)}. "
             f"{test} has {choices(test_ids.head(SHOWN).tolist())} ..."
         )

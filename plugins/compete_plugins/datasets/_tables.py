@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import warnings
+from contextlib import suppress
 from io import StringIO
 
 import pandas as pd
@@ -22,16 +23,20 @@ def read_table(files: Files, path: str, separator: str = ",", encoding: str = "u
     `path` may also lie packed beside its name (`train.csv.zip`). Raise `DataError` with file and line.
     """
     place = find_file(files, path)
-    data = files.read(place)
+    text = decode(files.read(place), place, encoding)
+    table = _parse(text, place, separator)
+    return table.drop(columns="Unnamed: 0", errors="ignore")  # an index that was written by mistake
+
+
+def decode(data: bytes, place: str, encoding: str) -> str:
+    """Turn bytes into text without a byte order mark; raise `DataError` with the line that is in another encoding."""
     try:
-        text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+        return data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{place}, line {line}: not in the encoding {encoding}. Try encoding = 'latin-1'.") from error
     except LookupError as error:
         raise DataError(f"encoding = '{encoding}': there is no such encoding.") from error
-    table = _parse(text, place, separator)
-    return table.drop(columns="Unnamed: 0", errors="ignore")  # an index that was written by mistake
 
 
 def find_file(files: Files, path: str) -> str:
@@ -102,7 +107,8 @@ def _ragged(text: str, place: str, separator: str) -> str:
     """Name the first row that does not fit the header."""
     rows = csv.reader(StringIO(text, newline=""), delimiter=separator)
     width = len(next(rows, []))
-    for row in rows:
-        if row and len(row) != width:
-            return f"{place}, line {rows.line_num}: {len(row)} cells where the header has {width}."
+    with suppress(csv.Error):  # a cell that is too long for this reader; pandas took it
+        for row in rows:
+            if row and len(row) != width:
+                return f"{place}, line {rows.line_num}: {len(row)} cells where the header has {width}."
     return ""

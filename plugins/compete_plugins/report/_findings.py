@@ -9,8 +9,6 @@ from ._confusion import Confusion
 from ._words import decimal, percent, signed
 
 NAMED_CLASSES = 3
-SHIFT_FACTOR = 2.0
-SHIFT_SHARE = 0.02
 
 
 def findings(scores: dict[str, Any], confusion: Confusion | None) -> list[str]:
@@ -21,7 +19,6 @@ def findings(scores: dict[str, Any], confusion: Confusion | None) -> list[str]:
         *_training_length(scores),
         *_weak_classes(scores),
         *_mistakes(confusion),
-        *_shifts(scores),
     ]
 
 
@@ -83,15 +80,3 @@ def _mistakes(confusion: Confusion | None) -> Iterator[str]:
             f"The most frequent mistake: {pair.answer} is taken for {pair.predicted} in {pair.rows:,} rows, "
             f"{percent(pair.share)} of that class."
         )
-
-
-def _shifts(scores: dict[str, Any]) -> Iterator[str]:
-    """Name classes that the submission has much more or less often than the training rows."""
-    train, predicted = scores["train_shares"], scores["submission"]["label_shares"]
-    for name in [name for name in train if name in predicted]:
-        low, high = sorted((train[name], predicted[name]))
-        if high - low > SHIFT_SHARE and high > SHIFT_FACTOR * low:
-            yield (
-                f"{name} is predicted for {percent(predicted[name])} of the test rows and makes up "
-                f"{percent(train[name])} of the training rows."
-            )

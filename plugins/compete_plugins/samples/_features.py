@@ -24,10 +24,10 @@ def draw_brows(canvas: Canvas, pose: Pose, person: Person, lift: float) -> None:
     for side in SIDES:
         y = -0.34 - lift
         curve = [
-            (side * (look.eye_gap - 0.24), y + 0.02),
+            (side * (look.eye_gap - 0.24), y - 0.005),
             (side * (look.eye_gap + 0.02), y - look.brow_arch),
             (side * (look.eye_gap + 0.17), y - look.brow_arch * 0.8 + 0.02 * droop),
-            (side * (look.eye_gap + 0.29), y + 0.05 + 0.05 * droop),
+            (side * (look.eye_gap + 0.29), y + 0.055 + 0.05 * droop),
         ]
         canvas.stroke(pose.curve(curve, BULGE), colour, look.brow * pose.unit * 1.15, alpha=0.88, taper=0.75)
 

@@ -8,6 +8,7 @@ from ._canvas import Canvas, Points, Pose, Rgb, ellipse, mirrored, mix, shade, s
 from ._face import SIDES
 from ._looks import SHORT_STYLES, Hair, Person
 
+_STRANDS = 96
 _LONG_STYLES = {"long": 2.35, "wavy": 2.15, "bob": 1.12}
 
 
@@ -38,12 +39,12 @@ def draw_front_hair(canvas: Canvas, pose: Pose, person: Person) -> None:
     canvas.shape(cap, hair.tone)
     crown = pose.place(ellipse(0, -1.12, 0.6, 0.16))
     canvas.shape(crown, shade(hair.tone, 1.5), alpha=0.35, soft=0.10 * pose.unit, inside=cap)
-    rng = np.random.default_rng([person.key, 22])
-    combed_back = hair.style in ("upswept", "tied")
-    strands = _cap_strands(top, line, hair, combed_back, rng)
-    _paint_strands(canvas, strands, hair, pose.unit, rng)
     if hair.style == "perm":
         _draw_curls(canvas, pose, person)
+        return
+    rng = np.random.default_rng([person.key, 22])
+    strands = _cap_strands(top, line, hair, rng)
+    _paint_strands(canvas, strands, hair, pose.unit, rng)
 
 
 def _paint_strands(
@@ -52,12 +53,12 @@ def _paint_strands(
     """Paint strands (S, P, 2) in three tones; a share of them grey."""
     grey = rng.random(len(strands)) < hair.grey
     tones = rng.integers(0, 3, len(strands))
-    width = 0.028 * unit
+    width = 0.02 * unit
     own = mix(hair.tone, (90, 76, 70), 0.06)
     for tone, factor in enumerate((0.78, 1.18, 1.45)):
         canvas.lines(strands[~grey & (tones == tone)], shade(own, factor), width)
     for tone, factor in enumerate((0.84, 1.0, 1.14)):
-        canvas.lines(strands[grey & (tones == tone)], shade(hair.grey_strand, factor), width * 1.3)
+        canvas.lines(strands[grey & (tones == tone)], shade(hair.grey_strand, factor), width * 1.25)
 
 
 def _outer_edge(person: Person) -> list[tuple[float, float]]:
@@ -88,33 +89,36 @@ def _hairline(person: Person) -> list[tuple[float, float]]:
         right = [ear, temple, corner, (0.22, high - 0.03 + 0.08 * hair.recession)]
         return [(-x, y) for x, y in right] + right[::-1]
     corner = high - 0.10 * hair.recession
-    left = [(-ear[0], ear[1]), (-temple[0], temple[1]), (-0.62, corner + 0.16)]
-    right = [(0.62, corner + 0.16), temple, ear]
-    part = [(hair.part - 0.25, high - 0.02), (hair.part, high - 0.14), (hair.part + 0.25, high - 0.02)]
+    left = [(-ear[0], ear[1]), (-temple[0], temple[1]), (-0.74, corner + 0.17)]
+    right = [(0.74, corner + 0.17), temple, ear]
+    part = [(hair.part - 0.27, high - 0.01), (hair.part, high - 0.14), (hair.part + 0.27, high - 0.01)]
     return [*left, *part, *right]
 
 
-def _cap_strands(
-    top: Points, line: Points, hair: Hair, combed_back: bool, rng: np.random.Generator
-) -> Points:
-    """Return strands (64, 6, 2) between the hairline and the outer edge."""
-    end = rng.uniform(0.04, 0.96, (64, 1))
+def _cap_strands(top: Points, line: Points, hair: Hair, rng: np.random.Generator) -> Points:
+    """Return strands (S, 6, 2) between the hairline and the outer edge."""
+    end = rng.uniform(0.04, 0.96, (_STRANDS, 1))
     step = np.linspace(0, 1, 6)
-    if combed_back or hair.fringe:
-        lean = rng.normal(0, 0.02, (64, 1))
-        return _between(top, line, end + lean * step, np.broadcast_to(0.02 + 0.95 * step, (64, 6)))
+    if hair.fringe or hair.style in ("upswept", "tied"):
+        lean = rng.normal(0, 0.02, (_STRANDS, 1))
+        return _between(top, line, end + lean * step, np.broadcast_to(0.02 + 0.95 * step, (_STRANDS, 6)))
     # Parted hair falls from the part to the nearer side.
     part = 0.5 + 0.25 * hair.part
-    depth = rng.uniform(0.08, 0.92, (64, 1)) + 0.1 * np.sin(np.pi * step)
+    depth = rng.uniform(0.06, 0.94, (_STRANDS, 1)) + 0.1 * np.sin(np.pi * step)
     return _between(top, line, part + (end - part) * step, depth)
 
 
 def _between(top: Points, line: Points, along: Points, across: Points) -> Points:
     """Return points at shares `along` both edges, `across` from the outer one (0) to the hairline (1)."""
-    along = np.clip(along, 0, 1)
-    upper = top[np.rint(along * (len(top) - 1)).astype(int)]
-    lower = line[np.rint(along * (len(line) - 1)).astype(int)]
+    upper, lower = _at(top, along), _at(line, along)
     return np.asarray(upper + (lower - upper) * np.clip(across, 0, 1)[..., None])
+
+
+def _at(curve: Points, share: Points) -> Points:
+    """Return the points at these shares (0 to 1) of a curve's length, as its knots count it."""
+    place = np.clip(share, 0, 1) * (len(curve) - 1)
+    before = np.minimum(place.astype(int), len(curve) - 2)
+    return np.asarray(curve[before] + (curve[before + 1] - curve[before]) * (place - before)[..., None])
 
 
 def _hanging_strands(
@@ -143,8 +147,8 @@ def _draw_curls(canvas: Canvas, pose: Pose, person: Person) -> None:
     """Cover the cap with curls, some of them grey."""
     hair, rng = person.hair, np.random.default_rng([person.key, 23])
     wide = person.face.cheek + 0.10 + hair.volume * 0.4
-    for angle in np.linspace(np.pi * 0.98, np.pi * 2.02, 15):
-        for ring in (1.0, 0.84):
+    for angle in np.linspace(np.pi * 0.98, np.pi * 2.02, 16):
+        for ring in (1.0, 0.80):
             x, y = wide * ring * np.cos(angle), 0.02 + (1.36 + hair.volume * 0.7) * ring * np.sin(angle)
             size = rng.uniform(0.15, 0.20)
             tone: Rgb = hair.grey_strand if rng.random() < hair.grey * 0.8 else hair.tone

@@ -17,16 +17,16 @@ HAIR_STYLES = (*SHORT_STYLES, "long", "wavy", "bob", "tied", "perm")
 CLOTHES = ("tee", "shirt", "hoodie", "v-neck", "suit", "turtleneck")
 
 _HAIR_SHARES = {  # by gender and whether the person looks older than 45, in the order of HAIR_STYLES
-    ("male", False): (0.30, 0.34, 0.22, 0.05, 0.02, 0.03, 0.03, 0.01),
-    ("male", True): (0.36, 0.40, 0.17, 0.02, 0.00, 0.02, 0.01, 0.02),
-    ("female", False): (0.04, 0.05, 0.03, 0.31, 0.19, 0.19, 0.17, 0.02),
-    ("female", True): (0.10, 0.08, 0.05, 0.08, 0.10, 0.20, 0.14, 0.25),
+    ("male", False): (0.32, 0.36, 0.24, 0.03, 0.01, 0.02, 0.01, 0.01),
+    ("male", True): (0.38, 0.42, 0.16, 0.01, 0.00, 0.01, 0.01, 0.01),
+    ("female", False): (0.02, 0.03, 0.01, 0.35, 0.22, 0.20, 0.16, 0.01),
+    ("female", True): (0.05, 0.05, 0.02, 0.10, 0.10, 0.23, 0.17, 0.28),
 }
 _CLOTHES_SHARES = {
-    ("male", False): (0.34, 0.22, 0.28, 0.04, 0.05, 0.07),
-    ("male", True): (0.22, 0.34, 0.08, 0.06, 0.22, 0.08),
-    ("female", False): (0.28, 0.18, 0.20, 0.20, 0.03, 0.11),
-    ("female", True): (0.20, 0.20, 0.05, 0.32, 0.09, 0.14),
+    ("male", False): (0.34, 0.24, 0.28, 0.02, 0.06, 0.06),
+    ("male", True): (0.22, 0.34, 0.08, 0.02, 0.27, 0.07),
+    ("female", False): (0.28, 0.15, 0.20, 0.24, 0.02, 0.11),
+    ("female", True): (0.20, 0.16, 0.04, 0.40, 0.05, 0.15),
 }
 _HAIR_COLOURS: tuple[Rgb, ...] = ((26, 22, 24), (36, 28, 26), (52, 38, 30), (74, 52, 38))
 _DYED: tuple[Rgb, ...] = ((112, 74, 46), (138, 98, 62), (92, 44, 40), (84, 62, 54), (58, 48, 74))
@@ -65,7 +65,7 @@ class Hair:
     @property
     def tone(self) -> Rgb:
         """The colour seen from afar."""
-        return mix(self.colour, _GREY, 0.45 * self.grey)
+        return mix(self.colour, _GREY, 0.55 * self.grey)
 
     @property
     def grey_strand(self) -> Rgb:
@@ -136,8 +136,8 @@ class Person:
 def draw_person(gender: str, age: int, rng: np.random.Generator) -> Person:
     """Draw the looks of a person of this gender and true age (which may lie beyond the listed 18 to 60)."""
     key = int(rng.integers(2**31))
-    looks_aged = age + rng.normal(0, 3.0)
-    femininity = float(rng.normal(1.0 if gender == "female" else -1.0, 0.45))
+    looks_aged = age + rng.normal(0, 2.5)
+    femininity = float(rng.normal(1.0 if gender == "female" else -1.0, 0.35))
     skin = _skin(looks_aged, rng)
     glasses_share = 0.16 + 0.20 * _ramp(looks_aged, 35, 65)
     return Person(
@@ -148,7 +148,7 @@ def draw_person(gender: str, age: int, rng: np.random.Generator) -> Person:
         hair=_hair(gender, looks_aged, rng),
         features=_features(femininity, looks_aged, skin, rng),
         signs=_signs(looks_aged, rng),
-        stubble=float(rng.uniform(0.12, 0.4)) if gender == "male" and rng.random() < 0.4 else 0.0,
+        stubble=float(rng.uniform(0.12, 0.4)) if gender == "male" and rng.random() < 0.5 else 0.0,
         moustache=gender == "male" and rng.random() < 0.07,
         glasses=str(rng.choice(["round", "square"])) if rng.random() < glasses_share else "",
         glasses_colour=_pick(((34, 34, 38), (92, 60, 42), (150, 128, 96), (96, 100, 110)), rng),
@@ -157,22 +157,22 @@ def draw_person(gender: str, age: int, rng: np.random.Generator) -> Person:
         clothes=_choose(CLOTHES, _CLOTHES_SHARES[gender, looks_aged > 38], rng),
         cloth=_pick(_CLOTH_COLOURS, rng),
         cloth_accent=_pick(_CLOTH_COLOURS, rng),
-        shoulders=float(1.85 - 0.13 * femininity + rng.normal(0, 0.10)),
-        neck=float(0.54 - 0.045 * femininity + rng.normal(0, 0.03)),
+        shoulders=float(1.86 - 0.17 * femininity + rng.normal(0, 0.10)),
+        neck=float(0.54 - 0.055 * femininity + rng.normal(0, 0.03)),
     )
 
 
 def _skin(age: float, rng: np.random.Generator) -> Rgb:
     light, dark = (248.0, 219.0, 194.0), (206.0, 162.0, 126.0)
     tone = mix(light, dark, float(np.clip(rng.beta(2, 2.6) + 0.12 * _ramp(age, 30, 70), 0, 1)))
-    return mix(tone, (196, 172, 148), 0.22 * _ramp(age, 40, 75))
+    return mix(tone, (196, 172, 148), 0.35 * _ramp(age, 28, 70))
 
 
 def _face(femininity: float, age: float, rng: np.random.Generator) -> Face:
     return Face(
         forehead=float(0.84 + rng.normal(0, 0.025)),
         cheek=float(0.97 + rng.normal(0, 0.025)),
-        jaw=float(0.77 - 0.045 * femininity + rng.normal(0, 0.035)),
+        jaw=float(0.77 - 0.05 * femininity + rng.normal(0, 0.035)),
         chin=float(0.37 - 0.045 * femininity + rng.normal(0, 0.03)),
         length=float(1.30 - 0.025 * femininity + rng.normal(0, 0.045)),
         jowl=float(np.clip(0.09 * _ramp(age, 35, 65) + rng.normal(0, 0.015), 0, 0.14)),
@@ -182,8 +182,8 @@ def _face(femininity: float, age: float, rng: np.random.Generator) -> Face:
 def _hair(gender: str, age: float, rng: np.random.Generator) -> Hair:
     style = _choose(HAIR_STYLES, _HAIR_SHARES[gender, age > 45], rng)
     dyed_young = age < 40 and rng.random() < (0.28 if gender == "female" else 0.14)
-    hides_grey = rng.random() < (0.40 if gender == "female" else 0.28)
-    grey = float(np.clip((age - 40) / 26 + rng.normal(0, 0.13), 0, 1))
+    hides_grey = rng.random() < (0.26 if gender == "female" else 0.18)
+    grey = float(np.clip((age - 40) / 24 + rng.normal(0, 0.11), 0, 1))
     thinning = (age - 26) / 58 if gender == "male" else (age - 45) / 110
     fringe_share = 0.5 - 0.35 * _ramp(age, 25, 55)
     return Hair(
@@ -199,16 +199,16 @@ def _hair(gender: str, age: float, rng: np.random.Generator) -> Hair:
 
 def _features(femininity: float, age: float, skin: Rgb, rng: np.random.Generator) -> Features:
     old = _ramp(age, 25, 70)
-    made_up = rng.random() < 0.5 + 0.30 * np.clip(femininity, -1.6, 1.2)
+    made_up = rng.random() < 0.5 + 0.36 * np.clip(femininity, -1.4, 1.2)
     bare_lip = mix(skin, (188, 96, 88), 0.5)
     return Features(
         eye_size=float(0.215 + 0.012 * femininity - 0.025 * old + rng.normal(0, 0.014)),
         eye_gap=float(0.415 + rng.normal(0, 0.018)),
         eye_tilt=float(rng.normal(0.06, 0.06) - 0.08 * old),
         iris=_pick(((48, 32, 24), (66, 42, 28), (34, 26, 24), (84, 56, 36)), rng),
-        lash=float(np.clip(0.5 + 0.28 * femininity + rng.normal(0, 0.16), 0.1, 1)),
+        lash=float(np.clip(0.5 + 0.32 * femininity + rng.normal(0, 0.14), 0.1, 1)),
         double_lid=bool(rng.random() < 0.5),
-        brow=float(np.clip(0.085 - 0.019 * femininity - 0.012 * old + rng.normal(0, 0.013), 0.04, 0.14)),
+        brow=float(np.clip(0.085 - 0.022 * femininity - 0.012 * old + rng.normal(0, 0.012), 0.04, 0.14)),
         brow_arch=float(0.05 + 0.022 * femininity + rng.normal(0, 0.018)),
         nose=float(0.215 - 0.014 * femininity + 0.022 * old + rng.normal(0, 0.016)),
         lip=float(np.clip(0.115 + 0.014 * femininity - 0.035 * old + rng.normal(0, 0.014), 0.05, 0.17)),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from compete import checked_by
-from compete.platform import AccessError, Limits, PlatformError, Quota, Receipt, State, UnreachableError, Uploader
+from compete.platform import AccessError, Limits, PlatformError, Quota, Receipt, UnreachableError, Uploader
 
 from ._child import Child, ChildFailure
 from ._http import post_form
@@ -73,7 +73,7 @@ class _Dacon:
         left = answer.body.get("quota")
         return Quota(left) if answer.code == 200 and isinstance(left, int) else None
 
-    def create(self, path: Path, message: str, state: State) -> Receipt:  # noqa: ARG002
+    def create(self, path: Path, message: str, state: dict[str, Any]) -> Receipt:  # noqa: ARG002
         """Submit in one step; Dacon gives no number."""
         _require_token()
         try:

@@ -41,15 +41,10 @@ def post_form(
     file: tuple[str, Path] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """POST fields, and at most one file, as multipart/form-data. Raise `UnreachableError` without an answer."""
+    """POST fields, and at most one file. Raise `UnreachableError` without an answer."""
     refuse_plain_http(url)
-    boundary = secrets.token_hex(16)
-    request = urllib.request.Request(
-        url,
-        data=_multipart(fields, file, boundary),
-        headers={"Content-Type": f"multipart/form-data; boundary={boundary}", **(headers or {})},
-        method="POST",
-    )
+    kind, data = _url_encoded(fields) if file is None else _multipart(fields, *file)
+    request = urllib.request.Request(url, data, {"Content-Type": kind, **(headers or {})}, method="POST")
     try:
         return _send(request, timeout_seconds)
     except TimeoutError as error:
@@ -85,13 +80,16 @@ def _object(data: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _multipart(fields: Mapping[str, str], file: tuple[str, Path] | None, boundary: str) -> bytes:
+def _url_encoded(fields: Mapping[str, str]) -> tuple[str, bytes]:
+    return "application/x-www-form-urlencoded", urllib.parse.urlencode(fields).encode()
+
+
+def _multipart(fields: Mapping[str, str], name: str, path: Path) -> tuple[str, bytes]:
+    boundary = secrets.token_hex(16)
     parts = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-        for name, value in fields.items()
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
+        for field, value in fields.items()
     ]
-    if file is not None:
-        name, path = file
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{path.name}"\r\n'
-        parts.append(f"{head}Content-Type: text/csv\r\n\r\n".encode() + path.read_bytes() + b"\r\n")
-    return b"".join(parts) + f"--{boundary}--\r\n".encode()
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{path.name}"\r\n'
+    parts.append(f"{head}Content-Type: text/csv\r\n\r\n".encode() + path.read_bytes() + b"\r\n")
+    return f"multipart/form-data; boundary={boundary}", b"".join(parts) + f"--{boundary}--\r\n".encode()

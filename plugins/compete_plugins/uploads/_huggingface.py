@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -15,7 +15,6 @@ from compete.platform import (
     Limits,
     PlatformError,
     Receipt,
-    State,
     UnreachableError,
     Uploader,
 )
@@ -49,7 +48,7 @@ def huggingface(
         refuse_plain_http(base)
         _token()
 
-    def create(path: Path, message: str, state: State) -> Receipt:  # noqa: ARG001
+    def create(path: Path, message: str, state: dict[str, Any]) -> Receipt:  # noqa: ARG001
         answer = post_form(
             f"{base}/new_submission",
             # The competition's server wants the field even where no model is submitted.

@@ -15,11 +15,8 @@ from compete.platform import (
     BusyError,
     Limits,
     PlatformError,
-    Progress,
     Quota,
     Receipt,
-    Save,
-    State,
     Status,
     UnreachableError,
     Uploader,
@@ -35,12 +32,11 @@ TOKEN_HELP = (
 )
 # The client sleeps up to 62 s between two tries of a download, without a sign of life.
 DOWNLOAD_PAUSE_SECONDS = 65.0
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
 
 
 def kaggle(
     *,
-    competition: Slug,
+    competition: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")],
     final_picks: Annotated[int, Field(ge=1)] = 2,
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0,
 ) -> Uploader:
@@ -96,7 +92,7 @@ class _Kaggle:
             raise AccessError(self._rules())
         return Quota(int(facts.get("maxDailySubmissions", 0)))
 
-    def send(self, path: Path, state: State, save: Save) -> None:
+    def send(self, path: Path, state: dict[str, Any], save: Callable[[], None]) -> None:
         """Upload the bytes, or what is missing of them."""
         if state.get("sent"):
             return
@@ -122,7 +118,7 @@ class _Kaggle:
         state["sent"] = True
         save()
 
-    def create(self, path: Path, message: str, state: State) -> Receipt:  # noqa: ARG002 - the bytes are there
+    def create(self, path: Path, message: str, state: dict[str, Any]) -> Receipt:  # noqa: ARG002 - the bytes are there
         """Make the submission of the uploaded bytes."""
         answer = self._ask("create", slug=self._slug, token=state["token"], message=message)
         if not answer.get("ref"):
@@ -150,7 +146,7 @@ class _Kaggle:
                 return Status("error", reason=str(row.get("errorDescription") or "Kaggle gives no reason"))
         return Status("unknown", public, private, word)
 
-    def download(self, folder: Path, progress: Progress) -> Path:
+    def download(self, folder: Path, progress: Callable[[int], None]) -> Path:
         """Fetch the archive; the client goes on where it stopped, by a marker file of its own."""
         self._ask(
             "download",

@@ -64,9 +64,6 @@ def sign_in() -> dict[str, str]:
             raise (_Refused("stale", _source()) if token else _Refused("no credentials", "")) from None
     values = _api.config_values
     _secrets.extend(values[name] for name in ("key", "token") if values.get(name))
-    if token and values["auth_method"] != "ACCESS_TOKEN":
-        # The client falls back to the older key, yet goes on sending the token that was turned down.
-        raise _Refused("stale", _source())
     return {"user": str(values.get("username", "")), "method": str(values["auth_method"])}
 
 
@@ -80,7 +77,7 @@ def entered() -> list[str]:
     from kagglesdk.competitions.types.competition_enums import CompetitionListTab
 
     tab = CompetitionListTab.COMPETITION_LIST_TAB_ENTERED
-    answer = _call("ListCompetitions", "ApiListCompetitionsRequest", group=tab, page=1)
+    answer = _call("ListCompetitions", "ApiListCompetitionsRequest", group=tab, page=1, page_size=100)
     # `ref` is the competition's URL.
     return [str(row.get("ref", "")).rstrip("/").rpartition("/")[2] for row in answer.get("competitions", [])]
 
@@ -148,7 +145,11 @@ def _call(method: str, request_type: str, **fields: object) -> Any:  # noqa: ANN
 
 
 def _source() -> str:
-    """Say where the credentials that are sent come from; a token goes before everything else."""
+    """Say where the credentials that are sent come from.
+
+    A token goes before everything else: the client falls back to an older key when a token is turned down, and
+    yet goes on sending the token.
+    """
     from kagglesdk import get_access_token_from_env
 
     token, source = get_access_token_from_env()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from compete import checked_by
-from compete.platform import Limits, Receipt, State, Uploader
+from compete.platform import Limits, Receipt, Uploader
 
 from ._limits import check_timezone
 
@@ -31,7 +31,7 @@ def manual(
     `min_interval_minutes` between two, `final_picks` that count in the end. Enter the score with `compete score`.
     """
 
-    def create(path: Path, message: str, state: State) -> Receipt:  # noqa: ARG001
+    def create(path: Path, message: str, state: dict[str, Any]) -> Receipt:  # noqa: ARG001
         where = site or f"the page of {competition}"
         steps = [f"Open {where}", f"Upload {path}", f"As its note, write: {message}", *checklist]
         return Receipt(notes=tuple(f"[ ] {step}" for step in steps))

@@ -1,0 +1,128 @@
+"""From what was found to the TOML's tables. Components are named as strings, as in any TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compete.init.findings import Goal, Group, Key, Pixels, Section, Source
+from compete.init.sizes import SMALL_SIDE, image_keys
+
+FOLDS, HOLDOUT_ROWS, FEW_GROUPS = 5, 300_000, 3
+UNEVEN = 10
+# Up to so many rows, so many epochs.
+EPOCHS = ((2_000, 20), (20_000, 10), (100_000, 5))
+MOST_EPOCHS_OF_MANY_ROWS = 2
+LOSSES = {"one_hot": "cross_entropy", "label": "cross_entropy", "votes": "soft_cross_entropy", "ordinal": "mse"}
+BACKBONE = "resnet34.a1_in1k"
+PRETRAINED = "weights are fetched by timm at the first run; without a network: --set model.pretrained=false"
+
+
+def sections(
+    name: str, root: str, source: Source, goal: Goal, group: Group, leaks: list[str], metric: tuple[Key, ...],
+    pixels: Pixels,
+) -> Iterator[Section]:  # fmt: skip
+    """Yield the TOML's tables in their usual order."""
+    yield Section("competition", (Key("name", name), Key("root", root)))
+    yield _dataset(source, group, leaks)
+    yield Section("target", goal.target)
+    yield _folds(source, goal, group)
+    yield Section("metric", metric)
+    yield Section("images", tuple(image_keys(pixels)))
+    yield from _augmentation(pixels)
+    yield from _sampler(goal, str(metric[0].value))
+    yield from _learning(source, goal, pixels)
+    yield from _postprocess(goal)
+    yield Section("submission", goal.submission)
+    yield from _checks(source, goal, group)
+
+
+def _dataset(source: Source, group: Group, leaks: list[str]) -> Section:
+    name = Key("name", source.dataset, "; ".join(_no_group(group)))
+    drop = [Key("drop", leaks, "only the training rows have them, and each value goes with one answer: a leak")]
+    return Section("dataset", (name, *source.keys, *group.keys, *(drop if leaks else [])))
+
+
+def _no_group(group: Group) -> Iterator[str]:
+    """Say which columns were passed over as groups."""
+    for note in group.considered:
+        yield f"not a group: {note}" if not group.keys and " has " in note or " is " in note else f"groups: {note}"
+
+
+def _folds(source: Source, goal: Goal, group: Group) -> Section:
+    grouped = f"{group.count} groups stay whole" if group.count else "no group was found"
+    if source.rows > HOLDOUT_ROWS:
+        why = f"{source.rows} rows: one split tells enough, and costs a fifth; {grouped}"
+        return Section("folds", (Key("name", "holdout", why), Key("share", 0.1)))
+    return Section("folds", (Key("name", "auto", f"stratified; {grouped}"), Key("n", FOLDS)))
+
+
+def _augmentation(pixels: Pixels) -> Iterator[Section]:
+    if not pixels.photographs:
+        return
+    flip = [{"name": "HorizontalFlip", "p": 0.5}]
+    why = "the safest augmentation; leave it out where left and right differ, and add what the pictures allow"
+    yield Section("transforms", (Key("name", "albumentations"), Key("random", flip)), why, repeats=True)
+
+
+def _sampler(goal: Goal, metric: str) -> Iterator[Section]:
+    if goal.kind not in ("label", "binary", "one_hot") or goal.imbalance < UNEVEN:
+        return
+    why = f"{goal.imbalance:.0f}:1 between the largest and the smallest class"
+    if metric == "log_loss":
+        yield Section("sampler", (Key("name", "shuffle", f"{why}; 'weighted' would spoil probabilities"),))
+    else:
+        yield Section("sampler", (Key("name", "weighted", f"{why}; power 0.5 goes half the way"), Key("power", 0.5)))
+
+
+def _learning(source: Source, goal: Goal, pixels: Pixels) -> Iterator[Section]:
+    small = bool(pixels.sizes) and max(map(max, pixels.sizes)) <= SMALL_SIDE / 2
+    if small:
+        yield Section("model", (Key("name", "resnet9", "made for pictures as small as these"),))
+    else:
+        yield Section("model", (Key("name", "timm"), Key("backbone", BACKBONE), Key("pretrained", True, PRETRAINED)))
+    yield Section("loss", (Key("name", LOSSES.get(goal.kind, "mse" if goal.bounds else "bce")),))
+    yield Section("optimizer", (Key("name", "adamw"), Key("lr", 3e-3 if small else 5e-4)))
+    yield Section("scheduler", (Key("name", "one_cycle"),))
+    epochs = next((count for most, count in EPOCHS if source.rows <= most), MOST_EPOCHS_OF_MANY_ROWS)
+    yield Section("training", (Key("epochs", epochs, f"a first guess for {source.rows} rows"), Key("batch_size", 32)))
+
+
+def _postprocess(goal: Goal) -> Iterator[Section]:
+    if goal.kind == "ordinal":
+        yield Section("postprocess", (Key("name", "cut_points"),), "fitted on OOF", repeats=True)
+    if goal.kind == "tokens":
+        why = "one threshold for all labels, fitted on OOF"
+        yield Section("postprocess", (Key("name", "threshold"), Key("min_labels", 1)), why, repeats=True)
+    if goal.bounds:
+        low, high = goal.bounds
+        yield Section("postprocess", (Key("name", "clip"), Key("low", low), Key("high", high)), repeats=True)
+
+
+def _checks(source: Source, goal: Goal, group: Group) -> Iterator[Section]:
+    keys = [*_rare(goal, group, source), *_limits(goal)]
+    if keys:
+        yield Section("checks", tuple(keys))
+
+
+def _rare(goal: Goal, group: Group, source: Source) -> Iterator[Key]:
+    """Yield the key that lets a class be missing in some folds, where one is too rare for all of them."""
+    if not goal.counts or goal.kind == "regression":
+        return
+    name = min(goal.counts, key=lambda label: goal.counts[label])
+    rows, groups = goal.counts[name], group.fewest_of_a_class
+    if rows < FOLDS or source.rows > HOLDOUT_ROWS:
+        yield Key("missing_class", "warn", f"'{name}' has only {rows} rows, too few for every fold")
+    elif group.count and groups < FEW_GROUPS * FOLDS:
+        yield Key("missing_class", "warn", f"one class is in {groups} groups only, which may not reach every fold")
+
+
+def _limits(goal: Goal) -> Iterator[Key]:
+    if goal.kind in ("binary", "columns") and goal.form != "label":
+        yield from (Key("low", 0.0), Key("high", 1.0))
+    if goal.bounds:
+        low, high = goal.bounds
+        yield from (Key("low", low), Key("high", high))
+    if goal.form == "probabilities" and goal.kind in ("label", "votes"):
+        yield Key("rows_sum_to_one", True)
+    if goal.whole:
+        yield Key("integers", True, "labels are whole numbers")

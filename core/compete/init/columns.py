@@ -1,0 +1,140 @@
+"""Which rows belong together, and which columns give the answer away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from compete.init.findings import Goal, Group, Key, Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What columns are called in which people, places and moments repeat; the surest first.
+GROUP_WORDS = (
+    "patient", "person", "subject", "individual", "user", "location", "slide", "station", "camera", "scene", "session",
+    "video", "sequence", "seq", "group", "burst",
+)  # fmt: skip
+FEWEST_GROUPS, LARGEST_SHARE, MOST_ALONE = 5, 0.5, 0.9
+ROWS_TO_BE_SURE = 3
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A column whose rows may belong together."""
+
+    column: str
+    word: str
+    count: int
+    apart: bool
+
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """Sort the best first: never in both parts, then by its name, then the coarsest."""
+        return not self.apart, GROUP_WORDS.index(self.word) if self.word else len(GROUP_WORDS), self.count
+
+
+def find_group(source: Source, goal: Goal) -> Group:
+    """Return the rows that must stay in one fold, and what speaks for and against each column considered."""
+    if source.dataset == "folder":
+        return _versions(source)
+    if source.dataset == "mask":
+        return Group(considered=("the person, whose seven photographs stay together",), count=source.rows // 7)
+    notes: list[str] = []
+    found = sorted(_candidates(source, goal, notes), key=lambda candidate: candidate.rank)
+    if found:
+        best = found[0]
+        others = "".join(f"; '{other.column}' ({other.count} values) would be another" for other in found[1:3])
+        why = f"{_why(best, len(source.train))}{others}"
+        return _group(source, goal, (Key("group", best.column, why),), source.train[best.column], notes)
+    repeated = source.train[source.id_column]
+    if repeated.duplicated().any():
+        why = f"{int(repeated.duplicated().sum())} rows repeat an id, so several rows show one thing"
+        return _group(source, goal, (Key("group", source.id_column, why),), repeated, notes)
+    return Group(considered=tuple(notes))
+
+
+def find_leaks(source: Source, goal: Goal, group: Group) -> list[str]:
+    """Return columns of the training rows alone whose value tells the answer: a diagnosis beside its yes or no."""
+    if source.dataset != "csv" or len(goal.columns) != 1 or goal.kind == "regression":
+        return []
+    target = source.train[goal.columns[0]]
+    kept = {*goal.columns, *source.used, *(key.value for key in group.keys)}
+    only_here = [str(name) for name in source.train.columns if name not in kept and not _in_test(source, str(name))]
+    return [name for name in only_here if _tells(source.train[name], target)]
+
+
+def _candidates(source: Source, goal: Goal, notes: list[str]) -> Iterator[_Candidate]:
+    for name in map(str, source.train.columns):
+        if name in (*goal.columns, source.id_column):
+            continue
+        word = next((w for w in GROUP_WORDS if w in _words(name)), "")
+        cells = source.train[name]
+        apart = _in_test(source, name) and _looks_like_names(cells) and not set(cells) & set(source.test[name])
+        if not word and not apart:
+            continue
+        fault = _fault(cells)
+        if not fault:
+            yield _Candidate(name, word, cells.nunique(), apart)
+        elif word:
+            notes.append(f"'{name}' {fault}")
+
+
+def _words(name: str) -> list[str]:
+    """Return the words in a column's name: `PatientID`, `seq_id`, `locationID`."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+
+
+def _in_test(source: Source, name: str) -> bool:
+    return source.has_test_columns and name in source.test.columns
+
+
+def _looks_like_names(cells: pd.Series[str]) -> bool:
+    """Tell whether cells are names rather than measured numbers or file names: texts or whole numbers that repeat."""
+    return bool(cells.str.fullmatch(r"[^.]+").all()) and cells.nunique() <= len(cells) / 2
+
+
+def _fault(cells: pd.Series[str]) -> str:
+    """Return why a column is of no use as a group, or nothing."""
+    counts = cells.value_counts()
+    if len(counts) > MOST_ALONE * len(cells):
+        return f"is nearly unique ({len(counts)} values in {len(cells)} rows)"
+    if len(counts) < FEWEST_GROUPS:
+        return f"has only {len(counts)} different values"
+    if counts.iloc[0] > LARGEST_SHARE * len(cells):
+        return f"is '{counts.index[0]}' in {counts.iloc[0] / len(cells):.0%} of the rows"
+    return ""
+
+
+def _why(best: _Candidate, rows: int) -> str:
+    apart = (
+        "no value is in both the training and the test rows, so the test rows are split by it; " if best.apart else ""
+    )
+    return f"{apart}{best.count} values in {rows} rows: what repeats must not be on both sides of a split"
+
+
+def _group(source: Source, goal: Goal, keys: tuple[Key, ...], groups: pd.Series[str], notes: list[str]) -> Group:
+    fewest = 0
+    if goal.kind in ("label", "binary", "ordinal"):
+        fewest = int(groups.groupby(source.train[goal.columns[0]]).nunique().min())
+    return Group(keys, groups.nunique(), fewest, tuple(notes))
+
+
+def _versions(source: Source) -> Group:
+    """Return the group where every label folder holds the same file names: versions of one picture."""
+    parts = source.train["image"].str.rpartition("/")
+    names, folders = parts[2], parts[0].nunique()
+    if folders < 2 or not (names.value_counts() == folders).all():
+        return Group()
+    why = f"each of {names.nunique()} file names is in all {folders} folders: versions of one picture stay together"
+    return Group((Key("group_pattern", r"[^/]+$", why),), names.nunique(), names.nunique())
+
+
+def _tells(cells: pd.Series[str], target: pd.Series[str]) -> bool:
+    """Tell whether each value of a column, seen often enough, goes with one answer only."""
+    values = cells.nunique()
+    if values < 2 or len(cells) < ROWS_TO_BE_SURE * values:
+        return False
+    return bool((target.groupby(cells).nunique() == 1).all())

@@ -1,0 +1,73 @@
+"""Guess the metric: from a description that lies beside the data, else from the target and the submission's form."""
+
+from __future__ import annotations
+
+import re
+
+from compete.init.findings import Goal, Key
+from compete.init.look import Look
+
+MOST_BYTES, TEXTS = 300_000, (".md", ".txt", ".html")
+USUAL = {
+    "binary": "roc_auc",
+    "label": "accuracy",
+    "one_hot": "mean_column_auc",
+    "columns": "mean_column_auc",
+    "votes": "kl_divergence",
+    "tokens": "label_set_f1",
+    "ordinal": "kappa",
+    "regression": "rmse",
+}
+# What a description calls a metric, the more particular names first; and the kinds of target that it suits.
+SAID: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (r"weighted kappa", "kappa", ("ordinal", "label")),
+    (r"probabilistic F", "probabilistic_f1", ("binary",)),
+    (r"weighted AUC", "weighted_auc", ("binary",)),
+    (r"Kullback|KL.divergence", "kl_divergence", ("votes",)),
+    (r"column-?wise|(average|mean) of the individual AUC|mean.{0,20}AUC", "mean_column_auc", ("columns", "one_hot")),
+    (r"MAP ?@ ?\d+|mean average precision", "map_at_k", ("label",)),
+    (r"log(arithmic)?[ -]?loss", "log_loss", ("binary", "label", "one_hot")),
+    (r"ROC|area under", "roc_auc", ("binary",)),
+    (r"root mean squared?|RMSE", "rmse", ("regression", "ordinal")),
+    (r"macro.{0,12}F1|F1.{0,12}macro", "macro_f1", ("label", "one_hot")),
+    (r"micro.{0,20}F1|F1|F2", "label_set_f1", ("tokens", "columns")),
+    (r"micro.{0,20}F1", "micro_f1", ("label", "one_hot")),
+    (r"top-?1|error rate", "error", ("label",)),
+    (r"accuracy", "accuracy", ("label", "one_hot")),
+)
+UNEVEN = 20
+
+
+def guess_metric(look: Look, goal: Goal) -> tuple[Key, ...]:
+    """Return the keys of `[metric]`, with what the guess rests on."""
+    for name, text in _texts(look):
+        for pattern, metric, kinds in SAID:
+            match = re.search(pattern, text, re.IGNORECASE)
+            if match and goal.kind in kinds:
+                return _keys(metric, goal, f"{name} says '{match[0]}'")
+    return _keys(_usual(goal), goal, "what is usual for this target and submission")
+
+
+def _texts(look: Look) -> list[tuple[str, str]]:
+    """Return the descriptions at the top of the folder."""
+    found = []
+    for name in look.others:
+        path = look.files.root / name
+        if name.lower().endswith(TEXTS) and path.is_file() and path.stat().st_size < MOST_BYTES:
+            found.append((name, path.read_text(encoding="utf-8", errors="ignore")))
+    return found
+
+
+def _usual(goal: Goal) -> str:
+    if goal.ranked:
+        return "map_at_k"
+    if goal.form == "probabilities" and goal.kind == "label":
+        return "log_loss"
+    if goal.kind == "label" and goal.imbalance > UNEVEN:
+        return "macro_f1"
+    return USUAL[goal.kind]
+
+
+def _keys(metric: str, goal: Goal, why: str) -> tuple[Key, ...]:
+    name = Key("name", metric, f"a guess: {why}")
+    return (name, Key("k", goal.ranked)) if metric == "map_at_k" and goal.ranked else (name,)

@@ -1,0 +1,152 @@
+"""How rows become file names: templates are derived from the pictures that are there, and tried on every row."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from compete.errors import DataError
+from compete.init.look import spread
+from compete.templates import path_template
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from compete.files import Files
+
+Row = Mapping[str, str]
+
+MOST_PAIRS, MOST_PATHS, MOST_CANDIDATES, MOST_TRIED = 300, 8, 24, 1000
+LONGEST_SLICE, MOST_SLICE_STARTS = 4, 8
+# Folders that say for which rows their pictures are.
+WORDS = {"train": ("train",), "test": ("test", "eval", "valid")}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A template, how many rows it finds a file for, and the next best ones."""
+
+    template: str
+    resolved: int
+    rows: int
+    others: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """The share of rows with a file."""
+        return self.resolved / self.rows
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that the template needs."""
+        return path_template(self.template).columns
+
+    def __str__(self) -> str:
+        return f"finds {self.resolved} of {self.rows} pictures ({self.share:.1%})"
+
+
+def find_template(table: pd.DataFrame, pictures: Sequence[str], files: Files, part: str) -> Found | None:
+    """Return the template that finds most rows' pictures, or None; `part` is `train` or `test`."""
+    names = _by_name(pictures)
+    votes: Counter[str] = Counter()
+    for column in table.columns:
+        for row in _matching_rows(table, column, names):
+            for path in spread(names[_tail(row[column])], MOST_PATHS):
+                votes.update(_explain(path, row, column))
+    tried = table.iloc[:: max(1, len(table) // MOST_TRIED)]
+    candidates = [*(text for text, _ in votes.most_common(MOST_CANDIDATES)), *_any_ending(votes)]
+    scored = sorted(((_score(text, tried, files, part), text) for text in candidates), reverse=True)
+    if not scored or scored[0][0][0] == 0:
+        return None
+    best = scored[0][1]
+    others = tuple(text for score, text in scored[1:] if score[0] >= 0.99)
+    return Found(best, len(_present(best, table, files)), len(table), others[:2])
+
+
+def _by_name(pictures: Sequence[str]) -> dict[str, list[str]]:
+    """Return the paths that a cell may mean: under the file's whole name, and under it without its ending."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for path in pictures:
+        name = path.rpartition("/")[2]
+        names[name].append(path)
+        names[name.rpartition(".")[0]].append(path)
+    return names
+
+
+def _tail(cell: str) -> str:
+    return cell.rpartition("/")[2]
+
+
+def _matching_rows(table: pd.DataFrame, column: str, names: Mapping[str, Any]) -> list[Row]:
+    """Return rows, evenly spread, whose cell in the column names a picture."""
+    if re.search(r"[\[\]{}]", column):
+        return []  # no template can write such a column
+    cells = table[column]
+    tails = cells.str.rsplit("/", n=1).str[-1] if cells.str.contains("/", regex=False).any() else cells
+    hits = table[tails.isin(names)]
+    rows: list[Row] = hits.iloc[:: max(1, -(-len(hits) // MOST_PAIRS))].to_dict("records")
+    return rows
+
+
+def _explain(path: str, row: Row, column: str) -> Iterator[str]:
+    """Yield the templates that turn a row into a path, its name being the cell of `column`."""
+    cell = row[column]
+    stem = path if path.endswith(cell) else path.rpartition(".")[0]
+    if not stem.endswith(cell):
+        return
+    folder, ending = stem[: len(stem) - len(cell)], path[len(stem) :]
+    if folder and not folder.endswith("/"):
+        return
+    parents = folder.split("/")[:-1]
+    columns = [name for name in row if name != column and not re.search(r"[\[\]{}]", name)]
+    options = [[*_explain_part(part, row, column, columns)] for part in parents]
+    for chosen in product(*options):
+        yield "/".join([*chosen, f"{{{column}}}"]) + ending
+
+
+def _explain_part(part: str, row: Row, column: str, columns: Sequence[str]) -> Iterator[str]:
+    """Yield what a folder's name may be: itself, a column's cell, or a piece of the cell that names the file."""
+    yield part.replace("{", "{{").replace("}", "}}")
+    yield from (f"{{{name}}}" for name in columns if row[name] == part)
+    cell, length = row[column], len(part)
+    if length > LONGEST_SLICE or length >= len(cell):
+        return
+    for start in range(min(len(cell) - length + 1, MOST_SLICE_STARTS)):
+        if cell[start : start + length] == part:
+            yield f"{{{column}[{start}]}}" if length == 1 else f"{{{column}[{start}:{start + length}]}}"
+
+
+def _any_ending(votes: Mapping[str, int]) -> list[str]:
+    """Return templates with the ending `.*` where several endings were seen."""
+    endings: dict[str, set[str]] = defaultdict(set)
+    for text in votes:
+        if not text.endswith("}"):
+            endings[text.rpartition(".")[0]].add(text)
+    return [f"{stem}.*" for stem, texts in endings.items() if len(texts) > 1]
+
+
+def _score(text: str, table: pd.DataFrame, files: Files, part: str) -> tuple[float, int, int, int, str]:
+    """Rank a template: rows with a file, then what its folders are called, then how little it needs."""
+    words = {name: any(word in text.lower() for word in words) for name, words in WORDS.items()}
+    right = words[part] - any(said for name, said in words.items() if name != part)
+    # Each file counts once, or a column of small numbers would do where pictures are called 1.jpg, 2.jpg ...
+    share = round(len(set(_present(text, table, files))) / len(table), 3)
+    return share, right, -text.count("{"), -len(text), text
+
+
+def _present(text: str, table: pd.DataFrame, files: Files) -> list[str]:
+    """Return the paths that are there."""
+    try:
+        paths = path_template(text).apply(table, files)
+    except DataError:  # `.*` means several files of one row
+        return []
+    return [path for path, there in zip(paths, files.present(paths), strict=True) if there]
+
+
+def picture_paths(found: Found, table: pd.DataFrame, files: Files, most: int) -> tuple[str, ...]:
+    """Return some of the paths that a template finds."""
+    return tuple(_present(found.template, table.iloc[:: max(1, len(table) // most)], files))

@@ -1,0 +1,104 @@
+"""What pictures look like: sizes and channels of a few dozen, and the size to train at."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+from compete.errors import DataError
+from compete.init.findings import Key, Pixels, Source
+
+if TYPE_CHECKING:
+    from compete.files import Files
+
+USUAL_SIDE, SMALL_SIDE, STEP = 224, 128, 32
+LONG_RATIO, MIXED_RATIO = 1.3, 1.4
+
+
+def sample_pixels(source: Source, files: Files) -> Pixels:
+    """Read the sizes of some pictures of the training rows; photographs are opened but not decoded."""
+    if source.pixels is not None:
+        return source.pixels
+    sizes, channels, faults = [], [3], []
+    arrays = [path for path in source.pictures if path.lower().endswith(".npy")]
+    for path in source.pictures:
+        measure: Callable[[bytes], tuple[int, int, int]] = _array if path in arrays else _photograph
+        try:
+            height, width, channel = measure(files.read(path))
+        except (ValueError, OSError, DataError) as error:
+            faults.append(f"{path}: {error}")
+            continue
+        sizes.append((height, width))
+        channels.append(channel)
+    return Pixels(tuple(sizes), channels[-1], photographs=not arrays, unreadable=tuple(faults))
+
+
+def _photograph(data: bytes) -> tuple[int, int, int]:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return image.height, image.width, 3
+
+
+def _array(data: bytes) -> tuple[int, int, int]:
+    """Return height, width and channels as the reader for arrays will; the first axis is the channels if shortest."""
+    import numpy as np
+
+    array: Any = np.load(io.BytesIO(data), allow_pickle=False)
+    if array.ndim == 2:
+        return array.shape[0], array.shape[1], 1
+    if array.ndim != 3:
+        raise ValueError(f"an array of shape {array.shape} is no picture")
+    first, second, third = array.shape
+    return (second, third, first) if first < min(second, third) else (first, second, third)
+
+
+def image_keys(pixels: Pixels) -> Iterator[Key]:
+    """Yield the keys of `[images]`, with what was seen."""
+    size, fit = _size(pixels)
+    yield Key("size", list(size), _seen(pixels, size))
+    if fit != "squash":
+        yield Key("fit", fit, "the pictures' aspects differ, and squashing would distort some of them")
+    if pixels.channels != 3:
+        yield Key("channels", pixels.channels)
+
+
+def _size(pixels: Pixels) -> tuple[tuple[int, int], str]:
+    """Return the height and width to train at, and how pictures are brought to it."""
+    if not pixels.sizes:
+        return (USUAL_SIDE, USUAL_SIDE), "squash"
+    heights, widths = zip(*pixels.sizes, strict=True)
+    height, width = round(median(heights)), round(median(widths))
+    if len(set(pixels.sizes)) == 1 and max(height, width) <= SMALL_SIDE:
+        return (height, width), "squash"
+    if not pixels.photographs:
+        return (min(height, 2 * USUAL_SIDE), min(width, 2 * USUAL_SIDE)), "squash"
+    side = min(USUAL_SIDE, max(STEP, _rounded(max(height, width))))
+    ratios = sorted(w / h for h, w in pixels.sizes)
+    low, *_, high = quantiles(ratios, n=10) if len(ratios) > 1 else ratios * 2
+    if high / low > MIXED_RATIO:
+        return (side, side), "pad"
+    if max(height / width, width / height) < LONG_RATIO:
+        return (side, side), "squash"
+    short = max(STEP, _rounded(side * min(height, width) / max(height, width)))
+    return ((side, short) if height > width else (short, side)), "squash"
+
+
+def _rounded(pixels: float) -> int:
+    return round(pixels / STEP) * STEP
+
+
+def _seen(pixels: Pixels, size: tuple[int, int]) -> str:
+    if not pixels.sizes:
+        return "no picture could be opened, so this is only what is usual"
+    heights, widths = zip(*pixels.sizes, strict=True)
+    if len(set(pixels.sizes)) == 1:
+        seen = f"{'the first picture is' if len(heights) == 1 else f'{len(heights)} pictures are all'} {heights[0]} x {widths[0]}"
+    else:
+        seen = (
+            f"{len(heights)} pictures are {min(heights)} to {max(heights)} high and {min(widths)} to {max(widths)} wide"
+        )
+    larger = size[0] * size[1] < 0.5 * median(heights) * median(widths)
+    return f"height, width; {seen}" + ("; larger sizes cost time and usually score better" if larger else "")

@@ -1,0 +1,138 @@
+"""Competitions whose rows are a table: which table, which id column, and where its pictures are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from compete.errors import DataError
+from compete.init.findings import Key, Source, Table
+from compete.init.look import Look
+from compete.init.paths import Found, find_template, picture_paths
+from compete.init.peek import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEAD_ROWS, MOST_TABLES, MOST_PICTURES = 50, 60, 60
+
+
+def csv_source(look: Look, sample: Table) -> Source | None:
+    """Return the training table's rows, or None where no table names pictures."""
+    tables = list(_heads(look, sample))
+    for head in sorted(tables, key=lambda table: _rank(table, sample)):
+        if _is_test(head) or id_column(head.columns, sample.columns[0]) is None:
+            continue
+        train = read_table(look.files, head.name, look.tables[head.name])
+        image = find_template(train.frame, look.pictures, look.files, "train")
+        if image is not None:
+            return _source(look, train, image, _test_table(look, tables, sample), sample)
+    return None
+
+
+def id_column(columns: list[str], wanted: str) -> str | None:
+    """Return the column that is called like the sample's ids, spelling aside."""
+    return next((name for same in (str, plain_name) for name in columns if same(name) == same(wanted)), None)
+
+
+def plain_name(name: str) -> str:
+    """Return a name's letters and digits in lower case."""
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _heads(look: Look, sample: Table) -> Iterator[Table]:
+    """Yield the first rows of every table but the sample submission."""
+    for name in [name for name in look.tables if name != sample.name][:MOST_TABLES]:
+        try:
+            yield read_table(look.files, name, look.tables[name], HEAD_ROWS)
+        except DataError:
+            continue  # a text file of another kind
+
+
+def _rank(table: Table, sample: Table) -> tuple[bool, bool, bool, int]:
+    """Sort the training table first: by its columns, then by its name."""
+    known = {plain_name(name) for name in table.columns}
+    answers = any(plain_name(name) in known for name in sample.columns[1:])
+    name = table.name.lower()
+    return not answers, "train" not in name, "label" not in name, len(name)
+
+
+def _is_test(table: Table) -> bool:
+    return "test" in table.name.lower()
+
+
+def _test_table(look: Look, tables: list[Table], sample: Table) -> Table | None:
+    """Return the table of the test rows, if there is one with all the sample's ids."""
+    first = sample.columns[0]
+    for head in filter(_is_test, tables):
+        name = id_column(head.columns, first)
+        if name is None:
+            continue
+        table = read_table(look.files, head.name, look.tables[head.name])
+        if sample.frame[first].isin(table.frame[name]).all():
+            return table
+    return None
+
+
+def _source(look: Look, train: Table, image: Found, test: Table | None, sample: Table) -> Source:
+    first = sample.columns[0]
+    name = id_column(train.columns, first) or image.columns[-1]
+    rows = sample.frame[[first]].set_axis([name], axis=1) if test is None else test.frame
+    test_image = find_template(rows, look.pictures, look.files, "test")
+    keys = [
+        Key(
+            "train", train.name, f"{train.rows} rows: {', '.join(train.columns[:8])}{' ...' * (len(train.columns) > 8)}"
+        ),
+        *([] if test is None else [Key("test", test.name)]),
+        Key("sample", sample.name),
+        *([] if name == first else [Key("id", name, f"the sample submission calls it '{first}'")]),
+        *image_keys(image, test_image),
+        *_reading_keys(train),
+        *_policies(train.frame[name], rows[name] if name in rows else rows[first], image),
+    ]
+    return Source(
+        dataset="csv",
+        keys=tuple(keys),
+        train=train.frame,
+        rows=train.rows,
+        test=rows,
+        id_column=name,
+        pictures=picture_paths(image, train.frame, look.files, MOST_PICTURES),
+        used=(name, *image.columns, *(test_image.columns if test_image else ())),
+        has_test_columns=test is not None,
+        todo=tuple(missing_test(test_image, rows, look)),
+    )
+
+
+def image_keys(image: Found, test_image: Found | None) -> Iterator[Key]:
+    """Yield the keys that say where pictures are."""
+    also = f"; so does '{image.others[0]}'" if image.others else ""
+    yield Key("image", image.template, f"{image}{also}")
+    if test_image is not None and test_image.template != image.template:
+        yield Key("test_image", test_image.template, str(test_image))
+
+
+def missing_test(found: Found | None, rows: pd.DataFrame, look: Look) -> Iterator[str]:
+    """Yield what is wrong with the test pictures."""
+    if found is None:
+        ids = ", ".join(rows.iloc[:3, 0])
+        there = ", ".join(look.pictures[-3:])
+        yield f"no picture is called like a test row ({ids} ...); set where they are. There is, for example, {there}."
+    elif found.resolved < found.rows:
+        yield f"'{found.template}' finds only {found.resolved} of {found.rows} test pictures; the others are missing."
+
+
+def _reading_keys(train: Table) -> Iterator[Key]:
+    if train.separator != ",":
+        yield Key("separator", train.separator)
+    if train.encoding != "utf-8":
+        yield Key("encoding", train.encoding)
+
+
+def _policies(ids: pd.Series[str], test_ids: pd.Series[str], image: Found) -> Iterator[Key]:
+    repeated, in_test = int(ids.duplicated().sum()), int(test_ids.duplicated().sum())
+    if repeated or in_test:
+        yield Key("duplicates", "keep", f"{repeated} training and {in_test} test rows repeat an id")
+    if image.resolved < image.rows:
+        yield Key("missing_images", "skip", f"{image.rows - image.resolved} training rows have no picture")

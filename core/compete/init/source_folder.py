@@ -1,0 +1,170 @@
+"""Competitions without a training table: labels are the names of folders or of files; and the mask competition."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from compete.errors import DataError
+from compete.files import PICTURE_ENDINGS
+from compete.init.findings import Key, Source, Table
+from compete.init.look import Look, spread
+from compete.init.paths import find_template
+from compete.init.peek import read_table
+from compete.init.source_csv import MOST_PICTURES, missing_test
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# How a file name may carry its label: in front (`cat.0.jpg`), or as a number or a word at its end (`x_1.jpg`).
+PATTERNS = (
+    r"^(?P<label>[A-Za-z]+(?:[ _-][A-Za-z]+)*)[ ._-]*\d[^/]*$",
+    r"[._-](?P<label>\d{1,2})\.\w+$",
+    r"[._-](?P<label>[A-Za-z]+)\.\w+$",
+)
+MOST_LABELS = 1000
+# What a folder of unaltered pictures is called, among folders of altered ones.
+PLAIN = ("cover", "normal", "negative", "clean", "original", "healthy", "real", "none", "background", "no")
+MASK_LISTING, MASK_INFO = "train/train.csv", "eval/info.csv"
+
+
+def mask_source(look: Look) -> tuple[Source, Table] | None:
+    """Return the rows of the mask competition's layout (a listing of people, a folder each), or None."""
+    if not {MASK_LISTING, MASK_INFO} <= set(look.tables):
+        return None
+    people = read_table(look.files, MASK_LISTING, look.tables[MASK_LISTING])
+    sample = read_table(look.files, MASK_INFO, look.tables[MASK_INFO])
+    if not {"path", "gender", "age"} <= set(people.columns) or not {"ImageID", "ans"} <= set(sample.columns):
+        return None
+    pictures = [path for path in look.pictures if path.startswith("train/")]
+    source = Source(
+        dataset="mask",
+        keys=(),
+        train=people.frame,
+        rows=7 * people.rows,
+        test=sample.frame,
+        id_column="id",
+        pictures=tuple(spread(pictures, MOST_PICTURES)),
+        label="label",
+    )
+    return source, sample
+
+
+def folder_source(look: Look, sample: Table) -> Source:
+    """Return the rows that folders or file names label. Raise `DataError` where nothing does."""
+    first = sample.columns[0]
+    rows = sample.frame[[first]]
+    test = find_template(rows, look.pictures, look.files, "test")
+    test_folder = test.template.partition("{")[0].rpartition("/")[0] if test else ""
+    pictures = [path for path in look.pictures if not test or not path.startswith(f"{test_folder}/")]
+    top = _label_folder(pictures)
+    train = _in_folders(look, top, test_folder) if top is not None else _in_names(look, pictures)
+    if train is None:
+        raise DataError(_nothing(look, first, rows))
+    frame, keys = train
+    mapped, todo = _mapping(look, frame, sample)
+    return Source(
+        dataset="folder",
+        keys=(
+            *(key for key in keys if not (mapped and key.name == "labels")),
+            *mapped,
+            Key("sample", sample.name),
+            *([Key("test", test.template, str(test))] if test else []),
+        ),
+        train=_relabelled(frame, mapped),
+        rows=len(frame),
+        test=rows,
+        id_column="id",
+        pictures=tuple(spread(frame["image"].tolist(), MOST_PICTURES)),
+        label="label",
+        used=("id", "image"),
+        todo=(*missing_test(test, rows, look), *todo),
+    )
+
+
+def _nothing(look: Look, first: str, rows: pd.DataFrame) -> str:
+    return (
+        f"{look.files.root}: nothing gives the training rows. No table has a column '{first}', or one whose cells name "
+        f"pictures, and no folders or file names hold labels. Pictures are called, for example, "
+        f"{', '.join(spread(look.pictures, 3)[:3])}; test ids {', '.join(rows.iloc[:3, 0])}."
+    )
+
+
+def _label_folder(pictures: Sequence[str]) -> str | None:
+    """Return the folder ("" for the root) with a folder for each label: one called train, else the highest."""
+    below: dict[str, set[str]] = {}
+    for path in pictures:
+        parts = path.split("/")[:-1]
+        for depth, part in enumerate(parts):
+            below.setdefault("/".join(parts[:depth]), set()).add(part)
+    several = [folder for folder, names in below.items() if len(names) > 1]
+    if not several:
+        return None
+    return min(several, key=lambda folder: ("train" not in folder.lower(), folder.count("/") + bool(folder), folder))
+
+
+def _in_folders(look: Look, top: str, test_folder: str) -> tuple[pd.DataFrame, list[Key]]:
+    """Return all pictures below the label folders, and the keys that say so."""
+    tests = test_folder.removeprefix(f"{top}/" if top else "") + "/" if test_folder.startswith(top) else "/"
+    paths = [path for path in _walk(look, top) if not path.startswith(tests)]
+    frame = _frame(top, paths, [path.partition("/")[0] for path in paths])
+    names = sorted(frame["label"].unique())
+    why = f"{len(frame)} pictures in {len(names)} folders, one for each label"
+    keys = [Key("train", top or ".", why)]
+    if not top:
+        keys.append(Key("labels", {name: name for name in names}))
+    return frame, keys
+
+
+def _walk(look: Look, top: str) -> list[str]:
+    """Return the pictures below a folder that lie in a folder of their own."""
+    return [p for p in look.files.walk(top) if "/" in p and p.rpartition(".")[2].lower() in PICTURE_ENDINGS]
+
+
+def _in_names(look: Look, pictures: Sequence[str]) -> tuple[pd.DataFrame, list[Key]] | None:
+    """Return all pictures of the largest folder whose file names hold labels, and the keys that say so."""
+    folders = Counter(path.rpartition("/")[0] for path in pictures)
+    for folder, _ in sorted(folders.items(), key=lambda item: ("train" not in item[0].lower(), -item[1])):
+        names = [n for n in look.files.list(folder) if n.rpartition(".")[2].lower() in PICTURE_ENDINGS]
+        for pattern in PATTERNS:
+            labels = _labels(names, pattern)
+            if labels:
+                why = f"file names such as {names[0]} hold {len(set(labels))} labels"
+                return _frame(folder, names, labels), [Key("train", folder or "."), Key("pattern", pattern, why)]
+    return None
+
+
+def _labels(names: Sequence[str], pattern: str) -> list[str]:
+    """Return the label of every file name, or nothing unless they look like labels: few, and each there often."""
+    found = [match["label"] for name in names if (match := re.search(pattern, name))]
+    counts = Counter(found)
+    if len(found) < len(names) or not 1 < len(counts) <= min(MOST_LABELS, len(names) / 3):
+        return []
+    return found
+
+
+def _frame(top: str, paths: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    images = [f"{top}/{path}" if top else path for path in paths]
+    return pd.DataFrame({"id": list(paths), "image": images, "label": list(labels)}, dtype=str)
+
+
+def _mapping(look: Look, frame: pd.DataFrame, sample: Table) -> tuple[tuple[Key, ...], tuple[str, ...]]:
+    """Return a mapping of more than two label folders to 0 and 1, where the submission holds one number."""
+    labels = sorted(frame["label"].unique())
+    cells = sample.frame.iloc[:, 1] if len(sample.columns) == 2 else sample.frame.iloc[:0, 0]
+    numeric = bool(len(cells)) and bool(cells.str.fullmatch(r"[\d.]+").all())
+    if not numeric or len(labels) < 3 or any(re.fullmatch(r"[\d.]+", label) for label in labels):
+        return (), ()
+    negative = next((label for word in PLAIN for label in labels if label.lower() == word), labels[0])
+    mapping = {label: "0" if label == negative else "1" for label in labels}
+    return (Key("labels", mapping, "the submission asks for one number, so the folders are taken for no and yes"),), (
+        f"[dataset] labels: '{negative}' is taken for 0 and all other folders for 1; is that what is asked?",
+    )
+
+
+def _relabelled(frame: pd.DataFrame, mapped: Sequence[Key]) -> pd.DataFrame:
+    return frame.assign(label=frame["label"].map(mapped[0].value)) if mapped else frame

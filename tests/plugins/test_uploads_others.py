@@ -1,0 +1,287 @@
+"""Platforms besides Kaggle: Hugging Face and Dacon on a loopback port, web forms by hand, and the shared options."""
+
+from __future__ import annotations
+
+import email
+import json
+import threading
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+
+from compete.options import bind
+from compete.platform import AccessError, BusyError, Limits, PlatformError, Quota, UnreachableError
+from compete.plugins import load_plugins
+from compete_plugins.uploads import dacon, huggingface, manual, register_uploads
+
+CSV = b"id,label\n1,0\n"
+
+
+class FormServer:
+    """Keeps every form it gets and gives the answers it was told to; the last one for ever."""
+
+    def __init__(self) -> None:
+        self.forms: list[tuple[str, Message, dict[str, object]]] = []
+        self.answers: list[tuple[int, object]] = [(200, {})]
+        self.ended = threading.Event()
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (FormHandler,), {"forms": self}))
+        self.http.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answer(self, body: object, code: int = 200) -> None:
+        self.answers = [(code, body)]
+
+    def close(self) -> None:
+        self.ended.set()
+        self.http.shutdown()
+        self.http.server_close()
+
+
+class FormHandler(BaseHTTPRequestHandler):
+    forms: FormServer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.forms.forms.append((self.path, self.headers, parse_form(self.headers["Content-Type"], body)))
+        code, answer = self.forms.answers[0]
+        if answer == "silence":
+            self.forms.ended.wait(30)
+        if answer in ("silence", "hang up"):
+            self.connection.close()
+            return
+        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def parse_form(kind: str, body: bytes) -> dict[str, object]:
+    """Return a form's fields: text of a URL-encoded one, message parts of a multipart one."""
+    if kind == "application/x-www-form-urlencoded":
+        return dict(parse_qsl(body.decode()))
+    parts = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\n\n" + body)
+    return {part.get_param("name", header="content-disposition"): part for part in parts.get_payload()}
+
+
+@pytest.fixture
+def server():
+    server = FormServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def csv_file(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_bytes(CSV)
+    return path
+
+
+def text(part: Message) -> bytes:
+    return part.get_payload(decode=True).removesuffix(b"\r\n")
+
+
+def test_every_platform_is_registered_with_options():
+    registry = load_plugins().registry["uploads"]
+    assert set(registry) >= {"kaggle", "manual", "dacon", "huggingface"}
+    assert set(register_uploads()) == {"kaggle", "manual", "dacon", "huggingface"}
+    for component in registry.values():
+        assert component.summary
+    bound, problems = bind(registry["manual"], {"competition": "1", "max_per_dya": 3}, "[upload]")
+    assert bound is None and "Did you mean 'max_per_day'?" in str(problems[0])
+    _, problems = bind(registry["kaggle"], {"competition": "Not A Slug"}, "[upload]")
+    assert "[upload] competition" in str(problems[0])
+    _, problems = bind(registry["manual"], {"competition": "1", "timezone": "Asia/Soul"}, "[upload]")
+    assert "there is no such time zone. Did you mean 'Asia/Seoul'?" in str(problems[0])
+
+
+# --- by hand --------------------------------------------------------------------------------------------------
+
+
+def test_a_web_form_gets_a_checklist(csv_file):
+    uploader = manual(
+        competition="mask", site="https://stages.ai/competitions/1", checklist=["Tick 'final'"], max_per_day=10,
+        min_interval_minutes=60.0, final_picks=2, timezone="Asia/Seoul",
+    )  # fmt: skip
+    receipt = uploader.create(csv_file, "run-001 compete-1 CV 0.7", {})
+    assert receipt.reference == ""
+    assert receipt.notes == (
+        "[ ] Open https://stages.ai/competitions/1",
+        f"[ ] Upload {csv_file}",
+        "[ ] As its note, write: run-001 compete-1 CV 0.7",
+        "[ ] Tick 'final'",
+    )
+    assert uploader.limits == Limits(10, 60.0, 2, "Asia/Seoul")
+    nothing = (uploader.check, uploader.quota, uploader.send, uploader.find, uploader.status, uploader.download)
+    assert nothing == (None,) * 6
+    assert "the page of mask" in manual(competition="mask").create(csv_file, "m", {}).notes[0]
+
+
+# --- Hugging Face ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def space(server, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", "hf-secret")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    return huggingface(competition="org/name", address=server.address, timeout_seconds=1.0, max_per_day=3)
+
+
+def test_hugging_face_is_one_post(server, space, csv_file):
+    server.answer({"response": "Success! You have 2 submissions remaining today."})
+    space.check()
+    receipt = space.create(csv_file, "run-001 compete-1", {})
+    assert receipt.notes == ("Success! You have 2 submissions remaining today.",)
+    ((path, headers, fields),) = server.forms
+    assert path == "/new_submission" and headers["Authorization"] == "Bearer hf-secret"
+    assert text(fields["submission_file"]) == CSV
+    assert fields["submission_file"].get_filename() == "submission.csv"
+    assert (text(fields["submission_comment"]), text(fields["hub_model"])) == (b"run-001 compete-1", b"None")
+    assert space.limits.max_per_day == 3 and space.status is None
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "error", "message"),
+    [
+        (200, {"response": "Invalid token"}, AccessError, r"does not accept your token \(Invalid token\)"),
+        (403, {}, AccessError, r"does not accept your token \(403\)"),
+        (200, {"response": "Competition has ended"}, PlatformError, "refused: Competition has ended"),
+        (422, {"detail": "field required"}, PlatformError, "refused: field required"),
+        (429, {}, BusyError, "slow down"),
+        (500, b"Internal Server Error", UnreachableError, r"failed \(500\)"),
+        (200, b"<html>", UnreachableError, r"failed \(200\)"),
+        (302, {}, UnreachableError, r"failed \(302\)"),
+        (200, "hang up", UnreachableError, "connection to the Hugging Face Space broke"),
+        (200, "silence", UnreachableError, "is silent: no answer for 1 s"),
+    ],
+)
+def test_hugging_face_refusals_and_faults(server, space, csv_file, code, body, error, message):
+    server.answer(body, code)
+    with pytest.raises(error, match=message) as caught:
+        space.create(csv_file, "m", {})
+    assert type(caught.value) is error
+    assert "hf-secret" not in str(caught.value)
+    assert len(server.forms) == 1  # not sent on to where a redirect points
+
+
+def test_hugging_face_needs_a_token(space, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with pytest.raises(AccessError, match="not signed in to Hugging Face"):
+        space.check()
+
+
+def test_a_token_never_travels_in_the_clear():
+    with pytest.raises(AccessError, match=r"http://example\.org: a token is only sent over https"):
+        huggingface(competition="org/name", address="http://example.org").check()
+
+
+def test_hugging_face_that_is_not_there(server, csv_file, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf-secret")
+    server.close()
+    with pytest.raises(UnreachableError, match="connection to the Hugging Face Space broke"):
+        huggingface(competition="org/name", address=server.address).create(csv_file, "m", {})
+
+
+# --- Dacon ----------------------------------------------------------------------------------------------------
+
+STUB = """
+import json, time, urllib.request
+
+def post_submission_file(path, token, cpt_id, team, memo):
+    print("submitting with", token, flush=True)
+    if memo == "sleep":
+        time.sleep(30)
+    if memo == "break":
+        raise ConnectionError("token=" + token)
+    form = {"file": open(path).read(), "token": token, "cpt": cpt_id, "team": team, "memo": memo}
+    return json.loads(open("answer.json").read()) | {"form": open("form.json", "w").write(json.dumps(form))}
+"""
+
+
+@pytest.fixture
+def dacon_package(tmp_path, monkeypatch):
+    """A stand-in for Dacon's package, which is in no index: it answers what answer.json says."""
+    package = tmp_path / "dacon_submit_api"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "dacon_submit_api.py").write_text(STUB)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("DACON_TOKEN", "dacon-secret")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def at_dacon(dacon_package, server):
+    uploader = dacon(competition="235870", team="ants", address=server.address, timeout_seconds=5.0)
+    yield uploader
+    uploader.close()
+
+
+def test_dacon_submits_through_its_package(at_dacon, dacon_package, csv_file, capfd):
+    Path("answer.json").write_text('{"isSubmitted": true, "detail": "Success"}')
+    at_dacon.check()
+    assert at_dacon.create(csv_file, "run-001 compete-1", {}).notes == ("Success",)
+    assert json.loads(Path("form.json").read_text()) == {
+        "file": CSV.decode(),
+        "token": "dacon-secret",
+        "cpt": "235870",
+        "team": "ants",
+        "memo": "run-001 compete-1",
+    }
+    assert "dacon-secret" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("detail", "error", "message"),
+    [
+        ("Over max submission count of Daily", AccessError, "today's submissions are used up"),
+        ("Unknown team", PlatformError, "Dacon refused: Unknown team"),
+        ("", PlatformError, "no reason given"),
+    ],
+)
+def test_dacon_refusals(at_dacon, csv_file, detail, error, message):
+    Path("answer.json").write_text(json.dumps({"isSubmitted": False, "detail": detail}))
+    with pytest.raises(error, match=message):
+        at_dacon.create(csv_file, "m", {})
+
+
+def test_dacon_faults_show_no_token(dacon_package, csv_file, server):
+    uploader = dacon(competition="1", team="ants", address=server.address, timeout_seconds=0.5)
+    with pytest.raises(UnreachableError, match=r"Dacon is silent: no answer for 0\.5 s"):
+        uploader.create(csv_file, "sleep", {})
+    uploader = dacon(competition="1", team="ants", address=server.address)
+    with pytest.raises(UnreachableError, match="connection to Dacon broke") as caught:
+        uploader.create(csv_file, "break", {})
+    uploader.close()
+    assert "dacon-secret" not in str(caught.value)
+
+
+def test_dacon_tells_its_quota_where_it_can(at_dacon, server):
+    server.answer({"quota": 2, "upload_filesize_limit": 1})
+    assert at_dacon.quota() == Quota(2)
+    ((path, _, fields),) = server.forms
+    assert path == "/api/v1/code-submission/validate"
+    assert fields == {"cptId": "235870", "teamName": "ants", "apiToken": "dacon-secret"}
+    server.answer({"detail": "no code competition"}, 400)
+    assert at_dacon.quota() is None
+
+
+def test_dacon_needs_its_token_and_its_package(dacon_package, csv_file, monkeypatch):
+    uploader = dacon(competition="1", team="ants")
+    monkeypatch.setenv("PYTHONPATH", "")
+    with pytest.raises(AccessError, match=r"package 'dacon_submit_api'\. It is not in the package index"):
+        uploader.create(csv_file, "m", {})
+    uploader.close()
+    monkeypatch.delenv("DACON_TOKEN")
+    with pytest.raises(AccessError, match="set the variable DACON_TOKEN"):
+        uploader.check()

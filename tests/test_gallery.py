@@ -1,0 +1,135 @@
+"""Every competition of the gallery: its TOML validates, and it runs on a miniature of the real data to a right file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from compete.config import load_config
+from compete.runner import run_competition
+
+sys.path.insert(0, str(Path(__file__).parent))
+from miniatures import MINIATURES
+from miniatures.drawing import Drawn
+
+ROOT = Path(__file__).parents[1]
+GALLERY = {path.stem: path for path in sorted((ROOT / "competitions").glob("*.toml"))}
+ORACLE = ROOT / "tests/oracle_plugin.py"
+SIDE = 24
+
+
+# --- what graders demand of the cells, and when they are right ------------------------------------------------------
+
+
+def numbers(cells: pd.DataFrame) -> np.ndarray:
+    return cells.to_numpy().astype(float)
+
+
+def sets(cells: pd.DataFrame) -> list[list[str]]:
+    return [cell.split(" ") for cell in cells.iloc[:, 0]]
+
+
+def are_chances(cells: pd.DataFrame) -> bool:
+    return bool(((numbers(cells) >= 0) & (numbers(cells) <= 1)).all())
+
+
+def are_class_chances(cells: pd.DataFrame) -> bool:
+    return are_chances(cells) and bool((abs(numbers(cells).sum(axis=1) - 1) < 1e-5).all())
+
+
+def are_distinct(cells: pd.DataFrame) -> bool:
+    return all(row != [""] and len(set(row)) == len(row) for row in sets(cells))
+
+
+FITS = {
+    "chance": are_chances,
+    "classes": are_class_chances,
+    "columns": are_chances,
+    "label": lambda cells: bool((cells != "").to_numpy().all()),
+    "tokens": are_distinct,
+    "top_k": lambda cells: are_distinct(cells) and all(len(row) == 5 for row in sets(cells)),
+    "value": lambda cells: bool(np.isfinite(numbers(cells)).all()),
+}
+RIGHT = {
+    "chance": lambda cells, answers: (numbers(cells)[:, 0] > 0.5).tolist() == [answer == 1 for answer in answers],
+    "classes": lambda cells, answers: cells.columns[numbers(cells).argmax(axis=1)].tolist() == answers,
+    "columns": lambda cells, answers: [set(cells.columns[row > 0.5]) for row in numbers(cells)] == answers,
+    "label": lambda cells, answers: cells.iloc[:, 0].tolist() == [str(answer) for answer in answers],
+    "tokens": lambda cells, answers: [set(row) for row in sets(cells)] == answers,
+    "top_k": lambda cells, answers: [row[0] for row in sets(cells)] == [str(answer) for answer in answers],
+    "value": lambda cells, answers: np.allclose(numbers(cells)[:, 0], answers, atol=0.6),
+}
+
+
+# --- the tests ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_every_toml_validates(name):
+    load_config(GALLERY[name])
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_a_kaggle_competition_goes_by_one_name(name):
+    config = load_config(GALLERY[name])
+    assert (config.competition.name, config.competition.root) == (name, f"data/{name}")
+    assert config.competition.url == f"https://www.kaggle.com/competitions/{name}"
+    assert config.one("uploads").options["competition"] == name
+    assert f"kaggle competitions download -c {name} " in GALLERY[name].read_text()
+
+
+@pytest.fixture(scope="module", params=sorted(MINIATURES))
+def place(request, tmp_path_factory) -> tuple[str, Path, Drawn]:
+    """A competition, a folder with its miniature in it, and the answers. Its two tests share the decoded pictures."""
+    name, folder = request.param, tmp_path_factory.mktemp(request.param)
+    torch.set_num_threads(1)
+    shutil.copy(ORACLE, folder / "oracle.py")
+    drawn = MINIATURES[name](folder / "data" / name)
+    return name, folder, drawn
+
+
+@pytest.fixture
+def slim(monkeypatch) -> None:
+    """Runs draw no report page, which would take longer than all the rest of them."""
+    import compete.plugins
+
+    bundled = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
+    monkeypatch.setattr(compete.plugins, "BUNDLED", bundled)
+
+
+def run(name: str, folder: Path, model: str) -> pd.DataFrame:
+    """Run a TOML of the gallery with a tiny network, tiny pictures and one epoch; return its submission as text."""
+    text = re.sub(r"size = \[\d+, \d+\]", f"size = [{SIDE}, {SIDE}]", GALLERY[name].read_text())
+    toml = folder / f"{name}.toml"
+    toml.write_text(text)
+    folds = "folds.share=0.4" if 'name = "holdout"' in text else "folds.n=2"
+    overrides = [
+        'plugins=["oracle.py"]', f"model={model}", folds, "training.epochs=1", "training.batch_size=8",
+        "training.precision=32-true", "training.device=cpu", "training.workers=0", "images.cache=true",
+    ]  # fmt: skip
+    done = run_competition(load_config(toml, overrides))
+    return pd.read_csv(done.folder / "submission.csv", dtype=str, keep_default_na=False)
+
+
+def test_it_trains_and_writes_a_file_that_passes_the_check(place, slim, monkeypatch):
+    name, folder, drawn = place
+    monkeypatch.chdir(folder)
+    written = run(name, folder, '{name="resnet9", width=4}')
+    assert list(written.columns) == drawn.header
+    assert set(written.iloc[:, 0]) == set(drawn.answers)
+    assert FITS[drawn.kind](written.iloc[:, 1:])
+
+
+def test_every_answer_reaches_its_id(place, slim, monkeypatch):
+    name, folder, drawn = place
+    monkeypatch.chdir(folder)
+    written = run(name, folder, f'{{name="oracle", holds="{drawn.holds}"}}')
+    answers = [drawn.answers[row] for row in written.iloc[:, 0]]
+    assert RIGHT[drawn.kind](written.iloc[:, 1:], answers)
