@@ -16,6 +16,17 @@ from compete.errors import (
 from compete.files import PICTURE_ENDINGS, Files, PathTemplate, path_template
 from compete.hookspecs import hookimpl
 from compete.options import checked_by
+from compete.platform import (
+    AccessError,
+    BusyError,
+    Limits,
+    PlatformError,
+    Quota,
+    Receipt,
+    Status,
+    UnreachableError,
+    Uploader,
+)
 from compete.types import Epoch, Member, MemberResult, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:
@@ -24,23 +35,32 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PICTURE_ENDINGS",
+    "AccessError",
+    "BusyError",
     "CompeteError",
     "ConfigError",
     "DataError",
     "Epoch",
     "Files",
+    "Limits",
     "Member",
     "MemberResult",
     "Metric",
     "PathTemplate",
+    "PlatformError",
     "PluginError",
+    "Quota",
+    "Receipt",
     "Run",
+    "Status",
     "SubmissionError",
     "Tables",
     "Target",
     "Trainer",
     "TrainingError",
     "Transform",
+    "UnreachableError",
+    "Uploader",
     "checked_by",
     "choices",
     "did_you_mean",

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from compete import __version__
 from compete.errors import CompeteError, ConfigError, UserError, unknown_name
+from compete.submit_commands import add_commands
 
 
 @contextmanager
@@ -196,6 +197,9 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder: submission
         raise UserError(unknown_name("finished run", folder, near) if near else f"{folder}: no finished run is there")
     load_plugins().manager.hook.write_report(folder=folder)
     typer.echo(str(folder / "report.html"))
+
+
+add_commands(app)
 
 
 def _version(value: bool) -> None:

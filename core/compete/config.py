@@ -71,6 +71,11 @@ class Config:
         """Return all components of a kind, in the TOML's order."""
         return self.components[kind]
 
+    @property
+    def writes_own_ids(self) -> bool:
+        """Whether the submission's ids are not those of the test table."""
+        return bool(getattr(self.one("submissions").component.factory, "ids_of_its_own", False))
+
     def resolved(self) -> dict[str, Any]:
         """Return the whole configuration as TOML data, defaults included."""
         data: dict[str, Any] = {"plugins": [str(file) for file in self.plugin_files]}

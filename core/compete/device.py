@@ -27,7 +27,7 @@ def make_fabric(settings: Training) -> Fabric:
     if settings.deterministic:
         warnings.filterwarnings("ignore", message=".*CUBLAS_WORKSPACE_CONFIG.*")
         torch.use_deterministic_algorithms(True, warn_only=device == "cpu")
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
+    fabric = Fabric(accelerator=device, devices=1, precision=precision)
     fabric.launch()
     return fabric
 

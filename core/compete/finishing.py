@@ -48,12 +48,12 @@ def blend(run: Run) -> Blend:
 
 def _fill_unreadable(run: Run, test: Array) -> Array:
     """A test row never disappears: one without a readable picture gets the mean prediction, and a warning."""
-    lost = np.isnan(test).any(axis=1)
+    lost: Array = np.asarray(np.isnan(test).any(axis=1))
     if not lost.any():
         return test
     if lost.all():
         raise TrainingError("no test picture could be read")
-    ids = run.tables.test.loc[lost, "id"].head(5).tolist()
+    ids = run.tables.test["id"][lost].head(5).tolist()
     run.warn(f"{lost.sum()} test rows have no readable picture and got the mean prediction: {', '.join(ids)}")
     return np.where(lost[:, None], test[~lost].mean(axis=0), test)
 
@@ -101,7 +101,7 @@ def submit_frame(run: Run, predictions: Array) -> pd.DataFrame:
     """Return the submission, its rows matched to the sample submission by id."""
     tables, target = run.tables, run.target
     by_id = pd.DataFrame(predictions, index=tables.test["id"].tolist(), columns=list(target.classes))
-    wanted = by_id.loc[tables.sample.iloc[:, 0].tolist()]
+    wanted = by_id if run.config.writes_own_ids else by_id.loc[tables.sample.iloc[:, 0].tolist()]
     frame: pd.DataFrame = run.config.one("submissions").build(tables.sample, wanted, target)
     return frame
 

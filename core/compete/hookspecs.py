@@ -34,7 +34,7 @@ Components = Mapping[str, Callable[..., Any]]
 
 
 @hookspec
-def register_datasets() -> Components:  # type: ignore[empty-body]
+def register_datasets() -> Components:
     """Where rows come from: `(root: Path) -> Tables`.
 
     Raise `DataError` with every problem at once. Read ids and labels as text; never change the user's files.
@@ -42,7 +42,7 @@ def register_datasets() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_readers() -> Components:  # type: ignore[empty-body]
+def register_readers() -> Components:
     """How a file becomes pixels: `(data: bytes) -> (H, W, C) uint8 array`.
 
     The name is the file ending without its dot (`"jpg"`), or a name that `[images] reader` chooses.
@@ -51,12 +51,12 @@ def register_readers() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_targets() -> Components:  # type: ignore[empty-body]
+def register_targets() -> Components:
     """What is predicted: `(train: DataFrame) -> Target`."""
 
 
 @hookspec
-def register_folds() -> Components:  # type: ignore[empty-body]
+def register_folds() -> Components:
     """How rows are split: `(train: DataFrame, answers: (N,) or (N, C), seed: int) -> int64 (N,)`.
 
     The value is the fold in which the row is validated; -1 means that it only ever trains.
@@ -64,12 +64,12 @@ def register_folds() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_transforms() -> Components:  # type: ignore[empty-body]
+def register_transforms() -> Components:
     """What is done to one picture: `() -> Transform`. Several `[[transforms]]` run one after the other."""
 
 
 @hookspec
-def register_batch_transforms() -> Components:  # type: ignore[empty-body]
+def register_batch_transforms() -> Components:
     """What is done to a training batch on the device: `() -> (images, soft targets) -> (images, soft targets)`.
 
     Images are normalised floats (B, C, H, W); soft targets are (B, K) and sum to one within each head. Draw
@@ -78,7 +78,7 @@ def register_batch_transforms() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_samplers() -> Components:  # type: ignore[empty-body]
+def register_samplers() -> Components:
     """Which rows an epoch sees: `(answers: (N,), generator: torch.Generator) -> iterable of row numbers`.
 
     Called anew for each epoch with a freshly seeded generator. N counts the fold's training rows.
@@ -89,7 +89,7 @@ def register_samplers() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_models() -> Components:  # type: ignore[empty-body]
+def register_models() -> Components:
     """The network: `(outputs: int, channels: int) -> nn.Module` giving logits (B, K), no softmax.
 
     The head is found as the last layer with K outputs, or named by an attribute `head_name` of the module.
@@ -101,7 +101,7 @@ def register_models() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_losses() -> Components:  # type: ignore[empty-body]
+def register_losses() -> Components:
     """What is minimised: `(targets: tensor) -> (logits, targets) -> scalar tensor`.
 
     The first argument holds the encoded targets of this fold's training rows, for class weights. The loss
@@ -111,7 +111,7 @@ def register_losses() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_metrics() -> Components:  # type: ignore[empty-body]
+def register_metrics() -> Components:
     """What is scored: `() -> Metric`, computed over whole out-of-fold arrays, as the platform grades."""
 
 
@@ -119,12 +119,12 @@ def register_metrics() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_optimizers() -> Components:  # type: ignore[empty-body]
+def register_optimizers() -> Components:
     """How weights move: `(parameter groups: list[dict]) -> torch.optim.Optimizer`."""
 
 
 @hookspec
-def register_schedulers() -> Components:  # type: ignore[empty-body]
+def register_schedulers() -> Components:
     """How the learning rate moves: `(optimizer, total_steps: int) -> scheduler`.
 
     `scheduler.step()` is called after each optimizer step. A scheduler with a method `epoch_end(badness)`
@@ -136,7 +136,7 @@ def register_schedulers() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_tta() -> Components:  # type: ignore[empty-body]
+def register_tta() -> Components:
     """Views of a batch: `() -> (images (B, C, H, W)) -> list of extra views` of that shape.
 
     The untouched picture is always the first view; predictions are averaged over all of them.
@@ -144,7 +144,7 @@ def register_tta() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_ensembles() -> Components:  # type: ignore[empty-body]
+def register_ensembles() -> Components:
     """How members become one: `(oof (M, N, C), answers, test (M, T, C), metric) -> (oof (N, C), test (T, C))`.
 
     OOF rows that a member did not validate are NaN. Rows that nobody validated stay NaN.
@@ -152,20 +152,22 @@ def register_ensembles() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_postprocessors() -> Components:  # type: ignore[empty-body]
+def register_postprocessors() -> Components:
     """What is fitted on OOF and applied to test: `(oof (N, C), answers, metric) -> (predictions) -> predictions`."""
 
 
 @hookspec
-def register_submissions() -> Components:  # type: ignore[empty-body]
+def register_submissions() -> Components:
     """The file's cells: `(sample: DataFrame, predictions: DataFrame, target: Target) -> DataFrame`.
 
-    Predictions are indexed by id with one column per class, and already in the sample's row order.
+    Predictions are indexed by id with one column per class, and already in the sample's row order. A component with
+    the attribute `ids_of_its_own = True` writes other ids than the test table's, such as one row for each picture and
+    class; it gets the predictions in the test table's order.
     """
 
 
 @hookspec
-def register_uploads() -> Components:  # type: ignore[empty-body]
+def register_uploads() -> Components:
     """How a file reaches a platform: `() -> Uploader`, the functions that `compete.platform` describes.
 
     Building it sends nothing. Only `compete submit` and `compete download` use it, when the user asks.
@@ -176,7 +178,7 @@ def register_uploads() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_callbacks() -> Components:  # type: ignore[empty-body]
+def register_callbacks() -> Components:
     """An object with event hooks: `() -> object`, registered for one run.
 
     State that must survive a kill goes through `state_dict()` and `load_state_dict(state)`: tensors, numbers and text.
@@ -184,12 +186,12 @@ def register_callbacks() -> Components:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_executors() -> Components:  # type: ignore[empty-body]
+def register_executors() -> Components:
     """Where members run: `(members: list[Member], train: Callable[[Member], MemberResult]) -> list[MemberResult]`."""
 
 
 @hookspec
-def register_samples() -> Components:  # type: ignore[empty-body]
+def register_samples() -> Components:
     """Draw a small stand-in data set in a competition's exact layout: `(folder: Path) -> None`."""
 
 

@@ -181,7 +181,7 @@ def _begin(data: Path, paths: Sequence[str], decoder: Decoder) -> dict[str, Any]
     dtype = _pixel_type(paths, decoder)
     shape = (len(paths), *decoder.settings.size, decoder.settings.channels)
     try:
-        np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(dtype), shape=shape)  # type: ignore[no-untyped-call]
+        np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(dtype), shape=shape)
         size = data.stat().st_size
         with data.open("r+b") as file:
             if hasattr(os, "posix_fallocate"):  # macOS has none

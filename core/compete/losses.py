@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -26,12 +28,18 @@ def joint_loss(loss: Bound, target: Target, encoded: Array) -> Loss:
     per_head: list[Loss] = [loss.build(torch.from_numpy(encoded[:, head])) for head in range(len(target.heads))]
 
     def joint(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        parts = logits.split(list(target.heads), dim=1)
-        wanted = targets.split(list(target.heads), dim=1) if targets.is_floating_point() else targets.unbind(dim=1)
+        parts = _per_head(logits, target)
+        wanted = _per_head(targets, target) if targets.is_floating_point() else targets.unbind(dim=1)
         losses = [one(part, want) for one, part, want in zip(per_head, parts, wanted, strict=True)]
         return torch.stack(losses).sum()
 
     return joint
+
+
+def _per_head(columns: torch.Tensor, target: Target) -> list[torch.Tensor]:
+    """Cut (B, K) into the columns of each head."""
+    edges = np.cumsum([0, *target.heads])
+    return [columns[:, start:end] for start, end in pairwise(edges)]
 
 
 def soft_targets(targets: torch.Tensor, target: Target) -> torch.Tensor:

@@ -65,7 +65,9 @@ def finished(run: Run, member: Member, folder: Path) -> MemberResult | None:
 
 def read_result(state: dict[str, Any]) -> MemberResult:
     """Make a result from its JSON; a score that is no number was written as null."""
-    epochs = [{k: float("nan") if v is None else v for k, v in epoch.items()} for epoch in state["epochs"]]
+    epochs: list[dict[str, Any]] = [
+        {k: float("nan") if v is None else v for k, v in epoch.items()} for epoch in state["epochs"]
+    ]
     score = float("nan") if state["score"] is None else float(state["score"])
     return MemberResult(
         Member(**state["member"]),
@@ -155,7 +157,7 @@ def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
             f"{weights} cannot be read ({reason}). Remove it and run again: the member is trained anew."
         ) from error
     if config.training.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
     return network.to(run.fabric.device), scaler.to(run.fabric.device)
 
 

@@ -61,7 +61,7 @@ def find_head(network: nn.Module, outputs: int) -> str:
     if isinstance(named, str):
         return named
     width = ("out_features", "out_channels")
-    found = [n for n, m in network.named_modules() if any(getattr(m, a, None) == outputs for a in width)]
+    found: list[str] = [n for n, m in network.named_modules() if any(getattr(m, a, None) == outputs for a in width)]
     if not found:
         raise ConfigError(
             f"[finetune]: the network has no layer with {outputs} outputs that could be its head. "

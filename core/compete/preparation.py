@@ -31,7 +31,9 @@ def read_tables(config: Config) -> Tables:
     """Read the competition's rows and check what every later stage relies on."""
     root = Path(config.competition.root)
     tables: Tables = config.one("datasets").build(root)
-    problems = [*_table_problems(tables), *_sample_problems(tables)]
+    problems = _table_problems(tables)
+    if not config.writes_own_ids:
+        problems += _sample_problems(tables)
     if problems:
         raise DataError(problems)
     return tables

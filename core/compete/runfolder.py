@@ -30,7 +30,8 @@ def competition_folder(config: Config) -> Path:
 
 def config_fingerprint(config: Config) -> str:
     """Return what tells two configurations apart, local plugin sources included."""
-    return fingerprint(config.resolved(), [file_hash(file) for file in config.plugin_files])
+    settings = {name: table for name, table in config.resolved().items() if name != "upload"}  # changes no result
+    return fingerprint(settings, [file_hash(file) for file in config.plugin_files])
 
 
 def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:

@@ -30,7 +30,7 @@ def write_predictions(
     """Write predictions (R, C) with their ids, and key columns such as the fold, atomically."""
     table = pd.DataFrame(predictions, columns=class_columns(classes))
     for position, (name, values) in enumerate({"id": ids, **keys}.items()):
-        table.insert(position, name, values)
+        table.insert(position, name, np.asarray(values))
     write_atomic(path, lambda file: table.to_parquet(file, index=False))
 
 

@@ -99,7 +99,7 @@ def build_trainer(run: Run, member: Member) -> Trainer:
     frozen = freeze(network, config.finetune, outputs)
     scaler = Scaler(*input_scale(network, config.images), settings.channels_last)
     if settings.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config.finetune, outputs))
     micro_batches = _batches_in(train_rows, run)
     steps = -(-micro_batches // settings.accumulate)

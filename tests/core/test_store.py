@@ -34,7 +34,7 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path):
     with pytest.raises(CompeteError, match=r"cannot write .*scores.json: No space left on device"):
         write_atomic(path, fail)
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["scores.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
 
 
 def test_json_knows_no_nan(tmp_path):

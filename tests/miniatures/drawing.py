@@ -32,12 +32,14 @@ class Drawn:
     """What a right submission of a miniature holds: its header, the kind of its cells, the answer of each test id.
 
     `holds` says what the number in a picture means: a share in percent, a class, a label set, or measured values.
+    `rows` are the sample's ids where these are not simply those of the answers.
     """
 
     header: list[str]
     kind: Kind
     answers: Mapping[str, Any]
     holds: Literal["share", "class", "set", "measured"] = "class"
+    rows: Sequence[str] = ()
 
 
 def colour(code: int) -> tuple[int, int, int]:

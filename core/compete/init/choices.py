@@ -25,7 +25,7 @@ def sections(
     yield Section("competition", (Key("name", name), Key("root", root)))
     yield _dataset(source, group, leaks)
     yield Section("target", goal.target)
-    yield _folds(source, goal, group)
+    yield _folds(source, group)
     yield Section("metric", metric)
     yield Section("images", tuple(image_keys(pixels)))
     yield from _augmentation(pixels)
@@ -37,18 +37,18 @@ def sections(
 
 
 def _dataset(source: Source, group: Group, leaks: list[str]) -> Section:
-    name = Key("name", source.dataset, "; ".join(_no_group(group)))
+    name = Key("name", source.dataset, "; ".join(_passed_over(group)))
     drop = [Key("drop", leaks, "only the training rows have them, and each value goes with one answer: a leak")]
     return Section("dataset", (name, *source.keys, *group.keys, *(drop if leaks else [])))
 
 
-def _no_group(group: Group) -> Iterator[str]:
+def _passed_over(group: Group) -> Iterator[str]:
     """Say which columns were passed over as groups."""
     for note in group.considered:
-        yield f"not a group: {note}" if not group.keys and " has " in note or " is " in note else f"groups: {note}"
+        yield f"passed over as a group: {note}"
 
 
-def _folds(source: Source, goal: Goal, group: Group) -> Section:
+def _folds(source: Source, group: Group) -> Section:
     grouped = f"{group.count} groups stay whole" if group.count else "no group was found"
     if source.rows > HOLDOUT_ROWS:
         why = f"{source.rows} rows: one split tells enough, and costs a fifth; {grouped}"

@@ -41,7 +41,7 @@ def find_group(source: Source, goal: Goal) -> Group:
     if source.dataset == "folder":
         return _versions(source)
     if source.dataset == "mask":
-        return Group(considered=("the person, whose seven photographs stay together",), count=source.rows // 7)
+        return Group(count=source.rows // 7)
     notes: list[str] = []
     found = sorted(_candidates(source, goal, notes), key=lambda candidate: candidate.rank)
     if found:
@@ -109,9 +109,7 @@ def _fault(cells: pd.Series[str]) -> str:
 
 
 def _why(best: _Candidate, rows: int) -> str:
-    apart = (
-        "no value is in both the training and the test rows, so the test rows are split by it; " if best.apart else ""
-    )
+    apart = "no value is in both training and test rows, so the test is split by it; " if best.apart else ""
     return f"{apart}{best.count} values in {rows} rows: what repeats must not be on both sides of a split"
 
 

@@ -120,7 +120,7 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the names of a folder's files, of pictures only a sample, and of its subfolders. Links are not followed."""
+    """Return the names of a folder's files, of pictures only a sample, and of its subfolders."""
     pictures, others, subfolders = [], [], []
     with os.scandir(folder) as entries:
         for entry in entries:

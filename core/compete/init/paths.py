@@ -88,8 +88,8 @@ def _matching_rows(table: pd.DataFrame, column: str, names: Mapping[str, Any]) -
     cells = table[column]
     tails = cells.str.rsplit("/", n=1).str[-1] if cells.str.contains("/", regex=False).any() else cells
     hits = table[tails.isin(names)]
-    rows: list[Row] = hits.iloc[:: max(1, -(-len(hits) // MOST_PAIRS))].to_dict("records")
-    return rows
+    chosen = hits.iloc[:: max(1, -(-len(hits) // MOST_PAIRS))]
+    return [dict(zip(map(str, table.columns), cells, strict=True)) for cells in chosen.itertuples(index=False)]
 
 
 def _explain(path: str, row: Row, column: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Peek into tables, JSON and BSON: the first rows as text, and how many there are, without taking a large file whole."""
+"""Peek into tables, JSON and BSON: the first rows as text, and how many there are; no large file is taken whole."""
 
 from __future__ import annotations
 
@@ -158,7 +158,8 @@ def peek_bson(files: Files, place: str, most: int = 20_000) -> tuple[pd.DataFram
     path = files.root / place
     if not path.is_file():
         raise DataError(f"{place}: BSON is read where it lies; unpack it first.")
-    rows, used, first = [], 0, b""
+    rows: list[dict[str, Any]] = []
+    used, first = 0, b""
     with path.open("rb") as file:
         while len(rows) < most and (document := _document(file)):
             rows.append(dict(_plain_values(document)))

@@ -95,7 +95,8 @@ def _seen(pixels: Pixels, size: tuple[int, int]) -> str:
         return "no picture could be opened, so this is only what is usual"
     heights, widths = zip(*pixels.sizes, strict=True)
     if len(set(pixels.sizes)) == 1:
-        seen = f"{'the first picture is' if len(heights) == 1 else f'{len(heights)} pictures are all'} {heights[0]} x {widths[0]}"
+        which = "the first picture is" if len(heights) == 1 else f"{len(heights)} pictures are all"
+        seen = f"{which} {heights[0]} x {widths[0]}"
     else:
         seen = (
             f"{len(heights)} pictures are {min(heights)} to {max(heights)} high and {min(widths)} to {max(widths)} wide"

@@ -64,7 +64,7 @@ def folder_source(look: Look, sample: Table) -> Source:
     if train is None:
         raise DataError(_nothing(look, first, rows))
     frame, keys = train
-    mapped, todo = _mapping(look, frame, sample)
+    mapped, todo = _mapping(frame, sample)
     return Source(
         dataset="folder",
         keys=(
@@ -152,7 +152,7 @@ def _frame(top: str, paths: Sequence[str], labels: Sequence[str]) -> pd.DataFram
     return pd.DataFrame({"id": list(paths), "image": images, "label": list(labels)}, dtype=str)
 
 
-def _mapping(look: Look, frame: pd.DataFrame, sample: Table) -> tuple[tuple[Key, ...], tuple[str, ...]]:
+def _mapping(frame: pd.DataFrame, sample: Table) -> tuple[tuple[Key, ...], tuple[str, ...]]:
     """Return a mapping of more than two label folders to 0 and 1, where the submission holds one number."""
     labels = sorted(frame["label"].unique())
     cells = sample.frame.iloc[:, 1] if len(sample.columns) == 2 else sample.frame.iloc[:0, 0]

@@ -35,7 +35,7 @@ def find_goal(source: Source, sample: Table) -> Goal:
     filled = cells[cells.str.strip() != ""]
     if filled.nunique() < 2:
         raise DataError(f"column '{column}' of the training rows holds one value only: '{''.join(filled.unique())}'.")
-    return _with_todo(_one_column(column, filled, sample, source), todo)
+    return _with_todo(_one_column(column, filled, sample), todo)
 
 
 def _with_todo(goal: Goal, todo: Sequence[str]) -> Goal:
@@ -125,7 +125,7 @@ def _without_id(name: str) -> str:
     return plain_name(name).removesuffix("id")
 
 
-def _one_column(column: str, cells: pd.Series[str], sample: Table, source: Source) -> Goal:
+def _one_column(column: str, cells: pd.Series[str], sample: Table) -> Goal:
     asked = sample.frame.iloc[:, 1]
     counts = _counts(cells)
     numeric, whole = _all_match(cells, NUMBER), _all_match(cells, r"-?\d+")
@@ -136,7 +136,7 @@ def _one_column(column: str, cells: pd.Series[str], sample: Table, source: Sourc
         return _tokens(column, cells, separator)
     if numeric and _is_amount(column, cells, whole, asked):
         return _regression(column, cells, whole, asked)
-    if whole and _is_level(column, counts, source):
+    if whole and _is_level(column, counts):
         return _ordinal(column, counts)
     return _label(column, counts, whole, asked)
 
@@ -228,8 +228,8 @@ def _regression(column: str, cells: pd.Series[str], whole: bool, asked: pd.Serie
     )
 
 
-def _is_level(column: str, counts: Mapping[str, int], source: Source) -> bool:
-    """Tell whether labels 0 to k - 1 look like levels: the column is called so, and no file names the classes."""
+def _is_level(column: str, counts: Mapping[str, int]) -> bool:
+    """Tell whether labels 0 to k - 1 look like levels: the column is called so."""
     levels = sorted(int(label) for label in counts)
     if levels != list(range(len(levels))) or len(levels) > MOST_LEVELS:
         return False

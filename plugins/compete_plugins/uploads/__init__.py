@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compete import hookimpl
-from compete.platform import Uploader
+from compete import Uploader, hookimpl
 
 from ._dacon import dacon
 from ._huggingface import huggingface

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import checked_by
-from compete.platform import AccessError, Limits, PlatformError, Quota, Receipt, UnreachableError, Uploader
+from compete import AccessError, Limits, PlatformError, Quota, Receipt, UnreachableError, Uploader, checked_by
 
 from ._child import Child, ChildFailure
 from ._http import post_form

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from compete.platform import AccessError, UnreachableError
+from compete import AccessError, UnreachableError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_BYTES = 1 << 20

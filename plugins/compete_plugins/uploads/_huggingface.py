@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import checked_by
-from compete.platform import (
+from compete import (
     AccessError,
     BusyError,
     Limits,
@@ -17,6 +16,7 @@ from compete.platform import (
     Receipt,
     UnreachableError,
     Uploader,
+    checked_by,
 )
 
 from ._http import Answer, post_form, refuse_plain_http

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import choices, did_you_mean
-from compete.platform import (
+from compete import (
     AccessError,
     BusyError,
     Limits,
@@ -20,6 +19,8 @@ from compete.platform import (
     Status,
     UnreachableError,
     Uploader,
+    choices,
+    did_you_mean,
 )
 
 from ._child import Child, ChildFailure

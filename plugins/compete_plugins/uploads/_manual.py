@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import checked_by
-from compete.platform import Limits, Receipt, Uploader
+from compete import Limits, Receipt, Uploader, checked_by
 
 from ._limits import check_timezone
 
