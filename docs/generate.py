@@ -31,7 +31,7 @@ def toml_page() -> str:
         "# The TOML",
         "",
         "Relative paths are relative to the folder in which you run `compete`. Any value can be overridden on the",
-        "command line: `--set training.epochs=3`. `plugins = [\"my_loss.py\"]`, at the top, names local plugin files.",
+        'command line: `--set training.epochs=3`. `plugins = ["my_loss.py"]`, at the top, names local plugin files.',
         "",
     ]
     for table, model in CORE_TABLES.items():

@@ -15,15 +15,15 @@ import pytest
 
 from compete import cli
 from compete.config import load_config
-from compete.patience import Clock
+from compete.leaderboard.commands import add_commands
+from compete.leaderboard.patience import Clock
 from compete.runfolder import start_folder
 from compete.store import file_hash
-from compete.submit_commands import add_commands
 from kaggle_server import Competition, KaggleServer
 
 COMMANDS = """
 from compete import cli
-from compete.submit_commands import add_commands
+from compete.leaderboard.commands import add_commands
 if not any(command.callback.__name__ == "submit" for command in cli.app.registered_commands):
     add_commands(cli.app)
 cli.main()
@@ -63,7 +63,7 @@ def compete(monkeypatch, capsys):
 
 @pytest.fixture
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("compete.submit_flow.CLOCK", Clock(pause=lambda _: None))
+    monkeypatch.setattr("compete.leaderboard.flow.CLOCK", Clock(pause=lambda _: None))
 
 
 def write_predictions(tiny: Path, path: Path) -> None:

@@ -12,8 +12,11 @@ import pandas as pd
 import pytest
 import torch
 
+from compete import Tables
 from compete.config import load_config
+from compete.preparation import read_tables
 from compete.runner import run_competition
+from compete.submission import check_submission
 
 sys.path.insert(0, str(Path(__file__).parent))
 from miniatures import MINIATURES
@@ -55,7 +58,7 @@ FITS = {
     "label": lambda cells: bool((cells != "").to_numpy().all()),
     "tokens": are_distinct,
     "top_k": lambda cells: are_distinct(cells) and all(len(row) == 5 for row in sets(cells)),
-    "value": lambda cells: bool(np.isfinite(numbers(cells)).all()),
+    "value": lambda cells: bool(((numbers(cells) >= 1) & (numbers(cells) <= 100)).all()),
 }
 RIGHT = {
     "chance": lambda cells, answers: (numbers(cells)[:, 0] > 0.5).tolist() == [answer == 1 for answer in answers],
@@ -133,3 +136,51 @@ def test_every_answer_reaches_its_id(place, slim, monkeypatch):
     written = run(name, folder, f'{{name="oracle", holds="{drawn.holds}"}}')
     answers = [drawn.answers[row] for row in written.iloc[:, 0]]
     assert RIGHT[drawn.kind](written.iloc[:, 1:], answers)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "groups", "without"),
+    [
+        ("alaska2-image-steganalysis", 40, 10, []),
+        ("cdiscount-image-classification-challenge", 32, None, []),
+        ("inaturalist-2019-fgvc6", 32, None, []),
+        ("iwildcam-2019-fgvc6", 33, 8, []),
+        ("iwildcam-2020-fgvc7", 30, 10, []),
+        ("paddy-disease-classification", 44, None, ["variety", "age"]),
+        ("ranzcr-clip-catheter-line-classification", 48, 16, []),
+        ("siim-isic-melanoma-classification", 32, 16, ["diagnosis", "benign_malignant"]),
+    ],
+)
+def test_rows_groups_and_leaks_are_as_the_toml_s_comment_says(name, rows, groups, without, tmp_path, monkeypatch):
+    train = tables_of(name, tmp_path, monkeypatch).train
+    assert len(train) == rows
+    assert (train["group"].nunique() if "group" in train else None) == groups
+    assert not set(without) & set(train.columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "why"),
+    [
+        ("aptos2019-blindness-detection", "2.4", "must be a whole number"),
+        ("aptos2019-blindness-detection", "5", "is above 4"),
+        ("cassava-leaf-disease-classification", "3.0", "must be a whole number"),
+        ("dog-breed-identification", "0.01", "rows must sum to one"),
+        ("leaf-classification", "0.011", "rows must sum to one"),
+        ("petfinder-pawpularity-score", "0.5", "is below 1"),
+        ("plant-pathology-2021-fgvc8", "rust,complex", "'rust,complex' is no label"),
+        ("plant-seedlings-classification", "Sugar Beet", "'Sugar Beet' is no label.*Did you mean 'Sugar beet'"),
+        ("ranzcr-clip-catheter-line-classification", "1.5", "is above 1"),
+    ],
+)
+def test_what_the_grader_would_refuse_is_refused(name, cell, why, tmp_path, monkeypatch):
+    sample = tables_of(name, tmp_path, monkeypatch).sample
+    wrong = sample.assign(**dict.fromkeys(sample.columns[1:], cell))
+    check = check_submission(wrong, sample, **load_config(GALLERY[name]).checks.submission_rules())
+    assert check.problems and all(re.search(why, problem) for problem in check.problems)
+
+
+def tables_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
+    """Draw a miniature and read it as the gallery's TOML says."""
+    monkeypatch.chdir(folder)
+    MINIATURES[name](folder / "data" / name)
+    return read_tables(load_config(GALLERY[name]))

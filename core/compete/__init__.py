@@ -15,8 +15,7 @@ from compete.errors import (
 )
 from compete.files import PICTURE_ENDINGS, Files, PathTemplate, path_template
 from compete.hookspecs import hookimpl
-from compete.options import checked_by
-from compete.platform import (
+from compete.leaderboard.platform import (
     AccessError,
     BusyError,
     Limits,
@@ -27,6 +26,7 @@ from compete.platform import (
     UnreachableError,
     Uploader,
 )
+from compete.registry import checked_by
 from compete.types import Epoch, Member, MemberResult, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typer.core import TyperGroup
 
 from compete import __version__
 from compete.errors import CompeteError, ConfigError, UserError, unknown_name
-from compete.submit_commands import add_commands
+from compete.leaderboard.commands import add_commands
 
 
 @contextmanager

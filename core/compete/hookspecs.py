@@ -168,7 +168,7 @@ def register_submissions() -> Components:
 
 @hookspec
 def register_uploads() -> Components:
-    """How a file reaches a platform: `() -> Uploader`, the functions that `compete.platform` describes.
+    """How a file reaches a platform: `() -> Uploader`, the functions that `compete.leaderboard.platform` describes.
 
     Building it sends nothing. Only `compete submit` and `compete download` use it, when the user asks.
     """

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from compete.errors import PluginError, Problem, choices, did_you_mean
 from compete.registry import Component
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -47,19 +45,6 @@ class Option:
     name: str
     type: str
     default: str
-
-
-def checked_by(check: Callable[..., Iterator[str]]) -> Callable[[F], F]:
-    """Attach a check to a component: it gets the options and yields what is wrong with their values.
-
-    It runs when the TOML is read, so that a misspelt backbone is found before anything is loaded.
-    """
-
-    def attach(component: F) -> F:
-        component.__compete_check__ = check  # type: ignore[attr-defined]
-        return component
-
-    return attach
 
 
 def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bound | None, list[Problem]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -13,6 +13,7 @@ from compete import hookspecs
 from compete.errors import PluginError, unknown_name
 
 PREFIX = "register_"
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,19 @@ class Component:
 
 
 Registry = dict[str, dict[str, Component]]
+
+
+def checked_by(check: Callable[..., Iterator[str]]) -> Callable[[F], F]:
+    """Attach a check to a component: it gets the options and yields what is wrong with their values.
+
+    It runs when the TOML is read, so that a misspelt backbone is found before anything is loaded.
+    """
+
+    def attach(component: F) -> F:
+        component.__compete_check__ = check  # type: ignore[attr-defined]
+        return component
+
+    return attach
 
 
 def kinds() -> list[str]:

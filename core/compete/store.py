@@ -15,8 +15,6 @@ from io import RawIOBase
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-
 from compete.errors import CompeteError, RunBusyError
 
 CHECKPOINT = "checkpoint.pt"
@@ -126,6 +124,8 @@ def file_hash(path: Path) -> str:
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write tensors, numbers and text atomically, and make sure that `load_state` will take them."""
+    import torch
+
     write_atomic(path, lambda file: torch.save(dict(state), file))
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # maps tensors without reading them
@@ -140,6 +140,8 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read what `save_state` wrote; code in the file is not run. A damaged file can raise nearly anything."""
+    import torch
+
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
         raise TypeError(f"holds a {type(state).__name__}")

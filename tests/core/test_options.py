@@ -9,8 +9,8 @@ import pytest
 from pydantic import Field
 
 from compete.errors import PluginError
-from compete.options import bind, checked_by, list_options
-from compete.registry import Component
+from compete.options import bind, list_options
+from compete.registry import Component, checked_by
 
 
 def focal(

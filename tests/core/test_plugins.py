@@ -42,7 +42,10 @@ def test_managers_share_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GOOD.replace("register_losses", "register_loses"), r"no hook 'register_loses'\. Did you mean 'register_losses'"),
+        (
+            GOOD.replace("register_losses", "register_loses"),
+            r"no hook 'register_loses'\. Did you mean 'register_losses'",
+        ),
         (GOOD.replace("@hookimpl", ""), r"mine.py .* implements no hook. Mark its functions with @compete.hookimpl"),
         (GOOD.replace('"half": half', '"focal": half'), "two plugins register the losses component 'focal'.*mine.py"),
         (GOOD.replace('{"half": half}', "[half]"), "register_losses must return a dict"),

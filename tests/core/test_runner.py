@@ -179,7 +179,9 @@ def test_a_plugin_that_raises_in_an_event_is_named(tiny):
 
     with (tiny / "tiny_plugin.py").open("a") as file:
         file.write("\n@hookimpl\ndef on_epoch_end(epoch):\n    raise KeyError('lost')\n")
-    with pytest.raises(PluginFault, match=r"hook on_epoch_end: a plugin raised KeyError\('lost'\) at .*tiny_plugin.py:\d+"):
+    with pytest.raises(
+        PluginFault, match=r"hook on_epoch_end: a plugin raised KeyError\('lost'\) at .*tiny_plugin.py:\d+"
+    ):
         run(tiny)
     log = (tiny / "submissions/tiny/run-001/log.jsonl").read_text()
     assert '"event": "run_error"' in log

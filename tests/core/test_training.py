@@ -196,8 +196,8 @@ def test_accumulated_batches_give_the_step_of_one_big_batch(make_run):
 def test_a_step_starts_from_zero_gradients(make_run):
     run = make_run("optimizer.lr=1e-12", 'finetune.freeze=["stem"]')
     trainer = first_fold(run)
-    from compete.training import _plan_epoch
     from compete.network import set_training_mode
+    from compete.training import _plan_epoch
 
     _plan_epoch(trainer)
     set_training_mode(trainer.network, trainer.frozen)

@@ -1,4 +1,4 @@
-"""Miniatures of real competitions: a few dozen tiny pictures in the layout, names and packing of each, traps included."""
+"""Miniatures of real competitions: a few dozen tiny pictures in the layout and packing of each, traps included."""
 
 from __future__ import annotations
 

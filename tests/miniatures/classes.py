@@ -1,4 +1,7 @@
-"""Miniatures of the competitions that ask for one class, one level or one number."""
+"""Miniatures of the competitions that ask for one class, one level or one number.
+
+Test tables run against the sample's order, so that cells filled in by order alone would be wrong.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def aptos2019(root: Path) -> Drawn:
     shapes = [(32, 24), (24, 24), (40, 26)]
     put(root, {
         "train.csv": table(header, train.items()),
-        "test.csv": table(header[:1], ([name] for name in test)),
+        "test.csv": table(header[:1], ([name] for name in reversed(test))),
         "sample_submission.csv": table(header, ((name, 0) for name in test)),
         **{f"train_images/{name}.png": picture(25 * int(level), shapes[number % 3], "png")
            for number, (name, level) in enumerate(train.items())},
@@ -80,7 +83,9 @@ def leaves(root: Path) -> Drawn:
         "train.csv.zip": zipped({"train.csv": table(
             ["id", "species", *features], ((row, name, 0.1, 0.2, 0.3) for row, name in train.items())
         )}),
-        "test.csv.zip": zipped({"test.csv": table(["id", *features], ((row, 0.1, 0.2, 0.3) for row in test))}),
+        "test.csv.zip": zipped({"test.csv": table(
+            ["id", *features], ((row, 0.1, 0.2, 0.3) for row in reversed(test))
+        )}),
         "sample_submission.csv.zip": zipped({"sample_submission.csv": sample}),
         "images.zip": zipped({f"images/{row}.jpg": data for row, data in leaf.items()}),
     })  # fmt: skip
@@ -107,7 +112,7 @@ def petfinder(root: Path) -> Drawn:
     facts, test = ["Subject Focus", "Eyes", "Face"], names[30:]
     put(root, {
         "train.csv": table(["Id", *facts, "Pawpularity"], ((name, 0, 1, 1, scores[name]) for name in names[:30])),
-        "test.csv": table(["Id", *facts], ((name, 0, 1, 1) for name in test)),
+        "test.csv": table(["Id", *facts], ((name, 0, 1, 1) for name in reversed(test))),
         "sample_submission.csv": table(["Id", "Pawpularity"], ((name, 50.0) for name in test)),
         **{f"{'test' if name in test else 'train'}/{name}.jpg": picture(round(100 * (score - 1) / 99), (18, 24))
            for name, score in scores.items()},
@@ -125,7 +130,7 @@ def plant_pathology_2020(root: Path) -> Drawn:
             ["image_id", *classes],
             ([name, *[int(label == column) for column in classes]] for name, label in train.items()),
         ),
-        "test.csv": table(["image_id"], ([name] for name in test)),
+        "test.csv": table(["image_id"], ([name] for name in reversed(test))),
         "sample_submission.csv": table(["image_id", *classes], ([name, *[0.25] * 4] for name in test)),
         **{f"images/{name}.jpg": picture(classes.index(label), (24, 16)) for name, label in {**train, **test}.items()},
     })  # fmt: skip

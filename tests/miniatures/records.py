@@ -22,12 +22,13 @@ def iwildcam_2019(root: Path) -> Drawn:
     place = {name: number // 4 for number, name in enumerate(names)}
     rows = {name: ("2011-05-13", f"{name}.jpg", 1, name, place[name], f"s{place[name]}") for name in names}
     twice, sampled = names[3], [*test, names[35]]
+    shots = {f"{name}.jpg": picture(ANIMALS.index(animal), (20, 15)) for name, animal in {**train, **test}.items()}
     put(root, {
         "train.csv": table(["category_id", *facts], ((train[name], *rows[name]) for name in [*train, twice])),
-        "test.csv": table(facts, (rows[name] for name in sampled)),
+        "test.csv": table(facts, (rows[name] for name in reversed(sampled))),
         "sample_submission.csv": table(["", *header], ((row, name, 0) for row, name in enumerate(sampled))),
-        "train_images.zip": zipped({f"{name}.jpg": picture(ANIMALS.index(row), (20, 15)) for name, row in train.items()}),
-        "test_images.zip": zipped({f"{name}.jpg": picture(ANIMALS.index(row), (20, 15)) for name, row in test.items()}),
+        "train_images.zip": zipped(dict(list(shots.items())[:32])),
+        "test_images.zip": zipped(dict(list(shots.items())[32:])),
     })  # fmt: skip
     return Drawn(header, "label", test, rows=sampled)
 
@@ -44,7 +45,7 @@ def iwildcam_2020(root: Path) -> Drawn:
     ]
     put(root, {
         "iwildcam2020_train_annotations.json": _coco(images[:30], train.values()),
-        "iwildcam2020_test_information.json": _json({"images": images[30:], "categories": []}),
+        "iwildcam2020_test_information.json": _json({"images": images[:29:-1], "categories": []}),
         "iwildcam2020_megadetector_results.json": _json({"images": []}),
         "sample_submission.csv": table(["Id", "Category"], ((name, 0) for name in test)),
         **{f"train/{name}.jpg": picture(kinds.index(kind), (20, 15)) for name, kind in train.items()},
@@ -70,7 +71,7 @@ def _herbarium(root: Path, train_folder: str, test_folder: str, encoding: str) -
     images = {row: {"id": int(row), "file_name": path[row], "height": 1000, "width": 681} for row in path}
     put(root, {
         f"{train_folder}metadata.json": _coco([images[row] for row in train], train.values(), encoding),
-        f"{test_folder}metadata.json": _json({"images": [images[row] for row in test]}, encoding),
+        f"{test_folder}metadata.json": _json({"images": [images[row] for row in reversed(test)]}, encoding),
         "sample_submission.csv": table(["Id", "Predicted"], ((row, 0) for row in test)),
         **{f"{train_folder}{path[row]}": picture(species.index(kind), (12, 18)) for row, kind in train.items()},
         **{f"{test_folder}{path[row]}": picture(species.index(kind), (12, 18)) for row, kind in test.items()},
@@ -86,7 +87,7 @@ def herbarium_2022(root: Path) -> Drawn:
     annotations = [{"image_id": name[row], "category_id": int(kind), "genus_id": 1} for row, kind in train.items()]
     put(root, {
         "train_metadata.json": _json({"annotations": annotations, "images": list(listed.values())}),
-        "test_metadata.json": _json([{"image_id": row, "file_name": f"000/test-{row}.jpg"} for row in test]),
+        "test_metadata.json": _json([{"image_id": row, "file_name": f"000/test-{row}.jpg"} for row in reversed(test)]),
         "sample_submission.csv": table(["Id", "Predicted"], ((row, 42) for row in test)),
         **{f"train_images/{listed[row]['file_name']}": picture(species.index(kind)) for row, kind in train.items()},
         **{f"test_images/000/test-{row}.jpg": picture(species.index(kind)) for row, kind in test.items()},
@@ -95,7 +96,7 @@ def herbarium_2022(root: Path) -> Drawn:
 
 
 def inaturalist_2019(root: Path) -> Drawn:
-    """Two train files, the second with rows whose pictures are missing; plain tars called .tar.gz, without a top folder."""
+    """Two train files, some rows of the second without pictures; plain tars called .tar.gz, without a top folder."""
     kinds, names, header = ["0", "4", "97", "1009"], hashes(44, 32), ["id", "predicted"]
     answers = dict(zip(map(str, range(44)), dealt(kinds, 44), strict=True))
     images = [
@@ -109,7 +110,7 @@ def inaturalist_2019(root: Path) -> Drawn:
     put(root, {
         "train2019.json": _coco(images[:28], list(answers.values())[:28]),
         "val2019.json": _coco(images[28:34], list(answers.values())[28:34]),
-        "test2019.json": _json({"images": test}),
+        "test2019.json": _json({"images": test[::-1]}),
         "kaggle_sample_submission.csv": table(header, ((row, 0) for row in range(34, 44))),
         "train_val2019.tar.gz": tarred(there),
         "test2019.tar.gz": tarred({f"{name}.jpg": data for name, data in zip(names[34:], pictures[34:], strict=True)}),
@@ -126,7 +127,7 @@ def cdiscount(root: Path) -> Drawn:
     labelled = ({**documents[row], "category_id": int(kind)} for row, kind in answers.items() if row not in test)
     put(root, {
         "train.bson": b"".join(map(_bson, labelled)),
-        "test.bson": b"".join(_bson(documents[row]) for row in test),
+        "test.bson": b"".join(_bson(documents[row]) for row in reversed(test)),
         "sample_submission.csv": table(header, ((row, 1000010653) for row in test)),
     })  # fmt: skip
     return Drawn(header, "label", {row: answers[row] for row in test})

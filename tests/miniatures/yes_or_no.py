@@ -102,7 +102,7 @@ def siim_isic(root: Path) -> Drawn:
             ((name, *person, *leak, train[name]) for name, person, leak in zip(train, people, leaks, strict=False)),
         ),
         "test.csv": table(
-            ["image_name", *facts], ((name, *person) for name, person in zip(test, people[32:], strict=True))
+            ["image_name", *facts], ((name, *person) for name, person in zip(reversed(test), people[32:], strict=True))
         ),
         "sample_submission.csv": _sample(["image_name", "target"], list(test)),
         "train/ISIC_0015719.dcm": b"not read",
@@ -149,7 +149,7 @@ def statoil(root: Path) -> Drawn:
     train, test = _answers(names[:20]), _answers(names[20:])
     put(root, {
         "train.json.7z": seven_zipped({"train.json": _scenes(train, labelled=True)}),
-        "test.json.7z": seven_zipped({"test.json": _scenes(test, labelled=False)}),
+        "test.json.7z": seven_zipped({"test.json": _scenes(dict(reversed(test.items())), labelled=False)}),
         "sample_submission.csv.7z": seven_zipped({"sample_submission.csv": _sample(header, list(test))}),
     })  # fmt: skip
     return Drawn(header, "chance", test, holds="measured")

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+
+from compete import DataError
 from compete_plugins.samples import _folder, _mask, mask_sample, register_samples
 from compete_plugins.samples._canvas import Canvas, Pose, ellipse, ribbon, smooth
 from compete_plugins.samples._looks import draw_person
 from compete_plugins.samples._people import STATES, label_of, plan_people
 from compete_plugins.samples._portrait import choose_shot, draw_photograph
-from PIL import Image
-
-from compete import DataError
 
 TINY = {"people": 12, "test_people": 6, "size": (36, 48)}
 REAL_SHARES = {

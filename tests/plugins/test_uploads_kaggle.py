@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from compete.platform import AccessError, BusyError, PlatformError, Quota, Status, UnreachableError
+from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Quota, Status, UnreachableError
 from compete_plugins.uploads._kaggle import kaggle
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

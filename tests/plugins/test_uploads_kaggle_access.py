@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from compete.platform import AccessError, PlatformError, UnreachableError
+from compete.leaderboard.platform import AccessError, PlatformError, UnreachableError
 from compete_plugins.uploads import _kaggle
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

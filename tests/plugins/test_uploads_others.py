@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from compete.leaderboard.platform import AccessError, BusyError, Limits, PlatformError, Quota, UnreachableError
 from compete.options import bind
-from compete.platform import AccessError, BusyError, Limits, PlatformError, Quota, UnreachableError
 from compete.plugins import load_plugins
 from compete_plugins.uploads import dacon, huggingface, manual, register_uploads
 

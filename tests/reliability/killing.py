@@ -1,6 +1,6 @@
 """What the kill tests run in child processes, imported there by name: the tiny competition, killed at a given moment.
 
-A moment is a number of calls (of Python functions and of C functions from Python) made inside a place, which is a
+A moment is a number of calls (of Python functions, and of C functions from Python) made inside a place, which is a
 function of compete: so a kill can be put between any two calls of a checkpoint's write or of a cache's build.
 """
 
@@ -10,63 +10,86 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType, ModuleType
+from typing import Any
 
 import torch
 
+import compete.checkpoints
 import compete.images
 import compete.members
+import compete.plugins
 import compete.runner
-import compete.store
 import compete.training
 from compete.config import load_config
-from compete.plugins import load_plugins
 
-PLACES = {
-    "cache build": compete.images._open_cache,
-    "epoch": compete.training.train_epoch,
-    "validation": compete.training.validate,
-    "checkpoint": compete.store.save_checkpoint,
-    "end of a member": compete.members.write_member,
-    "prediction of OOF": compete.members._predict_oof,
-    "prediction of test": compete.members._predict_test,
-    "blend and submission": compete.runner.blend,
-    "anywhere": compete.runner.run_competition,
+PLACES: dict[str, tuple[ModuleType, str]] = {
+    "cache build": (compete.images, "_open_cache"),
+    "epoch": (compete.training, "train_epoch"),
+    "validation": (compete.training, "validate"),
+    "checkpoint": (compete.checkpoints, "save_checkpoint"),
+    "end of a member": (compete.members, "write_member"),
+    "prediction of OOF": (compete.members, "_predict_oof"),
+    "prediction of test": (compete.members, "_predict_test"),
+    "ensemble and submission": (compete.runner, "_finish"),
 }
 
 
 class Calls:
-    """Counts the calls made inside each place; kills the process at one of them."""
+    """Counts the calls made inside places; kills the process at one of them."""
 
     def __init__(self, place: str, at: int) -> None:
-        self.names: dict[CodeType, str] = {function.__code__: name for name, function in PLACES.items()}
-        self.inside = dict.fromkeys(PLACES, 0)
-        self.made = dict.fromkeys(PLACES, 0)
-        self.place, self.at = place, at
+        self.made = dict.fromkeys([place] if place else PLACES, 0)
+        self.times = dict.fromkeys(self.made, 0)
+        self.inside: list[str] = []
+        self.place, self.at, self.process = place, at, os.getpid()
+        for name in self.made:
+            module, function = PLACES[name]
+            setattr(module, function, self._watched(name, getattr(module, function)))
 
-    def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
-        name = self.names.get(frame.f_code) if event in ("call", "return") else None
-        if name is not None:
-            self.inside[name] += 1 if event == "call" else -1
-        if event in ("call", "c_call"):
-            for place, depth in self.inside.items():
-                self.made[place] += depth > 0
-            if self.made.get(self.place, 0) > self.at >= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def _watched(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def watched(*arguments: Any, **options: Any) -> Any:
+            self.times[name] += 1
+            self.inside.append(name)
+            threading.setprofile(self.count)
+            sys.setprofile(self.count)
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.inside.pop()
+                if not self.inside:
+                    sys.setprofile(None)
+                    threading.setprofile(None)
+
+        return watched
+
+    def count(self, _frame: FrameType, event: str, _argument: object) -> None:
+        if event not in ("call", "c_call") or os.getpid() != self.process:  # loader processes inherit this function
+            return
+        for name in self.inside:
+            self.made[name] += 1
+        if self.place and self.made[self.place] > self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_in(folder: str, overrides: tuple[str, ...], place: str = "", at: int = -1) -> None:
-    """Run the tiny competition of a folder, killed inside a place if one is named; write down the calls made."""
+def run_in(folder: str, overrides: tuple[str, ...], place: str = "", at: int = 0, measure: bool = False) -> None:
+    """Run the tiny competition of a folder, killed inside a place if one is named, or write down the calls made in each."""
     os.chdir(folder)
+    sys.stdout = Path("output.txt").open("a")  # noqa: SIM115 - the process's own, until it is killed
     torch.set_num_threads(1)
     config = load_config(Path("tiny.toml"), overrides)
-    calls = Calls(place, at)
-    threading.setprofile(calls)
-    sys.setprofile(calls)
+    calls = Calls(place, at) if place or measure else None
     compete.runner.run_competition(config)
-    sys.setprofile(None)
-    Path("calls.txt").write_text("".join(f"{name}\t{made}\n" for name, made in calls.made.items()))
+    if measure and calls:
+        Path("calls.txt").write_text("".join(f"{name}\t{made // max(1, calls.times[name])}\n" for name, made in calls.made.items()))
 
 
-load_plugins()  # imported before the fork, so that a child starts at once
+# No run draws its report page here, and everything is imported before the fork, so that a child starts at once.
+compete.plugins.BUNDLED = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
+compete.plugins.load_plugins()
+import albumentations  # noqa: E402, F401
+import sklearn.metrics  # noqa: E402, F401

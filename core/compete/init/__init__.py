@@ -62,6 +62,11 @@ def _refuse_place(folder: Path, path: Path) -> None:
         raise UserError(
             f"{path} would lie in the competition's folder, which is only read. Name another place: -o FILE"
         )
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"you are inside the competition's folder, which is only read: go to where you will run `compete`, since "
+            f"`root` and its caches count from there, and call `compete init` with the path to {folder.resolve().name}."
+        )
     if path.exists():
         raise UserError(f"{path} is there already. Name another file with -o, or remove it.")
 
@@ -99,7 +104,8 @@ def _find_source(look: Look) -> tuple[Source, Table]:
     from compete.init.source_folder import folder_source, mask_source
     from compete.init.source_records import json_source
 
-    refuse_without_pictures(look)
+    if not look.records:  # which may hold the pixels
+        refuse_without_pictures(look)
     mask = mask_source(look)
     if mask is not None:
         return mask
@@ -135,5 +141,7 @@ def _lines(path: Path, sections: list[Section], todo: list[str], seen: str | Non
         if section.table in ("dataset", "target", "folds", "metric", "images", "sampler", "submission")
         for key in section.keys
     ]
-    seen_line = "not rehearsed: its files are too large to read now" if seen is None else f"rehearsed: {seen}"
+    seen_line = {None: "not rehearsed: its files are too large to read now", "": "rehearsed: a run would stop"}.get(
+        seen, f"rehearsed without training: {seen}"
+    )
     return [f"{path}: written", *chosen, seen_line, *(f"TODO {item}" for item in todo)]

@@ -8,7 +8,7 @@ from compete.init.findings import Goal, Group, Key, Pixels, Section, Source
 from compete.init.sizes import SMALL_SIDE, image_keys
 
 FOLDS, HOLDOUT_ROWS, FEW_GROUPS = 5, 300_000, 3
-UNEVEN = 10
+UNEVEN, MOST_ALLOWED = 10, 100
 # Up to so many rows, so many epochs.
 EPOCHS = ((2_000, 20), (20_000, 10), (100_000, 5))
 MOST_EPOCHS_OF_MANY_ROWS = 2
@@ -117,8 +117,10 @@ def _rare(goal: Goal, group: Group, source: Source) -> Iterator[Key]:
 
 
 def _limits(goal: Goal) -> Iterator[Key]:
-    if goal.kind in ("binary", "columns") and goal.form != "label":
+    if goal.kind == "binary" or goal.form == "probabilities":
         yield from (Key("low", 0.0), Key("high", 1.0))
+    if goal.kind == "ordinal":
+        yield from (Key("low", 0.0), Key("high", float(len(goal.counts) - 1)))
     if goal.bounds:
         low, high = goal.bounds
         yield from (Key("low", low), Key("high", high))
@@ -126,3 +128,7 @@ def _limits(goal: Goal) -> Iterator[Key]:
         yield Key("rows_sum_to_one", True)
     if goal.whole:
         yield Key("integers", True, "labels are whole numbers")
+    elif goal.form in ("label", "tokens") and len(goal.counts) <= MOST_ALLOWED:
+        yield Key("allowed", sorted(goal.counts), "the training rows' labels")
+    if goal.separator:
+        yield Key("separator", goal.separator)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compete.init.findings import Goal, Group, Key, Source
+from compete.init.naming import name_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ def _candidates(source: Source, goal: Goal, notes: list[str]) -> Iterator[_Candi
     for name in map(str, source.train.columns):
         if name in (*goal.columns, source.id_column):
             continue
-        word = next((w for w in GROUP_WORDS if w in _words(name)), "")
+        word = next((w for w in GROUP_WORDS if w in name_words(name)), "")
         cells = source.train[name]
         apart = _in_test(source, name) and _looks_like_names(cells) and not set(cells) & set(source.test[name])
         if not word and not apart:
@@ -80,11 +80,6 @@ def _candidates(source: Source, goal: Goal, notes: list[str]) -> Iterator[_Candi
             yield _Candidate(name, word, cells.nunique(), apart)
         elif word:
             notes.append(f"'{name}' {fault}")
-
-
-def _words(name: str) -> list[str]:
-    """Return the words in a column's name: `PatientID`, `seq_id`, `locationID`."""
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
 def _in_test(source: Source, name: str) -> bool:

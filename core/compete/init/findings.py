@@ -82,6 +82,7 @@ class Goal:
     bounds: tuple[float, float] | None = None
     whole: bool = False
     ranked: int = 0
+    separator: str = ""
     todo: tuple[str, ...] = ()
 
     @property

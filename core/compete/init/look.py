@@ -85,7 +85,7 @@ def sample_name(look: Look) -> str:
 
 def refuse_without_pictures(look: Look) -> None:
     """Raise `DataError` where no picture was found, nor records that may hold some."""
-    if look.pictures or look.records:
+    if look.pictures:
         return
     foreign = sorted({f".{path.rpartition('.')[2].lower()}" for path in look.others} & set(MEDICAL))
     seen = f" There are {choices(foreign)} files, which are not read: convert them to one of these." if foreign else ""

@@ -97,6 +97,8 @@ def _explain(path: str, row: Row, column: str) -> Iterator[str]:
     cell = row[column]
     stem = path if path.endswith(cell) else path.rpartition(".")[0]
     if not stem.endswith(cell):
+        if "/" in cell:  # an archive's only top folder, which may be left out of paths, may be written in the cell
+            yield f"{{{column}}}{path.rpartition('/')[2].removeprefix(_tail(cell))}"
         return
     folder, ending = stem[: len(stem) - len(cell)], path[len(stem) :]
     if folder and not folder.endswith("/"):

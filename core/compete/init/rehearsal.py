@@ -37,7 +37,10 @@ def rehearse(path: Path) -> tuple[list[str], str]:
         return error.problems, ""
     except CompeteError as error:
         return [str(error)], ""
-    return problems, f"{len(tables.train)} training rows, {len(tables.test)} test rows, {len(target.classes)} classes"
+    return (
+        problems,
+        f"{len(tables.train)} training rows, {len(tables.test)} test rows, {len(target.classes)} predictions each",
+    )
 
 
 def _fold_problems(config: Config, tables: Tables, target: Target, answers: Array) -> list[str]:

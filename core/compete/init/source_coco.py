@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from compete.init.findings import Key, Source, Table
 from compete.init.look import Look
+from compete.init.naming import plain_name
 from compete.init.paths import Found, find_template, picture_paths
 from compete.init.peek import JsonFile, Objects
-from compete.init.source_csv import MOST_PICTURES, image_keys, missing_test, plain_name
+from compete.init.source_csv import MOST_PICTURES, image_keys, missing_test
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IMAGES, ANNOTATIONS = "images", "annotations"
-ENOUGH_JOINED, FEWEST_PICTURES = 0.5, 0.01
+FEWEST_PICTURES = 0.01
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from compete.errors import DataError
 from compete.init.findings import Key, Source, Table
 from compete.init.look import Look
+from compete.init.naming import plain_name, same_name
 from compete.init.paths import Found, find_template, picture_paths
 from compete.init.peek import read_table
 
@@ -22,23 +22,13 @@ def csv_source(look: Look, sample: Table) -> Source | None:
     """Return the training table's rows, or None where no table names pictures."""
     tables = list(_heads(look, sample))
     for head in sorted(tables, key=lambda table: _rank(table, sample)):
-        if _is_test(head) or id_column(head.columns, sample.columns[0]) is None:
+        if _is_test(head) or not _may_be_training(head, sample):
             continue
         train = read_table(look.files, head.name, look.tables[head.name])
         image = find_template(train.frame, look.pictures, look.files, "train")
         if image is not None:
             return _source(look, train, image, _test_table(look, tables, sample), sample)
     return None
-
-
-def id_column(columns: list[str], wanted: str) -> str | None:
-    """Return the column that is called like the sample's ids, spelling aside."""
-    return next((name for same in (str, plain_name) for name in columns if same(name) == same(wanted)), None)
-
-
-def plain_name(name: str) -> str:
-    """Return a name's letters and digits in lower case."""
-    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _heads(look: Look, sample: Table) -> Iterator[Table]:
@@ -50,23 +40,42 @@ def _heads(look: Look, sample: Table) -> Iterator[Table]:
             continue  # a text file of another kind
 
 
-def _rank(table: Table, sample: Table) -> tuple[bool, bool, bool, int]:
+def _rank(table: Table, sample: Table) -> tuple[bool, bool, bool, bool, int]:
     """Sort the training table first: by its columns, then by its name."""
+    has_ids = same_name(table.columns, sample.columns[0]) is not None
+    return (
+        not has_ids,
+        not _has_answers(table, sample),
+        not _says(table, "train"),
+        not _says(table, "label"),
+        len(table.name),
+    )
+
+
+def _may_be_training(table: Table, sample: Table) -> bool:
+    """Tell whether a table has the sample's ids, or else its answers or a name that says so."""
+    has_ids = same_name(table.columns, sample.columns[0]) is not None
+    return has_ids or _has_answers(table, sample) or _says(table, "train")
+
+
+def _has_answers(table: Table, sample: Table) -> bool:
     known = {plain_name(name) for name in table.columns}
-    answers = any(plain_name(name) in known for name in sample.columns[1:])
-    name = table.name.lower()
-    return not answers, "train" not in name, "label" not in name, len(name)
+    return any(plain_name(name) in known for name in sample.columns[1:])
+
+
+def _says(table: Table, word: str) -> bool:
+    return word in table.name.lower()
 
 
 def _is_test(table: Table) -> bool:
-    return "test" in table.name.lower()
+    return _says(table, "test")
 
 
 def _test_table(look: Look, tables: list[Table], sample: Table) -> Table | None:
     """Return the table of the test rows, if there is one with all the sample's ids."""
     first = sample.columns[0]
     for head in filter(_is_test, tables):
-        name = id_column(head.columns, first)
+        name = same_name(head.columns, first)
         if name is None:
             continue
         table = read_table(look.files, head.name, look.tables[head.name])
@@ -77,7 +86,7 @@ def _test_table(look: Look, tables: list[Table], sample: Table) -> Table | None:
 
 def _source(look: Look, train: Table, image: Found, test: Table | None, sample: Table) -> Source:
     first = sample.columns[0]
-    name = id_column(train.columns, first) or image.columns[-1]
+    name = same_name(train.columns, first) or image.columns[-1]
     rows = sample.frame[[first]].set_axis([name], axis=1) if test is None else test.frame
     test_image = find_template(rows, look.pictures, look.files, "test")
     keys = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from compete.errors import DataError
 from compete.files import PICTURE_ENDINGS
 from compete.init.findings import Key, Source, Table
-from compete.init.look import Look, spread
+from compete.init.look import Look, refuse_without_pictures, spread
 from compete.init.paths import find_template
 from compete.init.peek import read_table
 from compete.init.source_csv import MOST_PICTURES, missing_test
@@ -54,6 +54,7 @@ def mask_source(look: Look) -> tuple[Source, Table] | None:
 
 def folder_source(look: Look, sample: Table) -> Source:
     """Return the rows that folders or file names label. Raise `DataError` where nothing does."""
+    refuse_without_pictures(look)
     first = sample.columns[0]
     rows = sample.frame[[first]]
     test = find_template(rows, look.pictures, look.files, "test")

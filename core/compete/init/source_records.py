@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from compete.init.findings import Key, Pixels, Source, Table
 from compete.init.look import Look
+from compete.init.naming import same_name
 from compete.init.peek import JsonFile, peek_bson, peek_json
 from compete.init.source_coco import coco_source
-from compete.init.source_csv import id_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ def _finished(
     todo: tuple[str, ...],
 ) -> Source:  # fmt: skip
     first = sample.columns[0]
-    name = id_column([str(column) for column in train.columns], first) or first
+    name = same_name([str(column) for column in train.columns], first) or first
     if name != first:
         keys = (*keys, Key("id", name, f"the sample submission calls it '{first}'"))
     repeated = int(train[name].duplicated().sum()) if name in train else 0

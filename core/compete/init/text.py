@@ -57,13 +57,19 @@ def _line(start: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - any TOML d
         yield line
         return
     yield start + "["
-    items = " ".join(f"{toml_value(item).replace(' ', chr(0))}," for item in value)
-    yield from (f"    {part.replace(chr(0), ' ')}" for part in textwrap.wrap(items, WIDTH - 4, break_on_hyphens=False))
+    row = ""
+    for item in map(toml_value, value):
+        if row and len(row) + len(item) > WIDTH - 6:
+            yield f"   {row}"
+            row = ""
+        row += f" {item},"
+    yield f"   {row}"
     yield "]"
 
 
 def _comment(text: str, indent: str = "") -> list[str]:
+    plain = "".join(sign if sign.isprintable() else " " for sign in text)  # a comment may hold no control characters
     return textwrap.wrap(
-        text, WIDTH, initial_indent="# ", subsequent_indent="# " + indent, break_on_hyphens=False,
+        plain, WIDTH, initial_indent="# ", subsequent_indent="# " + indent, break_on_hyphens=False,
         break_long_words=False,
     )  # fmt: skip

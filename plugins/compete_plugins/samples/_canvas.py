@@ -140,9 +140,7 @@ class Pose:
         c, s = self.unit * cos(self.roll), self.unit * sin(self.roll)
         return np.asarray(turned @ np.array([[c, s], [-s, c]]) + (self.x, self.y))
 
-    def curve(
-        self, points: Sequence[tuple[float, float]] | Points, bulge: float = 0.0, closed: bool = False
-    ) -> Points:
+    def curve(self, points: Sequence[tuple[float, float]] | Points, bulge: float = 0.0, closed: bool = False) -> Points:
         """Map points to pixels and join them by a smooth curve."""
         return smooth(self.place(points, bulge), closed)
 

@@ -54,12 +54,17 @@ def _suit(canvas: Canvas, body: Pose, person: Person) -> None:
     canvas.shape(body.place([(-0.11, 2.0), (0.11, 2.0), (0.17, 3.2), (-0.17, 3.2)]), person.cloth_accent)
     _collar(canvas, body, person, white)
     for side in (-1, 1):
-        lapel = body.place([(side * 0.66, 1.62), (side * 0.95, 1.95), (side * 0.78, 2.25), (side * 0.05, 3.3), (side * 0.5, 2.2)])
+        lapel = body.place(
+            [(side * 0.66, 1.62), (side * 0.95, 1.95), (side * 0.78, 2.25), (side * 0.05, 3.3), (side * 0.5, 2.2)]
+        )
         canvas.shape(lapel, shade(person.cloth, 0.8))
 
 
 def _hoodie(canvas: Canvas, body: Pose, person: Person) -> None:
-    hood = body.curve([(-1.0, 1.75), (-0.62, 1.30), (0, 1.2), (0.62, 1.30), (1.0, 1.75), (0.45, 2.2), (0, 2.3), (-0.45, 2.2)], closed=True)
+    hood = body.curve(
+        [(-1.0, 1.75), (-0.62, 1.30), (0, 1.2), (0.62, 1.30), (1.0, 1.75), (0.45, 2.2), (0, 2.3), (-0.45, 2.2)],
+        closed=True,
+    )
     canvas.shape(hood, shade(person.cloth, 0.86))
     _neckline(canvas, body, person, body.place(ellipse(0, 1.50, person.neck + 0.06, 0.42)))
     for side in (-1, 1):
@@ -85,7 +90,9 @@ def _collar(canvas: Canvas, body: Pose, person: Person, colour: Rgb) -> None:
     opening = body.place([(-person.neck, 1.45), (person.neck, 1.45), (0.0, 2.12)])
     _neckline(canvas, body, person, opening)
     for side in (-1, 1):
-        wing = body.place([(side * (person.neck + 0.03), 1.38), (side * (person.neck + 0.2), 1.66), (side * 0.42, 2.22), (0.0, 2.06)])
+        wing = body.place(
+            [(side * (person.neck + 0.03), 1.38), (side * (person.neck + 0.2), 1.66), (side * 0.42, 2.22), (0.0, 2.06)]
+        )
         canvas.shape(wing, colour)
         canvas.stroke(wing[1:], shade(colour, 0.72), 0.035 * body.unit)
 

@@ -73,9 +73,11 @@ def _draw_mask(canvas: Canvas, pose: Pose, person: Person, cover: Cover) -> None
     for side in SIDES:
         flank = pose.place(ellipse(side * 0.85, (cover.top + cover.bottom) / 2, 0.28, 0.6), 0.3)
         canvas.shape(flank, shade(cover.colour, 0.66), alpha=0.6, soft=0.10 * unit, inside=outline)
-    middle = (cover.top * 0.6 + cover.bottom * 0.4)
+    middle = cover.top * 0.6 + cover.bottom * 0.4
     light = pose.place(ellipse(0, middle, 0.30, 0.22), _BULGE)
-    canvas.shape(light, shade(mix(cover.colour, (120, 120, 120), 0.15), 1.45), alpha=0.35, soft=0.10 * unit, inside=outline)
+    canvas.shape(
+        light, shade(mix(cover.colour, (120, 120, 120), 0.15), 1.45), alpha=0.35, soft=0.10 * unit, inside=outline
+    )
     _PATTERNS[cover.kind](canvas, pose, cover, outline)
     canvas.stroke(np.concatenate([outline, outline[:1]]), shade(cover.colour, 0.62), 0.03 * unit, alpha=0.7, taper=0.0)
 
@@ -88,7 +90,12 @@ def _mask_outline(pose: Pose, person: Person, cover: Cover) -> Points:
     edge = max(top + 0.12, 0.16)  # the side seams start near the ears even when the middle hangs low
     base = face.chin + face.jowl * 0.6 + 0.10
     right = [(0.0, top - peak), (0.26, top + 0.01), (0.6, (top + edge) / 2 + 0.04), (wide, edge + 0.03)]
-    right += [(wide * 0.97, top + height * 0.52), (base + 0.08, low - 0.13), (base * 0.55, low + 0.01), (0.0, low + 0.04)]
+    right += [
+        (wide * 0.97, top + height * 0.52),
+        (base + 0.08, low - 0.13),
+        (base * 0.55, low + 0.01),
+        (0.0, low + 0.04),
+    ]
     tilted = [(x, y + cover.tilt * x) for x, y in right]
     left = [(-x, y - cover.tilt * x) for x, y in right[1:-1][::-1]]
     return pose.curve([*tilted, *left], _BULGE, closed=True)
@@ -126,8 +133,21 @@ def _folds(canvas: Canvas, pose: Pose, cover: Cover, outline: Points) -> None:
     height = cover.bottom - cover.top
     for share, bend in ((0.26, -0.10), (0.70, 0.06)):
         y = cover.top + height * share
-        seam = pose.curve([(-0.8, y + bend * -0.6), (-0.4, y + bend * 0.3), (0, y + bend), (0.4, y + bend * 0.3), (0.8, y + bend * -0.6)], _BULGE)
-        tone = shade(cover.colour, 0.78) if sum(cover.colour) > 300 else shade(mix(cover.colour, (255, 255, 255), 0.25), 1.0)
+        seam = pose.curve(
+            [
+                (-0.8, y + bend * -0.6),
+                (-0.4, y + bend * 0.3),
+                (0, y + bend),
+                (0.4, y + bend * 0.3),
+                (0.8, y + bend * -0.6),
+            ],
+            _BULGE,
+        )
+        tone = (
+            shade(cover.colour, 0.78)
+            if sum(cover.colour) > 300
+            else shade(mix(cover.colour, (255, 255, 255), 0.25), 1.0)
+        )
         canvas.shape(_band(seam, 0.035 * pose.unit), tone, alpha=0.85, inside=outline)
 
 

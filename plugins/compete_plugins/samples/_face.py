@@ -56,7 +56,7 @@ def draw_skin(canvas: Canvas, pose: Pose, person: Person) -> None:
         cheek = pose.place(ellipse(side * 0.56, 0.36, 0.24, 0.17), BULGE)
         canvas.shape(cheek, (232, 112, 104), alpha=person.blush * 0.75, soft=0.09 * unit, inside=outline)
         socket = pose.place(ellipse(side * 0.42, -0.10, 0.27, 0.17), BULGE)
-        canvas.shape(socket, person.shadow, alpha=0.20 + 0.25 * person.signs.dull, soft=0.07 * unit)
+        canvas.shape(socket, person.shadow, alpha=0.16 + 0.34 * person.signs.dull, soft=0.07 * unit)
     canvas.shape(
         pose.place(ellipse(0, person.face.length, 0.4, 0.12)), person.shadow,
         alpha=0.45, soft=0.07 * unit, inside=outline,
@@ -88,7 +88,7 @@ def _forehead_lines(canvas: Canvas, pose: Pose, depth: float, ink: Rgb) -> None:
         visible = depth * 1.5 - 0.28 * number
         reach = 0.46 - 0.05 * number
         wave = [(-reach, y + 0.03), (-reach / 2, y - 0.015), (0, y + 0.015), (reach / 2, y - 0.015), (reach, y + 0.03)]
-        _line(canvas, pose, wave, ink, 0.04, visible * 0.62)
+        _line(canvas, pose, wave, ink, 0.045, visible * 0.68)
     for side in SIDES:
         frown = [(side * 0.07, -0.42), (side * 0.085, -0.33), (side * 0.06, -0.24)]
         _line(canvas, pose, frown, ink, 0.035, (depth - 0.25) * 0.8)
@@ -99,8 +99,12 @@ def _eye_lines(canvas: Canvas, pose: Pose, side: int, person: Person, ink: Rgb) 
     outer = gap + person.features.eye_size + 0.03
     for number, rise in enumerate((-0.07, 0.0, 0.07)):
         strength = signs.crow * 1.35 - 0.18 * number
-        foot = [(side * outer, -0.05 + rise * 0.5), (side * (outer + 0.09), -0.05 + rise), (side * (outer + 0.17), -0.04 + 2 * rise)]
-        _line(canvas, pose, foot, ink, 0.032, strength * 0.65)
+        foot = [
+            (side * outer, -0.05 + rise * 0.5),
+            (side * (outer + 0.09), -0.05 + rise),
+            (side * (outer + 0.17), -0.04 + 2 * rise),
+        ]
+        _line(canvas, pose, foot, ink, 0.038, strength * 0.7)
     bag = [(side * (gap - 0.17), 0.08), (side * gap, 0.155 + 0.03 * signs.bags), (side * (gap + 0.17), 0.10)]
     _line(canvas, pose, bag, ink, 0.05, 0.08 + 0.62 * signs.bags)
     pouch = pose.place(ellipse(side * gap, 0.10, 0.17, 0.06), BULGE)

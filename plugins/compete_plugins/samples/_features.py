@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._canvas import Canvas, Points, Pose, ellipse, mix, ribbon, shade
+from ._canvas import Canvas, Points, Pose, ellipse, mix, shade
 from ._face import BULGE, SIDES
 from ._looks import Person
 
@@ -93,8 +93,18 @@ def _draw_eye(canvas: Canvas, pose: Pose, person: Person, side: int, gaze: float
     height = size * 0.52 * openness * (1 - 0.28 * signs.droop)
     inner, outer = x - side * size, x + side * size
     tilt = look.eye_tilt * size
-    lid = [(inner, y + 0.035), (x - side * size * 0.4, y - height * 0.85), (x + side * size * 0.25, y - height), (outer, y - tilt)]
-    lower = [(inner, y + 0.035), (x - side * size * 0.3, y + height * 0.62), (x + side * size * 0.4, y + height * 0.66), (outer, y - tilt)]
+    lid = [
+        (inner, y + 0.035),
+        (x - side * size * 0.4, y - height * 0.85),
+        (x + side * size * 0.25, y - height),
+        (outer, y - tilt),
+    ]
+    lower = [
+        (inner, y + 0.035),
+        (x - side * size * 0.3, y + height * 0.62),
+        (x + side * size * 0.4, y + height * 0.66),
+        (outer, y - tilt),
+    ]
     white = _between(pose, lid, lower)
     canvas.shape(white, mix((250, 248, 244), (236, 222, 202), signs.dull))
     centre = x + gaze * size * 0.28

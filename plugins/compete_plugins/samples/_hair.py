@@ -47,9 +47,7 @@ def draw_front_hair(canvas: Canvas, pose: Pose, person: Person) -> None:
     _paint_strands(canvas, strands, hair, pose.unit, rng)
 
 
-def _paint_strands(
-    canvas: Canvas, strands: Points, hair: Hair, unit: float, rng: np.random.Generator
-) -> None:
+def _paint_strands(canvas: Canvas, strands: Points, hair: Hair, unit: float, rng: np.random.Generator) -> None:
     """Paint strands (S, P, 2) in three tones; a share of them grey."""
     grey = rng.random(len(strands)) < hair.grey
     tones = rng.integers(0, 3, len(strands))
@@ -121,9 +119,7 @@ def _at(curve: Points, share: Points) -> Points:
     return np.asarray(curve[before] + (curve[before + 1] - curve[before]) * (place - before)[..., None])
 
 
-def _hanging_strands(
-    pose: Pose, body: Pose, wide: float, end: float, wave: float, rng: np.random.Generator
-) -> Points:
+def _hanging_strands(pose: Pose, body: Pose, wide: float, end: float, wave: float, rng: np.random.Generator) -> Points:
     """Return strands (34, 9, 2) that hang beside the face."""
     x = rng.uniform(0.75, wide + 0.02, (34, 1)) * rng.choice(SIDES, (34, 1))
     y = np.linspace(0, 1, 9) * (end - rng.uniform(0.02, 0.4, (34, 1)))
@@ -152,6 +148,8 @@ def _draw_curls(canvas: Canvas, pose: Pose, person: Person) -> None:
             x, y = wide * ring * np.cos(angle), 0.02 + (1.36 + hair.volume * 0.7) * ring * np.sin(angle)
             size = rng.uniform(0.15, 0.20)
             tone: Rgb = hair.grey_strand if rng.random() < hair.grey * 0.8 else hair.tone
-            canvas.shape(pose.place(ellipse(x, y, size, size)), shade(mix(tone, hair.tone, 0.35), rng.uniform(0.85, 1.25)))
+            canvas.shape(
+                pose.place(ellipse(x, y, size, size)), shade(mix(tone, hair.tone, 0.35), rng.uniform(0.85, 1.25))
+            )
             curl = pose.place(ellipse(x, y, size * 0.55, size * 0.55))
             canvas.lines(curl[None], shade(tone, 0.7), 0.03 * pose.unit)

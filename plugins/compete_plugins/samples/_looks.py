@@ -183,7 +183,7 @@ def _hair(gender: str, age: float, rng: np.random.Generator) -> Hair:
     style = _choose(HAIR_STYLES, _HAIR_SHARES[gender, age > 45], rng)
     dyed_young = age < 40 and rng.random() < (0.28 if gender == "female" else 0.14)
     hides_grey = rng.random() < (0.26 if gender == "female" else 0.18)
-    grey = float(np.clip((age - 40) / 24 + rng.normal(0, 0.11), 0, 1))
+    grey = float(np.clip((age - 44) / 23 + rng.normal(0, 0.10), 0, 1))
     thinning = (age - 26) / 58 if gender == "male" else (age - 45) / 110
     fringe_share = 0.5 - 0.35 * _ramp(age, 25, 55)
     return Hair(

@@ -15,7 +15,7 @@ from ._hair import draw_back_hair, draw_front_hair
 from ._looks import Person
 from ._scene import Camera, Light, Scene, choose_camera, choose_light, choose_scene, draw_background, expose
 
-_AT_HOME = 0.6  # how often a person is photographed in the same place
+_AT_HOME = 0.7  # how often a person is photographed in the same place
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def choose_shot(person: Person, state: str, rng: np.random.Generator) -> Shot:
     elsewhere = choose_scene(rng)
     smile = float(np.clip(rng.normal(0.6, 0.38), -0.3, 1.3))
     return Shot(
-        head=(float(0.5 + rng.normal(0, 0.035)), float(0.60 + rng.normal(0, 0.035))),
-        unit=float(np.clip(rng.normal(0.262, 0.018), 0.215, 0.305)),
+        head=(float(0.5 + rng.normal(0, 0.03)), float(0.63 + rng.normal(0, 0.03))),
+        unit=float(np.clip(rng.normal(0.292, 0.016), 0.25, 0.33)),
         roll=float(np.clip(rng.normal(0, 0.07), -0.2, 0.2)),
         yaw=float(np.clip(rng.normal(0, 0.17), -0.42, 0.42)),
         pitch=float(np.clip(rng.normal(0, 0.08), -0.2, 0.2)),

@@ -58,9 +58,9 @@ def choose_scene(rng: np.random.Generator) -> Scene:
 def choose_light(rng: np.random.Generator) -> Light:
     """Choose the light of one photograph."""
     return Light(
-        brightness=float(np.clip(rng.normal(0.98, 0.12), 0.62, 1.25)),
+        brightness=float(np.clip(rng.normal(1.0, 0.10), 0.7, 1.22)),
         contrast=float(rng.normal(1.0, 0.08)),
-        warmth=float(rng.normal(0.0, 0.45)),
+        warmth=float(rng.normal(0.0, 0.4)),
         side=float(np.clip(rng.normal(0.0, 0.16), -0.35, 0.35)),
     )
 
@@ -86,7 +86,9 @@ def draw_background(canvas: Canvas, scene: Scene, shift: float) -> None:
     canvas.pixels[:] = cv2.resize(far, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def expose(pixels: Pixels, light: Light, camera: Camera, focus: tuple[float, float], rng: np.random.Generator) -> Pixels:
+def expose(
+    pixels: Pixels, light: Light, camera: Camera, focus: tuple[float, float], rng: np.random.Generator
+) -> Pixels:
     """Return the picture as this light and this camera show it; `focus` is the head's place in pixels."""
     height, width = pixels.shape[:2]
     soft = blur(pixels, camera.blur) if camera.blur > 0.25 else pixels

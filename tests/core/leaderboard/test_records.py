@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from compete.errors import UserError
-from compete.records import find_candidate, find_run, load_records
+from compete.leaderboard.records import find_candidate, find_run, load_records
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_platform import FakePlatform, candidate, send_one  # noqa: F401

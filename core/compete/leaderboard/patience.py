@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from compete.platform import BusyError, UnreachableError
+from compete.leaderboard.platform import BusyError, UnreachableError
 
 T = TypeVar("T")
 Say = Callable[[str], None]

@@ -44,8 +44,8 @@ def submit(
     It is checked first, and nothing is sent when no submission is left today.
     """
     from compete.errors import UserError
-    from compete.records import find_candidate
-    from compete.submit_flow import Order, resume_all, resume_one, submit_one
+    from compete.leaderboard.flow import Order, resume_all, resume_one, submit_one
+    from compete.leaderboard.records import find_candidate
 
     deadline_seconds = deadline_minutes * 60 if wait else None
     if run is None:
@@ -68,10 +68,10 @@ def score(
     private: Annotated[float | None, typer.Option(help="The private leaderboard's score.")] = None,
 ) -> None:
     """Enter the score of a submission where the platform does not tell it."""
-    from compete.ledger import open_ledger
-    from compete.records import find_candidate
-    from compete.submit_flow import enter_score
-    from compete.submit_setup import root_of
+    from compete.leaderboard.flow import enter_score
+    from compete.leaderboard.ledger import open_ledger
+    from compete.leaderboard.records import find_candidate
+    from compete.leaderboard.setup import root_of
 
     candidate = find_candidate(run)
     enter_score(candidate, value, private)
@@ -86,11 +86,11 @@ def runs(
     export: Annotated[Path | None, typer.Option(help="Write the table to this .csv or .json file.")] = None,
 ) -> None:
     """List runs and submissions, best CV first, with CV against the leaderboard."""
-    from compete.ledger import open_ledger
-    from compete.records import SUBMISSIONS
-    from compete.standings import export as write_export
-    from compete.standings import picks_of, standings, table_lines
-    from compete.submit_setup import known_competition
+    from compete.leaderboard.ledger import open_ledger
+    from compete.leaderboard.records import SUBMISSIONS
+    from compete.leaderboard.setup import known_competition
+    from compete.leaderboard.standings import export as write_export
+    from compete.leaderboard.standings import picks_of, standings, table_lines
 
     if not SUBMISSIONS.is_dir():
         typer.echo(f"no run in {SUBMISSIONS} yet")
@@ -121,9 +121,9 @@ def download(
     ),
 ) -> None:
     """Fetch and unpack a competition's files. Stopped, the same command goes on."""
-    from compete.download import download as fetch
-    from compete.download import slug_of
-    from compete.submit_setup import open_platform
+    from compete.leaderboard.download import download as fetch
+    from compete.leaderboard.download import slug_of
+    from compete.leaderboard.setup import open_platform
 
     slug = slug_of(competition)
     folder = folder or Path("data") / slug.rpartition("/")[2]

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compete.creating import SETTLED_SECONDS
-from compete.platform import BusyError, PlatformError, UnreachableError
-from compete.records import load_records
+from compete.leaderboard.creating import SETTLED_SECONDS
+from compete.leaderboard.platform import BusyError, PlatformError, UnreachableError
+from compete.leaderboard.records import load_records
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_platform import FakePlatform, Killed, candidate, make_candidate, resume_last, send_one  # noqa: F401

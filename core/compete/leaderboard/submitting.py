@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from compete.creating import Job, create_once, note_refusal, resume_command
 from compete.errors import UserError
-from compete.limits import refuse_over_limits
-from compete.patience import CLOCK, Clock, Say, patiently
-from compete.platform import AccessError, BusyError, PlatformError, UnreachableError, Uploader
-from compete.records import (
+from compete.leaderboard.creating import Job, create_once, note_refusal, resume_command
+from compete.leaderboard.limits import refuse_over_limits
+from compete.leaderboard.patience import CLOCK, Clock, Say, patiently
+from compete.leaderboard.platform import AccessError, BusyError, PlatformError, UnreachableError, Uploader
+from compete.leaderboard.records import (
     UNFINISHED,
     Candidate,
     Record,

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from compete.errors import UserError
-from compete.standings import (
+from compete.leaderboard.standings import (
     Standing,
     agreement,
     export,

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from compete.errors import DataError, UserError
-from compete.patience import CLOCK, Clock, Say, patiently
-from compete.platform import PlatformError, Progress, Uploader
-from compete.records import time_text
+from compete.leaderboard.patience import CLOCK, Clock, Say, patiently
+from compete.leaderboard.platform import PlatformError, Progress, Uploader
+from compete.leaderboard.records import time_text
 from compete.store import read_json, run_lock, write_json
 
 DONE_FILE = ".downloaded.json"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from compete.errors import RunBusyError, UserError
-from compete.platform import AccessError, BusyError, PlatformError, Receipt, Status, UnreachableError
-from compete.records import Candidate, Record, load_records
-from compete.submitting import wait
+from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Receipt, Status, UnreachableError
+from compete.leaderboard.records import Candidate, Record, load_records
+from compete.leaderboard.submitting import wait
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_platform import FakePlatform, Killed, candidate, resume_last, send_one  # noqa: F401

@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from compete.errors import UserError
-from compete.ledger import Ledger, open_ledger
-from compete.patience import CLOCK, Say
-from compete.platform import PlatformError, Uploader
-from compete.records import (
+from compete.leaderboard.ledger import Ledger, open_ledger
+from compete.leaderboard.patience import CLOCK, Say
+from compete.leaderboard.platform import PlatformError, Uploader
+from compete.leaderboard.records import (
     COUNTED,
     SUBMISSIONS,
     UNFINISHED,
@@ -25,8 +25,7 @@ from compete.records import (
     time_text,
     update_record,
 )
-from compete.store import file_hash
-from compete.submit_setup import (
+from compete.leaderboard.setup import (
     check_candidate,
     cv_of,
     describe,
@@ -35,7 +34,8 @@ from compete.submit_setup import (
     root_of,
     with_competition,
 )
-from compete.submitting import make_message, remaining, resume, submit, wait
+from compete.leaderboard.submitting import make_message, remaining, resume, submit, wait
+from compete.store import file_hash
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from compete.errors import CompeteError, UserError
-from compete.ledger import FILE, open_ledger
-from compete.records import Record, find_candidate, new_id, save_record
+from compete.leaderboard.ledger import FILE, open_ledger
+from compete.leaderboard.records import Record, find_candidate, new_id, save_record
 
 
 def make_run(root: Path, name: str = "run-001", competition: str = "fish", **scores: object) -> Path:
@@ -183,7 +183,7 @@ def test_a_ledger_that_cannot_be_written_says_where_the_truth_is(root, monkeypat
     make_run(root)
     with open_ledger(root):
         pass
-    monkeypatch.setattr("compete.ledger.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("compete.leaderboard.ledger.BUSY_SECONDS", 0.05)
     other = sqlite3.connect(root / FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     match = r"database is locked\. What was submitted is noted in the run folders"
@@ -195,8 +195,8 @@ def test_a_ledger_that_cannot_be_written_says_where_the_truth_is(root, monkeypat
 WRITER = """
 import sys
 from pathlib import Path
-from compete.ledger import open_ledger
-from compete.records import load_records, new_id, save_record
+from compete.leaderboard.ledger import open_ledger
+from compete.leaderboard.records import load_records, new_id, save_record
 from dataclasses import replace
 root, number = Path(sys.argv[1]), sys.argv[2]
 shared = root / "fish/run-0/uploads.json"

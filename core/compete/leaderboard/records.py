@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from compete.errors import UserError, did_you_mean
-from compete.platform import State
+from compete.leaderboard.platform import State
 from compete.store import read_json, write_json
 
 FORMAT = 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from compete.platform import AccessError, Limits
-from compete.submitting import remaining
+from compete.leaderboard.platform import AccessError, Limits
+from compete.leaderboard.submitting import remaining
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_platform import START, FakePlatform, FakeTime

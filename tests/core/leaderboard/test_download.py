@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from compete import download as module
-from compete.download import download, safe_extract, slug_of
 from compete.errors import DataError, UserError
-from compete.patience import Clock
-from compete.platform import AccessError, PlatformError, Receipt, UnreachableError, Uploader
+from compete.leaderboard import download as module
+from compete.leaderboard.download import download, safe_extract, slug_of
+from compete.leaderboard.patience import Clock
+from compete.leaderboard.platform import AccessError, PlatformError, Receipt, UnreachableError, Uploader
 
 FILES = {"train.csv": b"id,label\n1,0\n", "images/1.jpg": b"pixels" * 100, "images/more/2.jpg": b"more"}
 CLOCK = Clock(pause=lambda _: None)

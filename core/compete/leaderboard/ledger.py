@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from compete.errors import CompeteError, UserError
-from compete.records import COUNTED, RECORDS_FILE, RUN_FILE, Candidate, load_records, run_folders
+from compete.leaderboard.records import COUNTED, RECORDS_FILE, RUN_FILE, Candidate, load_records, run_folders
 from compete.store import read_json
 
 FILE = "ledger.sqlite"

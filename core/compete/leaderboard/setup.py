@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.errors import ConfigError, UserError, did_you_mean
-from compete.platform import Uploader
-from compete.records import SUBMISSIONS, Candidate, Record
+from compete.leaderboard.platform import Uploader
+from compete.leaderboard.records import SUBMISSIONS, Candidate, Record
 from compete.store import file_hash, read_json
 from compete.submission import read_submission
 

@@ -12,7 +12,7 @@ from statistics import StatisticsError, correlation, median
 from typing import Any
 
 from compete.errors import UserError
-from compete.ledger import Row
+from compete.leaderboard.ledger import Row
 from compete.store import write_text
 
 OUTLIER = 3.0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from compete.config import load_config
-from compete.records import load_records
+from compete.leaderboard.records import load_records
 from compete.store import file_hash
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

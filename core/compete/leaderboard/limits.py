@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from compete.errors import UserError
-from compete.platform import AccessError, Limits
+from compete.leaderboard.platform import AccessError, Limits
 
 
 def refuse_over_limits(limits: Limits, earlier: Sequence[datetime], now: datetime, where: str) -> int | None:

@@ -1,0 +1,122 @@
+"""A run that is killed anywhere and started again gives the files of an unbroken one, byte for byte."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+HERE = str(Path(__file__).parent)
+COMPARED = ("submission.csv", "oof.parquet", "test.parquet", "folds.csv")
+COMMON = (
+    "training.epochs=4",
+    "training.checkpoint_minutes=0.0002",
+    "inference.batch_size=2",
+    'transforms=[{name="albumentations", random=[{name="HorizontalFlip", p=0.5}]}]',
+    "model.dropout=0.3",
+    'tta=[{name="flips"}]',
+)
+CONFIGURATIONS = {
+    "cosine schedule, best checkpoint, EMA, mixup, cache": (
+        'batch_transforms=[{name="mixup"}]',
+        'callbacks=[{name="best_checkpoint"}, {name="ema", decay=0.9}]',
+    ),
+    "plateau schedule, weighted sampler, early stopping, EMA, accumulation, two seeds, two workers": (
+        "images.cache=false",
+        "training.workers=2",
+        "training.seeds=2",
+        "training.only_folds=[0, 2]",
+        "training.batch_size=3",
+        "training.accumulate=2",
+        "training.on_nan=skip",
+        'sampler={name="weighted"}',
+        'scheduler={name="plateau", patience_epochs=0}',
+        'callbacks=[{name="ema", decay=0.9}, {name="early_stopping", patience_epochs=2}, {name="best_checkpoint"}]',
+    ),
+}
+ORDER = (
+    "cache build", "cache build", "epoch", "checkpoint", "end of a member", "checkpoint", "epoch", "validation",
+    "end of a member", "prediction of OOF", "prediction of OOF", "prediction of test", "prediction of test",
+    "ensemble and submission", "ensemble and submission",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def context():
+    # The server process that forks the children imports `killing` by name, and knows no other path.
+    paths = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([HERE, *filter(None, [paths])])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["killing"])
+    yield context
+    os.environ["PYTHONPATH"] = paths
+
+
+@pytest.fixture
+def live(context, monkeypatch):
+    """Start the run of a folder in a child process; return its exit status, -9 when it was killed."""
+    monkeypatch.syspath_prepend(HERE)
+    from killing import run_in
+
+    def live(folder, *arguments, seconds=None):
+        process = context.Process(target=run_in, args=(str(folder), *arguments))
+        process.start()
+        process.join(seconds)
+        process.kill()
+        process.join()
+        return process.exitcode
+
+    return live
+
+
+def copy_of(tiny: Path, name: str) -> Path:
+    folder = tiny / name
+    folder.mkdir()
+    shutil.copytree(tiny / "data", folder / "data")
+    for file in ("tiny.toml", "tiny_plugin.py"):
+        shutil.copy(tiny / file, folder)
+    return folder
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    run = folder / "submissions/tiny/run-001"
+    weights = sorted(run.glob("members/*/weights.safetensors"))
+    return {str(p.relative_to(run)): p.read_bytes() for p in [*weights, *(run / name for name in COMPARED)]}
+
+
+@pytest.mark.promise("A run killed with SIGKILL and started again ends with byte-identical files (n: kills)")
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_killed_and_resumed_equals_unbroken(tiny, live, count, thorough, configuration):
+    overrides = (*COMMON, *CONFIGURATIONS[configuration])
+    whole = copy_of(tiny, "whole")
+    assert live(whole, overrides, "", 0, True) == 0
+    lines = (whole / "calls.txt").read_text().splitlines()
+    calls = {name: int(made) for name, made in (line.split("\t") for line in lines)}
+    order = [name for name in ORDER if calls[name]]
+    assert len(order) >= 13
+    kills = 0
+    for number in range(thorough):
+        broken = copy_of(tiny, f"broken{number}")
+        kills += kill_and_finish(broken, live, overrides, order, calls, random.Random(number))
+        assert outputs(broken) == outputs(whole), f"with the random seed {number}"
+        assert len(list((broken / "submissions/tiny").glob("run-*"))) == 1
+        assert not [*broken.rglob(".*.tmp"), *broken.rglob("predicting.pt"), *broken.rglob("checkpoint*.pt")]
+        shutil.rmtree(broken)
+    count(kills)
+
+
+def kill_and_finish(broken, live, overrides, order, calls, rng) -> int:
+    """Kill the run twice in most places, between two random calls, and between places after a random time."""
+    killed = []
+    for place in order:
+        for where, at, seconds in ((place, rng.randrange(calls[place]), None), ("clock", 0, rng.uniform(0.1, 0.7))):
+            status = live(broken, overrides, *(("", 0) if where == "clock" else (where, at)), seconds=seconds)
+            assert status in (0, -9), (broken / "output.txt").read_text()
+            killed += [where] * (status == -9)
+    assert live(broken, overrides) == 0, (broken / "output.txt").read_text()
+    assert set(order) <= set(killed), f"never killed in {set(order) - set(killed)}"
+    return len(killed)
