@@ -9,11 +9,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from compete import Tables, hookimpl
+from compete import DataError, Tables, hookimpl
 
 
 def tiny_dataset(root: Path, *, group: bool = True) -> Tables:
     """Read the tables that `draw_tiny` wrote."""
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}")
     train = pd.read_csv(root / "train.csv", dtype=str, keep_default_na=False)
     sample = pd.read_csv(root / "sample.csv", dtype=str, keep_default_na=False)
     test = pd.DataFrame({"id": sample["id"], "image": "test/" + sample["id"] + ".png"})

@@ -25,8 +25,8 @@ def make_folds(config: Config, train: pd.DataFrame, answers: Array, folder: Path
     its library versions would draw.
     """
     bound, seed = config.one("folds"), config.training.seed
-    groups = train["group"].tolist() if "group" in train else []
-    key = fingerprint(bound.name, bound.options, seed, train["id"].tolist(), answers.tolist(), groups)
+    groups = "\n".join(train["group"].astype(str)) if "group" in train else ""
+    key = fingerprint(bound.name, bound.options, seed, "\n".join(train["id"]), answers, groups)
     path = folder / f"{bound.name}-{key}.csv"
     if path.exists():
         known = pd.read_csv(path, dtype={"id": str, "fold": np.int64}, keep_default_na=False)

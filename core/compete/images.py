@@ -114,8 +114,10 @@ def _resize(image: Image, height: int, width: int) -> Image:
 
     shrinks = height * width < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # area averaging is antialiased
-    resized: Image = cv2.resize(image, (width, height), interpolation=method)
-    return resized[:, :, None] if resized.ndim == 2 else resized  # cv2 drops a single channel
+    # Area averaging takes up to four channels at a time, and drops the axis of a single one.
+    parts = [image[:, :, start : start + 4] for start in range(0, image.shape[2], 4)]
+    resized = [cv2.resize(part, (width, height), interpolation=method).reshape(height, width, -1) for part in parts]
+    return resized[0] if len(resized) == 1 else np.concatenate(resized, axis=2)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ class PictureDataset(Dataset[Batch | CompeteError]):
         image = self.pictures[item.picture]
         if self.transform is None:
             return image
+        if image.dtype == np.float16:  # how the cache keeps measured data; transforms want float32
+            image = image.astype(np.float32)
         seed_host(item.seed)
         try:
             changed = self.transform(image, item.seed)

@@ -138,7 +138,7 @@ def open_data(run: Run, prepared: Prepared) -> Data:
         train_rows=train_rows,
         test_rows=test_rows,
         random=_chain([t.random for t in transforms if t.random is not None]),
-        fingerprint=fingerprint(train.key, tables.train["id"].tolist(), encoded.tolist()),
+        fingerprint=fingerprint(train.key, "\n".join(tables.train["id"]), encoded),
         folds_fingerprint=key,
     )
 

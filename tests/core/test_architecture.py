@@ -21,19 +21,25 @@ SOURCES = sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")])
 LAYERS = [
     "errors",
     "types",
-    "hookspecs",
+    "hookspecs leaderboard.platform",
     "registry",
     "plugins options",
-    "settings tomlfile platform templates",
+    "settings tomlfile templates",
     "config store archives unpacking",
     "files",
-    "images runs losses loaders network device inference submission tables ledger",
+    "images runs losses loaders network device inference memory finite submission tables",
     "foldfile runfolder prediction trainer runlog",
     "preparation checkpoints",
     "training checking",
     "members",
     "finishing",
     "runner listing",
+    "leaderboard.records leaderboard.limits leaderboard.patience leaderboard.ledger",
+    "leaderboard.creating leaderboard.standings",
+    "leaderboard.submitting leaderboard.setup leaderboard.download",
+    "leaderboard.flow",
+    "leaderboard.commands",
+    "cli",
 ]
 
 
@@ -62,14 +68,20 @@ def test_bundled_plugins_import_only_what_any_plugin_may(path):
     assert imports(path) <= {"compete"}
 
 
-@pytest.mark.parametrize("path", sorted(CORE.glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda p: str(p.relative_to(CORE)))
 def test_core_imports_no_plugin_and_nothing_above_it(path):
     level = {name: number for number, line in enumerate(LAYERS) for name in line.split()}
     for module in runtime_imports(path):
         assert not module.startswith("compete_plugins")
-        name = module.removeprefix("compete.")
-        if path.stem in level and name in level:
-            assert level[name] <= level[path.stem], f"{path.name} imports {module}, which stands above it"
+        name, own = module.removeprefix("compete."), ".".join(path.relative_to(CORE).with_suffix("").parts)
+        if own in level and name in level:
+            assert level[name] <= level[own], f"{path.name} imports {module}, which stands above it"
+
+
+def test_every_core_module_has_its_layer():
+    placed = {name for line in LAYERS for name in line.split()}
+    modules = {".".join(p.relative_to(CORE).with_suffix("").parts) for p in CORE.rglob("*.py") if "init" not in p.parts}
+    assert {m for m in modules if not m.endswith("__init__")} == placed
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)

@@ -27,7 +27,7 @@ def test_version_and_help():
     [
         (["run", "not/there.toml"], "error: not/there.toml: there is no such file."),
         (["run", "tiny.toml", "--set", "model.name=brightnes"], "Did you mean 'brightness'?"),
-        (["run", "tiny.toml", "--set", "competition.root=nowhere"], "nowhere"),
+        (["run", "tiny.toml", "--set", "competition.root=nowhere"], "there is no folder nowhere"),
         (["options", "looses"], "Did you mean 'losses'?"),
         (["options", "loss", "focl"], "Did you mean 'focal'?"),
         (["sample", "masc", "out"], "Did you mean 'mask'?"),

@@ -7,17 +7,20 @@ the fixture `count`. `COMPETE_RELIABILITY=docs/reliability.md pytest tests/relia
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-COMPETE = (sys.executable, "-c", "from compete.cli import main; main()")
+PATIENCE_SECONDS = 240  # far more than anything takes, however busy the machine
 THOROUGH = int(os.environ.get("COMPETE_THOROUGH", "1"))
 NAMES = {"passed": "held", "failed": "BROKEN", "skipped": "not tried here"}
 
@@ -69,14 +72,76 @@ def thorough() -> int:
     return THOROUGH
 
 
-@pytest.fixture
-def compete() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command line and check that it shows no traceback."""
+@pytest.fixture(scope="session")
+def children() -> Iterator[multiprocessing.context.ForkServerContext]:
+    """Where child processes come from that have everything imported; their functions are in children.py."""
+    here = str(Path(__file__).parent)
+    paths = os.environ.get("PYTHONPATH", "")
+    # The server imports by name what it is to preload, and learns of no path but these.
+    os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [paths])])
+    sys.path.insert(0, here)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["children"])
+    yield context
+    sys.path.remove(here)
+    os.environ["PYTHONPATH"] = paths
 
-    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([*COMPETE, *arguments], capture_output=True, text=True, timeout=300, **options)
-        assert "Traceback" not in done.stdout + done.stderr
-        return done
+
+@dataclass
+class Command:
+    """A command under way in a child process."""
+
+    process: multiprocessing.process.BaseProcess
+    output: Path
+
+    @property
+    def text(self) -> str:
+        """Everything it wrote so far, stdout and stderr together."""
+        return self.output.read_text() if self.output.exists() else ""
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it has written this."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while text not in self.text:
+            assert self.process.is_alive(), f"it ended without '{text}':\n{self.text}"
+            assert time.monotonic() < end, f"it never wrote '{text}':\n{self.text}"
+            time.sleep(0.01)
+
+    def end(self) -> int:
+        """Wait for its end and return its exit status; a traceback is never right."""
+        self.process.join(PATIENCE_SECONDS)
+        assert self.process.exitcode is not None, f"it does not end:\n{self.text}"
+        assert "Traceback" not in self.text, self.text
+        return self.process.exitcode
+
+
+@pytest.fixture
+def start(children, tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Start a command of the command line in the working directory: `start("run", "tiny.toml", limits={}, env={})`."""
+    from children import command
+
+    started: list[Command] = []
+
+    def start(*arguments: str, limits: dict[int, int] | None = None, env: dict[str, str] | None = None) -> Command:
+        output = tmp_path / f"output{len(started)}.txt"
+        process = children.Process(target=command, args=(os.getcwd(), str(output), arguments, limits or {}, env or {}))
+        process.start()
+        started.append(Command(process, output))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.join()
+
+
+@pytest.fixture
+def compete(start) -> Callable[..., tuple[int, str]]:
+    """Run a command to its end; return its exit status and what it wrote."""
+
+    def run(*arguments: str, **options: dict) -> tuple[int, str]:
+        command = start(*arguments, **options)
+        return command.end(), command.text
 
     return run
 

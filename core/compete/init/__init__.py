@@ -42,9 +42,13 @@ def write_toml(folder: Path, output: Path | None = None) -> InitResult:
     name = _slug(folder)
     path = output or Path(f"{name}.toml")
     _refuse_place(folder, path)
-    source, sections, todo = _decide(folder, name)
+    from compete.files import CACHE
+    from compete.init.look import look_at
+
+    look = look_at(folder, CACHE)
+    source, sections, todo = _decide(look, folder, name)
     _write(path, folder, todo, sections)
-    problems, seen = _rehearse(path, folder, source)
+    problems, seen = _rehearse(path, look, source)
     if problems:
         todo = [*(f"a run would stop here: {problem}" for problem in problems), *todo]
         _write(path, folder, todo, sections)
@@ -60,27 +64,24 @@ def _refuse_place(folder: Path, path: Path) -> None:
         raise UserError(f"there is no folder {folder}.")
     if path.resolve().is_relative_to(folder.resolve()):
         raise UserError(
-            f"{path} would lie in the competition's folder, which is only read. Name another place: -o FILE"
+            f"{path} would lie in the competition's folder, which is only read; name another place with -o."
         )
     if Path.cwd().is_relative_to(folder.resolve()):
         raise UserError(
-            f"you are inside the competition's folder, which is only read: go to where you will run `compete`, since "
-            f"`root` and its caches count from there, and call `compete init` with the path to {folder.resolve().name}."
+            f"this is inside the competition's folder, which is only read: call `compete init` with the path to "
+            f"{folder.resolve().name} from where you will run `compete`; `root` and the caches count from there."
         )
     if path.exists():
         raise UserError(f"{path} is there already. Name another file with -o, or remove it.")
 
 
-def _decide(folder: Path, name: str) -> tuple[Source, list[Section], list[str]]:
-    from compete.files import CACHE
+def _decide(look: Look, folder: Path, name: str) -> tuple[Source, list[Section], list[str]]:
     from compete.init.choices import sections
     from compete.init.columns import find_group, find_leaks
-    from compete.init.look import look_at
     from compete.init.metric import guess_metric
     from compete.init.sizes import sample_pixels
     from compete.init.target import find_goal
 
-    look = look_at(folder, CACHE)
     source, sample = _find_source(look)
     goal = find_goal(source, sample)
     group = find_group(source, goal)
@@ -123,14 +124,15 @@ def _write(path: Path, folder: Path, todo: list[str], sections: list[Section]) -
     write_text(path, toml_text(HEAD.format(root=folder.as_posix(), path=path), todo, sections))
 
 
-def _rehearse(path: Path, folder: Path, source: Source) -> tuple[list[str], str | None]:
+def _rehearse(path: Path, look: Look, source: Source) -> tuple[list[str], str | None]:
     """Rehearse a run, unless its records are so large that reading them would take long."""
     from compete.init.rehearsal import rehearse
 
-    names = [folder / str(name) for key in source.keys if key.name in ("train", "test") for name in [key.value]]
-    if sum(file.stat().st_size for file in names if file.is_file()) > MOST_BYTES_REHEARSED:
+    values = [key.value for key in source.keys if key.name in ("train", "test")]
+    files = [look.files.root / name for value in values for name in (value if isinstance(value, list) else [value])]
+    if sum(file.stat().st_size for file in files if file.is_file()) > MOST_BYTES_REHEARSED:
         return [], None
-    return rehearse(path)
+    return rehearse(path, look.files)
 
 
 def _lines(path: Path, sections: list[Section], todo: list[str], seen: str | None) -> list[str]:

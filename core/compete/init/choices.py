@@ -12,7 +12,21 @@ UNEVEN, MOST_ALLOWED = 10, 100
 # Up to so many rows, so many epochs.
 EPOCHS = ((2_000, 20), (20_000, 10), (100_000, 5))
 MOST_EPOCHS_OF_MANY_ROWS = 2
-LOSSES = {"one_hot": "cross_entropy", "label": "cross_entropy", "votes": "soft_cross_entropy", "ordinal": "mse"}
+LOSSES = {
+    "one_hot": ("cross_entropy", "one class for each row"),
+    "label": ("cross_entropy", "one class for each row"),
+    "votes": ("soft_cross_entropy", "shares of votes"),
+    "ordinal": ("mse", "levels are learnt as numbers"),
+    "regression": ("mse", "a number, scaled to 0..1"),
+}
+YES_OR_NO = ("bce", "each output is a yes or no of its own")
+DATASETS = {
+    "csv": "a table names the pictures",
+    "coco": "JSON files list images and their annotations",
+    "records": "the pixels are inside the records",
+    "folder": "no table names the training pictures; the names of their folders or files hold the labels",
+    "mask": "the mask competition's own layout",
+}
 BACKBONE = "resnet34.a1_in1k"
 PRETRAINED = "weights are fetched by timm at the first run; without a network: --set model.pretrained=false"
 
@@ -37,7 +51,7 @@ def sections(
 
 
 def _dataset(source: Source, group: Group, leaks: list[str]) -> Section:
-    name = Key("name", source.dataset, "; ".join(_passed_over(group)))
+    name = Key("name", source.dataset, "; ".join([DATASETS[source.dataset], *_passed_over(group)]))
     drop = [Key("drop", leaks, "only the training rows have them, and each value goes with one answer: a leak")]
     return Section("dataset", (name, *source.keys, *group.keys, *(drop if leaks else [])))
 
@@ -80,8 +94,9 @@ def _learning(source: Source, goal: Goal, pixels: Pixels) -> Iterator[Section]:
         yield Section("model", (Key("name", "resnet9", "made for pictures as small as these"),))
     else:
         yield Section("model", (Key("name", "timm"), Key("backbone", BACKBONE), Key("pretrained", True, PRETRAINED)))
-    yield Section("loss", (Key("name", LOSSES.get(goal.kind, "mse" if goal.bounds else "bce")),))
-    yield Section("optimizer", (Key("name", "adamw"), Key("lr", 3e-3 if small else 5e-4)))
+    yield Section("loss", (Key("name", *LOSSES.get(goal.kind, YES_OR_NO)),))
+    rate = Key("lr", 3e-3, "usual from scratch") if small else Key("lr", 5e-4, "usual for trained weights")
+    yield Section("optimizer", (Key("name", "adamw"), rate))
     yield Section("scheduler", (Key("name", "one_cycle"),))
     epochs = next((count for most, count in EPOCHS if source.rows <= most), MOST_EPOCHS_OF_MANY_ROWS)
     yield Section("training", (Key("epochs", epochs, f"a first guess for {source.rows} rows"), Key("batch_size", 32)))

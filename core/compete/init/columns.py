@@ -31,17 +31,18 @@ class _Candidate:
     apart: bool
 
     @property
-    def rank(self) -> tuple[bool, int, int]:
-        """Sort the best first: never in both parts, then by its name, then the coarsest."""
-        return not self.apart, GROUP_WORDS.index(self.word) if self.word else len(GROUP_WORDS), self.count
+    def rank(self) -> tuple[bool, bool, int, int]:
+        """Sort the best first: called like a group, never in both parts, by its name, the coarsest."""
+        place = GROUP_WORDS.index(self.word) if self.word else len(GROUP_WORDS)
+        return not self.word, not self.apart, place, self.count
 
 
 def find_group(source: Source, goal: Goal) -> Group:
     """Return the rows that must stay in one fold, and what speaks for and against each column considered."""
     if source.dataset == "folder":
         return _versions(source)
-    if source.dataset == "mask":
-        return Group(count=source.rows // 7)
+    if "group" in source.train and source.dataset == "mask":  # it says itself which photographs are of one person
+        return _group(source, goal, (), source.train["group"], [])
     notes: list[str] = []
     found = sorted(_candidates(source, goal, notes), key=lambda candidate: candidate.rank)
     if found:

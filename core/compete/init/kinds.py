@@ -156,7 +156,7 @@ def _ordinal(column: str, counts: Mapping[str, int]) -> Goal:
 
 def _label(column: str, counts: Mapping[str, int], whole: bool, asked: pd.Series[str]) -> Goal:
     ranked = _places(asked) if not any(" " in label for label in counts) else 0
-    keys: tuple[Key, ...] = (Key("name", "label"),)
+    keys: tuple[Key, ...] = (Key("name", "label", "labels as the training rows spell them"),)
     if ranked:
         why = f"the sample's cells hold {ranked} labels each"
         keys = (Key("name", "top_k", why), Key("k", ranked), *_open_set(counts))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from compete.files import Files
 
 MOST_ROWS = 200_000
-WINDOW_BYTES = 64 << 20
+WINDOW_BYTES = 32 << 20
 BLOCK_BYTES = 1 << 22
 ENCODINGS = ("utf-8", "latin-1")
 _LIST_START = re.compile(rb'"([^"\\\n]{1,60})"\s*:\s*\[\s*\{')
@@ -91,26 +91,26 @@ class JsonFile:
     encoding: str
 
 
-def peek_json(files: Files, name: str, place: str, most: int = MOST_ROWS) -> JsonFile:
-    """Read the first objects of every list in a JSON file; nothing where it holds none."""
+def peek_json(files: Files, name: str, place: str, whole: bool = False) -> JsonFile:
+    """Read the first objects of every list in a JSON file, or all of them; nothing where it holds none."""
     path = files.root / place
     if not path.is_file():
-        return _lists(name, files.read(place), most)
+        return _lists(name, files.read(place), whole)
     if path.stat().st_size == 0:
         return JsonFile(name, {}, ENCODINGS[0])
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return _lists(name, data, most)
+        return _lists(name, data, whole)
 
 
-def _lists(name: str, data: bytes | mmap.mmap, most: int) -> JsonFile:
+def _lists(name: str, data: bytes | mmap.mmap, whole: bool) -> JsonFile:
     encoding = _encoding(data)
     start = re.search(rb"\S", data)
     if start is not None and start[0] == b"[":
-        return JsonFile(name, {"": _objects("", data, start.end(), encoding, most)}, encoding)
+        return JsonFile(name, {"": _objects("", data, start.end(), encoding, whole)}, encoding)
     starts: dict[str, int] = {}
     for match in _LIST_START.finditer(data):
         starts.setdefault(match[1].decode(encoding), match.end() - 1)
-    found = {key: _objects(key, data, at, encoding, most) for key, at in starts.items()}
+    found = {key: _objects(key, data, at, encoding, whole) for key, at in starts.items()}
     return JsonFile(name, found, encoding)
 
 
@@ -125,13 +125,13 @@ def _encoding(data: bytes | mmap.mmap) -> str:
     return "utf-8"
 
 
-def _objects(key: str, data: bytes | mmap.mmap, start: int, encoding: str, most: int) -> Objects:
-    """Decode objects one by one from `start` on, until the list ends, the window does, or there are enough."""
-    text = data[start : start + WINDOW_BYTES].decode(encoding, "ignore")
+def _objects(key: str, data: bytes | mmap.mmap, start: int, encoding: str, whole: bool) -> Objects:
+    """Decode objects one by one from `start` on, until the list ends or, unless `whole`, the window does."""
+    text = data[start : len(data) if whole else start + WINDOW_BYTES].decode(encoding, "ignore")
     decode, skip = json.JSONDecoder().raw_decode, re.compile(r"[\s,]*")
     rows: list[dict[str, Any]] = []
     at = skip.match(text).end()  # type: ignore[union-attr]  # it matches anything
-    while len(rows) < most and text[at : at + 1] == "{":
+    while text[at : at + 1] == "{":
         try:
             row, at = decode(text, at)
         except json.JSONDecodeError:

@@ -38,8 +38,11 @@ def sample_pixels(source: Source, files: Files) -> Pixels:
 def _photograph(data: bytes) -> tuple[int, int, int]:
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as image:
-        return image.height, image.width, 3
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width, 3
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
 
 
 def _array(data: bytes) -> tuple[int, int, int]:

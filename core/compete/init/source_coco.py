@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compete.errors import DataError, choices
 from compete.init.findings import Key, Source, Table
 from compete.init.look import Look
 from compete.init.naming import plain_name
 from compete.init.paths import Found, find_template, picture_paths
-from compete.init.peek import JsonFile, Objects
+from compete.init.peek import JsonFile, Objects, peek_json
 from compete.init.source_csv import MOST_PICTURES, image_keys, missing_test
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IMAGES, ANNOTATIONS = "images", "annotations"
-FEWEST_PICTURES = 0.01
+ENOUGH_JOINED, FEWEST_PICTURES = 0.5, 0.01
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,24 @@ def _find_keys(file: JsonFile, sample: Table) -> _Keys:
 
 
 def _part(look: Look, file: JsonFile, keys: _Keys) -> _Part:
+    images, labelled, disagreeing = _joined(file, keys)
+    if len(labelled) < ENOUGH_JOINED * len(images.rows) and not images.complete:
+        # The first images and the first annotations need not be the same ones.
+        images, labelled, disagreeing = _joined(peek_json(look.files, file.name, look.records[file.name], True), keys)
+    image = find_template(images.table(), look.pictures, look.files, "train")
+    return _Part(file, labelled, image, images.count, disagreeing)
+
+
+def _joined(file: JsonFile, keys: _Keys) -> tuple[Objects, pd.DataFrame, int]:
+    """Return the images, those with a label as a table, and how many annotations give an image another label."""
     images, annotations = file.lists[IMAGES], file.lists[ANNOTATIONS].table()
-    table = images.table()
+    table, lacking = images.table(), [key for key in (keys.image_id, keys.label) if key not in annotations]
+    if lacking:
+        raise DataError(f"{file.name}: its annotations have no key '{lacking[0]}'; they have {choices(annotations)}.")
     pairs = annotations[[keys.image_id, keys.label]].drop_duplicates()
     labels = pairs.drop_duplicates(keys.image_id).set_index(keys.image_id)[keys.label]
     frame = table.drop(columns=keys.label, errors="ignore").assign(**{keys.label: table[keys.id].map(labels)})
-    labelled = frame[frame[keys.label].notna()].reset_index(drop=True)
-    image = find_template(table, look.pictures, look.files, "train")
-    return _Part(file, labelled, image, images.count, len(pairs) - len(labels))
+    return images, frame[frame[keys.label].notna()].reset_index(drop=True), len(pairs) - len(labels)
 
 
 def _test_file(opened: list[JsonFile], annotated: list[JsonFile]) -> tuple[JsonFile, Objects] | None:

@@ -43,13 +43,8 @@ def _heads(look: Look, sample: Table) -> Iterator[Table]:
 def _rank(table: Table, sample: Table) -> tuple[bool, bool, bool, bool, int]:
     """Sort the training table first: by its columns, then by its name."""
     has_ids = same_name(table.columns, sample.columns[0]) is not None
-    return (
-        not has_ids,
-        not _has_answers(table, sample),
-        not _says(table, "train"),
-        not _says(table, "label"),
-        len(table.name),
-    )
+    train, label = _says(table, "train"), _says(table, "label")
+    return not has_ids, not _has_answers(table, sample), not train, not label, len(table.name)
 
 
 def _may_be_training(table: Table, sample: Table) -> bool:
@@ -93,8 +88,8 @@ def _source(look: Look, train: Table, image: Found, test: Table | None, sample: 
         Key(
             "train", train.name, f"{train.rows} rows: {', '.join(train.columns[:8])}{' ...' * (len(train.columns) > 8)}"
         ),
-        *([] if test is None else [Key("test", test.name)]),
-        Key("sample", sample.name),
+        *([] if test is None else [Key("test", test.name, "it has all the ids of the sample submission")]),
+        Key("sample", sample.name, "its ids are the test rows" if test is None else ""),
         *([] if name == first else [Key("id", name, f"the sample submission calls it '{first}'")]),
         *image_keys(image, test_image),
         *_reading_keys(train),

@@ -14,6 +14,8 @@ from compete.init.look import Look, refuse_without_pictures, spread
 from compete.init.paths import find_template
 from compete.init.peek import read_table
 from compete.init.source_csv import MOST_PICTURES, missing_test
+from compete.plugins import load_plugins
+from compete.registry import find
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,22 +33,22 @@ MASK_LISTING, MASK_INFO = "train/train.csv", "eval/info.csv"
 
 
 def mask_source(look: Look) -> tuple[Source, Table] | None:
-    """Return the rows of the mask competition's layout (a listing of people, a folder each), or None."""
+    """Return the rows of the mask competition's layout, a folder of photographs for each person listed, or None."""
     if not {MASK_LISTING, MASK_INFO} <= set(look.tables):
         return None
     people = read_table(look.files, MASK_LISTING, look.tables[MASK_LISTING])
     sample = read_table(look.files, MASK_INFO, look.tables[MASK_INFO])
     if not {"path", "gender", "age"} <= set(people.columns) or not {"ImageID", "ans"} <= set(sample.columns):
         return None
-    pictures = [path for path in look.pictures if path.startswith("train/")]
+    tables = find(load_plugins().registry, "datasets", "mask").factory(look.files.root)
     source = Source(
         dataset="mask",
         keys=(),
-        train=people.frame,
-        rows=7 * people.rows,
-        test=sample.frame,
+        train=tables.train.astype(str),
+        rows=len(tables.train),
+        test=tables.test,
         id_column="id",
-        pictures=tuple(spread(pictures, MOST_PICTURES)),
+        pictures=tuple(spread(tables.train["image"].tolist(), MOST_PICTURES)),
         label="label",
     )
     return source, sample

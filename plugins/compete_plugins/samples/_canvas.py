@@ -224,4 +224,4 @@ def _fill(pixels: Pixels, points: Points, colour: tuple[float, ...] | int) -> No
 
 
 def _fixed_point(points: Points) -> np.ndarray[Any, np.dtype[np.int32]]:
-    return np.rint(points * 2**SUBPIXEL_BITS).astype(np.int32)
+    return np.asarray(np.rint(points * 2**SUBPIXEL_BITS), np.int32)

@@ -68,7 +68,7 @@ def _mask(rng: np.random.Generator) -> tuple[str, Rgb]:
 def _draw_mask(canvas: Canvas, pose: Pose, person: Person, cover: Cover) -> None:
     outline, unit = _mask_outline(pose, person, cover), pose.unit
     _draw_loops(canvas, pose, person, cover)
-    canvas.shape(outline + (0, 0.03 * unit), person.shadow, alpha=0.55, soft=0.05 * unit)
+    canvas.shape(outline + np.array([0, 0.03 * unit]), person.shadow, alpha=0.55, soft=0.05 * unit)
     canvas.shape(outline, cover.colour)
     for side in SIDES:
         flank = pose.place(ellipse(side * 0.85, (cover.top + cover.bottom) / 2, 0.28, 0.6), 0.3)

@@ -13,8 +13,9 @@ _LONG_STYLES = {"long": 2.35, "wavy": 2.15, "bob": 1.12}
 
 
 def draw_back_hair(canvas: Canvas, pose: Pose, body: Pose, person: Person) -> None:
-    """Draw the hair behind neck and shoulders."""
+    """Draw the hair behind neck and shoulders, and that on the far side of a turned head."""
     hair = person.hair
+    canvas.shape(pose.curve(_outer_edge(person)), shade(hair.tone, 0.75))
     if hair.style == "tied":
         _draw_bun(canvas, pose, hair)
     if hair.style not in _LONG_STYLES:
@@ -74,23 +75,21 @@ def _outer_edge(person: Person) -> list[tuple[float, float]]:
 def _hairline(person: Person) -> list[tuple[float, float]]:
     """Return the hair's lower edge from the left ear over the forehead to the right ear."""
     hair, side = person.hair, person.face.cheek
-    high = -0.80 - 0.34 * hair.recession
-    temple = (side - 0.10, -0.46 - 0.10 * hair.recession)
+    high, receded = -0.80 - 0.34 * hair.recession, 0.11 * hair.recession
     down = {"crop": 0.0, "parted": 0.06, "upswept": -0.02, "tied": -0.05, "perm": 0.12}.get(hair.style, 0.66)
-    ear = (side - 0.02, down)
+    right = [(side - 0.02, down), (side - 0.10, -0.46 - receded)]
+    middle: list[tuple[float, float]] = []
     if hair.fringe and hair.style != "upswept" and hair.recession < 0.45:
         low = -0.50 if hair.style in SHORT_STYLES else -0.42
-        right = [ear, temple, (0.62, low - 0.04), (0.3, low)]
-        return [(-x, y) for x, y in right] + [(0.0, low - 0.03)] + right[::-1]
-    if hair.style in ("upswept", "tied", "perm"):
-        corner = (0.56, high - 0.02 - 0.12 * hair.recession)  # the hairline goes back at the temples first
-        right = [ear, temple, corner, (0.22, high - 0.03 + 0.08 * hair.recession)]
-        return [(-x, y) for x, y in right] + right[::-1]
-    corner = high - 0.10 * hair.recession
-    left = [(-ear[0], ear[1]), (-temple[0], temple[1]), (-0.74, corner + 0.17)]
-    right = [(0.74, corner + 0.17), temple, ear]
-    part = [(hair.part - 0.27, high - 0.01), (hair.part, high - 0.14), (hair.part + 0.27, high - 0.01)]
-    return [*left, *part, *right]
+        right += [(0.62, low - 0.04), (0.3, low)]
+        middle = [(0.0, low - 0.03)]
+    elif hair.style in ("upswept", "tied", "perm"):
+        right += [(0.56, high - 0.02 - receded), (0.22, high - 0.03 + 0.7 * receded)]  # it recedes at the temples first
+    else:
+        right += [(0.74, high + 0.17 - receded)]
+        middle = [(hair.part - 0.27, high - 0.01), (hair.part, high - 0.14), (hair.part + 0.27, high - 0.01)]
+    left = [(-x, y) for x, y in right]
+    return [*left, *middle, *right[::-1]]
 
 
 def _cap_strands(top: Points, line: Points, hair: Hair, rng: np.random.Generator) -> Points:

@@ -90,7 +90,7 @@ def plan_people(people: int, test_people: int, label_noise: float, seed: int) ->
 
 def _draw_subjects(people: int, fewest: int, rng: np.random.Generator) -> list[Subject]:
     """Draw people in the real shares of gender and age band, at least `fewest` of each; ids come later."""
-    subjects = []
+    subjects: list[Subject] = []
     for (gender, band), count in _share_out(people, max(fewest, 1)).items():
         for age in _ages(band, count, rng):
             identity = len(subjects)

@@ -1,12 +1,13 @@
-"""What the kill tests run in child processes, imported there by name: the tiny competition, killed at a given moment.
+"""What the tests run in child processes, imported there by name: a command, or a run that is killed at a given moment.
 
-A moment is a number of calls (of Python functions, and of C functions from Python) made inside a place, which is a
+The children are forked from a process that has imported everything, so that they start at once. A moment is a number of calls (of Python functions, and of C functions from Python) made inside a place, which is a
 function of compete: so a kill can be put between any two calls of a checkpoint's write or of a cache's build.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 
 import compete.checkpoints
+import compete.cli
 import compete.images
 import compete.members
 import compete.plugins
@@ -34,7 +36,8 @@ PLACES: dict[str, tuple[ModuleType, str]] = {
     "end of a member": (compete.members, "write_member"),
     "prediction of OOF": (compete.members, "_predict_oof"),
     "prediction of test": (compete.members, "_predict_test"),
-    "ensemble and submission": (compete.runner, "_finish"),
+    "ensemble": (compete.runner, "blend"),
+    "submission": (compete.runner, "write_checked"),
 }
 
 
@@ -76,11 +79,26 @@ class Calls:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_in(folder: str, overrides: tuple[str, ...], place: str = "", at: int = 0, measure: bool = False) -> None:
+def command(folder: str, output: str, arguments: tuple[str, ...], limits: dict[int, int], env: dict[str, str]) -> None:
+    """Run the command line in a folder, its output in a file, under resource limits."""
+    _begin(folder)
+    os.environ.update(env)
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", buffering=1) for stream in (1, 2))
+    for limit, most in limits.items():
+        if limit == resource.RLIMIT_AS:  # beyond what is mapped already
+            most += int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(limit, (most, most))
+    sys.argv = ["compete", *arguments]
+    compete.cli.main()
+
+
+def run_killed(folder: str, overrides: tuple[str, ...], place: str = "", at: int = 0, measure: bool = False) -> None:
     """Run the tiny competition of a folder, killed inside a place if one is named, or write down the calls made in each."""
-    os.chdir(folder)
+    _begin(folder)
     sys.stdout = Path("output.txt").open("a")  # noqa: SIM115 - the process's own, until it is killed
-    torch.set_num_threads(1)
     config = load_config(Path("tiny.toml"), overrides)
     calls = Calls(place, at) if place or measure else None
     compete.runner.run_competition(config)
@@ -88,8 +106,14 @@ def run_in(folder: str, overrides: tuple[str, ...], place: str = "", at: int = 0
         Path("calls.txt").write_text("".join(f"{name}\t{made // max(1, calls.times[name])}\n" for name, made in calls.made.items()))
 
 
-# No run draws its report page here, and everything is imported before the fork, so that a child starts at once.
-compete.plugins.BUNDLED = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
+def _begin(folder: str) -> None:
+    """Make runs small: no report page, which takes longer than all the rest, and several chunks in a tiny cache."""
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    compete.plugins.BUNDLED = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
+    compete.images.CHUNK = 5
+
+
 compete.plugins.load_plugins()
 import albumentations  # noqa: E402, F401
 import sklearn.metrics  # noqa: E402, F401

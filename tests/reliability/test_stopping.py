@@ -1,0 +1,88 @@
+"""Signals, two runs at once, a loader process that dies: what a user sees, and that the same command goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+LONG = ("run", "tiny.toml", "--set", "training.epochs=300")
+HINT = "stopped; what was computed is kept. The same command goes on where it was."
+KILLER = '''
+
+import os
+import signal
+
+import torch
+from compete import Transform
+
+
+@hookimpl
+def register_transforms():
+    def killing():
+        def random(image, seed):
+            if os.environ.get("KILL_A_WORKER") and torch.utils.data.get_worker_info() and seed % 20 == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return image
+        return Transform(random=random)
+    return {"killing": killing}
+'''
+
+
+@pytest.mark.promise("Ctrl-C and SIGTERM: a clean stop, exit status 130, one line on how to go on")
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGTERM, 2)], ids=["int", "term", "term2"]
+)
+def test_signals_stop_cleanly(tiny, start, number, workers):
+    arguments = (*LONG, "--set", f"training.workers={workers}")
+    first = start(*arguments)
+    first.wait_for("epoch 3/300")
+    os.kill(first.process.pid, number)
+    assert first.end() == 130
+    assert first.text.endswith(f"\n{HINT}\n")
+    second = start(*arguments)
+    second.wait_for("epoch 5/300")
+    assert "epoch 1/300" not in second.text
+
+
+@pytest.mark.promise("Two runs on one folder: the second refuses with the first one's process and host")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_two_runs_at_once(tiny, start, compete, workers):
+    arguments = (*LONG, "--set", f"training.workers={workers}")
+    first = start(*arguments)
+    first.wait_for("epoch 2/300")
+    status, text = compete(*arguments)
+    owner = f"process {first.process.pid} on {socket.gethostname()}"
+    assert (status, text) == (
+        1, f"error: submissions/tiny/run-001 is in use by {owner}. Wait for it, or start another run with --fresh.\n"
+    )  # fmt: skip
+    first.process.kill()  # the lock goes with its process, whatever its loader processes still do
+    first.process.join()
+    third = start(*arguments)
+    third.wait_for("epoch 3/300")
+
+
+@pytest.mark.promise("A loader process killed as by the kernel: said plainly, exit status 1, goes on")
+def test_a_killed_loader_process(tiny, compete):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(KILLER)
+    arguments = ("run", "tiny.toml", "--set", "training.workers=2", "--set", 'transforms=[{name="killing"}]')
+    status, text = compete(*arguments, env={"KILL_A_WORKER": "1"})
+    assert status == 1
+    assert "error: a loader process was killed, most often because memory ran out: DataLoader worker (pid" in text
+    assert "Lower [training] workers or batch_size; the same command goes on where it was." in text
+    status, text = compete(*arguments)
+    assert status == 0 and "run tiny/run-001" in text
+
+
+@pytest.mark.promise("A loader process killed as by the kernel: said plainly, exit status 1, goes on")
+def test_a_loader_process_killed_from_outside(tiny, start):
+    running = start(*LONG, "--set", "training.workers=2", "--set", "images.cache=false")
+    running.wait_for("epoch 2/300")
+    workers = subprocess.run(["ps", "-o", "pid=", "--ppid", str(running.process.pid)], capture_output=True, text=True)
+    os.kill(int(workers.stdout.split()[0]), signal.SIGKILL)
+    assert running.end() == 1
+    assert "error: a loader process was killed, most often because memory ran out: DataLoader worker (pid" in running.text
