@@ -167,6 +167,20 @@ def sample(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The competition's files, unpacked or still zipped; only read.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: <folder's name>.toml, here.")
+    ] = None,
+) -> None:
+    """Look at a competition's folder and write a TOML that runs, with the reason for each choice."""
+    from compete.init import write_toml
+
+    for line in write_toml(folder, output).lines:
+        typer.echo(line)
+
+
+@app.command()
 def plugins(
     file: Annotated[Path | None, typer.Argument(help="Also load the plugins that this TOML names.")] = None,
 ) -> None:

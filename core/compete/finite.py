@@ -50,6 +50,11 @@ def gradients_are_finite(network: nn.Module) -> torch.Tensor:
     return torch.isfinite(torch.nn.utils.get_total_norm(gradients))
 
 
+def weights_are_finite(network: nn.Module) -> bool:
+    """Tell whether every weight is a number, waiting for the device."""
+    return bool(torch.isfinite(torch.nn.utils.get_total_norm([p.detach() for p in network.parameters()])))
+
+
 def leave_out(network: nn.Module, buffers: Sequence[torch.Tensor], finite: torch.Tensor) -> None:
     """Where a step was not finite, set its gradients to zero and put the buffers back."""
     for parameter in network.parameters():

@@ -16,7 +16,7 @@ import torch
 
 from compete.checkpoints import checkpoint, resume
 from compete.errors import TrainingError
-from compete.finite import buffers_of, gradients_are_finite, leave_out
+from compete.finite import buffers_of, gradients_are_finite, leave_out, weights_are_finite
 from compete.foldfile import class_presence
 from compete.loaders import loader_processes, read_batches, seed_host, training_batches
 from compete.losses import soft_targets
@@ -130,14 +130,18 @@ def _scales_gradients(run: Run) -> bool:
 
 
 def refuse_not_finite(trainer: Trainer) -> None:
-    """Stop at a loss that is no number, before it is saved; where the TOML says `skip`, only count such steps."""
+    """Stop at a loss that is no number, before it is saved; where the TOML says `skip`, only at ruined weights."""
     steps, rows, first = trainer.faults.state()
-    if not steps:
+    sound = weights_are_finite(trainer.network)
+    if sound and not steps:
         return
-    where = f"{trainer.member.name}: epoch {trainer.epoch + 1}, step {first} of {trainer.steps_per_epoch}"
-    if trainer.run.config.training.on_nan == "stop":
+    where = (
+        f"{trainer.member.name}: epoch {trainer.epoch + 1}, step {first or trainer.step} of {trainer.steps_per_epoch}"
+    )
+    if trainer.run.config.training.on_nan == "stop" or not sound:
+        what = "training loss" if first else "weights"
         raise TrainingError(
-            f"{where}: the training loss became NaN or infinite. The member stays at its last checkpoint before that, "
+            f"{where}: the {what} became NaN or infinite. The member stays at its last checkpoint before that, "
             'and finished members are kept. Lower [optimizer] lr, set [training] clip_norm, use precision = "32-true", '
             'or write on_nan = "skip" to leave such steps out.'
         )

@@ -135,7 +135,7 @@ def test_validation_leaves_every_parameter_and_buffer_alone(make_run):
 
 
 def test_a_network_that_ends_in_softmax_is_refused(make_run):
-    with pytest.raises(ConfigError, match="probabilities.*logits"):
+    with pytest.raises(ConfigError, match=r"probabilities.*logits"):
         first_fold(make_run("model.name=softmaxed"))
 
 
@@ -180,10 +180,16 @@ def test_the_kept_epoch_is_the_best_by_the_competition_s_metric(make_run, monkey
 
 
 def test_accumulated_batches_give_the_step_of_one_big_batch(make_run):
+    recipe = (
+        'finetune.freeze=["stem"]',
+        "training.drop_last=false",
+        "optimizer.name=sgd",
+        "optimizer.lr=0.5",
+        "scheduler.name=none",
+    )
+
     def weights(*overrides):
-        run = make_run("finetune.freeze=[\"stem\"]", "training.drop_last=false", "optimizer.name=sgd", "optimizer.lr=0.5",
-                       "scheduler.name=none", *overrides)  # fmt: skip
-        trainer = first_fold(run)
+        trainer = first_fold(make_run(*recipe, *overrides))
         train_epoch(trainer)
         return trainer.network.head.weight.detach().clone(), trainer.steps_per_epoch
 

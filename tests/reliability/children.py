@@ -103,7 +103,9 @@ def run_killed(folder: str, overrides: tuple[str, ...], place: str = "", at: int
     calls = Calls(place, at) if place or measure else None
     compete.runner.run_competition(config)
     if measure and calls:
-        Path("calls.txt").write_text("".join(f"{name}\t{made // max(1, calls.times[name])}\n" for name, made in calls.made.items()))
+        Path("calls.txt").write_text(
+            "".join(f"{name}\t{made // max(1, calls.times[name])}\n" for name, made in calls.made.items())
+        )
 
 
 def _begin(folder: str) -> None:

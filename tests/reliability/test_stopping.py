@@ -11,7 +11,7 @@ import pytest
 
 LONG = ("run", "tiny.toml", "--set", "training.epochs=300")
 HINT = "stopped; what was computed is kept. The same command goes on where it was."
-KILLER = '''
+KILLER = """
 
 import os
 import signal
@@ -29,7 +29,7 @@ def register_transforms():
             return image
         return Transform(random=random)
     return {"killing": killing}
-'''
+"""
 
 
 @pytest.mark.promise("Ctrl-C and SIGTERM: a clean stop, exit status 130, one line on how to go on")
@@ -44,8 +44,7 @@ def test_signals_stop_cleanly(tiny, start, number, workers):
     assert first.end() == 130
     assert first.text.endswith(f"\n{HINT}\n")
     second = start(*arguments)
-    second.wait_for("epoch 5/300")
-    assert "epoch 1/300" not in second.text
+    second.wait_for("member fold0-seed42 goes on at epoch")
 
 
 @pytest.mark.promise("Two runs on one folder: the second refuses with the first one's process and host")
@@ -62,7 +61,7 @@ def test_two_runs_at_once(tiny, start, compete, workers):
     first.process.kill()  # the lock goes with its process, whatever its loader processes still do
     first.process.join()
     third = start(*arguments)
-    third.wait_for("epoch 3/300")
+    third.wait_for("member fold0-seed42 goes on at epoch")
 
 
 @pytest.mark.promise("A loader process killed as by the kernel: said plainly, exit status 1, goes on")
@@ -85,4 +84,6 @@ def test_a_loader_process_killed_from_outside(tiny, start):
     workers = subprocess.run(["ps", "-o", "pid=", "--ppid", str(running.process.pid)], capture_output=True, text=True)
     os.kill(int(workers.stdout.split()[0]), signal.SIGKILL)
     assert running.end() == 1
-    assert "error: a loader process was killed, most often because memory ran out: DataLoader worker (pid" in running.text
+    assert (
+        "error: a loader process was killed, most often because memory ran out: DataLoader worker (pid" in running.text
+    )

@@ -131,13 +131,13 @@ def _any_ending(votes: Mapping[str, int]) -> list[str]:
     return [f"{stem}.*" for stem, texts in endings.items() if len(texts) > 1]
 
 
-def _score(text: str, table: pd.DataFrame, files: Files, part: str) -> tuple[float, int, int, int, str]:
+def _score(text: str, table: pd.DataFrame, files: Files, part: str) -> tuple[float, int, int, int, int, str]:
     """Rank a template: rows with a file, then what its folders are called, then how little it needs."""
     words = {name: any(word in text.lower() for word in words) for name, words in WORDS.items()}
     right = words[part] - any(said for name, said in words.items() if name != part)
     # Each file counts once, or a column of small numbers would do where pictures are called 1.jpg, 2.jpg ...
     share = round(len(set(_present(text, table, files))) / len(table), 3)
-    return share, right, -text.count("{"), -len(text), text
+    return share, right, -text.count("{"), -text.count("/"), -len(text), text
 
 
 def _present(text: str, table: pd.DataFrame, files: Files) -> list[str]:

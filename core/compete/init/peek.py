@@ -70,9 +70,8 @@ def _lines(files: Files, place: str) -> int:
 
 @dataclass(frozen=True)
 class Objects:
-    """A list of objects in a JSON file: its key ("" where the file is the list), its first objects, and the count."""
+    """A list of objects in a JSON file: its first objects, how many there are, and whether these are all of them."""
 
-    key: str
     rows: list[dict[str, Any]]
     count: int
     complete: bool
@@ -84,7 +83,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class JsonFile:
-    """What a JSON file holds: its lists of objects by key, and its encoding."""
+    """What a JSON file holds: its lists of objects by key ("" where the file is the list), and its encoding."""
 
     name: str
     lists: dict[str, Objects]
@@ -106,11 +105,11 @@ def _lists(name: str, data: bytes | mmap.mmap, whole: bool) -> JsonFile:
     encoding = _encoding(data)
     start = re.search(rb"\S", data)
     if start is not None and start[0] == b"[":
-        return JsonFile(name, {"": _objects("", data, start.end(), encoding, whole)}, encoding)
+        return JsonFile(name, {"": _objects(data, start.end(), encoding, whole)}, encoding)
     starts: dict[str, int] = {}
     for match in _LIST_START.finditer(data):
         starts.setdefault(match[1].decode(encoding), match.end() - 1)
-    found = {key: _objects(key, data, at, encoding, whole) for key, at in starts.items()}
+    found = {key: _objects(data, at, encoding, whole) for key, at in starts.items()}
     return JsonFile(name, found, encoding)
 
 
@@ -125,7 +124,7 @@ def _encoding(data: bytes | mmap.mmap) -> str:
     return "utf-8"
 
 
-def _objects(key: str, data: bytes | mmap.mmap, start: int, encoding: str, whole: bool) -> Objects:
+def _objects(data: bytes | mmap.mmap, start: int, encoding: str, whole: bool) -> Objects:
     """Decode objects one by one from `start` on, until the list ends or, unless `whole`, the window does."""
     text = data[start : len(data) if whole else start + WINDOW_BYTES].decode(encoding, "ignore")
     decode, skip = json.JSONDecoder().raw_decode, re.compile(r"[\s,]*")
@@ -141,7 +140,7 @@ def _objects(key: str, data: bytes | mmap.mmap, start: int, encoding: str, whole
     complete = text[at : at + 1] == "]"
     # What is left is counted by its size: one object's bytes are much like another's.
     share = 1.0 if complete or not at else (len(data) - start) / at
-    return Objects(key, rows, round(len(rows) * share), complete)
+    return Objects(rows, round(len(rows) * share), complete)
 
 
 def text_table(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -82,7 +82,9 @@ def _joined(file: JsonFile, keys: _Keys) -> tuple[Objects, pd.DataFrame, int]:
     images, annotations = file.lists[IMAGES], file.lists[ANNOTATIONS].table()
     table, lacking = images.table(), [key for key in (keys.image_id, keys.label) if key not in annotations]
     if lacking:
-        raise DataError(f"{file.name}: its annotations have no key '{lacking[0]}'; they have {choices(annotations)}.")
+        raise DataError(
+            f"{file.name}: its annotations have no key '{lacking[0]}'; they have {choices(map(str, annotations))}."
+        )
     pairs = annotations[[keys.image_id, keys.label]].drop_duplicates()
     labels = pairs.drop_duplicates(keys.image_id).set_index(keys.image_id)[keys.label]
     frame = table.drop(columns=keys.label, errors="ignore").assign(**{keys.label: table[keys.id].map(labels)})

@@ -69,7 +69,7 @@ def _is_test(table: Table) -> bool:
 def _test_table(look: Look, tables: list[Table], sample: Table) -> Table | None:
     """Return the table of the test rows, if there is one with all the sample's ids."""
     first = sample.columns[0]
-    for head in filter(_is_test, tables):
+    for head in sorted(filter(_is_test, tables), key=lambda table: len(table.name)):
         name = same_name(head.columns, first)
         if name is None:
             continue

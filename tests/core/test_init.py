@@ -1,0 +1,392 @@
+"""`compete init`: what it finds in folders of many layouts, what it says about it, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compete.config import load_config
+from compete.errors import UserError
+from compete.init import peek, write_toml
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from miniatures.drawing import hashes, picture, put, table, tarred, zipped
+
+JPEG, PNG = picture(7), picture(7, kind="png")
+IDS, TEST_IDS = hashes(24, 8), hashes(8, 8, "test")
+GALLERY = Path(__file__).parents[2] / "competitions"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The competition's folder, below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return Path("data/birds")
+
+
+def init(folder: Path, files: dict[str, bytes]) -> dict:
+    """Draw a competition, look at it, and return the TOML, which must go through a rehearsal."""
+    put(folder, files)
+    result = write_toml(folder)
+    assert result.runs, result.todo
+    load_config(result.path)
+    return tomllib.loads(result.path.read_text())
+
+
+def cycled(labels) -> list:
+    return [labels[number % len(labels)] for number in range(len(IDS))]
+
+
+def flat(labels, sample="0.5", asked="label", train="train/{}.jpg", test="test/{}.jpg", data=JPEG) -> dict[str, bytes]:
+    """A training table, a sample submission, and a picture for every id."""
+    return {
+        "train.csv": table(["id", "label"], zip(IDS, cycled(labels), strict=True)),
+        "sample_submission.csv": table(["id", asked], ([name, sample] for name in TEST_IDS)),
+        **{train.format(name): data for name in IDS},
+        **{test.format(name): data for name in TEST_IDS},
+    }
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+# --- layouts --------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_and_a_folder_of_pictures_with_the_reason_for_each_choice(folder):
+    put(folder, flat(["0", "1"]))
+    before = snapshot(folder)
+    result = write_toml(folder)
+    text = result.path.read_text()
+    assert (result.path, result.runs) == (Path("birds.toml"), True)
+    assert '# finds 24 of 24 pictures (100.0%)\nimage = "train/{id}.jpg"' in text
+    assert "# two labels: 0 (12), 1 (12)" in text
+    assert "# TODO [metric]: 'roc_auc' is a guess" in text.partition("[competition]")[0]
+    assert any(line.startswith("TODO [metric]") for line in result.lines)
+    assert snapshot(folder) == before
+
+
+def test_pictures_and_tables_may_be_packed(folder):
+    plain = flat(["0", "1"])
+    pictures = {name: data for name, data in plain.items() if name.endswith(".jpg")}
+    data = init(folder, {
+        "train.csv.zip": zipped({"train.csv": plain["train.csv"]}),
+        "sample_submission.csv": plain["sample_submission.csv"],
+        "train.zip": zipped({name.removeprefix("train/"): pictures[name] for name in pictures if "train/" in name}),
+        "test.tar.gz": tarred({name: pictures[name] for name in pictures if "test/" in name}),
+    })  # fmt: skip
+    assert data["dataset"]["train"] == "train.csv"
+    assert (data["dataset"]["image"], data["dataset"]["test_image"]) == ("train/{id}.jpg", "test/{id}.jpg")
+
+
+def test_a_competition_that_is_one_zip(folder):
+    data = init(folder, {"all.zip": zipped(flat(["a", "b", "c"], "a"))})
+    assert data["dataset"]["train"] == "all/train.csv"
+    assert data["dataset"]["image"] == "all/train/{id}.jpg"
+    assert data["submission"] == {"name": "label"}
+
+
+@pytest.mark.parametrize(
+    ("train", "template"),
+    [
+        ("images/{0}.jpg", "images/{{id}}.jpg"),
+        ("train/{0[0]}/{0[1]}{0[2]}/{0}.jpg", "train/{{id[0]}}/{{id[1:3]}}/{{id}}.jpg"),
+        ("deep/er/train/{0}.jpg", "deep/er/train/{{id}}.jpg"),
+    ],
+)
+def test_templates_are_derived_from_the_files(folder, train, template):
+    data = init(folder, flat(["0", "1"], train=train))
+    assert data["dataset"]["image"] == template.format()
+
+
+def test_a_folder_that_is_a_column_in_training_only(folder):
+    files = flat(cycled(["red kite", "crow"]), "crow", train="nowhere/{}.jpg")
+    paths = {f"train/{label}/{name}.jpg": JPEG for name, label in zip(IDS, cycled(["red kite", "crow"]), strict=True)}
+    data = init(folder, {name: data for name, data in files.items() if "nowhere" not in name} | paths)
+    assert (data["dataset"]["image"], data["dataset"]["test_image"]) == ("train/{label}/{id}.jpg", "test/{id}.jpg")
+
+
+def test_mixed_endings_and_another_spelling_of_the_id(folder):
+    files = flat(["0", "1"])
+    files |= {f"train/{name}.png": PNG for name in IDS[:9]}
+    files = {name: data for name, data in files.items() if name not in {f"train/{name}.jpg" for name in IDS[:9]}}
+    files["sample_submission.csv"] = table(["ID", "Label"], ([name, 0.5] for name in TEST_IDS))
+    data = init(folder, files)
+    assert (data["dataset"]["id"], data["dataset"]["image"]) == ("id", "train/{id}.*")
+    assert data["target"]["column"] == "label"
+
+
+def test_the_same_names_in_train_and_test_are_told_apart_by_their_folders(folder):
+    files = {f"{part}_images/{number}.jpg": JPEG for part in ("test", "train") for number in range(20)}
+    files["train.csv"] = table(["id", "fold", "target"], ([number, number % 5, number % 2] for number in range(20)))
+    files["sample_submission.csv"] = table(["id", "target"], ([number, 0.5] for number in range(20)))
+    data = init(folder, files)
+    assert (data["dataset"]["image"], data["dataset"]["test_image"]) == (
+        "train_images/{id}.jpg",
+        "test_images/{id}.jpg",
+    )
+
+
+def test_the_table_of_test_rows_may_name_the_pictures(folder):
+    rows = [[number, f"{name}.jpg"] for number, name in enumerate(TEST_IDS)]
+    train = [[100 + number, f"{name}.jpg", number % 3] for number, name in enumerate(IDS)]
+    data = init(folder, flat(["0"]) | {
+        "train.csv": table(["id", "file", "kind"], train),
+        "test.csv": table(["id", "file"], rows),
+        "sample_submission.csv": table(["id", "answer"], ([number, 0] for number, _ in rows)),
+    })  # fmt: skip
+    assert (data["dataset"]["test"], data["dataset"]["image"]) == ("test.csv", "train/{file}")
+    assert data["target"] == {"name": "label", "column": "kind"}
+
+
+def test_semicolons_latin_1_and_missing_pictures(folder):
+    files = flat(["jay", "kákapó"], "jay")
+    for name in ("train.csv", "sample_submission.csv"):
+        files[name] = files[name].replace(b",", b";").decode().encode("latin-1")
+    del files[f"train/{IDS[3]}.jpg"]
+    data = init(folder, files)
+    assert (data["dataset"]["separator"], data["dataset"]["encoding"]) == (";", "latin-1")
+    assert data["dataset"]["missing_images"] == "skip"
+    assert "# 1 training rows have no picture" in Path("birds.toml").read_text()
+
+
+def test_label_folders(folder):
+    pictures = {f"train/{label}/{name}.png": PNG for label in ("Sugar beet", "Maize") for name in IDS[:8]}
+    sample = {"sample_submission.csv": table(["file", "species"], ([f"{name}.png", "Maize"] for name in TEST_IDS))}
+    tests = {f"test/{name}.png": PNG for name in TEST_IDS}
+    data = init(folder, pictures | {"train/Maize/one more.png": PNG} | tests | sample)
+    assert data["dataset"] == {
+        "name": "folder", "train": "train", "sample": "sample_submission.csv", "test": "test/{file}",
+    }  # fmt: skip
+    assert (data["target"]["name"], data["submission"]["name"]) == ("label", "label")
+
+
+def test_versions_of_pictures_in_folders_at_the_root_become_yes_and_no(folder):
+    pictures = {f"{part}/{number}.jpg": JPEG for part in ("Clean", "Blur", "Noise") for number in range(20)}
+    tests = {f"Test/{number}.jpg": JPEG for number in range(6)}
+    sample = {"sample_submission.csv": table(["Id", "Label"], ([f"{number}.jpg", 0] for number in range(6)))}
+    data = init(folder, pictures | tests | sample)
+    assert data["dataset"]["labels"] == {"Blur": "1", "Clean": "0", "Noise": "1"}
+    assert data["dataset"]["group_pattern"] == "[^/]+$"
+    assert "TODO [dataset] labels: 'Clean' is taken for 0" in Path("birds.toml").read_text()
+
+
+@pytest.mark.parametrize("name", ["{label}.{number}.jpg", "{label} {number}.jpg", "x{number}_{label}.jpg"])
+def test_labels_in_file_names(folder, name):
+    pictures = {
+        f"train/{name.format(label=label, number=number)}": JPEG for label in ("owl", "wren") for number in range(9)
+    }
+    tests = {f"test/{number}.jpg": JPEG for number in range(6)}
+    data = init(folder, pictures | tests | {"sample_submission.csv": table(["id", "y"], ([n, 0.5] for n in range(6)))})
+    assert data["target"] == {"name": "binary", "column": "label", "positive": "wren"}
+    assert "is 'wren' the class whose probability is asked for, and not 'owl'?" in Path("birds.toml").read_text()
+
+
+def test_the_mask_competition_is_known(folder):
+    people = [
+        [f"{number:06}", ("male", "female")[number % 2], "Asian", 20 + number, f"p{number}"] for number in range(6)
+    ]
+    stems = [*(f"mask{number}" for number in range(1, 6)), "incorrect_mask", "normal"]
+    data = init(folder, {
+        "train/train.csv": table(["id", "gender", "race", "age", "path"], people),
+        **{f"train/images/{person[-1]}/{stem}.jpg": JPEG for person in people for stem in stems},
+        "eval/info.csv": table(["ImageID", "ans"], ([f"{name}.jpg", 0] for name in TEST_IDS)),
+        **{f"eval/images/{name}.jpg": JPEG for name in TEST_IDS},
+    })  # fmt: skip
+    assert (data["dataset"], data["target"]["name"]) == ({"name": "mask"}, "label")
+    assert "6 groups stay whole" in Path("birds.toml").read_text()
+
+
+def test_arrays_give_their_size_and_channels(folder):
+    array = io.BytesIO()
+    np.save(array, np.random.default_rng(0).random((6, 20, 12)).astype(np.float16))
+    data = init(folder, flat(["0", "1"], train="train/{}.npy", test="test/{}.npy", data=array.getvalue()))
+    assert data["images"] == {"size": [20, 12], "channels": 6}
+    assert "transforms" not in data
+
+
+def coco(images: int, annotations: list[int], first: int = 0) -> bytes:
+    """A COCO-like file; `annotations` are the images' numbers, in the order of the annotations."""
+    listed = [{"id": number, "file_name": f"a/{number}.jpg"} for number in range(first, first + images)]
+    labels = [{"id": n, "image_id": number, "category_id": number % 3} for n, number in enumerate(annotations)]
+    return json.dumps({"info": {"year": 1}, "images": listed, "annotations": labels}).encode()
+
+
+def coco_files(annotations: list[int]) -> dict[str, bytes]:
+    return {
+        "train.json": coco(40, annotations),
+        "test.json": json.dumps([{"id": number, "file_name": f"a/{number}.jpg"} for number in range(8)]).encode(),
+        "sample_submission.csv": table(["Id", "Predicted"], ([number, 0] for number in range(8))),
+        **{f"train/a/{number}.jpg": JPEG for number in range(40)},
+        **{f"test/a/{number}.jpg": JPEG for number in range(8)},
+    }
+
+
+def test_coco_files_are_only_read_on_where_their_first_parts_do_not_join(folder, monkeypatch):
+    monkeypatch.setattr(peek, "WINDOW_BYTES", 700)
+    data = init(folder, coco_files([*range(39, -1, -1), 5]))
+    assert (data["dataset"]["image"], data["dataset"]["test_image"]) == ("train/{file_name}", "test/{file_name}")
+    assert "# 3 classes" in Path("birds.toml").read_text()
+
+
+def test_annotations_that_disagree_and_a_file_without_pictures(folder):
+    files = coco_files([*range(40)])
+    files["train.json"] = files["train.json"][:-2] + b', {"id": 99, "image_id": 1, "category_id": 0}]}'
+    files["val.json"] = coco(3, [500, 501, 502], first=500)
+    data = init(folder, files)
+    assert (data["dataset"]["train"], data["dataset"]["several_labels"]) == ("train.json", "first")
+    assert "# val.json is left out: its pictures are not there" in Path("birds.toml").read_text()
+
+
+# --- what is predicted, and how it is written -----------------------------------------------------------------------
+
+
+COLUMNS = ["healthy", "rust", "scab"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "metric"),
+    [
+        ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], "one_hot", "mean_column_auc"),
+        ([[1, 0, 0], [0, 1, 1], [0, 0, 0], [0, 1, 0]], "columns", "mean_column_auc"),
+        ([[3, 0, 1], [0, 2, 0], [1, 1, 5]], "votes", "kl_divergence"),
+    ],
+)
+def test_columns_of_the_training_table_that_the_sample_has_too(folder, cells, kind, metric):
+    files = flat(["0"])
+    files["train.csv"] = table(["id", "extra", *COLUMNS], ([i, 4, *c] for i, c in zip(IDS, cycled(cells), strict=True)))
+    files["sample_submission.csv"] = table(["id", *COLUMNS], ([name, 0.3, 0.3, 0.4] for name in TEST_IDS))
+    data = init(folder, files)
+    assert data["target"] == {"name": kind, "columns": COLUMNS}
+    assert (data["submission"]["name"], data["metric"]["name"]) == ("probabilities", metric)
+
+
+def test_labels_that_are_the_sample_s_columns_also_ones_that_no_row_has(folder):
+    files = flat(["collie", "beagle"])
+    breeds = ["beagle", "collie", "pug"]
+    files["sample_submission.csv"] = table(["id", *breeds], ([name, 0.3, 0.3, 0.4] for name in TEST_IDS))
+    data = init(folder, files)
+    assert data["target"] == {"name": "label", "column": "label", "classes": breeds}
+    assert data["checks"]["rows_sum_to_one"] is True
+    assert data["metric"]["name"] == "log_loss"
+
+
+@pytest.mark.parametrize(
+    ("text", "metric"),
+    [
+        ("Submissions are scored on the quadratic weighted kappa.", "roc_auc"),  # does not suit two labels
+        ("evaluated by the multi-class logarithmic loss", "log_loss"),
+        ("scored on area under the ROC curve", "roc_auc"),
+    ],
+)
+def test_a_description_says_the_metric_where_it_suits_the_target(folder, text, metric):
+    data = init(folder, flat(["0", "1"]) | {"description.md": text.encode()})
+    assert data["metric"]["name"] == metric
+
+
+def test_imbalance_and_rare_classes(folder):
+    data = init(folder, flat([*["crow"] * 22, "jay", "owl"], "crow"))
+    assert data["sampler"] == {"name": "weighted", "power": 0.5}
+    assert data["metric"]["name"] == "macro_f1"
+    assert data["checks"] == {"missing_class": "warn", "allowed": ["crow", "jay", "owl"]}
+
+
+def test_a_group_and_a_leak_in_the_toml(folder):
+    files = flat(["0", "1"])
+    rows = [[name, number % 2, "yn"[number % 2], number // 3] for number, name in enumerate(IDS)]
+    files["train.csv"] = table(["id", "label", "verdict", "patient"], rows)
+    data = init(folder, files)
+    assert (data["dataset"]["group"], data["dataset"]["drop"]) == ("patient", ["verdict"])
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+SAMPLE = table(["id", "label"], ([name, 0.5] for name in TEST_IDS))
+REFUSED = {
+    "data/birds is empty; put the competition's files there.": {".DS_Store": b""},
+    "holds no picture (jpg, jpeg,": {"train.csv": b"id,label\na,1\n", "sample_submission.csv": SAMPLE},
+    "There are .dcm files, which are not read": {"train/a.dcm": b"d", "sample_submission.csv": SAMPLE},
+    "has no sample submission, a table with 'submission' in its name": {
+        "train/a.jpg": JPEG,
+        "train.csv": b"id,l\na,1\n",
+    },
+    "There is no table at all.": {"train/a.jpg": JPEG},
+    "sample_submission.csv has no rows": {"train/a.jpg": JPEG, "sample_submission.csv": b"id,label\n"},
+    "sample_submission.csv has one column only": flat(["0", "1"]) | {"sample_submission.csv": b"id\na\n"},
+    "sample_submission.csv is no table": {"train/a.jpg": JPEG, "sample_submission.csv": b""},
+    "nothing gives the training rows. No table has a column 'id'": {"a.jpg": JPEG, "sample_submission.csv": SAMPLE},
+    "column 'label' of the training rows holds one value only: '1'": flat(["1"]),
+    "asks for 2 columns (x, y), but the training rows have neither": flat(["0", "1"])
+    | {"sample_submission.csv": b"id,x,y\na,0,0\n"},
+    "column 'x', which sample_submission.csv asks for, does not hold numbers only": flat(["0"])
+    | {"train.csv": table(["id", "x", "y"], ([i, "a", 1] for i in IDS)), "sample_submission.csv": b"id,x,y\na,0,0\n"},
+    "no column beside their ids": flat(["0"]) | {"train.csv": table(["id"], ([name] for name in IDS))},
+    "train.json: its annotations have no key 'category_id'": coco_files([])
+    | {"train.json": coco(40, [*range(40)]).replace(b"category_id", b"kind")},
+    "b.zip: the archive cannot be read": {"b.zip": b"PK\x03\x04broken", "sample_submission.csv": SAMPLE},
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_is_no_competition_is_refused_in_one_sentence(folder, message):
+    put(folder, REFUSED[message])
+    with pytest.raises(UserError) as refused:
+        write_toml(folder)
+    assert any(message in problem for problem in refused.value.problems), refused.value.problems
+    assert not Path("birds.toml").exists()
+
+
+def test_places_that_are_refused(folder, monkeypatch):
+    with pytest.raises(UserError, match="there is no folder data/birds"):
+        write_toml(folder)
+    put(folder, flat(["0", "1"]))
+    with pytest.raises(UserError, match="would lie in the competition's folder, which is only read"):
+        write_toml(folder, folder / "birds.toml")
+    Path("birds.toml").write_text("mine")
+    with pytest.raises(UserError, match=r"birds.toml is there already. Name another file with -o"):
+        write_toml(folder)
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match="this is inside the competition's folder"):
+        write_toml(Path(), Path("../../other.toml"))
+
+
+def test_what_would_stop_a_run_is_the_first_thing_to_do(folder):
+    files = flat(["0", "1"])
+    broken = {f"train/{IDS[0]}.jpg": b"no picture"}
+    del files[f"test/{TEST_IDS[2]}.jpg"]
+    put(folder, files | broken)
+    result = write_toml(folder, Path("new/there.toml"))
+    assert result.runs is False and "rehearsed: a run would stop" in result.lines
+    assert result.todo[0].startswith("a run would stop here: test_image = 'test/{id}.jpg': 1 of 8")
+    assert "'test/{id}.jpg' finds only 7 of 8 test pictures" in " ".join(result.todo)
+    assert f"unreadable picture: train/{IDS[0]}.jpg" in " ".join(result.todo)
+    assert "# TODO a run would stop here" in result.path.read_text()
+
+
+def test_test_rows_without_any_picture_are_a_thing_to_do(folder):
+    put(folder, {name: data for name, data in flat(["0", "1"]).items() if not name.startswith("test/")})
+    result = write_toml(folder)
+    assert not result.runs
+    assert "no picture is called like a test row" in " ".join(result.todo)
+
+
+def test_large_records_are_not_rehearsed(folder, monkeypatch):
+    monkeypatch.setattr("compete.init.MOST_BYTES_REHEARSED", 100)
+    put(folder, flat(["0", "1"]))
+    result = write_toml(folder)
+    assert result.runs is None
+    assert "not rehearsed: its files are too large to read now" in result.lines
+
+
+def test_large_tables_are_sampled_but_counted(folder, monkeypatch):
+    monkeypatch.setattr(peek.read_table, "__defaults__", (10,))
+    put(folder, flat(["0", "1"]))
+    write_toml(folder)
+    assert "# 24 rows: id, label" in Path("birds.toml").read_text()

@@ -1,0 +1,103 @@
+"""Pictures that cannot be read: named and refused, or counted and left out; a test row never disappears."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from compete.config import load_config
+from compete.errors import DataError
+from compete.runner import run_competition
+
+SKIP = "images.unreadable=skip"
+
+
+def jpeg(path: Path) -> bytes:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path, "JPEG")
+    return path.read_bytes()
+
+
+DAMAGES = {
+    "cut PNG": lambda path: path.write_bytes(path.read_bytes()[:90]),
+    "cut JPEG": lambda path: path.write_bytes(jpeg(path)[:-400]),
+    "empty": lambda path: path.write_bytes(b""),
+    "a page of HTML": lambda path: path.write_text("<!doctype html><title>404</title>"),
+}
+# p03 is validated in one fold and trained on in the two others.
+PICTURES = {"train": "train/p03_1.png", "test": "test/t2.png"}
+
+
+def run(tiny: Path, *overrides: str, **options: object):
+    return run_competition(load_config(tiny / "tiny.toml", ["training.epochs=1", *overrides]), **options)
+
+
+@pytest.mark.promise(
+    "An unreadable picture in train, valid or test: refused with its path (n: damages and ways to read)"
+)
+@pytest.mark.parametrize("table", PICTURES)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_unreadable_picture_is_refused(tiny, count, damage, table):
+    DAMAGES[damage](tiny / "data" / PICTURES[table])
+    for ways in (("images.cache=true",), ("images.cache=false",), ("images.cache=false", "training.workers=2")):
+        with pytest.raises(DataError, match=PICTURES[table]):
+            run(tiny, *ways, fresh=True)
+    count(3)
+
+
+@pytest.mark.promise("An unreadable picture in valid alone, read in the middle of a run: refused with its path")
+def test_an_unreadable_validation_picture(tiny, make_run):
+    from compete.trainer import build_trainer
+    from compete.training import train_epoch, validate
+    from compete.types import Member
+
+    run = make_run("images.cache=false")
+    fold = int(run.folds[run.tables.train["image"].tolist().index(PICTURES["train"])])
+    DAMAGES["cut PNG"](tiny / "data" / PICTURES["train"])
+    trainer = build_trainer(run, Member(fold, 42))
+    train_epoch(trainer)
+    with pytest.raises(DataError, match=PICTURES["train"]):
+        validate(trainer)
+
+
+@pytest.mark.promise(
+    'unreadable = "skip": counted and listed, left out of training; every test row is in the submission'
+)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_unreadable_pictures_are_left_out(tiny, count, damage):
+    for path in PICTURES.values():
+        DAMAGES[damage](tiny / "data" / path)
+    for ways in (("images.cache=true",), ("images.cache=false", "training.workers=2")):
+        done = run(tiny, SKIP, *ways, fresh=True)
+        for table, path in PICTURES.items():
+            assert f"1 {table} pictures cannot be read and are left out; 1 rows have no picture left" in done.warnings
+            assert any(warning.startswith(f"unreadable: {path}: ") for warning in done.warnings)
+        oof = pd.read_parquet(done.folder / "oof.parquet").set_index("id")
+        assert oof["a"].isna().sum() == 1 and np.isnan(oof.loc["p03_1", "a"])
+        assert len(pd.read_csv(done.folder / "submission.csv")) == 7
+        assert "1 test rows have no readable picture and got the mean prediction: t2" in done.warnings
+        test = pd.read_parquet(done.folder / "test.parquet").set_index("id")
+        assert np.allclose(test.loc["t2"], test.drop("t2").mean(), atol=1e-6)
+    count(2)
+
+
+@pytest.mark.promise("A picture that could not be read is tried again at the next start")
+def test_what_could_not_be_read_is_tried_again(tiny):
+    """Size and time are the same afterwards, and so is the cache: as after a bad moment of a network drive."""
+    picture = tiny / "data" / PICTURES["train"]
+    times, good = picture.stat(), picture.read_bytes()
+    picture.write_bytes(bytes(len(good)))
+    os.utime(picture, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(DataError, match=r"1 of 24 train pictures cannot be read:\n  train/p03_1.png: "):
+        run(tiny)
+    caches = set((tiny / ".compete/cache").glob("*.npy"))
+    picture.write_bytes(good)
+    os.utime(picture, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not run(tiny).warnings
+    assert caches < set((tiny / ".compete/cache").glob("*.npy"))
+    pixels = next(np.load(path) for path in caches)
+    assert all(picture.any() for picture in pixels)
