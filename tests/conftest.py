@@ -63,8 +63,20 @@ def load_module(path: Path) -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="session")
+def write_tiny() -> Callable[[Path], None]:
+    """Return a function that writes the tiny competition into a folder."""
+
+    def write(folder: Path) -> None:
+        shutil.copy(TINY_PLUGIN, folder / "tiny_plugin.py")
+        load_module(TINY_PLUGIN).draw_tiny(folder / "data")
+        (folder / "tiny.toml").write_text(TINY_TOML)
+
+    return write
+
+
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tiny: Callable[[Path], None]) -> Path:
     """A folder with the tiny competition in it, which is also the working directory.
 
     Its runs draw no report page, which would take longer than all the rest of them.
@@ -74,9 +86,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bundled = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
     monkeypatch.setattr(compete.plugins, "BUNDLED", bundled)
     monkeypatch.chdir(tmp_path)
-    shutil.copy(TINY_PLUGIN, tmp_path / "tiny_plugin.py")
-    load_module(TINY_PLUGIN).draw_tiny(tmp_path / "data")
-    (tmp_path / "tiny.toml").write_text(TINY_TOML)
+    write_tiny(tmp_path)
     return tmp_path
 
 

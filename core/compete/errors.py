@@ -6,6 +6,7 @@ that the work failed (exit status 1). Both are printed as plain sentences, never
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,9 @@ def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
 
 
 def fault_place(error: BaseException) -> str:
-    """Return "file:line" of the innermost frame of an error, for messages about plugins."""
+    """Return "file:line" of where an error comes from: the innermost frame that is not a library's."""
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
+    libraries = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    own = [frame for frame in frames if not frame.filename.startswith((*libraries, "<"))]
+    innermost = (own or frames)[-1:]
+    return f"{innermost[0].filename}:{innermost[0].lineno}" if innermost else "?"

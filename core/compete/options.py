@@ -104,6 +104,8 @@ def _keyword_only(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 def _hints(factory: Callable[..., Any], names: set[str], where: str) -> dict[str, Any]:
     """Resolve the annotations of the options only: the others may name types imported for checkers alone."""
+    if not names:
+        return {}
     function = inspect.unwrap(factory)
     if inspect.isclass(function):
         function = function.__init__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,11 +13,13 @@ from typing import Any
 
 from compete.config import Config
 from compete.errors import ConfigError
+from compete.settings import FOLDER_NAME
 from compete.store import file_hash, fingerprint, make_folder, read_json, remove_litter, write_json, write_text
 from compete.tomlfile import write_toml_text
 
 FORMAT = 1
 SUBMISSIONS = Path("submissions")
+FOLDS = "folds"
 PACKAGES = (
     "compete", "torch", "torchvision", "timm", "albumentations", "lightning-fabric",
     "numpy", "pandas", "scikit-learn", "opencv-python-headless", "pillow",
@@ -42,6 +45,7 @@ def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:
     parent = competition_folder(config)
     wanted = config_fingerprint(config)
     if name is not None:
+        _check_name(name)
         folder = parent / name
         state = read_json(folder / "run.json")
         if state and fresh:
@@ -117,6 +121,14 @@ def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
         "command": ["compete", *sys.argv[1:]],
         "git": _git_state(),
     }
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(FOLDER_NAME, name) or name == FOLDS:
+        raise ConfigError(
+            f"--name {name}: a run is called with letters, digits, '.', '_' and '-', with a letter or digit first, and "
+            f"not '{FOLDS}', where the competition's folds are."
+        )
 
 
 def _check_format(folder: Path, state: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from compete.runfolder import (
 )
 from compete.runlog import RunLog
 from compete.runs import Run, call_hook
-from compete.store import read_json, run_lock, write_json
+from compete.store import make_folder, read_json, run_lock, write_json
 
 if TYPE_CHECKING:
     from compete.config import Config
@@ -63,7 +63,7 @@ def run_competition(config: Config, name: str | None = None, fresh: bool = False
 
 
 def _begin(folder: Path, config: Config, held: ExitStack) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     held.enter_context(run_lock(folder))
     start_folder(folder, config, time.time())
 
@@ -90,7 +90,8 @@ def _told(run: Run) -> Iterator[None]:
         yield
         call_hook(run.hook.on_run_end, run=run)
     except BaseException as error:
-        run.hook.on_run_error(run=run, error=error)
+        with suppress(Exception):  # a plugin that fails at this must not hide why the run stopped
+            run.hook.on_run_error(run=run, error=error)
         raise
 
 

@@ -15,6 +15,7 @@ from compete.errors import ConfigError
 _HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
 MOST_BYTES = 10_000_000
+MOST_LEVELS = 20
 
 Lines = dict[tuple[str, ...], int]
 
@@ -34,9 +35,12 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
-        return tomllib.loads(text), key_lines(text)
+        data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    if _is_deep(data):
+        raise ConfigError(f"{path}: this is no competition TOML: its tables are nested more than {MOST_LEVELS} deep")
+    return data, key_lines(text)
 
 
 def key_lines(text: str) -> Lines:
@@ -65,13 +69,24 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
         keys = [key.strip() for key in path.split(".")]
         if not equals or not all(keys):
             raise ConfigError(f"--set {override}: write it as table.key=value, for example training.epochs=3")
-        _put(data, keys, _toml_value(text), override)
+        value = _toml_value(text)
+        if len(keys) > MOST_LEVELS or _is_deep(value):
+            raise ConfigError(f"--set {override[:80]}: is nested more than {MOST_LEVELS} deep")
+        _put(data, keys, value, override)
     return data
 
 
 def write_toml_text(data: Mapping[str, Any]) -> str:
     """Write data as TOML; keys without a value are left out."""
     return tomli_w.dumps(_without_none(data))
+
+
+def _is_deep(value: object) -> bool:
+    """Tell whether data is nested so deep that whatever walks through it would overflow."""
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        level = [i for v in level if isinstance(v, dict | list) for i in (v.values() if isinstance(v, dict) else v)]
+    return bool(level)
 
 
 def _toml_value(text: str) -> object:

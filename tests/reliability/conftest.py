@@ -45,7 +45,7 @@ class Page:
         if path and self.tried:
             intro = Path(__file__).with_name("page.md").read_text()
             where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-            Path(path).write_text("\n".join([intro.replace("{where}", where), *self._rows(), ""]))
+            Path(path).write_text(intro.replace("{where}", where).replace("{table}", "\n".join(self._rows())))
 
     def _rows(self) -> Iterator[str]:
         yield "| promise | n | result |"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from math import cos, sin
 from typing import Any
 
@@ -16,10 +16,12 @@ import numpy as np
 
 Points = np.ndarray[Any, np.dtype[np.float64]]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Fixed = np.ndarray[Any, np.dtype[np.int32]]
 Rgb = tuple[float, float, float]
 
 SUPERSAMPLE = 2
-SUBPIXEL_BITS = 4  # cv2 takes coordinates in sixteenths of a pixel
+_SUBPIXEL_BITS = 4  # cv2 takes coordinates in sixteenths of a pixel
+_ONE = 2**_SUBPIXEL_BITS
 _STEP = (np.arange(6) / 6)[:, None]
 _CATMULL_ROM = (
     np.concatenate([_STEP**0, _STEP, _STEP**2, _STEP**3], axis=1)
@@ -51,18 +53,19 @@ class Canvas:
         `soft` blurs the edge by that many pixels; `inside` clips the shape to another outline.
         """
         if alpha >= 1 and soft <= 0 and inside is None:
-            _fill(self.pixels, points, tuple(colour))
+            _fill(self.pixels, _fixed_point(points), colour)
             return
-        window = self._window(points, soft)
+        fixed = _fixed_point(points)
+        window = self._window(fixed, soft)
         if window is None or alpha <= 0:
             return
         rows, columns = window
-        origin = np.array([columns.start, rows.start])
+        origin = np.array([columns.start, rows.start], np.int32) * _ONE
         size = (rows.stop - rows.start, columns.stop - columns.start)
-        cover = _cover(points - origin, size, soft)
+        cover = _cover(fixed - origin, size, soft)
         if inside is not None:
             limit: Pixels = np.zeros(size, np.uint8)
-            _fill(limit, inside - origin, 255)
+            _fill(limit, _fixed_point(inside) - origin, 255)
             cover = np.minimum(cover, limit)
         self._blend(rows, columns, cover, colour, alpha)
 
@@ -84,7 +87,7 @@ class Canvas:
         import cv2
 
         cv2.polylines(
-            self.pixels, list(_fixed_point(many)), False, colour, max(1, round(width)), cv2.LINE_AA, SUBPIXEL_BITS
+            self.pixels, list(_fixed_point(many)), False, colour, max(1, round(width)), cv2.LINE_AA, _SUBPIXEL_BITS
         )
 
     def finished(self) -> Pixels:
@@ -95,17 +98,16 @@ class Canvas:
         size = (width // SUPERSAMPLE, height // SUPERSAMPLE)
         return np.asarray(cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA))
 
-    def _window(self, points: Points, soft: float) -> tuple[slice, slice] | None:
+    def _window(self, fixed: Fixed, soft: float) -> tuple[slice, slice] | None:
         """Return the rows and columns that a shape can touch, or None if it lies off the board."""
-        margin = 3 * soft + 2
-        flat = points.reshape(-1, 2)
-        low = np.maximum(np.floor(flat.min(axis=0) - margin), 0).astype(int)
-        high = np.ceil(flat.max(axis=0) + margin).astype(int)
+        import cv2
+
+        left, top, wide, high = cv2.boundingRect(fixed.reshape(-1, 2))
+        margin = int(3 * soft) + 3
         height, width = self.pixels.shape[:2]
-        right, bottom = min(int(high[0]), width), min(int(high[1]), height)
-        if right <= low[0] or bottom <= low[1]:
-            return None
-        return slice(int(low[1]), bottom), slice(int(low[0]), right)
+        rows = slice(max(top // _ONE - margin, 0), min((top + high) // _ONE + margin, height))
+        columns = slice(max(left // _ONE - margin, 0), min((left + wide) // _ONE + margin, width))
+        return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
     def _blend(self, rows: slice, columns: slice, cover: Pixels, colour: Rgb, alpha: float) -> None:
         import cv2
@@ -136,13 +138,18 @@ class Pose:
     def place(self, points: Sequence[tuple[float, float]] | Points, bulge: float = 0.0) -> Points:
         """Map points to pixels; `bulge` is how far the face stands out at its middle, so that it turns with it."""
         flat = np.asarray(points, float)
-        turned = flat * (cos(self.yaw), cos(self.pitch))
+        placed = flat @ self._axes[:2] + (self.x, self.y)
         if bulge:
-            inside = 1.1 - (flat * flat) @ _ELLIPSOID
-            ahead = bulge * np.sqrt(np.minimum(np.maximum(inside, 0), 1))
-            turned += ahead[:, None] * (sin(self.yaw), sin(self.pitch))
+            ahead = np.sqrt(np.clip(1.1 - (flat * flat) @ _ELLIPSOID, 0, 1))
+            placed += ahead[:, None] * (bulge * self._axes[2])
+        return np.asarray(placed)
+
+    @cached_property
+    def _axes(self) -> Points:
+        """Where the head's right, down and forward point to in the picture, as rows."""
+        turned = np.array([[cos(self.yaw), 0], [0, cos(self.pitch)], [sin(self.yaw), sin(self.pitch)]])
         c, s = self.unit * cos(self.roll), self.unit * sin(self.roll)
-        return np.asarray(turned @ np.array([[c, s], [-s, c]]) + (self.x, self.y))
+        return np.asarray(turned @ [[c, s], [-s, c]])
 
     def curve(self, points: Sequence[tuple[float, float]] | Points, bulge: float = 0.0, closed: bool = False) -> Points:
         """Map points to pixels and join them by a smooth curve."""
@@ -205,22 +212,25 @@ def _half_widths(points: int, taper: float) -> Points:
     return (0.5 - 0.5 * taper + 0.5 * taper * np.sin(along).clip(0) ** 0.7)[:, None]
 
 
-def _cover(points: Points, size: tuple[int, int], soft: float) -> Pixels:
+def _cover(fixed: Fixed, size: tuple[int, int], soft: float) -> Pixels:
     """Return how much of each pixel (rows, columns of `size`) a shape covers, 0 to 255, blurred by `soft`."""
     import cv2
 
     cover: Pixels = np.zeros(size, np.uint8)
-    _fill(cover, points, 255)
-    reach = 2 * round(2.4 * soft) + 1
-    return np.asarray(cv2.stackBlur(cover, (reach, reach))) if reach > 1 else cover
+    _fill(cover, fixed, 255)
+    reach = 2 * round(1.22 * soft) + 1
+    if reach > 1:  # two boxes look like a Gaussian; cv2.stackBlur would give other bytes on other numbers of cores
+        box = (reach, reach)
+        cover = np.asarray(cv2.blur(cv2.blur(cover, box), box))
+    return cover
 
 
-def _fill(pixels: Pixels, points: Points, colour: tuple[float, ...] | int) -> None:
+def _fill(pixels: Pixels, fixed: Fixed, colour: Rgb | int) -> None:
     import cv2
 
-    outlines = _fixed_point(points.reshape(-1, *points.shape[-2:]))
-    cv2.fillPoly(pixels, list(outlines), colour, cv2.LINE_AA, SUBPIXEL_BITS)
+    outlines = [fixed] if fixed.ndim == 2 else list(fixed)
+    cv2.fillPoly(pixels, outlines, colour, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def _fixed_point(points: Points) -> np.ndarray[Any, np.dtype[np.int32]]:
-    return np.asarray(np.rint(points * 2**SUBPIXEL_BITS), np.int32)
+def _fixed_point(points: Points) -> Fixed:
+    return np.asarray(np.rint(points * _ONE), np.int32)

@@ -89,9 +89,16 @@ def _draw_all(draw: Callable[[Picture], None], pictures: Sequence[Picture]) -> N
             draw(picture)
         return
     # Spawned, because a forked copy of a process with threads (torch has some) may hang.
-    with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(cores, get_context("spawn"), _use_one_thread) as pool:
         for _ in pool.map(draw, pictures, chunksize=20):
             pass
+
+
+def _use_one_thread() -> None:
+    """Keep one drawing process on one core; there are as many of them as cores."""
+    import cv2
+
+    cv2.setNumThreads(1)
 
 
 def _note(plan: Plan, options: dict[str, Any]) -> str:

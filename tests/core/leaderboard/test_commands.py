@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -15,8 +14,6 @@ import pytest
 from compete.config import load_config
 from compete.leaderboard.records import load_records
 from compete.store import file_hash
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from submit_fixtures import compete, make_run, no_pauses, server, start, write_predictions  # noqa: F401
 
 RUN = "submissions/tiny/run-001"
@@ -211,7 +208,7 @@ def test_runs_without_any_run(tiny, compete):
 
 
 def test_a_platform_of_one_s_own_as_the_guide_writes_it(tiny, compete):
-    guide = (Path(__file__).parents[2] / "docs/submit.md").read_text()
+    guide = (Path(__file__).parents[3] / "docs/submit.md").read_text()
     (tiny / "drop_box.py").write_text(re.search(r"```python\n(.*?)```", guide, re.S)[1])
     (tiny / "box").mkdir()
     toml = (tiny / "tiny.toml").read_text().replace("[", '["drop_box.py", ', 1)
@@ -224,7 +221,7 @@ def test_a_platform_of_one_s_own_as_the_guide_writes_it(tiny, compete):
 
 
 def test_the_guide_s_tables_are_valid(tiny):
-    guide = (Path(__file__).parents[2] / "docs/submit.md").read_text()
+    guide = (Path(__file__).parents[3] / "docs/submit.md").read_text()
     tables = re.findall(r"```toml\n(.*?)```", guide.replace("\n   ", "\n"), re.S)
     assert len(tables) == 2
     for table in tables:

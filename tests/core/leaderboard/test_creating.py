@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +15,6 @@ from hypothesis import strategies as st
 from compete.leaderboard.creating import SETTLED_SECONDS
 from compete.leaderboard.platform import BusyError, PlatformError, UnreachableError
 from compete.leaderboard.records import load_records
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_platform import FakePlatform, Killed, candidate, make_candidate, resume_last, send_one  # noqa: F401
 
 # Every step is flushed to the disk, which takes long on a real one.

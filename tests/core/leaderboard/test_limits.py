@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from compete.leaderboard.platform import AccessError, Limits
 from compete.leaderboard.submitting import remaining
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_platform import START, FakePlatform, FakeTime
 
 MINUTE = timedelta(minutes=1)

@@ -5,15 +5,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from compete.errors import UserError
 from compete.leaderboard.records import find_candidate, find_run, load_records
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_platform import FakePlatform, candidate, send_one  # noqa: F401
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +14,6 @@ from compete.errors import RunBusyError, UserError
 from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Receipt, Status, UnreachableError
 from compete.leaderboard.records import Candidate, Record, load_records
 from compete.leaderboard.submitting import wait
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_platform import FakePlatform, Killed, candidate, resume_last, send_one  # noqa: F401
 
 
