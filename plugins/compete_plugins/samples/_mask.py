@@ -49,7 +49,7 @@ def mask_sample(
 
     people: people to train on, seven pictures each.
     test_people: other people, whose pictures make the test set; their answers are in eval/answers.csv.
-    size: width and height in pixels; the competition's own is [384, 512], ten times slower and larger.
+    size: width and height in pixels; the competition's own is [384, 512]: four times slower, five times larger.
     label_noise: share of the training pictures with a wrong gender or with `normal` and `incorrect_mask` swapped.
     seed: another seed draws other people.
     """
