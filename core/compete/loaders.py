@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -142,7 +143,11 @@ def read_batches(loader: DataLoader[Batch | CompeteError]) -> Iterator[Batch]:
 def loader_processes() -> Iterator[None]:
     """Say in plain words that a loader process was killed; torch raises it anywhere while one lives."""
     try:
-        yield
+        try:
+            yield
+        except (OSError, EOFError):
+            time.sleep(1.0)  # a pipe may break before the signal of its process comes, which raises here
+            raise
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
