@@ -31,6 +31,7 @@ from compete.types import Epoch, Member, MemberResult, Metric, Tables, Target, T
 
 if TYPE_CHECKING:
     from compete.runs import Run
+    from compete.topk import TopK, top_labels
     from compete.trainer import Trainer
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "SubmissionError",
     "Tables",
     "Target",
+    "TopK",
     "Trainer",
     "TrainingError",
     "Transform",
@@ -66,20 +68,21 @@ __all__ = [
     "did_you_mean",
     "hookimpl",
     "path_template",
+    "top_labels",
     "unknown_name",
 ]
 
 __version__ = "0.1.0"
 
 
+# What needs NumPy or torch is imported when somebody asks for it.
+_LATE = {"Run": "compete.runs", "TopK": "compete.topk", "Trainer": "compete.trainer", "top_labels": "compete.topk"}
+
+
 def __getattr__(name: str) -> object:
-    """Import `Run` and `Trainer`, which need torch, only when somebody asks for them."""
-    if name == "Run":
-        from compete.runs import Run
+    """Import a name of `_LATE`."""
+    if name not in _LATE:
+        raise AttributeError(f"module 'compete' has no attribute '{name}'")
+    from importlib import import_module
 
-        return Run
-    if name == "Trainer":
-        from compete.trainer import Trainer
-
-        return Trainer
-    raise AttributeError(f"module 'compete' has no attribute '{name}'")
+    return getattr(import_module(_LATE[name]), name)

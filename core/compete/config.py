@@ -11,7 +11,7 @@ from compete.errors import ConfigError, PluginError, Problem, choices, did_you_m
 from compete.options import Bound, bind, json_text, validate
 from compete.plugins import Plugins, load_plugins
 from compete.registry import Registry
-from compete.settings import CORE_TABLES, Checks, Competition, Finetune, Images, Inference, Table, Training
+from compete.settings import CORE_TABLES, Checks, Columns, Competition, Finetune, Images, Inference, Table, Training
 from compete.tomlfile import Lines, apply_overrides, read_toml
 
 T = TypeVar("T", bound=Table)
@@ -34,6 +34,7 @@ SLOTS: dict[str, Slot] = {
     "batch_transforms": Slot("batch_transforms", True, None),
     "samplers": Slot("sampler", False, "shuffle"),
     "models": Slot("model", False, None, required=True),
+    "heads": Slot("head", False, "linear"),
     "losses": Slot("loss", False, "cross_entropy"),
     "metrics": Slot("metric", False, None, required=True),
     "optimizers": Slot("optimizer", False, "adamw"),
@@ -55,6 +56,7 @@ class Config:
     path: Path
     competition: Competition
     images: Images
+    columns: Columns
     training: Training
     finetune: Finetune
     inference: Inference
@@ -106,6 +108,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         path=path,
         competition=_the(core["competition"], Competition),
         images=_the(core["images"], Images),
+        columns=_the(core["columns"], Columns),
         training=_the(core["training"], Training),
         finetune=_the(core["finetune"], Finetune),
         inference=_the(core["inference"], Inference),

@@ -9,77 +9,51 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compete.errors import SubmissionError, TrainingError
-from compete.foldfile import class_presence, fold_counts
-from compete.members import member_predictions
+from compete.blending import Blend
+from compete.errors import SubmissionError
+from compete.foldfile import class_counts, fold_counts
 from compete.runs import Run
 from compete.submission import check_submission, read_submission, write_submission
-from compete.tables import answer_columns, write_predictions
+from compete.topk import TopK, known_rows, top_labels
 
 if TYPE_CHECKING:
-    from compete.types import Array, MemberResult
+    from compete.types import Array, MemberResult, Predictions
 
 
-@dataclass(frozen=True)
-class Blend:
-    """The run's predictions: OOF (N, C), NaN where nobody validated, and test (T, C)."""
-
-    oof: Array
-    test: Array
-    fold_scores: dict[str, float]
-
-
-def blend(run: Run) -> Blend:
-    """Blend the members, write `oof.parquet` and `test.parquet`, and score each member on its fold, TTA included."""
-    data, metric = run.ready, run.metric
-    member_oof, member_test = member_predictions(run)
-    scores = {}
-    for member, predictions in zip(run.members, member_oof, strict=True):
-        rows = ~np.isnan(predictions).any(axis=1)
-        scores[member.name] = float(metric.score(data.answers[rows], predictions[rows]))
-    oof, test = run.config.one("ensembles").build(member_oof, data.answers, member_test, metric)
-    test = _fill_unreadable(run, test)
-    classes, tables = data.target.classes, data.tables
-    keys = {"fold": data.folds, **answer_columns(data.answers, classes)}
-    write_predictions(run.folder / "oof.parquet", tables.train["id"].tolist(), oof, classes, **keys)
-    write_predictions(run.folder / "test.parquet", tables.test["id"].tolist(), test, classes)
-    return Blend(oof, test, scores)
-
-
-def _fill_unreadable(run: Run, test: Array) -> Array:
-    """A test row never disappears: one without a readable picture gets the mean prediction, and a warning."""
-    lost: Array = np.asarray(np.isnan(test).any(axis=1))
-    if not lost.any():
-        return test
-    if lost.all():
-        raise TrainingError("no test picture could be read")
-    ids = run.tables.test["id"][lost].head(5).tolist()
-    run.warn(f"{lost.sum()} test rows have no readable picture and got the mean prediction: {', '.join(ids)}")
-    return np.where(lost[:, None], test[~lost].mean(axis=0), test)
+PARTS = 5
+MOST_CHUNK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class Fitted:
     """Post-processing fitted on the whole OOF, and the OOF score it gives when fitted on the other folds only."""
 
-    apply: Callable[[Array], Array]
+    apply: Callable[[Any], Any]
     nested_score: float | None
 
 
-def fit_postprocessing(run: Run, oof: Array) -> Fitted:
-    """Fit `[[postprocess]]` on OOF. Its gain is measured fold by fold, so that it is not fitted on what it scores."""
-    if not run.config.many("postprocessors"):
+def fit_postprocessing(run: Run, oof: Predictions) -> Fitted:
+    """Fit `[[postprocess]]` on OOF. Its gain is measured part by part, so that it is not fitted on what it scores."""
+    if not run.config.many("postprocessors") or isinstance(oof, TopK):
         return Fitted(lambda predictions: predictions, None)
-    answers, folds = run.ready.answers, run.folds
-    known = ~np.isnan(oof).any(axis=1)
+    answers, known = run.ready.answers, known_rows(oof)
+    parts = _nested_parts(run, known)
     nested = np.full_like(oof, np.nan, dtype=np.float64)
-    for fold in np.unique(folds[known]):
-        inside, outside = known & (folds == fold), known & (folds != fold)
-        if outside.any():
-            nested[inside] = _fit(run, oof[outside], answers[outside])(oof[inside])
-    scored = ~np.isnan(nested).any(axis=1)
-    score = float(run.metric.score(answers[scored], nested[scored])) if scored.any() else None
+    for part in np.unique(parts[known]):
+        inside, outside = known & (parts == part), known & (parts != part)
+        nested[inside] = _fit(run, oof[outside], answers[outside])(oof[inside])
+    score = float(run.metric.score(answers[known], nested[known]))
     return Fitted(_fit(run, oof[known], answers[known]), score)
+
+
+def _nested_parts(run: Run, known: Array) -> Array:
+    """Return the parts to fit on by turns: the folds or, where one fold was validated, five parts that keep groups."""
+    if len(np.unique(run.folds[known])) > 1:
+        return run.folds
+    train = run.tables.train
+    units = pd.factorize(train["group"] if "group" in train else train["id"])[0]
+    shuffled = np.random.default_rng(run.config.training.seed).permutation(units.max() + 1)
+    return np.asarray(shuffled[units] % PARTS)
 
 
 def _fit(run: Run, oof: Array, answers: Array) -> Callable[[Array], Array]:
@@ -97,13 +71,25 @@ def _fit(run: Run, oof: Array, answers: Array) -> Callable[[Array], Array]:
     return apply
 
 
-def submit_frame(run: Run, predictions: Array) -> pd.DataFrame:
+def submit_frame(run: Run, predictions: Predictions) -> pd.DataFrame:
     """Return the submission, its rows matched to the sample submission by id."""
     tables, target = run.tables, run.target
-    by_id = pd.DataFrame(predictions, index=tables.test["id"].tolist(), columns=list(target.classes))
-    wanted = by_id if run.config.writes_own_ids else by_id.loc[tables.sample.iloc[:, 0].tolist()]
-    frame: pd.DataFrame = run.config.one("submissions").build(tables.sample, wanted, target)
-    return frame
+    build, ids = run.config.one("submissions").build, tables.test["id"]
+    columns = list(target.classes)
+    if run.config.writes_own_ids and not isinstance(predictions, TopK):
+        frame: pd.DataFrame = build(tables.sample, pd.DataFrame(predictions, ids.tolist(), columns), target)
+        return frame
+    rows = pd.Index(ids).get_indexer(tables.sample.iloc[:, 0])
+    if (rows < 0).any():
+        raise SubmissionError(f"{(rows < 0).sum()} ids of the sample submission were not predicted")
+    at_once = max(1, MOST_CHUNK_BYTES // (8 * len(columns))) if isinstance(predictions, TopK) else len(rows)
+    frames: list[pd.DataFrame] = []
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        chunk = predictions[some].dense() if isinstance(predictions, TopK) else predictions[some]
+        sample = tables.sample.iloc[start : start + at_once]
+        frames.append(build(sample, pd.DataFrame(chunk, ids.iloc[some].tolist(), columns), target))
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 def write_checked(run: Run, frame: pd.DataFrame) -> dict[str, Any]:
@@ -134,22 +120,25 @@ def write_checked(run: Run, frame: pd.DataFrame) -> dict[str, Any]:
 
 def train_shares(run: Run) -> dict[str, float]:
     """Return the share of training rows that have each class."""
-    present = class_presence(run.ready.answers, len(run.target.classes))
-    if present is None:
+    answers = run.ready.answers
+    counts = class_counts(answers, len(run.target.classes))
+    if counts is None:
         return {}
-    return dict(zip(run.target.classes, present.mean(axis=0).tolist(), strict=True))
+    return dict(zip(run.target.classes, (counts / len(answers)).tolist(), strict=True))
 
 
-def per_class(run: Run, oof: Array) -> list[dict[str, Any]]:
+def per_class(run: Run, oof: Predictions) -> list[dict[str, Any]]:
     """Return precision, recall, F1 and support of each class on OOF; nothing where answers are no classes."""
     answers = run.ready.answers
     if answers.ndim != 1 or not np.issubdtype(answers.dtype, np.integer) or oof.shape[1] < 2:
         return []
     from sklearn.metrics import precision_recall_fscore_support
 
-    known = ~np.isnan(oof).any(axis=1)
+    known = known_rows(oof)
     labels = np.arange(len(run.target.classes))
-    columns = precision_recall_fscore_support(answers[known], oof[known].argmax(axis=1), labels=labels, zero_division=0)
+    columns = precision_recall_fscore_support(
+        answers[known], top_labels(oof[known], 1)[:, 0], labels=labels, zero_division=0
+    )
     return [
         {"class": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
         for name, p, r, f, s in zip(run.target.classes, *columns, strict=True)
@@ -161,7 +150,7 @@ def score_run(
 ) -> dict[str, Any]:
     """Return what `scores.json` holds."""
     config, data, folds = run.config, run.ready, list(blended.fold_scores.values())
-    known = ~np.isnan(blended.oof).any(axis=1)
+    known = known_rows(blended.oof)
     resolved = config.resolved()
     return {
         "competition": config.competition.name,

@@ -65,13 +65,13 @@ def missing_classes(folds: Array, answers: Array, target: Target) -> list[str]:
 
     A class that the whole table lacks is not the folds' fault and is left out.
     """
-    present = class_presence(answers, len(target.classes))
-    if present is None:
+    classes = len(target.classes)
+    total = class_counts(answers, classes)
+    if total is None:
         return []
     problems = []
-    total = present.sum(axis=0)
     for fold in sorted(set(folds[folds >= 0].tolist())):
-        validated = present[folds == fold].sum(axis=0)
+        validated = class_counts(answers[folds == fold], classes)
         for part, count in (("validation", validated), ("training", total - validated)):
             lacking = [target.classes[c] for c in np.flatnonzero((total > 0) & (count == 0))]
             if lacking:
@@ -80,20 +80,20 @@ def missing_classes(folds: Array, answers: Array, target: Target) -> list[str]:
     return problems
 
 
-def class_presence(answers: Array, classes: int) -> Array | None:
-    """Return (N, C) booleans of which classes a row has, or None for numbers that are no classes."""
+def class_counts(answers: Array, classes: int) -> Array | None:
+    """Return how many rows have each class (C,), or None for numbers that are no classes."""
     if answers.ndim == 2:
-        return np.asarray(answers > 0)
+        return np.asarray((answers > 0).sum(axis=0))
     if not np.issubdtype(answers.dtype, np.integer):
         return None
     if classes == 1:  # one output: yes or no, or a level on a scale, which is no class
-        return np.asarray(answers == 1)[:, None] if answers.max(initial=0) <= 1 else None
-    return np.asarray(answers[:, None] == np.arange(classes))
+        return np.array([(answers == 1).sum()]) if answers.max(initial=0) <= 1 else None
+    return np.bincount(answers, minlength=classes)
 
 
 def fold_counts(folds: Array, answers: Array, classes: int) -> list[list[int]]:
     """Return the rows of each class in each fold's validation part."""
-    present = class_presence(answers, classes)
-    if present is None:
+    if class_counts(answers, classes) is None:
         return []
-    return [present[folds == fold].sum(axis=0).tolist() for fold in sorted(set(folds[folds >= 0].tolist()))]
+    of_folds = (class_counts(answers[folds == fold], classes) for fold in sorted(set(folds[folds >= 0].tolist())))
+    return [[] if counts is None else counts.tolist() for counts in of_folds]

@@ -101,6 +101,16 @@ def register_models() -> Components:
 
 
 @hookspec
+def register_heads() -> Components:
+    """From features to logits: `(backbone: (width: int) -> nn.Module, columns: int, outputs: int) -> nn.Module`.
+
+    `backbone(width)` builds the `[model]` with that many outputs, and is called once. The module returned gives
+    logits (B, K) from images (B, C, H, W) and, where `columns` is above 0, the numbers (B, columns) of `[columns]`
+    as a second argument.
+    """
+
+
+@hookspec
 def register_losses() -> Components:
     """What is minimised: `(targets: tensor) -> (logits, targets) -> scalar tensor`.
 
@@ -112,7 +122,11 @@ def register_losses() -> Components:
 
 @hookspec
 def register_metrics() -> Components:
-    """What is scored: `() -> Metric`, computed over whole out-of-fold arrays, as the platform grades."""
+    """What is scored: `() -> Metric`, computed over whole out-of-fold arrays, as the platform grades.
+
+    A metric that only looks at the best classes of a row says so with `Metric.top`, and finds them with `top_labels`:
+    it can then score thousands of classes, of which the runner keeps the best only (`[inference] keep_top`).
+    """
 
 
 # --- optimizer -----------------------------------------------------------------------------------------------
@@ -147,7 +161,8 @@ def register_tta() -> Components:
 def register_ensembles() -> Components:
     """How members become one: `(oof (M, N, C), answers, test (M, T, C), metric) -> (oof (N, C), test (T, C))`.
 
-    OOF rows that a member did not validate are NaN. Rows that nobody validated stay NaN.
+    OOF rows that a member did not validate are NaN. Rows that nobody validated stay NaN. A component with the attribute
+    `row_by_row = True` needs neither answers nor other rows for a row, and may be given some rows and classes only.
     """
 
 

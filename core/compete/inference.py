@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -53,102 +53,133 @@ def views_of(components: Sequence[Callable[[torch.Tensor], Sequence[torch.Tensor
     return views
 
 
-@dataclass
-class Sums:
-    """A prediction under way: sums (M, rows, C) and pictures of each row (rows,) after so many `batches`."""
+@dataclass(frozen=True)
+class Pooling:
+    """What is kept of a batch: `how` the pictures of a row become one, and how many classes (`top`; 0: all)."""
 
-    counts: torch.Tensor
+    how: Literal["mean", "max"] = "mean"
+    top: int = 0
+
+    def __call__(self, predictions: torch.Tensor, owner: torch.Tensor | None, rows: int) -> list[torch.Tensor]:
+        """Return values (rows, W) and, of the best W classes only, their labels; `owner` is each picture's row."""
+        if owner is not None:
+            predictions = self._pooled(predictions, owner, rows)
+        if not self.top:
+            return [predictions]
+        values, labels = predictions.topk(min(self.top, predictions.shape[1]), dim=1)
+        return [values, labels.int()]
+
+    def _pooled(self, predictions: torch.Tensor, owner: torch.Tensor, rows: int) -> torch.Tensor:
+        empty = predictions.new_full((rows, predictions.shape[1]), -torch.inf if self.how == "max" else 0.0)
+        if self.how == "max":
+            return empty.scatter_reduce_(0, owner[:, None].expand_as(predictions), predictions, "amax")
+        counts = torch.zeros(rows, device=owner.device).index_add_(0, owner, torch.ones_like(owner, dtype=torch.float))
+        return empty.index_add_(0, owner, predictions) / counts[:, None]
+
+
+@dataclass
+class Done:
+    """A prediction under way: after so many `batches` and `rows`, the parts (M, R, W) that `Pooling` gives."""
+
     pieces: Pieces
-    sums: torch.Tensor | None = None
+    parts: list[torch.Tensor] = field(default_factory=list)
+    rows: int = 0
     batches: int = 0
 
-    def add(self, number: int, of: int, rows: torch.Tensor, predictions: torch.Tensor) -> None:
-        """Add the predictions (B, C) of network `number` of `of` for these rows."""
-        if self.sums is None:
-            self.sums = _accumulator(of, len(self.counts), predictions)
-        self.sums[number].index_add_(0, rows.to(self.sums.device), predictions.to(self.sums.device))
+    def add(self, number: int, of: int, total: int, parts: list[torch.Tensor]) -> None:
+        """Write what network `number` of `of` gives for the next rows, of `total` in all."""
+        if not self.parts:
+            self.parts = [_empty(of, total, part) for part in parts]
+        for whole, part in zip(self.parts, parts, strict=True):
+            whole[number, self.rows : self.rows + len(part)] = part.to(whole.device)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks that predict, what scales their pictures, the views they see, and what turns logits into predictions."""
+
+    networks: Sequence[nn.Module]
+    scalers: Sequence[Scaler]
+    views: Views
+    activation: Callable[[torch.Tensor], torch.Tensor]
 
 
 @torch.inference_mode()
 def predict(
     fabric: Fabric,
-    networks: Sequence[nn.Module],
-    scalers: Sequence[Scaler],
+    ensemble: Ensemble,
     batches: Iterable[Batch],
-    views: Views,
-    activation: Callable[[torch.Tensor], torch.Tensor],
-    done: Sums,
+    total: int,
+    done: Done,
+    pooling: Pooling,
+    columns: torch.Tensor | None = None,
     watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
-) -> Array:
-    """Return predictions (M, rows, C) float32: the mean over views, and over the pictures of a row.
+) -> list[Array]:
+    """Return the parts (M, total, W) of the predictions: the mean over views, pooled over the pictures of a row.
 
-    Each batch is read once for all M networks and views, and added to `done`. Rows that no batch names are NaN.
-    `watch` gets the rows and untouched-view logits of the first network, for a validation loss. Raise `TrainingError`
-    on NaN.
+    Each batch holds whole rows, is read once for all M networks and views, and added to `done`. `columns` are the
+    numbers beside the pictures, row by row of the table. `watch` gets the rows and untouched-view logits of the first
+    network, for a validation loss. Raise `TrainingError` on NaN.
     """
-
-    def predictor(network: nn.Module, scaler: Scaler) -> Callable[[torch.Tensor], _Both]:
-        return lambda images: _mean_over_views(fabric, network.eval(), views(scaler(images)), activation)
-
-    predictors = [predictor(*one) for one in zip(networks, scalers, strict=True)]
+    for network in ensemble.networks:
+        network.eval()
     for batch in batches:
         images = batch.images.to(fabric.device, non_blocking=True)
         rows = batch.rows.to(fabric.device, non_blocking=True)
-        done.counts.index_add_(0, rows, torch.ones(len(rows), device=fabric.device))
-        for number, predict_one in enumerate(predictors):
-            mean, logits = _in_pieces(predict_one, images, done.pieces)
+        beside = [] if columns is None else [columns[rows]]
+        # On the host, where the rows came from: a device would have to be waited for.
+        owners, owner = torch.unique_consecutive(batch.rows, return_inverse=True)
+        several = owner.to(fabric.device, non_blocking=True) if len(owners) < len(owner) else None
+        for number, (network, scaler) in enumerate(zip(ensemble.networks, ensemble.scalers, strict=True)):
+            predict_one = _predictor(fabric, network, scaler, ensemble)
+            mean, logits = _in_pieces(predict_one, [images, *beside], done.pieces)
             if watch is not None and number == 0:
                 watch(rows, logits)
-            done.add(number, len(networks), rows, mean)
+            done.add(number, len(ensemble.networks), total, pooling(mean, several, len(owners)))
+        done.rows += len(owners)
         done.batches += 1
-    if done.sums is None:
+    if not done.parts:
         raise TrainingError("there is nothing to predict: no picture was given")
-    return _means(done.sums, done.counts.to(done.sums.device))
+    if not torch.isfinite(done.parts[0][:, : done.rows]).all():
+        raise TrainingError("a network predicts NaN or infinity: its training has diverged. Lower the learning rate.")
+    return [part.cpu().numpy() for part in done.parts]
+
+
+def _predictor(fabric: Fabric, network: nn.Module, scaler: Scaler, ensemble: Ensemble) -> Callable[..., _Both]:
+    def predict_one(images: torch.Tensor, *beside: torch.Tensor) -> _Both:
+        """Return predictions (B, C) over all views, and the logits (B, K) of the first, the untouched picture."""
+
+        def logits(view: torch.Tensor) -> torch.Tensor:
+            with fabric.autocast():
+                half: torch.Tensor = network(view, *beside)
+            return half.float()  # probabilities of half-precision logits would not sum to one
+
+        views = ensemble.views(scaler(images))
+        first = logits(views[0])
+        total = ensemble.activation(first)
+        for view in views[1:]:
+            total = total + ensemble.activation(logits(view))
+        return total / len(views), first
+
+    return predict_one
 
 
 _Both = tuple[torch.Tensor, torch.Tensor]
 
 
-def _in_pieces(predict_one: Callable[[torch.Tensor], _Both], images: torch.Tensor, pieces: Pieces) -> _Both:
+def _in_pieces(predict_one: Callable[..., _Both], inputs: Sequence[torch.Tensor], pieces: Pieces) -> _Both:
     """Return both results for a whole batch, made from as many pieces as memory asks for."""
 
     def work(count: int) -> _Both:
-        means, logits = zip(*(predict_one(piece) for piece in images.chunk(count)), strict=True)
+        cut = zip(*(part.chunk(count) for part in inputs), strict=True)
+        means, logits = zip(*(predict_one(*piece) for piece in cut), strict=True)
         return torch.cat(means), torch.cat(logits)
 
-    return pieces.fit(work, len(images))
+    return pieces.fit(work, len(inputs[0]))
 
 
-def _mean_over_views(
-    fabric: Fabric,
-    network: nn.Module,
-    views: list[torch.Tensor],
-    activation: Callable[[torch.Tensor], torch.Tensor],
-) -> _Both:
-    """Return predictions (B, C) over all views, and the logits (B, K) of the first, the untouched picture."""
-
-    def logits(view: torch.Tensor) -> torch.Tensor:
-        with fabric.autocast():
-            half: torch.Tensor = network(view)
-        return half.float()  # probabilities of half-precision logits would not sum to one
-
-    first = logits(views[0])
-    total = activation(first)
-    for view in views[1:]:
-        total = total + activation(logits(view))
-    return total / len(views), first
-
-
-def _accumulator(members: int, rows: int, like: torch.Tensor) -> torch.Tensor:
-    """Return zeros (M, rows, C) on the device, or in main memory where they would crowd the device."""
+def _empty(members: int, rows: int, like: torch.Tensor) -> torch.Tensor:
+    """Return room for (M, rows, W) on the device, or in main memory where it would crowd the device."""
     size = members * rows * like.shape[1] * like.element_size()
     device = like.device if size <= MOST_DEVICE_BYTES else torch.device("cpu")
-    return torch.zeros(members, rows, like.shape[1], device=device)
-
-
-def _means(sums: torch.Tensor, counts: torch.Tensor) -> Array:
-    if not torch.isfinite(sums).all():
-        raise TrainingError("a network predicts NaN or infinity: its training has diverged. Lower the learning rate.")
-    means = torch.where(counts[:, None] > 0, sums / counts[:, None], torch.nan)
-    array: Array = means.cpu().numpy()
-    return array
+    return torch.zeros(members, rows, like.shape[1], dtype=like.dtype, device=device)

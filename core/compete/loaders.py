@@ -11,7 +11,8 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class EpochBatches:
     """The batches of the epoch under way; a loader asks for them anew each time it is iterated."""
 
     def __init__(self) -> None:
-        self.batches: Sequence[list[Item]] = ()
+        self.batches = Batches(np.zeros((0, 3), np.int64), np.zeros(1, np.int64))
 
     def __iter__(self) -> Iterator[list[Item]]:
         return iter(self.batches)
@@ -168,38 +169,78 @@ def choose_workers(setting: int, device: str, cached: bool) -> int:
     return min(MOST_WORKERS, cores)
 
 
+class RowPictures:
+    """The numbers of each row's pictures: all in one array, and where each row begins."""
+
+    def __init__(self, rows: Array, count: int) -> None:
+        """Take the row of each picture, in ascending order, and the number of rows."""
+        self.numbers = np.arange(len(rows))
+        self.starts = np.searchsorted(rows, np.arange(count + 1))
+
+    def without(self, lost: Array) -> RowPictures:
+        """Leave out some pictures."""
+        rows = np.repeat(np.arange(len(self)), self.counts)
+        stays = ~np.isin(self.numbers, lost)
+        left = RowPictures(rows[stays], len(self))
+        left.numbers = self.numbers[stays]
+        return left
+
+    @property
+    def counts(self) -> Array:
+        """How many pictures each row has."""
+        return np.diff(self.starts)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, row: int) -> Array:
+        return self.numbers[self.starts[row] : self.starts[row + 1]]
+
+
+class Batches:
+    """Batches cut from one array of items (n, 3) at `edges`, each made when it is asked for."""
+
+    def __init__(self, items: Array, edges: Array) -> None:
+        self.items, self.edges = items, edges
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        for start, end in pairwise(self.edges.tolist()):
+            yield [Item(*item) for item in self.items[start:end].tolist()]
+
+    def after(self, done: int) -> Batches:
+        """Leave out the first batches."""
+        return Batches(self.items, self.edges[done:])
+
+
 def training_batches(
-    order: Array, pictures_of_row: Sequence[Array], rng: np.random.Generator, batch_size: int, drop_last: bool
-) -> list[list[Item]]:
+    order: Array, pictures_of_row: RowPictures, rng: np.random.Generator, batch_size: int, drop_last: bool
+) -> Batches:
     """Cut an epoch's row order into batches. Of a row with several pictures, one is drawn.
 
     A last, smaller batch is left out if `drop_last`, unless it is the only one.
     """
     seeds = rng.integers(2**31, size=len(order))
-    draws = rng.random(len(order))
-    items = [
-        Item(int(pictures[int(draw * len(pictures))]), int(row), int(seed))
-        for row, seed, draw in zip(order, seeds, draws, strict=True)
-        for pictures in (pictures_of_row[row],)
-    ]
-    batches = cut(items, batch_size)
-    if drop_last and len(batches) > 1 and len(batches[-1]) < batch_size:
-        batches.pop()
-    return batches
+    drawn = (rng.random(len(order)) * pictures_of_row.counts[order]).astype(np.int64)
+    pictures = pictures_of_row.numbers[pictures_of_row.starts[order] + drawn]
+    edges = np.append(np.arange(0, len(order), batch_size), len(order))
+    if drop_last and len(edges) > 2 and edges[-1] - edges[-2] < batch_size:
+        edges = edges[:-1]
+    return Batches(np.stack([pictures, order, seeds], axis=1), edges)
 
 
-def prediction_batches(rows: Array, pictures_of_row: Sequence[Array], batch_size: int) -> list[list[Item]]:
-    """Cut every picture of `rows` into batches; nothing is left out."""
-    items = [Item(int(picture), int(row), 0) for row in rows for picture in pictures_of_row[row]]
-    return cut(items, batch_size)
-
-
-def cut(items: list[Item], size: int) -> list[list[Item]]:
-    """Cut a list into pieces of `size`; the last may be smaller."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def group_pictures(rows: Array, count: int) -> list[Array]:
-    """Return the picture numbers of each of `count` rows; `rows` is the row of each picture, in order."""
-    edges = np.searchsorted(rows, np.arange(count + 1))
-    return cast("list[Array]", np.split(np.arange(len(rows)), edges[1:-1])) if count else []
+def prediction_batches(rows: Array, pictures_of_row: RowPictures, batch_size: int) -> Batches:
+    """Cut every picture of `rows` into batches of about `batch_size`; nothing is left out, and no row is cut in two."""
+    counts = pictures_of_row.counts[rows]
+    ends = np.cumsum(counts)
+    owner = np.repeat(np.arange(len(rows)), counts)
+    within = np.arange(len(owner)) - (ends - counts)[owner]
+    pictures = pictures_of_row.numbers[pictures_of_row.starts[rows][owner] + within]
+    edges = [0]
+    while edges[-1] < len(owner):
+        last = np.searchsorted(ends, edges[-1] + batch_size, side="right") - 1
+        # A row of more pictures than a batch is a batch of its own.
+        edges.append(int(ends[max(last, owner[edges[-1]])]))
+    return Batches(np.stack([pictures, rows[owner], np.zeros_like(owner)], axis=1), np.array(edges))

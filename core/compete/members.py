@@ -24,7 +24,7 @@ from compete.training import train
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
-    from compete.types import Array
+    from compete.types import Predictions
 
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
 OOF, TEST, PREDICTED, PREDICTING = "oof.parquet", "test.parquet", "predictions.json", "predicting.pt"
@@ -146,7 +146,7 @@ def _mark_predicted(run: Run, member: Member, file: str) -> None:
 def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
     """Build a finished member's network with its weights, on the device."""
     config = run.config
-    network = build_network(config.one("models"), run.target.outputs, config.images, seed=0)
+    network = build_network(config, run.target.outputs, run.ready.column_count, seed=0)
     scaler = Scaler(*input_scale(network, config.images), config.training.channels_last)
     weights = run.member_folder(member) / WEIGHTS
     try:
@@ -161,14 +161,13 @@ def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
     return network.to(run.fabric.device), scaler.to(run.fabric.device)
 
 
-def member_predictions(run: Run) -> tuple[Array, Array]:
-    """Return OOF (M, N, C), NaN where a member did not validate a row, and test predictions (M, T, C)."""
+def member_predictions(run: Run) -> tuple[list[Predictions], list[Predictions]]:
+    """Return each member's OOF (N, C), NaN where it did not validate a row, and test predictions (T, C)."""
     tables, classes = run.tables, run.target.classes
     train_ids, test_ids = tables.train["id"].tolist(), tables.test["id"].tolist()
     folders = [run.member_folder(member) for member in run.members]
-    oof = np.stack([read_predictions(folder / OOF, train_ids, classes) for folder in folders])
-    test = np.stack([read_predictions(folder / TEST, test_ids, classes) for folder in folders])
-    return oof, test
+    oof = [read_predictions(folder / OOF, train_ids, classes) for folder in folders]
+    return oof, [read_predictions(folder / TEST, test_ids, classes) for folder in folders]
 
 
 def _is_predicted(run: Run, member: Member, file: str) -> bool:

@@ -12,20 +12,21 @@ from torch import nn
 from compete.errors import CompeteError, ConfigError, choices, did_you_mean, fault_place
 
 if TYPE_CHECKING:
+    from compete.config import Config
     from compete.options import Bound
     from compete.settings import Finetune, Images
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def build_network(model: Bound, outputs: int, images: Images, seed: int) -> nn.Module:
-    """Build the network and try it on two noise pictures. Raise `ConfigError` when it gives no logits (2, K)."""
+def build_network(config: Config, outputs: int, columns: int, seed: int) -> nn.Module:
+    """Build `[model]` under its `[head]` and try it on two noise pictures. Raise `ConfigError` for wrong logits."""
     torch.manual_seed(seed)
-    network = model.build(outputs, images.channels)
-    if not isinstance(network, nn.Module):
-        raise ConfigError(f'[model] name = "{model.name}": gave a {type(network).__name__}, not an nn.Module')
+    model, images = config.one("models"), config.images
+    network = _compose(model, config.one("heads"), images.channels, columns, outputs)
     network.eval()
-    logits = _try(model, network, torch.randn(2, images.channels, *images.size))
+    noise = torch.randn(2, images.channels, *images.size)
+    logits = _try(model, network, noise, *([torch.randn(2, columns)] if columns else []))
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, outputs):
         raise ConfigError(
@@ -40,26 +41,62 @@ def build_network(model: Bound, outputs: int, images: Images, seed: int) -> nn.M
     return network
 
 
+def _compose(model: Bound, head: Bound, channels: int, columns: int, outputs: int) -> nn.Module:
+    """Build the head over the model; where it is a module of its own, everything beside the backbone's body is head."""
+    inner: list[tuple[nn.Module, int]] = []
+
+    def backbone(width: int) -> nn.Module:
+        network = model.build(width, channels)
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f'[model] name = "{model.name}": gave a {type(network).__name__}, not an nn.Module')
+        inner.append((network, width))
+        return network
+
+    network: nn.Module = head.build(backbone, columns, outputs)
+    if len(inner) != 1 or not isinstance(network, nn.Module):
+        raise ConfigError(f'[head] name = "{head.name}": must build one backbone and give an nn.Module')
+    body, width = inner[0]
+    if network is body:
+        return network
+    body_heads = find_head(body, width)
+    _draw_again(body, body_heads)
+    composed: Any = network
+    composed.mean, composed.std = getattr(body, "mean", None), getattr(body, "std", None)
+    composed.notes = getattr(body, "notes", ())
+    place = next((f"{name}." for name, module in network.named_modules() if module is body), "")
+    own = [name for name, _ in network.named_parameters() if not (place and name.startswith(place))]
+    composed.head_name = (*own, *(f"{place}{name}" for name in body_heads))
+    return network
+
+
+def _draw_again(body: nn.Module, heads: Sequence[str]) -> None:
+    """Draw a last layer that starts at zero: right for logits, but features of zero would never learn."""
+    for name in heads:
+        for module in body.get_submodule(name).modules():
+            if isinstance(module, (nn.Linear, nn.Conv2d)) and not module.weight.any():
+                module.reset_parameters()
+
+
 @torch.inference_mode()
-def _try(model: Bound, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+def _try(model: Bound, network: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
     """Run the network once; what it cannot take is found here, before any training."""
     try:
-        logits: torch.Tensor = network(images)
+        logits: torch.Tensor = network(*inputs)
     except CompeteError:
         raise
     except Exception as error:
         raise ConfigError(
-            f'[model] name = "{model.name}": the network cannot take pictures of shape {tuple(images.shape[1:])}: '
+            f'[model] name = "{model.name}": the network cannot take pictures of shape {tuple(inputs[0].shape[1:])}: '
             f"{type(error).__name__}: {error} (at {fault_place(error)}). Check [images] size and channels."
         ) from error
     return logits
 
 
-def find_head(network: nn.Module, outputs: int) -> str:
-    """Return the dotted name of the head: the attribute `head_name`, or the last layer with K outputs."""
+def find_head(network: nn.Module, outputs: int) -> tuple[str, ...]:
+    """Return the dotted names of the head's modules: the attribute `head_name`, or the last layer with K outputs."""
     named = getattr(network, "head_name", None)
-    if isinstance(named, str):
-        return named
+    if named:
+        return (named,) if isinstance(named, str) else tuple(named)
     width = ("out_features", "out_channels")
     found: list[str] = [n for n, m in network.named_modules() if any(getattr(m, a, None) == outputs for a in width)]
     if not found:
@@ -67,7 +104,11 @@ def find_head(network: nn.Module, outputs: int) -> str:
             f"[finetune]: the network has no layer with {outputs} outputs that could be its head. "
             'Give the module an attribute head_name = "the.layer".'
         )
-    return found[-1]
+    return (found[-1],)
+
+
+def _within(parameter: str, modules: Sequence[str]) -> bool:
+    return any(parameter == module or parameter.startswith(f"{module}.") for module in modules)
 
 
 def freeze(network: nn.Module, settings: Finetune, outputs: int) -> list[str]:
@@ -75,8 +116,8 @@ def freeze(network: nn.Module, settings: Finetune, outputs: int) -> list[str]:
     if settings.freeze == "none":
         return []
     if settings.freeze == "backbone":
-        head = find_head(network, outputs)
-        frozen = [p for name, p in network.named_parameters() if not name.startswith(f"{head}.")]
+        heads = find_head(network, outputs)
+        frozen = [p for name, p in network.named_parameters() if not _within(name, heads)]
     else:
         frozen = list(_matching(network, list(settings.freeze)))
     for parameter in frozen:
@@ -98,11 +139,11 @@ def set_training_mode(network: nn.Module, frozen: Sequence[str]) -> None:
 
 def parameter_groups(network: nn.Module, settings: Finetune, outputs: int) -> list[dict[str, Any]]:
     """Group the trainable parameters: norms and biases without weight decay, the backbone at its own rate."""
-    head = find_head(network, outputs) if settings.backbone_lr_ratio != 1 else ""
+    heads = find_head(network, outputs) if settings.backbone_lr_ratio != 1 else ()
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            key = (not head or name.startswith(f"{head}."), parameter.ndim > 1)
+            key = (not heads or _within(name, heads), parameter.ndim > 1)
             groups.setdefault(key, []).append(parameter)
     return [
         {

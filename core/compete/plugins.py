@@ -24,7 +24,7 @@ BUNDLED = tuple(
     f"compete_plugins.{name}"
     for name in (
         "datasets", "readers", "targets", "folds", "transforms", "batch_transforms", "samplers",
-        "backbones", "losses", "metrics", "optimizers", "schedulers",
+        "backbones", "heads", "losses", "metrics", "optimizers", "schedulers",
         "tta", "ensembles", "postprocessors", "submissions", "uploads",
         "callbacks", "executors", "samples", "console", "report",
     )

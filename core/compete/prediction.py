@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 
-from compete.inference import Scaler, Sums, predict, views_of
+from compete.inference import Done, Ensemble, Pooling, Scaler, predict, views_of
 from compete.loaders import (
     EpochBatches,
     PictureDataset,
@@ -24,10 +25,11 @@ from compete.loaders import (
 from compete.memory import Pieces
 from compete.runs import Run
 from compete.store import load_state, save_state
+from compete.topk import TopK
 
 if TYPE_CHECKING:
     from compete.loaders import Batch
-    from compete.types import Array
+    from compete.types import Array, Predictions
 
 
 @dataclass
@@ -42,22 +44,20 @@ class Saved:
     seconds: float
     last: float = field(default_factory=time.monotonic)
 
-    def load(self, empty: Sums) -> Sums:
-        """Return the sums so far, or the empty ones where there are none for these networks."""
+    def load(self, empty: Done) -> Done:
+        """Return what is done so far, or the empty one where there is nothing for these networks."""
         try:
             state = load_state(self.path)
             index = [state["keys"].index(key) for key in self.keys]
+            return Done(empty.pieces, [part[index] for part in state["parts"]], state["rows"], state["batches"])
         except Exception:  # not there, of other networks, or damaged in any way: predicted anew
             return empty
-        counts = state["counts"].to(empty.counts.device)
-        return Sums(counts, empty.pieces, state["sums"][index], state["batches"])
 
-    def save(self, done: Sums) -> None:
-        """Save the sums if it is time."""
-        if done.sums is not None and time.monotonic() - self.last > self.seconds:
-            save_state(
-                self.path, {"keys": self.keys, "sums": done.sums, "counts": done.counts, "batches": done.batches}
-            )
+    def save(self, done: Done) -> None:
+        """Save what is done if it is time."""
+        if done.parts and time.monotonic() - self.last > self.seconds:
+            state = {"keys": self.keys, "parts": done.parts, "rows": done.rows, "batches": done.batches}
+            save_state(self.path, state)
             self.last = time.monotonic()
 
 
@@ -71,22 +71,22 @@ def predict_rows(
     tta: bool = False,
     watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
     saved: Saved | None = None,
-) -> Array:
-    """Return predictions (M, len(rows), C) for rows of the training table, or of the test table.
+) -> list[Predictions]:
+    """Return each network's predictions (len(rows), C) for rows of the training table, or of the test table.
 
-    What was `saved` is gone on from.
+    Rows without a readable picture are NaN. What was `saved` is gone on from.
     """
     data, settings = run.ready, run.config
     opened, pictures_of_row = (data.test, data.test_rows) if test else (data.train, data.train_rows)
     size = settings.inference.batch_size or 2 * settings.training.batch_size
-    done = Sums(torch.zeros(len(pictures_of_row), device=run.fabric.device), Pieces(run.warn))
+    done = Done(Pieces(run.warn))
     if saved is not None:
         done = saved.load(done)
     batches = EpochBatches()
-    batches.batches = prediction_batches(rows, pictures_of_row, size)[done.batches :]
+    batches.batches = prediction_batches(rows, pictures_of_row, size).after(done.batches)
     workers = choose_workers(settings.training.workers, run.fabric.device.type, settings.images.cache)
     loader = make_loader(PictureDataset(opened.pictures), batches, workers, run.fabric.device.type == "cuda")
-    views = run.views if tta else views_of([])
+    readable = pictures_of_row.counts[rows] > 0
 
     def told() -> Iterator[Batch]:
         total = done.batches + len(batches)
@@ -96,5 +96,35 @@ def predict_rows(
                 saved.save(done)
                 run.progress("predict")(done.batches, total)
 
+    views = run.views if tta else views_of([])
     with loader_processes():
-        return predict(run.fabric, networks, scalers, told(), views, run.target.activation, done, watch)[:, rows]
+        parts = predict(
+            run.fabric,
+            Ensemble(networks, scalers, views, run.target.activation),
+            told(),
+            int(readable.sum()),
+            done,
+            Pooling(settings.inference.pool, settings.inference.keep_top),
+            _columns(run, test),
+            watch,
+        )
+    return _of_rows(parts, readable, len(run.target.classes))
+
+
+def _columns(run: Run, test: bool) -> torch.Tensor | None:
+    columns = run.ready.columns
+    if columns is None:
+        return None
+    return torch.from_numpy(columns.test if test else columns.train).to(run.fabric.device)
+
+
+def _of_rows(parts: list[Array], readable: Array, classes: int) -> list[Predictions]:
+    """Put each network's parts (R, W) into the readable rows of a table; the others are NaN."""
+    whole = []
+    for part, empty in zip(parts, (np.nan, 0), strict=False):
+        rows = np.full((len(part), len(readable), part.shape[2]), empty, part.dtype)
+        rows[:, readable] = part
+        whole.append(rows)
+    if len(whole) == 1:
+        return list(whole[0])
+    return [TopK(labels, values, classes) for values, labels in zip(*whole, strict=True)]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compete.columns import encode_columns
 from compete.errors import ConfigError, DataError, did_you_mean
 from compete.files import Files
 from compete.foldfile import group_leaks, make_folds, missing_classes
 from compete.images import Decoder, Opened, PictureList, open_pictures, options_text, refuse_unreadable
-from compete.loaders import group_pictures
+from compete.loaders import RowPictures
 from compete.runfolder import competition_folder
 from compete.runs import Data, Prepared, Run
 from compete.store import fingerprint
+from compete.topk import TopK
 from compete.types import Member, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:
@@ -84,10 +87,49 @@ def check_folds(run: Run, train: pd.DataFrame, folds: Array, answers: Array, tar
         run.warn(problem)
 
 
-def try_metric(metric: Metric, answers: Array, classes: int) -> None:
+def try_metric(metric: Metric, answers: Array, classes: int, top: int = 0) -> None:
     """Score perfect predictions, so that a metric that does not suit the target is found before training."""
-    perfect = np.eye(classes)[answers] if answers.ndim == 1 and classes > 1 else answers.reshape(len(answers), -1)
-    metric.score(answers, perfect.astype(np.float64))
+    if answers.ndim > 1 or classes == 1:
+        metric.score(answers, answers.reshape(len(answers), -1).astype(np.float64))
+    elif top:
+        metric.score(answers, TopK(answers[:, None], np.ones((len(answers), 1), np.float32), classes))
+    else:
+        some = np.unique(answers, return_index=True)[1]  # each class once: all rows would make (N, C)
+        metric.score(answers[some], np.eye(classes)[answers[some]])
+
+
+def check_scale(config: Config, metric: Metric, rows: int, target: Target) -> None:
+    """Refuse what the best classes alone cannot serve, and predictions of so many rows that memory cannot hold."""
+    top, classes = config.inference.keep_top, len(target.classes)
+    if not top:
+        _refuse_too_large(rows, classes)
+        return
+    problems = []
+    if not metric.top:
+        problems.append(f'[metric] name = "{config.one("metrics").name}" needs every probability')
+    elif metric.top > min(top, classes):
+        problems.append(f"the metric looks at the {metric.top} best classes")
+    if len(target.heads) > 1 or classes < 2:
+        problems.append(f'[target] name = "{config.one("targets").name}" is no choice of one class among many')
+    if not getattr(config.one("ensembles").component.factory, "row_by_row", False):
+        problems.append(f'[ensemble] name = "{config.one("ensembles").name}" does not work row by row. Use "mean"')
+    if config.many("postprocessors"):
+        problems.append("[[postprocess]] is fitted on every probability")
+    if config.writes_own_ids:
+        problems.append(f'[submission] name = "{config.one("submissions").name}" writes every probability')
+    if problems:
+        raise ConfigError([f"[inference] keep_top = {top}: {problem}." for problem in problems])
+
+
+def _refuse_too_large(rows: int, classes: int) -> None:
+    needed = rows * classes * 4
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ConfigError(
+            f"[inference]: the members' predictions, {rows:,} rows of {classes:,} classes, take about "
+            f"{needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f}. "
+            "Write keep_top = 20 to keep the best 20 classes of a row."
+        )
 
 
 def choose_members(config: Config, folds: Array) -> list[Member]:
@@ -107,16 +149,20 @@ def prepare(run: Run) -> Prepared:
     tables = read_tables(config)
     target: Target = config.one("targets").build(tables.train)
     encoded, answers = target.encode(tables.train), target.answers(tables.train)
-    try_metric(run.metric, answers, len(target.classes))
+    if (config.columns.numeric or config.columns.categorical) and config.many("batch_transforms"):
+        raise ConfigError("[columns] and [[batch_transforms]] exclude each other: a mixed picture has no columns")
+    columns = encode_columns(config.columns, tables)
     folds, key = make_folds(config, tables.train, answers, competition_folder(config) / "folds")
     check_folds(run, tables.train, folds, answers, target)
     run.members = choose_members(config, folds)
-    return Prepared(tables, target, encoded, answers, folds, key)
+    check_scale(config, run.metric, (len(tables.train) + len(tables.test)) * len(run.members), target)
+    try_metric(run.metric, answers, len(target.classes), config.inference.keep_top)
+    return Prepared(tables, target, encoded, answers, folds, key, columns)
 
 
 def open_data(run: Run, prepared: Prepared) -> Data:
     """Stage 2: open the pictures; what cannot be read stops the run or, if the TOML says so, is left out."""
-    tables, target, encoded, answers, folds, key = prepared
+    tables, target, encoded, answers, folds, key, columns = prepared
     config = run.config
     bounds = config.many("transforms")
     transforms: list[Transform] = [bound.build() for bound in bounds]
@@ -127,6 +173,7 @@ def open_data(run: Run, prepared: Prepared) -> Data:
         for name, table in (("train", tables.train), ("test", tables.test))
     }
     (train, train_rows), (test, test_rows) = opened["train"], opened["test"]
+    beside = [columns.train] if columns else []
     return Data(
         tables=tables,
         target=target,
@@ -137,8 +184,9 @@ def open_data(run: Run, prepared: Prepared) -> Data:
         test=test,
         train_rows=train_rows,
         test_rows=test_rows,
+        columns=columns,
         random=_chain([t.random for t in transforms if t.random is not None]),
-        fingerprint=fingerprint(train.key, "\n".join(tables.train["id"]), encoded),
+        fingerprint=fingerprint(train.key, "\n".join(tables.train["id"]), encoded, *beside),
         folds_fingerprint=key,
     )
 
@@ -152,16 +200,16 @@ def _decoder(config: Config, transforms: list[Transform]) -> Decoder:
     return Decoder(files, readers, config.images, [t.fixed for t in transforms if t.fixed is not None])
 
 
-def _open(run: Run, name: str, listed: PictureList, decoder: Decoder, options: str) -> tuple[Opened, list[Array]]:
+def _open(run: Run, name: str, listed: PictureList, decoder: Decoder, options: str) -> tuple[Opened, RowPictures]:
     opened = open_pictures(listed.paths, decoder, options, run.progress(f"decode {name}"))
     rows = int(listed.rows[-1]) + 1
-    of_row = group_pictures(listed.rows, rows)
+    of_row = RowPictures(listed.rows, rows)
     if opened.unreadable:
         if run.config.images.unreadable == "error":
             refuse_unreadable(name, opened)
         bad = np.array(sorted(opened.unreadable))
-        of_row = [pictures[~np.isin(pictures, bad)] for pictures in of_row]
-        lost = sum(len(pictures) == 0 for pictures in of_row)
+        of_row = of_row.without(bad)
+        lost = int((of_row.counts == 0).sum())
         run.warn(f"{len(bad)} {name} pictures cannot be read and are left out; {lost} rows have no picture left")
         for reason in list(opened.unreadable.values())[:SHOWN]:
             run.warn(f"unreadable: {reason}")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from compete.blending import blend
 from compete.device import make_fabric
 from compete.errors import ConfigError
-from compete.finishing import blend, fit_postprocessing, score_run, submit_frame, write_checked
+from compete.finishing import fit_postprocessing, score_run, submit_frame, write_checked
 from compete.foldfile import write_folds
 from compete.losses import joint_loss
 from compete.members import finish_member, finished, predict_members, take_over
@@ -102,7 +103,7 @@ def _stage(run: Run, number: int, title: str, *lines: str) -> None:
 def _prepare(run: Run) -> None:
     """Stage 1: rows, target, folds and their checks."""
     run.prepared = prepare(run)
-    tables, target, _, answers, folds, key = run.prepared
+    tables, target, _, answers, folds, key, _ = run.prepared
     groups = f", {tables.train['group'].nunique()} groups" if "group" in tables.train else ""
     sizes = np.bincount(folds[folds >= 0])
     classes = f"{len(target.classes)} classes"
@@ -131,21 +132,23 @@ def _load(run: Run) -> None:
         + (", decoded once into a cache" if images.cache else ""),
         f"augmentation: {chain}" + "".join(f", {b.name}" for b in run.config.many("batch_transforms")),
         f"sampler: {run.config.one('samplers').name}",
+        f"beside the pictures: {run.data.column_count} numbers of [columns]" if run.data.columns else "",
     )  # fmt: skip
 
 
 def _describe_network(run: Run) -> None:
     """Stage 3: build the network once, so that a wrong one is found before training."""
     config, outputs = run.config, run.target.outputs
-    network = build_network(config.one("models"), outputs, config.images, seed=0)
+    network = build_network(config, outputs, run.ready.column_count, seed=0)
     frozen = freeze(network, config.finetune, outputs)
     total = sum(p.numel() for p in network.parameters())
     moving = sum(p.numel() for p in network.parameters() if p.requires_grad)
     model = config.one("models")
-    backbone = model.options.get("backbone", "")
+    backbone, head = model.options.get("backbone", ""), config.one("heads").name
     _stage(
         run, 3, "build",
-        f"model {model.name} {backbone}: {total / 1e6:.2f} M parameters, {outputs} outputs",
+        f"model {model.name} {backbone}: {total / 1e6:.2f} M parameters, {outputs} outputs"
+        + (f", head {head}" if head != "linear" else ""),
         f"{moving / 1e6:.2f} M of them train; frozen: {', '.join(frozen[:4])}" if frozen else "",
         *getattr(network, "notes", ()),
     )  # fmt: skip
@@ -165,7 +168,7 @@ def _try_views(run: Run) -> None:
 def _describe_training(run: Run) -> None:
     """Stage 4: loss and optimizer."""
     config, data = run.config, run.ready
-    network = build_network(config.one("models"), data.target.outputs, config.images, seed=0)
+    network = build_network(config, data.target.outputs, data.column_count, seed=0)
     freeze(network, config.finetune, data.target.outputs)
     groups = parameter_groups(network, config.finetune, data.target.outputs)
     optimizer = build_optimizer(config.one("optimizers"), groups)

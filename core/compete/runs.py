@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     import pluggy
     from lightning_fabric import Fabric
 
+    from compete.columns import TableColumns
     from compete.config import Config
     from compete.images import Opened
     from compete.inference import Views
+    from compete.loaders import RowPictures
     from compete.types import Array, Image, Member, Metric, Tables, Target
 
 
@@ -30,6 +32,7 @@ class Prepared(NamedTuple):
     answers: Array
     folds: Array
     folds_fingerprint: str
+    columns: TableColumns | None
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Data:
     """A competition's data, ready to train on.
 
     `encoded` is what the loss sees and `answers` what is scored, row by row of `tables.train`. `train_rows` and
-    `test_rows` hold the picture numbers of each row.
+    `test_rows` hold the picture numbers of each row. `columns` are the numbers beside the pictures.
     """
 
     tables: Tables
@@ -47,11 +50,17 @@ class Data:
     folds: Array
     train: Opened
     test: Opened
-    train_rows: list[Array]
-    test_rows: list[Array]
+    train_rows: RowPictures
+    test_rows: RowPictures
+    columns: TableColumns | None
     random: Callable[[Image, int], Image] | None
     fingerprint: str
     folds_fingerprint: str
+
+    @property
+    def column_count(self) -> int:
+        """How many numbers a row has beside its pictures."""
+        return len(self.columns.names) if self.columns else 0
 
 
 @dataclass
@@ -161,19 +170,25 @@ def call_hook(caller: Callable[..., Any], **arguments: object) -> Any:  # noqa: 
         raise PluginFault(f"hook {name}: a plugin raised {error!r} at {fault_place(error)}") from error
 
 
-# A member depends on these tables, and of [training] not on what only says where and how often.
+# A member depends on these tables, except for what only says where, how often and how much of it is kept.
 TRAINING_TABLES = (
-    "dataset", "target", "images", "transforms", "batch_transforms", "sampler", "model", "loss", "metric",
-    "optimizer", "scheduler", "callbacks", "training", "finetune",
+    "dataset", "target", "images", "columns", "transforms", "batch_transforms", "sampler", "model", "head", "loss",
+    "metric", "optimizer", "scheduler", "callbacks", "training", "finetune", "inference",
 )  # fmt: skip
-IRRELEVANT = frozenset({"workers", "checkpoint_minutes", "only_folds", "seeds", "cache", "cache_dir"})
+IRRELEVANT = {
+    "training": ("workers", "checkpoint_minutes", "only_folds", "seeds"),
+    "images": ("cache", "cache_dir"),
+    "inference": ("batch_size", "keep_top"),
+}
 
 
 def member_fingerprint(run: Run, member: Member) -> str:
     """Return what a member's weights depend on: settings, data, folds, plugin files."""
     resolved, data = run.config.resolved(), run.ready
     tables = {
-        name: {k: v for k, v in table.items() if k not in IRRELEVANT} if isinstance(table, dict) else table
+        name: {k: v for k, v in table.items() if k not in IRRELEVANT.get(name, ())}
+        if isinstance(table, dict)
+        else table
         for name in TRAINING_TABLES
         for table in (resolved.get(name),)
     }
@@ -182,6 +197,8 @@ def member_fingerprint(run: Run, member: Member) -> str:
 
 
 def prediction_fingerprint(run: Run, member: Member) -> str:
-    """Return what a member's predictions depend on: its weights, the views and the test pictures."""
-    tta = run.config.resolved()["tta"]
-    return fingerprint(member_fingerprint(run, member), tta, run.ready.test.key)
+    """Return what a member's predictions depend on: its weights, the views, the test rows, and how much is kept."""
+    resolved, data = run.config.resolved(), run.ready
+    beside = [data.columns.test] if data.columns else []
+    kept = resolved["inference"]["keep_top"]
+    return fingerprint(member_fingerprint(run, member), resolved["tta"], kept, data.test.key, *beside)

@@ -45,6 +45,16 @@ class Images(Table):
     std: list[float] | None = Field(None, description="per channel, 0..1; default: the model's own, else ImageNet's")
 
 
+class Columns(Table):
+    """Columns of the tables that the network sees beside the picture; `[head]` joins both."""
+
+    numeric: list[str] = Field([], description="columns with numbers, or patterns such as `margin*`")
+    categorical: list[str] = Field([], description="columns with names, or patterns")
+    missing: list[str] = Field(
+        ["", "na", "NA", "nan", "NaN", "null", "None", "?"], description="cells that say that a value is missing"
+    )
+
+
 class Training(Table):
     """How a member is trained."""
 
@@ -90,6 +100,12 @@ class Inference(Table):
     """How predictions are made."""
 
     batch_size: Count | None = Field(None, description="default: twice the training batch")
+    pool: Literal["mean", "max"] = Field(
+        "mean", description="how the predictions of a row's several pictures become one"
+    )
+    keep_top: Annotated[int, Field(ge=0)] = Field(
+        0, description="keep the most probable classes of each row only, for thousands of classes; 0: all"
+    )
 
 
 class Checks(Table):
@@ -115,6 +131,7 @@ class Checks(Table):
 CORE_TABLES: dict[str, type[Table]] = {
     "competition": Competition,
     "images": Images,
+    "columns": Columns,
     "training": Training,
     "finetune": Finetune,
     "inference": Inference,

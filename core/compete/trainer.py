@@ -35,7 +35,7 @@ class Trainer:
     run: Run
     member: Member
     network: nn.Module
-    forward: Callable[[torch.Tensor], torch.Tensor]
+    forward: Callable[..., torch.Tensor]
     optimizer: Any
     scheduler: Any
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -43,6 +43,7 @@ class Trainer:
     scaler: Scaler
     frozen: list[str]
     targets: torch.Tensor
+    columns: torch.Tensor | None
     train_rows: Array
     valid_rows: Array
     loader: DataLoader[Batch | CompeteError]
@@ -91,11 +92,11 @@ def build_trainer(run: Run, member: Member) -> Trainer:
     """Build the network, loss, optimizer, schedule and loader of a member."""
     config, data = run.config, run.ready
     settings, outputs = config.training, data.target.outputs
-    readable = np.array([len(pictures) > 0 for pictures in data.train_rows])
+    readable = data.train_rows.counts > 0
     train_rows = np.flatnonzero((data.folds != member.fold) & readable)
     valid_rows = np.flatnonzero((data.folds == member.fold) & readable)
     seed = seed_of(member.seed, member.fold + 1, 0)
-    network = build_network(config.one("models"), outputs, config.images, seed)
+    network = build_network(config, outputs, data.column_count, seed)
     frozen = freeze(network, config.finetune, outputs)
     scaler = Scaler(*input_scale(network, config.images), settings.channels_last)
     if settings.channels_last:
@@ -121,6 +122,7 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         scaler=scaler.to(run.fabric.device),
         frozen=frozen,
         targets=torch.from_numpy(data.encoded).to(run.fabric.device),
+        columns=torch.from_numpy(data.columns.train).to(run.fabric.device) if data.columns else None,
         train_rows=train_rows,
         valid_rows=valid_rows,
         loader=make_loader(dataset, batches, workers, run.fabric.device.type == "cuda"),

@@ -17,7 +17,7 @@ import torch
 from compete.checkpoints import checkpoint, resume
 from compete.errors import TrainingError
 from compete.finite import buffers_of, gradients_are_finite, leave_out, weights_are_finite
-from compete.foldfile import class_presence
+from compete.foldfile import class_counts
 from compete.loaders import loader_processes, read_batches, seed_host, training_batches
 from compete.losses import soft_targets
 from compete.network import set_training_mode
@@ -56,12 +56,12 @@ def _plan_epoch(trainer: Trainer) -> None:
     batches = training_batches(order, run.ready.train_rows, rng, settings.batch_size, settings.drop_last)
     if trainer.step == 0:
         trainer.drawn = trainer.drawn + _class_counts(run.ready.answers[order], len(trainer.drawn))
-    trainer.epoch_batches.batches = batches[trainer.step * settings.accumulate :]
+    trainer.epoch_batches.batches = batches.after(trainer.step * settings.accumulate)
 
 
 def _class_counts(answers: Array, classes: int) -> Array:
-    present = class_presence(answers, classes)
-    return np.zeros(classes, np.int64) if present is None else present.sum(axis=0)
+    counts = class_counts(answers, classes)
+    return np.zeros(classes, np.int64) if counts is None else counts
 
 
 def train_epoch(trainer: Trainer) -> None:
@@ -116,11 +116,10 @@ def _gradients(trainer: Trainer, batches: list[Batch], pieces: int) -> torch.Ten
     rows = sum(len(batch.rows) for batch in batches)
     total = torch.zeros_like(trainer.loss_sum)
     for batch in batches:
-        images, targets = prepare(trainer, batch)
-        for image_piece, target_piece in zip(images.chunk(pieces), targets.chunk(pieces), strict=True):
-            loss = trainer.loss(trainer.forward(image_piece), target_piece)
-            trainer.run.fabric.backward(loss * (len(image_piece) / rows))
-            total += loss.detach() * len(image_piece)
+        for *inputs, targets in zip(*(part.chunk(pieces) for part in prepare(trainer, batch)), strict=True):
+            loss = trainer.loss(trainer.forward(*inputs), targets)
+            trainer.run.fabric.backward(loss * (len(targets) / rows))
+            total += loss.detach() * len(targets)
     return total
 
 
@@ -149,16 +148,20 @@ def refuse_not_finite(trainer: Trainer) -> None:
         raise TrainingError(f"{where}: no step since then had a finite loss and finite gradients")
 
 
-def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bring a training batch to the device, scale it, and mix it where the TOML says so."""
+def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, ...]:
+    """Bring a training batch to the device, scale it, and mix it where the TOML says so.
+
+    Return images, the columns beside them where there are any, and targets.
+    """
     device = trainer.run.fabric.device
     images = trainer.scaler(batch.images.to(device, non_blocking=True))
-    targets = trainer.targets[batch.rows.to(device, non_blocking=True)]
+    rows = batch.rows.to(device, non_blocking=True)
+    targets = trainer.targets[rows]
     if trainer.batch_transforms:
         targets = soft_targets(targets, trainer.run.target)
         for transform in trainer.batch_transforms:
             images, targets = transform(images, targets)
-    return images, targets
+    return (images, targets) if trainer.columns is None else (images, trainer.columns[rows], targets)
 
 
 def validate(trainer: Trainer) -> tuple[float, float]:
@@ -171,11 +174,10 @@ def validate(trainer: Trainer) -> tuple[float, float]:
     def add_loss(rows: torch.Tensor, logits: torch.Tensor) -> None:
         loss_sum.add_(trainer.loss(logits, trainer.targets[rows]) * len(rows))
 
-    predictions = predict_rows(run, [trainer.evaluation_network], [trainer.scaler], trainer.valid_rows, watch=add_loss)[
-        0
-    ]
-    pictures = sum(len(data.train_rows[row]) for row in trainer.valid_rows)
-    score = trainer.metric.score(data.answers[trainer.valid_rows], predictions)
+    rows = trainer.valid_rows
+    predictions = predict_rows(run, [trainer.evaluation_network], [trainer.scaler], rows, watch=add_loss)[0]
+    pictures = int(data.train_rows.counts[rows].sum())
+    score = trainer.metric.score(data.answers[rows], predictions)
     return float(loss_sum) / pictures, float(score)
 
 

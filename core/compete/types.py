@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import torch
 
+    from compete.topk import TopK
+
     Image = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, C) uint8
     Array = np.ndarray[Any, Any]
+    Predictions: TypeAlias = Array | TopK  # (R, C), or the best classes of each row
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,15 @@ class Transform:
 
 @dataclass(frozen=True)
 class Metric:
-    """A competition metric over whole arrays: `score(answers, predictions)`, and which direction is better."""
+    """A competition metric over whole arrays: `score(answers, predictions)`, and which direction is better.
 
-    score: Callable[[Array, Array], float]
+    `top` is how many of the best classes of a row it looks at, by `top_labels`; such a metric also takes a `TopK` in
+    place of (N, C). 0: it needs every probability.
+    """
+
+    score: Callable[[Array, Any], float]
     higher_is_better: bool = True
+    top: int = 0
 
     def better(self, score: float, than: float | None) -> bool:
         """Return whether `score` beats `than`; anything finite beats None."""

@@ -185,3 +185,80 @@ def test_a_plugin_that_raises_in_an_event_is_named(tiny):
         run(tiny)
     log = (tiny / "submissions/tiny/run-001/log.jsonl").read_text()
     assert '"event": "run_error"' in log
+
+
+def test_the_best_classes_alone_give_the_same_submission(tiny):
+    whole = run(tiny, "training.seeds=2")
+    best = run(tiny, "training.seeds=2", "inference.keep_top=3", name="best")
+    assert (best.folder / "submission.csv").read_bytes() == (whole.folder / "submission.csv").read_bytes()
+    assert best.scores["cv"] == whole.scores["cv"] and best.scores["per_class"] == whole.scores["per_class"]
+    oof = pd.read_parquet(best.folder / "oof.parquet")
+    assert list(oof.columns) == ["id", "fold", "answer", "top1", "p1", "top2", "p2", "top3", "p3"]
+
+
+def test_what_needs_every_probability_is_refused_with_the_best_classes_only(tiny):
+    with pytest.raises(ConfigError) as raised:
+        run(
+            tiny, "inference.keep_top=2", "metric.name=log_loss", "ensemble.name=rank_mean", "submission.name=long",
+            'postprocess=[{name="floor", low=0.1}]',
+        )  # fmt: skip
+    text = "\n".join(raised.value.problems)
+    for problem in (
+        '[metric] name = "log_loss" needs every probability', '[ensemble] name = "rank_mean" does not work row by row',
+        "[[postprocess]] is fitted on every probability",
+    ):  # fmt: skip
+        assert f"[inference] keep_top = 2: {problem}" in text
+
+
+def test_predictions_that_no_memory_holds_are_refused_before_training(tiny, monkeypatch):
+    monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 1000}[name])
+    with pytest.raises(ConfigError, match=r"93 rows of 3 classes, take about .* Write keep_top = 20"):
+        run(tiny)
+
+
+def test_columns_reach_the_network_in_training_and_in_prediction(tiny):
+    """The pictures say nothing here: only the column can."""
+    plugin = (tiny / "tiny_plugin.py").read_text().replace(
+        "return Tables(train if", 'train["image"] = "test/t0.png"\n    train["height"] = train["label"].map({"a": "1", "b": "2", "c": "3"})\n'
+        '    test["height"] = [str(number % 3 + 1) for number in range(len(test))]\n    return Tables(train if',
+    )  # fmt: skip
+    (tiny / "tiny_plugin.py").write_text(plugin)
+    done = run(tiny, 'columns.categorical=["height"]', "training.epochs=20", "finetune.backbone_lr_ratio=0.1")
+    assert done.scores["cv"]["oof"] > 0.95
+    answers = pd.read_csv(done.folder / "submission.csv", dtype=str)["label"].tolist()
+    assert answers == ["abc"[number % 3] for number in range(7)]
+    blind = run(tiny, "training.epochs=20", name="blind")
+    assert blind.scores["cv"]["oof"] < 0.5
+
+
+def test_columns_cannot_be_mixed(tiny):
+    with pytest.raises(ConfigError, match=r"\[columns\] and \[\[batch_transforms\]\] exclude each other"):
+        run(tiny, 'columns.categorical=["group"]', 'batch_transforms=[{name="mixup"}]')
+
+
+def test_a_cosine_head_with_a_frozen_backbone_trains_all_that_is_new(tiny):
+    from compete.device import make_fabric
+    from compete.network import build_network, freeze
+
+    config = load_config(
+        tiny / "tiny.toml", ["head.name=cosine", "head.width=8", "loss.name=arcface", "finetune.freeze=backbone"]
+    )
+    make_fabric(config.training)
+    network = build_network(config, 3, 2, seed=1)
+    freeze(network, config.finetune, 3)
+    moving = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert {name.rpartition(".")[0] or name for name in moving} == {
+        "centres", "norm", "features.columns.0", "features.image.head",
+    }  # fmt: skip
+
+
+def test_arcface_runs_and_is_refused_without_its_head(tiny):
+    done = run(tiny, "head.name=cosine", "head.width=8", "loss.name=arcface", "metric.name=map_at_k", "metric.k=2")
+    assert 0 < done.scores["cv"]["oof"] <= 1
+    with pytest.raises(ConfigError, match=r'Write \[head\] name = "cosine"'):
+        run(tiny, "loss.name=arcface", "loss.scale=0.001", name="other")
+
+
+def test_with_one_validated_fold_postprocessing_is_still_measured_on_other_rows(tiny):
+    done = run(tiny, "training.only_folds=[0]", 'postprocess=[{name="floor", low=0.01}]')
+    assert done.scores["cv"]["oof_postprocessed"] == pytest.approx(done.scores["cv"]["oof"])

@@ -105,7 +105,7 @@ def test_rows_are_dropped_in_training_only(make_run):
         run, [trainer.network], [trainer.scaler], trainer.valid_rows, watch=lambda r, _: rows.extend(r.tolist())
     )
     assert sorted(rows) == trainer.valid_rows.tolist()
-    assert predictions.shape == (1, 8, 3) and not np.isnan(predictions).any()
+    assert predictions[0].shape == (8, 3) and not np.isnan(predictions[0]).any()
 
 
 def test_a_frozen_backbone_keeps_its_weights_and_its_batchnorm_statistics(make_run):

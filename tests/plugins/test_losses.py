@@ -34,7 +34,7 @@ def weights_of(scheme: str, fold: torch.Tensor = FOLD, classes: int = 3, **optio
 
 
 def test_the_hook_offers_every_loss():
-    names = "cross_entropy focal class_balanced soft_f1 bce soft_cross_entropy kl mse bce_scaled"
+    names = "cross_entropy focal class_balanced arcface soft_f1 bce soft_cross_entropy kl mse bce_scaled"
     assert sorted(register_losses()) == sorted(names.split())
 
 

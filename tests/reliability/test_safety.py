@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from compete.inference import Sums
+from compete.inference import Done
 from compete.memory import Pieces
 from compete.prediction import Saved
 from compete.store import load_state
@@ -58,7 +58,7 @@ def test_a_checkpoint_with_code_in_it_is_not_run(bomb, write):
 @pytest.mark.parametrize("write", BOMBS)
 def test_saved_predictions_with_code_in_them_are_predicted_anew(bomb, write):
     write(bomb)
-    empty = Sums(torch.zeros(1), Pieces(print))
+    empty = Done(Pieces(print))
     assert Saved(bomb, ["a"], 1.0).load(empty) is empty
 
 

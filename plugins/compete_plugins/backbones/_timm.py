@@ -10,6 +10,7 @@ from torch import nn
 
 from compete import CompeteError, ConfigError, checked_by, unknown_name
 
+from ._gem import pool_generalised_mean
 from ._network import check_arguments, described, head_note, refuse_arguments, zero_head
 from ._weights import check_weights, input_channels, read_weights, refuse_differences, rows
 
@@ -42,6 +43,7 @@ def timm_network(
     drop_rate: Rate = 0.0,
     drop_path_rate: Rate = 0.0,
     head_init: Literal["zero", "default"] = "zero",
+    pooling: Literal["default", "gem"] = "default",
     arguments: dict[str, Any] | None = None,
 ) -> nn.Module:
     """Build a network of the timm library (Wightman, https://github.com/huggingface/pytorch-image-models).
@@ -51,6 +53,8 @@ def timm_network(
     number of outputs is left out, and the first convolution is adapted to the number of channels.
     `drop_rate` is dropout before the head and `drop_path_rate` stochastic depth (0: the network's own).
     `head_init`: "zero" lets a new head on trained weights start from even predictions; "default" draws it.
+    `pooling`: "gem" replaces the mean over the feature map by the generalised mean, whose exponent is learnt from 3
+    on (Radenovic et al. 2018); it looks more at the strongest places, which helps to tell individuals apart.
     `arguments` are passed to timm as they are, for example `{img_size = 384}`.
     """
     rates = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
@@ -63,6 +67,8 @@ def timm_network(
     heads = _head_names(network)
     if (pretrained or weights) and found != outputs and head_init == "zero":
         zero_head(network, heads, outputs)
+    if pooling == "gem":
+        pool_generalised_mean(network, backbone)
     constants: Any = network.pretrained_cfg
     note = head_note(weights, found, outputs) if weights else ""
     return described(network, heads[0], constants["mean"], constants["std"], channels, note)

@@ -70,6 +70,10 @@ def hard_vote(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blen
     return _votes(oof, vote), _votes(test, vote)
 
 
+for _ensemble in (mean, geometric_mean, hard_vote):
+    _ensemble.row_by_row = True  # type: ignore[attr-defined]
+
+
 @hookimpl
 def register_ensembles() -> dict[str, Callable[..., Blended]]:
     """Offer the bundled ensembles."""

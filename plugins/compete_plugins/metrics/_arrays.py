@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from compete import CompeteError, ConfigError
+from compete import CompeteError, ConfigError, TopK, top_labels
 
 Array = np.ndarray[Any, Any]
 
@@ -48,8 +48,11 @@ def chosen_classes(predictions: Array) -> Array:
     return numbers
 
 
-def truth_and_choice(answers: Array, predictions: Array) -> tuple[Array, Array]:
+def truth_and_choice(answers: Array, predictions: Array | TopK) -> tuple[Array, Array]:
     """Return the true and the predicted class numbers, int64 (N,) both."""
+    if isinstance(predictions, TopK):
+        finite(answers, predictions.values)
+        return class_numbers(answers), top_labels(predictions, 1)[:, 0]
     return class_numbers(answers), chosen_classes(finite(answers, predictions))
 
 

@@ -12,19 +12,19 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from compete import Metric
+from compete import Metric, TopK, top_labels
 
 from ._arrays import Array, finite, known_classes, truth_and_choice
 
 
 def accuracy() -> Metric:
     """Share of rows whose most probable class is the true one."""
-    return Metric(_accuracy)
+    return Metric(_accuracy, top=1)
 
 
 def error() -> Metric:
     """Share of rows whose most probable class is not the true one (top-1 error); lower is better."""
-    return Metric(_error, higher_is_better=False)
+    return Metric(_error, higher_is_better=False, top=1)
 
 
 def macro_f1() -> Metric:
@@ -32,17 +32,17 @@ def macro_f1() -> Metric:
 
     One stray prediction of a class that the answers lack adds a zero to the average, as in scikit-learn.
     """
-    return Metric(_macro_f1)
+    return Metric(_macro_f1, top=1)
 
 
 def micro_f1() -> Metric:
     """F1 of all rows together, which for one class per row is the accuracy; for label sets see `label_set_f1`."""
-    return Metric(_accuracy)
+    return Metric(_accuracy, top=1)
 
 
 def weighted_f1() -> Metric:
     """F1 of each class, averaged with the classes' true rows as weights."""
-    return Metric(_weighted_f1)
+    return Metric(_weighted_f1, top=1)
 
 
 def kappa(*, weights: Literal["quadratic", "linear", "none"] = "quadratic") -> Metric:
@@ -52,7 +52,7 @@ def kappa(*, weights: Literal["quadratic", "linear", "none"] = "quadratic") -> M
     single column of predictions is rounded to the nearest level. The score is 0 where answers and predictions
     are all of one class, so that no agreement beyond chance can be seen.
     """
-    return Metric(partial(_kappa, distance=_DISTANCES[weights]))
+    return Metric(partial(_kappa, distance=_DISTANCES[weights]), top=1)
 
 
 def map_at_k(*, k: Annotated[int, Field(ge=1)] = 5) -> Metric:
@@ -60,29 +60,29 @@ def map_at_k(*, k: Annotated[int, Field(ge=1)] = 5) -> Metric:
 
     Of equal probabilities the class with the lower number ranks first.
     """
-    return Metric(partial(_map_at_k, k=k))
+    return Metric(partial(_map_at_k, k=k), top=k)
 
 
-def _accuracy(answers: Array, predictions: Array) -> float:
+def _accuracy(answers: Array, predictions: Array | TopK) -> float:
     truth, choice = truth_and_choice(answers, predictions)
     return float(np.mean(truth == choice))
 
 
-def _error(answers: Array, predictions: Array) -> float:
+def _error(answers: Array, predictions: Array | TopK) -> float:
     return 1 - _accuracy(answers, predictions)
 
 
-def _macro_f1(answers: Array, predictions: Array) -> float:
+def _macro_f1(answers: Array, predictions: Array | TopK) -> float:
     f1, _ = _f1_per_class(answers, predictions)
     return float(f1.mean())
 
 
-def _weighted_f1(answers: Array, predictions: Array) -> float:
+def _weighted_f1(answers: Array, predictions: Array | TopK) -> float:
     f1, rows = _f1_per_class(answers, predictions)
     return float(np.average(f1, weights=rows))
 
 
-def _f1_per_class(answers: Array, predictions: Array) -> tuple[Array, Array]:
+def _f1_per_class(answers: Array, predictions: Array | TopK) -> tuple[Array, Array]:
     """Return F1 and true rows of each class that is seen at all."""
     truth, choice = truth_and_choice(answers, predictions)
     classes = int(max(truth.max(), choice.max())) + 1
@@ -100,7 +100,7 @@ _DISTANCES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _kappa(answers: Array, predictions: Array, *, distance: Callable[[Array], Array]) -> float:
+def _kappa(answers: Array, predictions: Array | TopK, *, distance: Callable[[Array], Array]) -> float:
     truth, choice = truth_and_choice(answers, predictions)
     levels = int(max(truth.max(), choice.max())) + 1
     numbers = np.arange(levels)
@@ -109,7 +109,11 @@ def _kappa(answers: Array, predictions: Array, *, distance: Callable[[Array], Ar
     return float(1 - distance(truth - choice).mean() / by_chance) if by_chance > 0 else 0.0
 
 
-def _map_at_k(answers: Array, predictions: Array, *, k: int) -> float:
+def _map_at_k(answers: Array, predictions: Array | TopK, *, k: int) -> float:
+    if isinstance(predictions, TopK):
+        finite(answers, predictions.values)
+        hits = top_labels(predictions, k) == known_classes(answers, predictions.classes)[:, None]
+        return float((hits / np.arange(1, hits.shape[1] + 1)).sum(axis=1).mean())
     scores = finite(answers, predictions)
     truth = known_classes(answers, scores.shape[1])[:, None]
     own = np.take_along_axis(scores, truth, axis=1)

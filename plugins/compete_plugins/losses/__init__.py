@@ -12,7 +12,10 @@ import torch
 from pydantic import Field
 from torch.nn import functional as F
 
-from compete import ConfigError, hookimpl
+from compete import hookimpl
+
+from ._margin import arcface
+from ._targets import refuse_independent, refuse_unscaled, rows_per_class, shares_of
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -34,7 +37,7 @@ def cross_entropy(
     the batch's weights, so that a batch of rare rows keeps its weight. Smoothing comes after the weights and
     keeps a row's weight; the other way round, a rare class would draw weight from every common row.
     """
-    _refuse_independent("cross_entropy", targets)
+    refuse_independent("cross_entropy", targets)
     return _softmax_loss(_class_weights(targets, class_weights), label_smoothing)
 
 
@@ -50,7 +53,7 @@ def focal(
     `gamma` is the exponent of the factor (1 - p); 0 is cross entropy. `label_smoothing` and `class_weights`
     are those of `cross_entropy`.
     """
-    _refuse_independent("focal", targets)
+    refuse_independent("focal", targets)
     return _softmax_loss(_class_weights(targets, class_weights), label_smoothing, gamma)
 
 
@@ -67,7 +70,7 @@ def class_balanced(
     0 weighs all classes alike, and towards 1 the weights become those of `balanced`. `gamma` above 0 makes it
     the focal loss. `label_smoothing` is that of `cross_entropy`. Weights average one over the fold's rows.
     """
-    _refuse_independent("class_balanced", targets)
+    refuse_independent("class_balanced", targets)
     return _softmax_loss(_class_weights(targets, "effective", beta), label_smoothing, gamma)
 
 
@@ -84,10 +87,10 @@ def soft_f1(
     `softmax` for one class per row, or `sigmoid` for independent labels (cross entropy is then binary).
     """
     if activation == "softmax":
-        _refuse_independent("soft_f1", targets)
+        refuse_independent("soft_f1", targets)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits, shares = logits.float(), _shares(targets, logits)
+        logits, shares = logits.float(), shares_of(targets, logits)
         chances = logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()
         missed = 1 - _batch_f1(chances, shares)
         if cross_entropy_share == 0:
@@ -113,7 +116,7 @@ def bce(
     weights = _PerOutput(_negatives_per_positive(targets) if pos_weight == "balanced" else torch.ones(0), 1.0)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        shares = _shares(targets, logits)
+        shares = shares_of(targets, logits)
         smoothed = shares + label_smoothing * (0.5 - shares)
         weight = 1 + shares * (weights.on(logits) - 1)
         return F.binary_cross_entropy_with_logits(logits.float(), smoothed, weight=weight)
@@ -123,7 +126,7 @@ def bce(
 
 def soft_cross_entropy(targets: torch.Tensor) -> Loss:
     """Cross entropy against shares of votes, every vote alike: `cross_entropy` without its options."""
-    _refuse_independent("soft_cross_entropy", targets)
+    refuse_independent("soft_cross_entropy", targets)
     return _softmax_loss(_class_weights(targets, "none"), 0.0)
 
 
@@ -132,20 +135,20 @@ def kl(targets: torch.Tensor) -> Loss:
 
     Its gradient is that of `soft_cross_entropy`; its value is 0 for a perfect prediction.
     """
-    _refuse_independent("kl", targets)
+    refuse_independent("kl", targets)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return F.kl_div(F.log_softmax(logits.float(), dim=1), _shares(targets, logits), reduction="batchmean")
+        return F.kl_div(F.log_softmax(logits.float(), dim=1), shares_of(targets, logits), reduction="batchmean")
 
     return loss
 
 
 def mse(targets: torch.Tensor) -> Loss:
     """Squared difference between the sigmoid of the logits and targets scaled to 0..1."""
-    _refuse_unscaled("mse", targets)
+    refuse_unscaled("mse", targets)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return F.mse_loss(logits.float().sigmoid(), _shares(targets, logits))
+        return F.mse_loss(logits.float().sigmoid(), shares_of(targets, logits))
 
     return loss
 
@@ -156,10 +159,10 @@ def bce_scaled(targets: torch.Tensor) -> Loss:
     For numbers, not only for yes and no: its optimum is the mean, as with `mse`, but its gradient does not
     vanish where the sigmoid is flat.
     """
-    _refuse_unscaled("bce_scaled", targets)
+    refuse_unscaled("bce_scaled", targets)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return F.binary_cross_entropy_with_logits(logits.float(), _shares(targets, logits))
+        return F.binary_cross_entropy_with_logits(logits.float(), shares_of(targets, logits))
 
     return loss
 
@@ -171,6 +174,7 @@ def register_losses() -> dict[str, Callable[..., Loss]]:
         "cross_entropy": cross_entropy,
         "focal": focal,
         "class_balanced": class_balanced,
+        "arcface": arcface,
         "soft_f1": soft_f1,
         "bce": bce,
         "soft_cross_entropy": soft_cross_entropy,
@@ -206,7 +210,7 @@ class _PerOutput:
 def _softmax_loss(weights: _PerOutput, smoothing: float, gamma: float = 0.0) -> Loss:
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         log_chances = F.log_softmax(logits.float(), dim=1)
-        wanted = _shares(targets, logits) * weights.on(logits)
+        wanted = shares_of(targets, logits) * weights.on(logits)
         wanted = torch.lerp(wanted, wanted.mean(dim=1, keepdim=True), smoothing)
         if gamma > 0:
             wanted = wanted * _doubt(log_chances).pow(gamma)
@@ -226,15 +230,6 @@ def _batch_f1(chances: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     return f1.sum() / (held > 0).sum().clamp_min(1)
 
 
-def _shares(targets: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """Return targets as float32 (B, K); class numbers become one-hot rows."""
-    if targets.ndim == 2:
-        return targets.float()
-    if logits.shape[1] == 1:
-        return targets.float()[:, None]
-    return torch.zeros_like(logits, dtype=torch.float32).scatter_(1, targets[:, None], 1.0)
-
-
 def _class_weights(targets: torch.Tensor, scheme: str, beta: float = EFFECTIVE_BETA) -> _PerOutput:
     """Return weights that average one over the fold's rows; a class without rows gets 0.
 
@@ -242,7 +237,7 @@ def _class_weights(targets: torch.Tensor, scheme: str, beta: float = EFFECTIVE_B
     """
     if scheme == "none":
         return _PerOutput(torch.ones(0), fill=1.0)
-    rows = _rows_per_class(targets)
+    rows = rows_per_class(targets)
     counts = rows.clamp(min=1)  # soft targets can leave a class less than one whole row
     schemes = {"balanced": 1 / counts, "sqrt": counts.rsqrt(), "effective": (1 - beta) / (1 - beta**counts)}
     weights = schemes[scheme] * (rows > 0)
@@ -250,40 +245,7 @@ def _class_weights(targets: torch.Tensor, scheme: str, beta: float = EFFECTIVE_B
 
 
 def _negatives_per_positive(targets: torch.Tensor) -> torch.Tensor:
-    positive = _rows_per_class(targets)
+    positive = rows_per_class(targets)
     negative = len(targets) - positive
     changes = (positive > 0) & (negative > 0)
     return torch.where(changes, negative / positive.clamp(min=1), 1.0)
-
-
-def _rows_per_class(targets: torch.Tensor) -> torch.Tensor:
-    """Return float64 (classes,); soft rows count in parts."""
-    return torch.bincount(targets).double() if targets.ndim == 1 else targets.double().sum(dim=0)
-
-
-def _refuse_independent(name: str, targets: torch.Tensor) -> None:
-    """Raise `ConfigError` for targets that are no choice between classes."""
-    if targets.ndim == 1:
-        return
-    where = f'[loss] name = "{name}"'
-    if targets.shape[1] == 1:
-        raise ConfigError(
-            f"{where}: a target with one output is no choice between classes. "
-            "Use 'bce' for yes or no, 'mse' or 'bce_scaled' for a number."
-        )
-    off = int(((targets.sum(dim=1) - 1).abs() > 1e-3).sum())
-    if off:
-        raise ConfigError(
-            f"{where}: needs one class, or shares that sum to one, per row; {off} of {len(targets)} training rows "
-            "hold several labels or none. Use 'bce'."
-        )
-
-
-def _refuse_unscaled(name: str, targets: torch.Tensor) -> None:
-    """Raise `ConfigError` for numbers that no sigmoid can reach."""
-    low, high = float(targets.min()), float(targets.max())
-    if targets.is_floating_point() and not (low >= 0 and high <= 1):
-        raise ConfigError(
-            f'[loss] name = "{name}": needs targets scaled to 0..1; those of the training rows run from {low:g} to '
-            f"{high:g}. The targets 'regression' and 'ordinal' scale them."
-        )

@@ -1,0 +1,110 @@
+"""Heads: from a backbone's features, and columns of the tables, to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from compete import hookimpl
+
+Backbone = Callable[[int], nn.Module]
+Width = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Features(nn.Module):
+    """Features of a picture, and of the columns beside it, in one vector."""
+
+    def __init__(self, image: nn.Module, columns: int, columns_width: int, dropout: float) -> None:
+        super().__init__()
+        self.image = image
+        self.columns = (
+            nn.Sequential(nn.Linear(columns, columns_width), nn.ReLU(), nn.Dropout(dropout)) if columns else None
+        )
+
+    def forward(self, images: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
+        """Return (B, width), or (B, width + columns_width)."""
+        features: torch.Tensor = self.image(images)
+        return features if self.columns is None else torch.cat([features, self.columns(columns)], dim=1)
+
+
+class LinearHead(nn.Module):
+    """Logits from the features of pictures and columns together."""
+
+    def __init__(self, features: Features, width: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.features = features
+        self.mix = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, outputs))
+
+    def forward(self, images: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
+        """Return logits (B, K)."""
+        logits: torch.Tensor = self.mix(self.features(images, columns))
+        return logits
+
+
+class CosineHead(nn.Module):
+    """Logits as scaled cosines between a picture's embedding and a centre for each class."""
+
+    def __init__(self, features: Features, width: int, outputs: int, scale: float) -> None:
+        super().__init__()
+        self.features = features
+        self.norm = nn.BatchNorm1d(width)
+        self.centres = nn.Parameter(nn.init.xavier_uniform_(torch.empty(outputs, width)))
+        self.scale = scale
+
+    def forward(self, images: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
+        """Return logits (B, K) in -scale..scale."""
+        embedding = self.norm(self.features(images, columns))
+        return self.scale * F.linear(F.normalize(embedding), F.normalize(self.centres))
+
+
+def linear(
+    backbone: Backbone,
+    columns: int,
+    outputs: int,
+    *,
+    width: Width = 128,
+    columns_width: Width = 64,
+    dropout: Rate = 0.0,
+) -> nn.Module:
+    """Take the backbone's own last layer; with `[columns]`, join its features with theirs before a last layer.
+
+    `width` is the number of features of a picture and `columns_width` those made of the columns by one layer with a
+    ReLU; `dropout` is applied to both. All three are for `[columns]` only.
+    """
+    if not columns:
+        return backbone(outputs)
+    return LinearHead(
+        Features(backbone(width), columns, columns_width, dropout), width + columns_width, outputs, dropout
+    )
+
+
+def cosine(
+    backbone: Backbone,
+    columns: int,
+    outputs: int,
+    *,
+    width: Width = 512,
+    scale: Annotated[float, Field(gt=0)] = 30.0,
+    columns_width: Width = 64,
+    dropout: Rate = 0.0,
+) -> nn.Module:
+    """Compare an embedding with a centre for each class by their cosine, for many classes with few pictures each.
+
+    For the loss `arcface` of the same `scale`, or for cross entropy. `width` is the length of a picture's embedding,
+    which a batch norm follows, as in ArcFace (Deng et al. 2019). Logits are cosines times `scale`. `columns_width`
+    is the number of features made of `[columns]`, `dropout` is applied to them.
+    """
+    width_of_all = width + (columns_width if columns else 0)
+    return CosineHead(Features(backbone(width), columns, columns_width, dropout), width_of_all, outputs, scale)
+
+
+@hookimpl
+def register_heads() -> dict[str, Callable[..., nn.Module]]:
+    """Offer the bundled heads."""
+    return {"linear": linear, "cosine": cosine}

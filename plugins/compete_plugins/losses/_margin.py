@@ -1,0 +1,60 @@
+"""Losses with a margin between the classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch.nn import functional as F
+
+from compete import ConfigError
+
+from ._targets import refuse_independent, shares_of
+
+
+def arcface(
+    targets: torch.Tensor,
+    *,
+    margin: Annotated[float, Field(ge=0, lt=math.pi / 2)] = 0.3,
+    scale: Annotated[float, Field(gt=0)] = 30.0,
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Cross entropy of cosines, the true class's angle made wider by a margin (ArcFace, Deng et al. 2019).
+
+    For logits of the head `cosine` with the same `scale`. `margin` is in radians; 0 is cross entropy. Where the
+    wider angle would pass 180 degrees, the cosine goes on falling in a straight line. For shares of classes each
+    class's margin counts by its share. `label_smoothing` is that of `cross_entropy`.
+    """
+    refuse_independent("arcface", targets)
+    checked = False
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        nonlocal checked
+        if not checked:  # once: reading a tensor makes the host wait for the device
+            _refuse_beyond(logits, scale)
+            checked = True
+        cosines, shares = logits.float() / scale, shares_of(targets, logits)
+        harder = torch.lerp(cosines, _wider(cosines, margin), shares)
+        wanted = torch.lerp(shares, shares.mean(dim=1, keepdim=True), label_smoothing)
+        return -(wanted * F.log_softmax(scale * harder, dim=1)).sum(dim=1).mean()
+
+    return loss
+
+
+def _wider(cosines: torch.Tensor, margin: float) -> torch.Tensor:
+    """Return cos(angle + margin); beyond 180 degrees, cos(angle) less a constant, which keeps it falling."""
+    sines = (1 - cosines.square()).clamp_min(1e-7).sqrt()
+    turned = cosines * math.cos(margin) - sines * math.sin(margin)
+    return torch.where(cosines > -math.cos(margin), turned, cosines - margin * math.sin(margin))
+
+
+def _refuse_beyond(logits: torch.Tensor, scale: float) -> None:
+    largest = float(logits.detach().abs().max())
+    if largest > scale * 1.01:
+        raise ConfigError(
+            f'[loss] name = "arcface", scale = {scale:g}: the logits go up to {largest:.4g}, so they are no cosines '
+            f'times this scale. Write [head] name = "cosine", scale = {scale:g}.'
+        )

@@ -1,0 +1,64 @@
+"""Columns beside the pictures: scaled numbers, categories, missing values, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from compete.columns import encode_columns
+from compete.errors import DataError
+from compete.settings import Columns
+from compete.types import Tables
+
+TRAIN = pd.DataFrame({"id": list("abcd"), "age": ["10", "30", "NA", "20"], "sex": ["f", "m", "f", ""]})
+TEST = pd.DataFrame({"id": list("xyz"), "age": ["50", " 20", ""], "sex": ["m", "unheard", "f"]})
+
+
+def encode(train: pd.DataFrame = TRAIN, test: pd.DataFrame = TEST, **settings: object):
+    return encode_columns(Columns(**settings), Tables(train, test, test))
+
+
+def test_numbers_are_scaled_by_the_training_rows_and_missing_ones_are_told():
+    columns = encode(numeric=["age"])
+    deviation = np.std([10, 30, 20])
+    assert columns.names == ("age", "age missing")
+    assert columns.train.dtype == np.float32
+    np.testing.assert_allclose(columns.train, [[-10 / deviation, 0], [10 / deviation, 0], [0, 1], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(columns.test, [[30 / deviation, 0], [0, 0], [0, 1]], rtol=1e-6)
+
+
+def test_categories_are_those_of_the_training_rows():
+    columns = encode(categorical=["sex"])
+    assert columns.names == ("sex=f", "sex=m")
+    assert columns.train.tolist() == [[1, 0], [0, 1], [1, 0], [0, 0]]
+    assert columns.test.tolist() == [[0, 1], [0, 0], [1, 0]]
+
+
+def test_patterns_name_several_columns_and_a_constant_one_is_no_fault():
+    table = pd.DataFrame({"id": list("ab"), "margin1": ["1", "2"], "margin2": ["5", "5"], "shape": ["0", "1"]})
+    columns = encode(table, table, numeric=["margin*"])
+    assert columns.names == ("margin1", "margin2")
+    assert columns.train[:, 1].tolist() == [0, 0]
+
+
+def test_nothing_asked_for_is_nothing():
+    assert encode() is None
+
+
+def test_every_problem_is_told_at_once():
+    test = TEST.drop(columns="sex")
+    with pytest.raises(DataError) as raised:
+        encode(TRAIN.assign(age=["10", "old", "x", "20"]), test, numeric=["age", "agee"], categorical=["sex"])
+    text = "\n".join(raised.value.problems)
+    assert "[columns] numeric = \"agee\": the train table has no such column. Did you mean 'age'?" in text
+    assert '[columns] categorical = "sex": the test table has no such column' in text
+    assert '[columns] numeric = "age": 2 cells are no numbers: old, x' in text.replace("'", "")
+
+
+def test_an_id_is_no_category_and_an_empty_column_no_number():
+    many = pd.DataFrame({"id": [str(n) for n in range(1001)], "empty": ""})
+    with pytest.raises(DataError) as raised:
+        encode(many, many, categorical=["id"], numeric=["empty"])
+    assert "has 1001 different values; an id teaches a network nothing" in raised.value.problems[1]
+    assert "no training row has a value" in raised.value.problems[0]

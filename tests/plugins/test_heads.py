@@ -1,0 +1,53 @@
+"""Heads: the backbone's own, one that joins columns, and cosines."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from compete_plugins.heads import cosine, linear
+
+
+class Body(nn.Module):
+    """A backbone: the mean of each channel, and a layer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, width)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layer(images.mean(dim=(2, 3)))
+
+
+IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+COLUMNS = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+
+
+def test_without_columns_the_linear_head_is_the_backbone_s_own():
+    network = linear(Body, 0, 7)
+    assert type(network) is Body and network(IMAGES).shape == (4, 7)
+
+
+def test_columns_change_the_logits_as_pictures_do():
+    torch.manual_seed(0)
+    network = linear(Body, 5, 7, width=16, columns_width=8)
+    logits = network(IMAGES, COLUMNS)
+    assert logits.shape == (4, 7)
+    assert not torch.allclose(logits, network(IMAGES, COLUMNS + 1))
+    assert not torch.allclose(logits, network(IMAGES + 1, COLUMNS))
+
+
+def test_cosines_stay_within_the_scale_and_ignore_the_embedding_s_length():
+    torch.manual_seed(0)
+    network = cosine(Body, 0, 7, width=16, scale=20.0).eval()
+    logits = network(IMAGES)
+    assert logits.shape == (4, 7) and logits.abs().max() <= 20
+    embedding = network.norm(network.features(IMAGES))
+    centre = network.centres[2]
+    torch.testing.assert_close(logits[:, 2], 20 * torch.cosine_similarity(embedding, centre[None]))
+
+
+def test_cosines_take_columns_too():
+    torch.manual_seed(0)
+    network = cosine(Body, 5, 7, width=16, columns_width=4).eval()
+    assert not torch.allclose(network(IMAGES, COLUMNS), network(IMAGES, COLUMNS + 1))
