@@ -20,7 +20,7 @@ from PIL import Image as Picture
 
 from compete.files import Files
 from compete.images import Decoder, open_pictures
-from compete.loaders import EpochBatches, PictureDataset, make_loader, prediction_batches
+from compete.loaders import EpochBatches, PictureDataset, RowPictures, make_loader, prediction_batches
 from compete.plugins import load_plugins
 from compete.settings import Images
 
@@ -39,7 +39,7 @@ def epoch_seconds(dataset: PictureDataset, count: int, workers: int) -> float:
     """Read one shuffled epoch in batches of 32."""
     rows = np.random.default_rng(1).permutation(count)
     batches = EpochBatches()
-    batches.batches = prediction_batches(rows, [np.array([row]) for row in range(count)], 32)
+    batches.batches = prediction_batches(rows, RowPictures(np.arange(count), count), 32)
     started = time.perf_counter()
     read = sum(len(batch.rows) for batch in make_loader(dataset, batches, workers, pin_memory=False))
     assert read == count

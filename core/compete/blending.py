@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from compete.options import Bound
     from compete.types import Array, Predictions
 
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 64  # few, because each row brings columns of its own, and the work grows with rows x columns
 
 
 @dataclass(frozen=True)

@@ -56,16 +56,18 @@ def read_predictions(path: Path, ids: Sequence[str], classes: Sequence[str]) -> 
 
 def _top_columns(best: TopK, classes: Sequence[str]) -> pd.DataFrame:
     codes = np.where(known_rows(best)[:, None], best.labels, -1)
+    names = pd.CategoricalDtype(pd.Index(list(classes), dtype=object))
     columns: dict[str, object] = {}
     for place in range(best.labels.shape[1]):
-        columns[f"top{place + 1}"] = pd.Categorical.from_codes(codes[:, place], categories=pd.Index(list(classes)))
+        columns[f"top{place + 1}"] = pd.Categorical.from_codes(codes[:, place], dtype=names)
         columns[f"p{place + 1}"] = best.values[:, place]
     return pd.DataFrame(columns)
 
 
 def _read_top(table: pd.DataFrame, classes: Sequence[str]) -> TopK:
     places = range(1, 1 + sum(re.fullmatch(r"top\d+", str(column)) is not None for column in table.columns))
-    codes = [pd.Categorical(table[f"top{place}"], categories=list(classes)).codes for place in places]
+    names = pd.CategoricalDtype(pd.Index(list(classes), dtype=object))
+    codes = [pd.Categorical(table[f"top{place}"], dtype=names).codes for place in places]
     labels = np.stack(codes, axis=1).clip(0).astype(np.int32)
     return TopK(labels, np.stack([table[f"p{place}"] for place in places], axis=1).astype(np.float32), len(classes))
 

@@ -1,0 +1,155 @@
+"""Time and memory against the number of rows: tables, folds, an epoch's plan, ensemble, score and submission.
+
+    python bench/rows.py --rows 10000 100000 1000000 --classes 65000
+
+Each size runs in a process of its own, on a table of so many training rows and a tenth as many test rows, whose
+pictures are 1,000 files (nothing is decoded). Five members' predictions, the 20 best classes of each row, are drawn,
+written and read back as a run does. Prints the seconds of each part and the process's peak memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from compete.blending import blend
+from compete.config import load_config
+from compete.device import make_fabric
+from compete.finishing import submit_frame, write_checked
+from compete.images import Opened, PictureList
+from compete.loaders import RowPictures, prediction_batches, training_batches
+from compete.members import OOF, TEST
+from compete.preparation import prepare
+from compete.runs import Data, Run
+from compete.tables import write_predictions
+from compete.topk import TopK
+from compete.trainer import epoch_order
+from compete.types import Tables
+
+KEPT, FILES = 20, 1000
+TOML = f"""\
+[competition]
+name = "rows"
+root = "data"
+[dataset]
+name = "csv"
+test = "test.csv"
+image = "images/{{file}}"
+group = "group"
+[target]
+name = "label"
+column = "label"
+[folds]
+name = "stratified_group"
+n = 5
+[metric]
+name = "macro_f1"
+[model]
+name = "resnet9"
+[inference]
+keep_top = {KEPT}
+[checks]
+missing_class = "warn"
+"""
+
+
+def draw(root: Path, rows: int, classes: int) -> None:
+    """Write the tables, with a long tail of classes, and empty picture files."""
+    rng = np.random.default_rng(0)
+    (root / "images").mkdir(parents=True)
+    for number in range(FILES):
+        (root / f"images/{number}.jpg").touch()
+    labels = np.concatenate([np.arange(classes), (classes * rng.random(rows) ** 3).astype(int)])[:rows]
+    train = pd.DataFrame({"id": np.arange(rows), "group": np.arange(rows) // 2, "label": labels})
+    test = pd.DataFrame({"id": [f"t{number}" for number in range(rows // 10)]})
+    for table, name in ((train, "train.csv"), (test, "test.csv")):
+        table.assign(file=[f"{number % FILES}.jpg" for number in range(len(table))]).to_csv(root / name, index=False)
+    test.assign(label=0).to_csv(root / "sample_submission.csv", index=False)
+
+
+def drawn_predictions(rows: int, classes: int, seed: int) -> TopK:
+    """Draw 20 different classes for each row, in neighbourhoods as a network's confusions are."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.integers(classes, size=(rows, 1)) + np.arange(KEPT) * 7) % classes
+    values = np.sort(rng.random((rows, KEPT), np.float32), axis=1)[:, ::-1] / KEPT
+    return TopK(labels.astype(np.int32), np.ascontiguousarray(values), classes)
+
+
+def measure(rows: int, classes: int) -> None:
+    """Run every part once and print its seconds."""
+    draw(Path("data"), rows, classes)
+    Path("rows.toml").write_text(TOML)
+    marks = [("", time.perf_counter())]
+
+    def done(part: str) -> None:
+        marks.append((part, time.perf_counter()))
+
+    config = load_config(Path("rows.toml"))
+    run = Run(config, Path("submissions/rows/run-001"), make_fabric(config.training))
+    prepared = run.prepared = prepare(run)
+    done("tables, target, folds")
+    train, test = (RowPictures(PictureList.of(t).rows, len(t)) for t in (prepared.tables.train, prepared.tables.test))
+    order = epoch_order(run_of(run, train, test), np.arange(rows), seed=0)
+    plan = training_batches(order, train, np.random.default_rng(0), 64, drop_last=True)
+    read = sum(len(batch) for batch in plan) + sum(len(b) for b in prediction_batches(np.arange(rows), train, 64))
+    done(f"an epoch's batches, {read:,} pictures")
+    write_members(run, prepared.tables, len(prepared.target.classes))
+    done("members' predictions written")
+    blended = blend(run)
+    done("read, ensemble, scores")
+    write_checked(run, submit_frame(run, blended.test))
+    done("submission")
+    parts = [f"{name} {end - start:.1f} s" for (_, start), (name, end) in itertools.pairwise(marks)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{rows:>9,} rows, {classes:,} classes: {'; '.join(parts)}; peak memory {peak:.2f} GiB", flush=True)
+
+
+def run_of(run: Run, train: RowPictures, test: RowPictures) -> Run:
+    """Give a run the data of its tables, without any picture."""
+    assert run.prepared is not None
+    tables, target, encoded, answers, folds, key, columns = run.prepared
+    none = Opened([], {}, "")
+    run.data = Data(tables, target, encoded, answers, folds, none, none, train, test, columns, None, "", key)
+    return run
+
+
+def write_members(run: Run, tables: Tables, classes: int) -> None:
+    """Write drawn predictions as members do: OOF of their own fold, and the test rows."""
+    names = run.target.classes
+    for member in run.members:
+        rows = np.flatnonzero(run.folds == member.fold)
+        folder = run.member_folder(member)
+        for file, table in ((OOF, tables.train.iloc[rows]), (TEST, tables.test)):
+            best = drawn_predictions(len(table), classes, member.fold)
+            write_predictions(folder / file, table["id"].tolist(), best, names)
+
+
+def main() -> None:
+    """Measure each number of rows in a fresh process and folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--classes", type=int, default=65_000)
+    parser.add_argument("--here", action="store_true", help="measure in this process and folder")
+    options = parser.parse_args()
+    if options.here:
+        measure(options.rows[0], min(options.classes, options.rows[0]))
+        return
+    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, pandas {pd.__version__}, NumPy {np.__version__}")
+    for rows in options.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = ["--here", "--rows", str(rows), "--classes", str(options.classes)]
+            subprocess.run([sys.executable, str(Path(__file__).resolve()), *arguments], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    main()
