@@ -5,6 +5,7 @@ With it every answer is known before training, so a wrong cell in a submission i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -51,6 +52,27 @@ class Oracle(nn.Module):
 def oracle(outputs: int, channels: int, *, holds: Literal["share", "class", "set", "measured"]) -> nn.Module:
     """A network that needs no training; `holds` says what the number in a picture means."""
     return Oracle(outputs, channels, holds)
+
+
+class Bare(nn.Module):
+    """The oracle's own answer, whatever head and columns the TOML has."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, images: torch.Tensor, _columns: torch.Tensor | None = None) -> torch.Tensor:
+        return self.body(images)
+
+
+def bare(backbone: Callable[[int], nn.Module], _columns: int, outputs: int) -> nn.Module:
+    """No head: the backbone gives the logits."""
+    return Bare(backbone(outputs))
+
+
+@hookimpl
+def register_heads() -> dict:
+    return {"bare": bare}
 
 
 @hookimpl

@@ -94,7 +94,10 @@ def siim_isic(root: Path) -> Drawn:
     names = [f"ISIC_{number:07d}" for number in range(15719, 15719 + 44)]
     train, test = _answers(names[:32], (0, 0, 0, 1)), _answers(names[32:])
     facts = ["patient_id", "sex", "age_approx", "anatom_site_general_challenge"]
-    people = [(f"IP_{number // 2:07d}", "NA" if number % 5 else "male", "NA", "torso") for number in range(44)]
+    people = [
+        (f"IP_{number // 2:07d}", "NA" if number % 5 else "male", "NA" if number % 7 else "45.0", "torso")
+        for number in range(44)
+    ]
     leaks = [("melanoma", "malignant") if answer else ("unknown", "benign") for answer in train.values()]
     put(root, {
         "train.csv": table(
