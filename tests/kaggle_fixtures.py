@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from contextlib import contextmanager
 
 import pytest
 
@@ -55,7 +56,7 @@ def point_here(monkeypatch, environment):
 def open_kaggle(server):
     opened = []
 
-    def open_one(competition="digits", timeout_seconds=10.0):
+    def open_one(competition="digits", timeout_seconds=60.0):
         opened.append(kaggle(competition=competition, timeout_seconds=timeout_seconds))
         return opened[-1]
 
@@ -64,9 +65,20 @@ def open_kaggle(server):
         uploader.close()
 
 
+@contextmanager
+def impatient(uploader, seconds=1.0):
+    """For a question that gets no answer: do not wait long for it. Starting and recovering may take their time."""
+    client = uploader.check.__self__
+    patience, client._timeout = client._timeout, seconds
+    try:
+        yield
+    finally:
+        client._timeout = patience
+
+
 @pytest.fixture(scope="module")
 def shared():
-    uploader = kaggle(competition="digits", timeout_seconds=10.0)
+    uploader = kaggle(competition="digits", timeout_seconds=60.0)
     yield uploader
     uploader.close()
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 NO_RULES = "You cannot submit until you accept the competition rules"
 NO_RULES_DOWNLOAD = "You must accept this competition's rules before you'll be able to download files."
 DENIED = "Permission 'competitions.participate' was denied"
-BLOCK = 1 << 16
 
 
 @dataclass
@@ -61,7 +60,7 @@ class KaggleServer:
         self.stalled = threading.Event()
         self.ended = threading.Event()
         self.reset(*competitions)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"kaggle": self}))
+        self._http = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"kaggle": self}))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
@@ -76,13 +75,14 @@ class KaggleServer:
         self.verdict: dict[str, Any] = {"status": "COMPLETE", "publicScore": "0.81250", "privateScore": ""}
         self.polls = 1
         self.used_today = 0
+        self.limited_by_total = False
         self.stalled.clear()
 
     def __enter__(self) -> KaggleServer:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.ended.set()
         self._http.shutdown()
         self._http.server_close()
@@ -107,6 +107,12 @@ class KaggleServer:
             "HTTPS_PROXY": proxy,
             **more,
         }
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *about: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # clients are killed on purpose
+            super().handle_error(*about)
 
 
 class _RefusalError(Exception):
@@ -163,10 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
         elif fault is not None:
             self._misbehave(fault)
-        elif len(upload["data"]) == size:
+        elif (arrived := len(upload["data"])) == size:
             self._send(200, {})
         else:
-            arrived = len(upload["data"])
             self._send(308, {}, **({"Range": f"bytes=0-{arrived - 1}"} if arrived else {}))
 
     def do_GET(self) -> None:
@@ -175,12 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         fault = self._fault(f"GET {start}" if start else "GET")
-        headers = {
-            "Accept-Ranges": "bytes",
-            "ETag": '"one"',
-            "Last-Modified": "Wed, 01 Jan 2020 00:00:00 GMT",
-            "Content-Type": "application/zip",
-        }
+        headers = {"Accept-Ranges": "bytes", "ETag": '"one"', "Last-Modified": "Wed, 01 Jan 2020 00:00:00 GMT"}
+        headers["Content-Type"] = "application/zip"
         if fault is not None and fault.what != "drop":
             self._misbehave(fault)
             return
@@ -210,7 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
         used = self.kaggle.used_today
         if not competition.entered or not used:
             return {}  # not on a team before the first submission: all zero
-        return {"numToday": used, "numTotal": used, "numAllowedNow": competition.daily - used}
+        total = {"limitedByTotal": True} if self.kaggle.limited_by_total else {}
+        return {"numToday": used, "numTotal": used, "numAllowedNow": competition.daily - used, **total}
 
     def _start_submission_upload(self, _: Competition, request: dict[str, Any]) -> Any:
         token = f"blob{len(self.kaggle.uploads) + 1}"
@@ -234,9 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _download_data_files(self, competition: Competition, _: dict[str, Any]) -> Any:
         if not competition.entered:
-            raise _RefusalError(
-                403, "You must accept this competition's rules before you'll be able to download files."
-            )
+            raise _RefusalError(403, NO_RULES_DOWNLOAD)
         return f"http://localhost/files/{competition.slug}.zip?signature=secret"
 
     def _poll(self, ref: int) -> Any:
@@ -284,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
         left = int(self.headers.get("Content-Length", 0))
         left = left if not most else min(left, most)
         data = b""
-        while left > len(data) and (block := self.rfile.read(min(BLOCK, left - len(data)))):
+        while left > len(data) and (block := self.rfile.read(min(1 << 16, left - len(data)))):
             data += block
         return data
 

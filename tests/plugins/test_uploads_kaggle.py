@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from compete.leaderboard.platform import AccessError, BusyError, PlatformError, 
 from compete_plugins.uploads._kaggle import kaggle
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from kaggle_fixtures import archive, csv_file, open_kaggle, running, server, shared, uploader  # noqa: F401
+from kaggle_fixtures import archive, csv_file, impatient, open_kaggle, running, server, shared, uploader  # noqa: F401
 
 HALF = 1_500_000
 
@@ -43,7 +42,7 @@ def test_a_submission_from_check_to_score(uploader, server, csv_file):
     assert server.submissions[0]["description"] == "run-001 compete-abc CV 0.8"
     assert uploader.status("101") == Status("pending")
     assert uploader.status("101") == Status("complete", public=0.8125)
-    assert uploader.quota() == Quota(4)
+    assert uploader.quota().remaining == 4
     assert uploader.find("compete-abc") == receipt
     assert uploader.find("compete-xyz") is None
 
@@ -116,22 +115,22 @@ def test_an_answer_without_a_number_counts_as_lost(uploader, server, csv_file):
 
 @pytest.mark.parametrize("request_name", ["IntrospectToken", "GetCompetition"])
 def test_a_silent_server_meets_a_deadline(open_kaggle, server, request_name):
-    server.fail(request_name, "stall", times=2)
-    uploader = open_kaggle(timeout_seconds=1.5)
-    begun = time.monotonic()
-    with pytest.raises(UnreachableError, match=r"Kaggle is silent: no answer for 1\.5 s") as caught:
+    server.fail(request_name, "stall", times=9)
+    uploader = open_kaggle()
+    with impatient(uploader), pytest.raises(UnreachableError, match=r"Kaggle is silent: no answer for 1 s") as caught:
         uploader.check()
     assert caught.value.silent
-    assert time.monotonic() - begun < 5
     server.faults.clear()
     uploader.check()  # a new child
 
 
 def test_an_upload_that_stalls_is_resumed(open_kaggle, server, csv_file):
-    uploader, state = open_kaggle(timeout_seconds=1.5), {}
+    uploader, state = open_kaggle(), {}
+    uploader.check()
     server.fail("PUT", "stall", bytes=HALF)
-    with pytest.raises(UnreachableError, match="silent"):
+    with impatient(uploader, 3.0), pytest.raises(UnreachableError, match="silent"):
         uploader.send(csv_file, state, lambda: None)
+    assert server.stalled.is_set()
     uploader.send(csv_file, state, lambda: None)
     assert server.uploads["blob1"]["parts"] == [HALF, csv_file.stat().st_size - HALF]
 
@@ -174,6 +173,13 @@ def test_a_mistyped_competition_brings_the_near_one(open_kaggle):
     )
 
 
+@pytest.mark.parametrize("name", ["Digits", "https://www.kaggle.com/competitions/digits", "../digits", ""])
+def test_what_can_be_no_competition_s_name(name):
+    (problem,) = kaggle.__compete_check__(competition=name)
+    assert problem.startswith(f'competition = "{name}": the name of a Kaggle competition is the last part of its')
+    assert list(kaggle.__compete_check__(competition="digit-recognizer-2")) == []
+
+
 def test_rules_not_accepted_is_told_before_anything_is_sent(open_kaggle, server):
     with pytest.raises(AccessError, match="have not accepted the rules") as caught:
         open_kaggle("digit-sounds").quota()
@@ -190,7 +196,9 @@ def test_rules_not_accepted_is_understood_when_told_at_the_end(open_kaggle, serv
 
 def test_the_quota_counts_down_to_zero(uploader, server):
     server.used_today = 5
-    assert uploader.quota() == Quota(0)
+    assert uploader.quota() == Quota(0, "Kaggle's day ends at midnight UTC.")
+    server.limited_by_total = True
+    assert uploader.quota().renewal == "The competition allows no more in all."
 
 
 def test_a_quota_refused_at_create(uploader, server, csv_file):

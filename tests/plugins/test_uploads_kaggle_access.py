@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import subprocess
@@ -15,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from compete.leaderboard.platform import AccessError, PlatformError, UnreachableError
-from compete_plugins.uploads import _kaggle
+from compete_plugins.uploads import _kaggle, _kaggle_client
+from compete_plugins.uploads._child import ChildFailure
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from kaggle_fixtures import archive, open_kaggle, point_here, running, server, shared, uploader  # noqa: F401
+from kaggle_fixtures import archive, impatient, open_kaggle, point_here, running, server, shared, uploader  # noqa: F401
 
 CREDENTIALS = {
     "token file": ({}, {".kaggle/access_token": "good-token"}),
@@ -120,11 +122,11 @@ def test_the_child_dies_with_its_parent(server, tmp_path):
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     child = int(parent.stdout.readline())
-    assert server.stalled.wait(20)
+    assert server.stalled.wait(60)
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while _alive(child) and time.monotonic() < until:
         time.sleep(0.02)
     assert not _alive(child)
@@ -158,12 +160,22 @@ def test_a_broken_download_goes_on_in_the_next_call(open_kaggle, server, archive
     monkeypatch.setattr(_kaggle, "DOWNLOAD_PAUSE_SECONDS", 0.0)
     server.fail("GET", "drop", bytes=2_500_000)
     server.fail(f"GET {2 << 20}", "stall")
-    uploader = open_kaggle(timeout_seconds=3.5)  # the client waits two to three seconds before its own second try
-    with pytest.raises(UnreachableError):
+    uploader = open_kaggle()
+    uploader.check()
+    # The client waits two to three seconds before its own second try.
+    with impatient(uploader, 6.0), pytest.raises(UnreachableError):
         uploader.download(tmp_path, lambda _: None)
     assert uploader.download(tmp_path, lambda _: None).read_bytes() == archive
     assert server.log.count(f"GET {2 << 20}") == 2  # it went on at whole mebibytes, and fetched nothing twice
     assert server.log.count("GET") == 2  # the second call's first request is only looked at
+
+
+def test_a_full_disk_is_no_broken_connection(uploader):
+    told = _kaggle_client._explain(OSError(errno.ENOSPC, "No space left on device", "digits.zip"))
+    error = uploader.check.__self__._explain(ChildFailure(**told))
+    assert type(error) is PlatformError
+    assert str(error).startswith("cannot write digits.zip: No space left on device. Make room")
+    assert _kaggle_client._explain(ConnectionResetError(errno.ECONNRESET, "reset"))["kind"] == "connection"
 
 
 def test_download_needs_the_rules_too(open_kaggle, tmp_path):

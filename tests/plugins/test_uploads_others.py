@@ -99,7 +99,7 @@ def test_every_platform_is_registered_with_options():
     bound, problems = bind(registry["manual"], {"competition": "1", "max_per_dya": 3}, "[upload]")
     assert bound is None and "Did you mean 'max_per_day'?" in str(problems[0])
     _, problems = bind(registry["kaggle"], {"competition": "Not A Slug"}, "[upload]")
-    assert "[upload] competition" in str(problems[0])
+    assert '[upload]: competition = "Not A Slug"' in str(problems[0])
     _, problems = bind(registry["manual"], {"competition": "1", "timezone": "Asia/Soul"}, "[upload]")
     assert "there is no such time zone. Did you mean 'Asia/Seoul'?" in str(problems[0])
 

@@ -146,4 +146,4 @@ def _lines(path: Path, sections: list[Section], todo: list[str], seen: str | Non
     seen_line = {None: "not rehearsed: its files are too large to read now", "": "rehearsed: a run would stop"}.get(
         seen, f"rehearsed without training: {seen}"
     )
-    return [f"{path}: written", *chosen, seen_line, *(f"TODO {item}" for item in todo)]
+    return [f"{path}: written", *chosen, seen_line, *(f"TODO {item}" for item in todo), f"next: compete run {path}"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from compete.init.findings import Goal, Group, Key, Pixels, Section, Source
 from compete.init.sizes import SMALL_SIDE, image_keys
+from compete.leaderboard.setup import SOURCE_FILE
+from compete.store import read_json
 
 FOLDS, HOLDOUT_ROWS, FEW_GROUPS = 5, 300_000, 3
 UNEVEN, MOST_ALLOWED = 10, 100
@@ -48,6 +51,7 @@ def sections(
     yield from _postprocess(goal)
     yield Section("submission", goal.submission)
     yield from _checks(source, goal, group)
+    yield from _upload(Path(root))
 
 
 def _dataset(source: Source, group: Group, leaks: list[str]) -> Section:
@@ -147,3 +151,11 @@ def _limits(goal: Goal) -> Iterator[Key]:
         yield Key("allowed", sorted(goal.counts), "the training rows' labels")
     if goal.separator:
         yield Key("separator", goal.separator)
+
+
+def _upload(root: Path) -> Iterator[Section]:
+    """Submit to where `compete download` fetched the files from."""
+    source = read_json(root / SOURCE_FILE)
+    if source.get("platform"):  # files fetched by an earlier version have no note of it
+        where = Key("competition", source["competition"], "where its files were downloaded from")
+        yield Section("upload", (Key("name", source["platform"]), where))

@@ -25,9 +25,7 @@ def submit(
     run: Annotated[
         str | None, typer.Argument(metavar="RUN_OR_CSV", help="A run's name or folder, or a CSV file.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="The TOML whose [upload] says where to; default: the run's own.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="The TOML that says where to; default: the run's own.")] = None,
     message: Annotated[str, typer.Option(help="A note to send along, after the run's name and CV.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the score.")] = True,
@@ -36,7 +34,7 @@ def submit(
         bool, typer.Option("--resume", help="Finish what an earlier call began; without RUN_OR_CSV, all of it.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Submit although an earlier submission of this file is unfinished.")
+        bool, typer.Option("--again", help="Submit although this file was submitted before, or is being submitted.")
     ] = False,
 ) -> None:
     """Submit a run's file, or any CSV file, and wait for its score.
@@ -67,17 +65,18 @@ def score(
     value: Annotated[float, typer.Argument(help="The public leaderboard's score.")],
     private: Annotated[float | None, typer.Option(help="The private leaderboard's score.")] = None,
 ) -> None:
-    """Enter the score of a submission where the platform does not tell it."""
+    """Enter the score of the newest submission where the platform does not tell it."""
     from compete.leaderboard.flow import enter_score
     from compete.leaderboard.ledger import open_ledger
     from compete.leaderboard.records import find_candidate
     from compete.leaderboard.setup import root_of
 
     candidate = find_candidate(run)
-    enter_score(candidate, value, private)
+    record = enter_score(candidate, value, private)
     with open_ledger(root_of(candidate)) as ledger:
         ledger.note_candidate(candidate)
     typer.echo(f"{candidate.name}: {value:g} noted")
+    typer.echo(f"next: compete runs {record.competition}")
 
 
 def runs(
@@ -93,9 +92,11 @@ def runs(
     from compete.leaderboard.standings import picks_of, standings, table_lines
 
     if not SUBMISSIONS.is_dir():
-        typer.echo(f"no run in {SUBMISSIONS} yet")
+        typer.echo(f"no run in {SUBMISSIONS} yet; make one: compete run competitions/<name>.toml")
         return
     with open_ledger(SUBMISSIONS, repair=rebuild) as ledger:
+        if ledger.trouble:
+            typer.echo(f"warning: {ledger.trouble}", err=True)
         if rebuild:
             typer.echo(f"ledger made anew from {ledger.rebuild()} run folders")
         ledger.refresh()
@@ -120,7 +121,7 @@ def download(
         "kaggle"
     ),
 ) -> None:
-    """Fetch and unpack a competition's files. Stopped, the same command goes on."""
+    """Fetch and unpack a competition's files; after a stop, the same command goes on."""
     from compete.leaderboard.download import download as fetch
     from compete.leaderboard.download import slug_of
     from compete.leaderboard.setup import open_platform
@@ -128,7 +129,7 @@ def download(
     slug = slug_of(competition)
     folder = folder or Path("data") / slug.rpartition("/")[2]
     with _interrupted(f"compete download {competition}"), open_platform(platform, slug) as uploader:
-        files = fetch(uploader, folder, say=typer.echo, progress=_tell_tenths())
+        files = fetch(uploader, folder, platform, say=typer.echo, progress=_tell_tenths())
     typer.echo(f"{folder}: {files} files")
     typer.echo(f"next: compete init {folder} -o competitions/{folder.name}.toml")
 

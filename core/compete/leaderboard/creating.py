@@ -105,7 +105,8 @@ def note_refusal(job: Job, error: CompeteError) -> None:
 def _let_settle(job: Job) -> None:
     """Wait until a request that was lost a moment ago can no longer be under way."""
     tried = datetime.fromisoformat(job.record.tried_at or job.record.begun_at)
-    left = SETTLED_SECONDS - (job.clock.now() - tried).total_seconds()
+    # A clock that was put back since would make for a long wait.
+    left = min(SETTLED_SECONDS, SETTLED_SECONDS - (job.clock.now() - tried).total_seconds())
     if left > 0 and job.uploader.find is not None:
         job.say(f"the last try was a moment ago; looking again in {left:.0f} s")
         job.clock.pause(left)

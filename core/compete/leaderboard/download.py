@@ -8,15 +8,16 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from compete.errors import DataError, UserError
 from compete.leaderboard.patience import CLOCK, Clock, Say, patiently
 from compete.leaderboard.platform import PlatformError, Progress, Uploader
-from compete.leaderboard.records import time_text
-from compete.store import read_json, run_lock, write_json
+from compete.leaderboard.records import held, time_text
+from compete.leaderboard.setup import SOURCE_FILE
+from compete.store import cannot_write, make_folder, read_json, write_json
 
-DONE_FILE = ".downloaded.json"
 SHOWN = 5
 SPARE_BYTES = 1 << 28
 _SLUG = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]+)")
@@ -29,30 +30,37 @@ def slug_of(text: str) -> str:
 
 
 def download(
-    uploader: Uploader, folder: Path, *, say: Say, progress: Progress = lambda _: None, clock: Clock = CLOCK
+    uploader: Uploader,
+    folder: Path,
+    platform: str,
+    *,
+    say: Say,
+    progress: Progress = lambda _: None,
+    clock: Clock = CLOCK,
 ) -> int:
     """Fetch the files into a folder and unpack them; return how many there are.
 
+    `platform` is the component's name; a note in the folder says from which competition on it the files are.
     An archive that is whole is not fetched again, and a file that is there is not unpacked again. Raise `DataError`
     when the archive is unsafe, or a file in the folder differs from it: files that are there are never replaced.
     """
     fetch = uploader.download
     if fetch is None:
         raise UserError(f"{uploader.platform} offers no download. Get the files from its page.")
-    folder.mkdir(parents=True, exist_ok=True)
-    done = read_json(folder / DONE_FILE)
+    done = read_json(folder / SOURCE_FILE)
     if done.get("competition") == uploader.competition:
         say(f"{folder}: already downloaded, {done['files']} files at {done['at']}")
         return int(done["files"])
-    with run_lock(folder):
+    with _made_and_held(folder):
         archive = _whole_archive(folder, uploader.competition)
         if archive is None:
             if uploader.check is not None:
                 patiently(uploader.check, say, clock)
-            say(f"fetching the files of {uploader.competition} into {folder}; stopped, the same command goes on")
+            say(f"fetching the files of {uploader.competition} into {folder}; after a stop, the same command goes on")
             archive = patiently(lambda: fetch(folder, progress), say, clock)
         files = _unpack(archive, folder, say)
-        write_json(folder / DONE_FILE, {"competition": uploader.competition, "files": files, "at": time_text()})
+        note = {"platform": platform, "competition": uploader.competition, "files": files, "at": time_text()}
+        write_json(folder / SOURCE_FILE, note)
     return files
 
 
@@ -74,6 +82,20 @@ def safe_extract(archive: Path, folder: Path) -> int:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{archive}: cannot be unpacked: {error}. Delete it and fetch it again.") from error
     return len(members)
+
+
+@contextmanager
+def _made_and_held(folder: Path) -> Iterator[None]:
+    """Hold the folder, which is made; when nothing was fetched into it, it goes again."""
+    make_folder(folder)
+    with held(folder):
+        try:
+            yield
+        finally:
+            if [path.name for path in folder.iterdir()] == [".lock"]:
+                with suppress(OSError):
+                    (folder / ".lock").unlink()
+                    folder.rmdir()
 
 
 def _whole_archive(folder: Path, competition: str) -> Path | None:
@@ -129,8 +151,11 @@ def _extract_one(opened: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -
     target = folder / info.filename.replace("\\", "/")
     if target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
-    with opened.open(info) as source, partial.open("wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-    partial.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with opened.open(info) as source, partial.open("wb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+        partial.replace(target)
+    except OSError as error:
+        raise cannot_write(target, error, " The same command goes on.") from error

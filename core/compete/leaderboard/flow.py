@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from compete.errors import UserError
+from compete.errors import CompeteError, UserError
 from compete.leaderboard.ledger import Ledger, open_ledger
 from compete.leaderboard.patience import CLOCK, Say
 from compete.leaderboard.platform import PlatformError, Uploader
 from compete.leaderboard.records import (
     COUNTED,
+    RECORDS_FILE,
+    RECORDS_SUFFIX,
     SUBMISSIONS,
     UNFINISHED,
     Candidate,
@@ -34,7 +36,7 @@ from compete.leaderboard.setup import (
     root_of,
     with_competition,
 )
-from compete.leaderboard.submitting import make_message, remaining, resume, submit, wait
+from compete.leaderboard.submitting import make_message, refuse_repetition, remaining, resume, submit, wait
 from compete.store import file_hash
 
 
@@ -52,15 +54,17 @@ class Order:
 def submit_one(order: Order, *, again: bool = False, dry_run: bool = False) -> None:
     """Check a candidate's file and submit it, or show what would be sent."""
     toml = find_toml(order.candidate, order.toml)
-    with open_uploader(toml) as (config, uploader), open_ledger(root_of(order.candidate)) as ledger:
+    with open_uploader(toml, order.candidate) as (config, uploader), open_ledger(root_of(order.candidate)) as ledger:
         candidate = with_competition(order.candidate, config)
         for warning in check_candidate(config, candidate):
             order.say(f"warning: {warning}")
         text = f"{cv_of(candidate)} {order.note}".strip()
+        if ledger.trouble:
+            order.say(f"warning: {ledger.trouble}")
         ledger.refresh()
         earlier = ledger.times(uploader.platform, uploader.competition)
         if dry_run:
-            _rehearse(order, candidate, uploader, text, earlier)
+            _rehearse(order, candidate, uploader, text, earlier, again)
             return
         try:
             record = submit(
@@ -75,7 +79,8 @@ def submit_one(order: Order, *, again: bool = False, dry_run: bool = False) -> N
             )
         finally:
             ledger.note_candidate(candidate)
-        _finish(order, candidate, uploader, record, ledger)
+        left = "" if record.quota_before is None else f"; {record.quota_before - 1} left now"
+        _finish(order, candidate, uploader, record, ledger, left)
 
 
 def resume_one(order: Order) -> None:
@@ -91,7 +96,8 @@ def resume_one(order: Order) -> None:
         )
     for record in open_ones:
         toml = find_toml(order.candidate, order.toml, record)
-        with open_uploader(toml) as (config, uploader), open_ledger(root_of(order.candidate)) as ledger:
+        opened = open_uploader(toml, order.candidate)
+        with opened as (config, uploader), open_ledger(root_of(order.candidate)) as ledger:
             candidate = with_competition(order.candidate, config)
             ledger.refresh()
             earlier = ledger.times(uploader.platform, uploader.competition)
@@ -109,9 +115,17 @@ def resume_all(toml: Path | None, deadline_seconds: float | None, say: Say) -> N
         rows = [row for row in ledger.submissions() if row["phase"] in UNFINISHED]
     if not rows:
         say("no submission is unfinished")
-    for name in dict.fromkeys(_name_of(row) for row in rows):
+    names = list(dict.fromkeys(_name_of(row) for row in rows))
+    failed = []
+    for name in names:
         say(f"{name}:")
-        resume_one(Order(find_candidate(name), toml, "", deadline_seconds, say))
+        try:
+            resume_one(Order(find_candidate(name), toml, "", deadline_seconds, say))
+        except CompeteError as error:  # the others may still be finished
+            say(f"error: {error}")
+            failed.append(name)
+    if failed:
+        raise CompeteError(f"{len(failed)} of {len(names)} could not be finished: {', '.join(failed)}")
 
 
 def enter_score(candidate: Candidate, public: float, private: float | None) -> Record:
@@ -125,6 +139,11 @@ def enter_score(candidate: Candidate, public: float, private: float | None) -> R
     made = [record for record in load_records(candidate.records) if record.phase in COUNTED]
     if made:
         return update_record(candidate.records, made[-1], **news)
+    if candidate.folder is None:
+        raise UserError(
+            f"{candidate.name}: no submission of this file is noted. Submit it first: compete submit {candidate.name} "
+            "--config competitions/<name>.toml"
+        )
     if not candidate.file.is_file():
         raise UserError(f"{candidate.name}: there is no file that could have been submitted.")
     now = time_text()
@@ -137,18 +156,25 @@ def enter_score(candidate: Candidate, public: float, private: float | None) -> R
     return record
 
 
-def _rehearse(order: Order, candidate: Candidate, uploader: Uploader, text: str, earlier: Sequence[datetime]) -> None:
+def _rehearse(
+    order: Order, candidate: Candidate, uploader: Uploader, text: str, earlier: Sequence[datetime], again: bool
+) -> None:
     for line in describe(candidate, uploader, make_message(candidate, new_id(), text)):
         order.say(line)
+    if not again:
+        refuse_repetition(candidate, uploader)
     left = remaining(uploader, earlier, order.say, CLOCK)
-    order.say(f"left today   {'not known' if left is None else left}")
-    order.say("dry run: nothing was sent")
+    order.say(f"left now     {'not known' if left is None else left}")
+    order.say("dry run: nothing was sent; the same command without --dry-run sends it")
 
 
-def _finish(order: Order, candidate: Candidate, uploader: Uploader, record: Record, ledger: Ledger) -> None:
+def _finish(
+    order: Order, candidate: Candidate, uploader: Uploader, record: Record, ledger: Ledger, left: str = ""
+) -> None:
     """Wait for the score, note it, and show what came of it."""
     number = f", number {record.reference}" if record.reference else ""
-    order.say(f"submitted to {uploader.platform}, {uploader.competition}{number}")
+    done = "submitted" if record.reference or uploader.status is not None else "noted as submitted"
+    order.say(f"{done} to {uploader.platform}, {uploader.competition}{number}{left}")
     if uploader.status is not None and order.deadline_seconds is not None:
         try:
             record = wait(uploader, candidate, record, order.deadline_seconds, say=order.say, clock=CLOCK)
@@ -169,6 +195,7 @@ def _outcome(candidate: Candidate, record: Record) -> Iterator[str]:
     if record.phase == "scored":
         board = ", ".join(scores) or "no score shown"
         yield " · ".join(part for part in (cv_of(candidate), f"leaderboard {board}") if part)
+        yield f"next: compete runs {candidate.competition}"
     elif record.phase == "unscored":
         yield f"when the score is known: compete score {candidate.name} VALUE"
     else:
@@ -176,4 +203,7 @@ def _outcome(candidate: Candidate, record: Record) -> Iterator[str]:
 
 
 def _name_of(row: dict[str, object]) -> str:
-    return str(row["file"]) if row["beside"] else str(SUBMISSIONS / str(row["competition"]) / str(row["run"]))
+    if row["beside"]:
+        records = Path(str(row["beside"]))
+        return str(records.parent if records.name == RECORDS_FILE else records).removesuffix(RECORDS_SUFFIX)
+    return str(SUBMISSIONS / str(row["competition"]) / str(row["run"]))

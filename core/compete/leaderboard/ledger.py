@@ -6,23 +6,29 @@ made anew. Several processes may use it at once.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from compete.errors import CompeteError, UserError
-from compete.leaderboard.records import COUNTED, RECORDS_FILE, RUN_FILE, Candidate, load_records, run_folders
-from compete.store import read_json
+from compete.leaderboard.records import (
+    COUNTED,
+    RECORDS_FILE,
+    SUBMISSIONS,
+    Candidate,
+    run_folders,
+)
+from compete.leaderboard.rows import Row, read_run, stamp_of, submission_rows
+from compete.store import make_folder
 
 FILE = "ledger.sqlite"
 VERSION = 1
 BUSY_SECONDS = 30.0
+MEMORY = Path(":memory:")
+READ_ONLY = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
 
 RUN_COLUMNS = (
     "competition", "run", "created_at", "finished", "config_hash", "git_commit", "git_changed_files", "metric",
@@ -39,22 +45,33 @@ SCHEMA = (
     f"PRAGMA user_version = {VERSION}",
 )
 
-Row = dict[str, Any]
+FORGET = """
+DELETE FROM runs WHERE competition = ?1 AND run = ?2
+AND NOT EXISTS (SELECT 1 FROM submissions WHERE competition = ?1 AND run = ?2)
+"""
 
 
 class Ledger:
-    """An open ledger. Use `open_ledger`."""
+    """An open ledger. Use `open_ledger`. `trouble` says why it is not the file on the disk, if it is not."""
 
-    def __init__(self, root: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, root: Path, connection: sqlite3.Connection, trouble: str = "") -> None:
         self.root = root
+        self.trouble = trouble
         self._connection = connection
 
     def refresh(self) -> None:
-        """Take in the runs that are new, or changed since the ledger saw them."""
+        """Take in the runs that are new, or changed since the ledger saw them.
+
+        A run whose folder is gone stays only while submissions of it are known.
+        """
         stamps = {(row["competition"], row["run"]): row["stamp"] for row in self._rows("SELECT * FROM runs")}
-        for folder in run_folders(self.root):
-            if stamps.get((folder.parent.name, folder.name)) != _stamp(folder):
+        folders = list(run_folders(self.root))
+        for folder in folders:
+            if stamps.get((folder.parent.name, folder.name)) != stamp_of(folder):
                 self.note_run(folder)
+        for gone in stamps.keys() - {(folder.parent.name, folder.name) for folder in folders}:
+            with self._writing():
+                self._connection.execute(FORGET, gone)
 
     def note_run(self, folder: Path) -> None:
         """Take in a run folder: what the run is, its CV, its submissions."""
@@ -63,11 +80,11 @@ class Ledger:
 
     def note_candidate(self, candidate: Candidate) -> None:
         """Take in what was submitted: of a run, or of a CSV file on its own."""
-        if candidate.folder is not None:
+        if candidate.folder is not None and home_of(candidate) == self.root.absolute():
             self.note_run(candidate.folder)
             return
         with self._writing():
-            self._put("submissions", SUBMISSION_COLUMNS, _submissions(candidate.records, beside=True))
+            self._put("submissions", SUBMISSION_COLUMNS, submission_rows(candidate.records, beside=True))
 
     def rebuild(self) -> int:
         """Make the ledger anew from the run folders and the records beside CSV files; return the number of runs."""
@@ -80,7 +97,7 @@ class Ledger:
                 self._put_folder(folder)
             for records in beside:
                 if records.name and records.is_file():
-                    self._put("submissions", SUBMISSION_COLUMNS, _submissions(records, beside=True))
+                    self._put("submissions", SUBMISSION_COLUMNS, submission_rows(records, beside=True))
         return len(folders)
 
     def runs(self, competition: str | None = None) -> list[Row]:
@@ -125,7 +142,7 @@ class Ledger:
         self._connection.execute("COMMIT")
 
     def _put_folder(self, folder: Path) -> None:
-        run, submissions = read_run(folder), _submissions(folder / RECORDS_FILE)
+        run, submissions = read_run(folder), submission_rows(folder / RECORDS_FILE)
         for row in submissions:  # the folder may have been renamed since
             row.update(competition=run["competition"], run=run["run"])
         self._put("runs", RUN_COLUMNS, [run])
@@ -141,42 +158,29 @@ class Ledger:
 def open_ledger(root: Path, *, repair: bool = False) -> Iterator[Ledger]:
     """Open the ledger of a submissions folder; it is made where there is none.
 
-    Raise `UserError` for a damaged one, or one of another version; with `repair` it is moved aside instead.
+    Where it cannot be written, one is made from the run folders for as long as it is open. Raise `UserError` for a
+    damaged one, or one of another version; with `repair` it is moved aside instead.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     path = root / FILE
     with _explained(path):
         if repair and not _usable(path):
             _move_aside(path)
-        with closing(_connect(path)) as connection:
+        writable = _writable(path)
+        with closing(_connect(path if writable else MEMORY)) as connection:
             _prepare(path, connection)
-            yield Ledger(root, connection)
+            ledger = Ledger(root, connection, "" if writable else f"{path} cannot be written; it is left as it is.")
+            if not writable:
+                ledger.rebuild()
+            yield ledger
 
 
-def read_run(folder: Path) -> Row:
-    """Return what the ledger keeps of a run folder."""
-    state, scores = read_json(folder / RUN_FILE), read_json(folder / "scores.json")
-    git = read_json(folder / "environment.json").get("git") or {}
-    cv: Mapping[str, Any] = scores.get("cv") or {}
-    created = state.get("created")
-    return {
-        "competition": folder.absolute().parent.name,
-        "run": folder.absolute().name,
-        "created_at": datetime.fromtimestamp(created, UTC).isoformat(timespec="seconds") if created else None,
-        "finished": int(bool(state.get("finished"))),
-        "config_hash": state.get("config"),
-        "git_commit": git.get("commit"),
-        "git_changed_files": git.get("changed_files"),
-        "metric": scores.get("metric"),
-        "higher_is_better": int(bool(scores.get("higher_is_better", True))),
-        "cv_mean": cv.get("mean"),
-        "cv_std": cv.get("std"),
-        "cv_oof": cv.get("oof"),
-        "cv_folds": json.dumps(cv.get("folds") or {}),
-        "run_file_hash": (scores.get("submission") or {}).get("sha256"),
-        "final_picks": _upload_table(folder).get("final_picks"),
-        "stamp": _stamp(folder),
-    }
+def home_of(candidate: Candidate) -> Path | None:
+    """Return the submissions folder that a run lies in; None for a CSV file, or a run that was moved elsewhere."""
+    if candidate.folder is None:
+        return None
+    home = candidate.folder.absolute().parent.parent
+    return home if home.name == SUBMISSIONS.name or (home / FILE).is_file() else None
 
 
 @contextmanager
@@ -187,6 +191,20 @@ def _explained(path: Path) -> Iterator[None]:
         raise CompeteError(f"{path}: {error}. What was submitted is noted in the run folders all the same.") from error
     except sqlite3.DatabaseError as error:
         raise UserError(f"{path} is damaged. Make it anew from the run folders: compete runs --rebuild") from error
+
+
+def _writable(path: Path) -> bool:
+    """Tell whether a ledger can be written, or made."""
+    try:
+        with closing(_connect(path)) as connection:
+            connection.execute("BEGIN IMMEDIATE")  # by itself no error where nothing can be written
+            connection.execute("CREATE TABLE trial (x)")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith(READ_ONLY):
+            return False
+        raise
+    return True
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -221,7 +239,9 @@ def _usable(path: Path) -> bool:
         with closing(_connect(path)) as connection:
             whole = connection.execute("PRAGMA quick_check").fetchone()[0] == "ok"
             return whole and _version(connection) in (0, VERSION)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith(READ_ONLY):
+            return True
         raise
     except sqlite3.DatabaseError:
         return False
@@ -235,22 +255,3 @@ def _move_aside(path: Path) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _submissions(records: Path, *, beside: bool = False) -> list[Row]:
-    place = str(records.absolute()) if beside else ""
-    return [{**asdict(record), "beside": place} for record in load_records(records)]
-
-
-def _upload_table(folder: Path) -> Row:
-    try:
-        table = tomllib.loads((folder / "config.toml").read_text("utf-8")).get("upload", {})
-    except (OSError, ValueError):
-        return {}
-    return table if isinstance(table, dict) else {}
-
-
-def _stamp(folder: Path) -> str:
-    """Return a text that changes when the run's files do."""
-    files = [folder / name for name in (RUN_FILE, "scores.json", RECORDS_FILE)]
-    return " ".join(str(file.stat().st_mtime_ns) if file.is_file() else "-" for file in files)

@@ -57,9 +57,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Quota:
-    """How many submissions the platform takes now."""
+    """How many submissions the platform takes now, and what to tell the user where there is none."""
 
     remaining: int
+    renewal: str = "Try again tomorrow."
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from compete.errors import UserError, did_you_mean
+from compete.errors import RunBusyError, UserError, did_you_mean
 from compete.leaderboard.platform import State
-from compete.store import read_json, write_json
+from compete.store import read_json, run_lock, write_json
 
 FORMAT = 1
 SUBMISSIONS = Path("submissions")
 SUBMISSION_FILE = "submission.csv"
 RUN_FILE = "run.json"
 RECORDS_FILE = "uploads.json"
+RECORDS_SUFFIX = ".uploads.json"  # after the name of a CSV file on its own
 
 Phase = Literal["sending", "creating", "submitted", "unscored", "scored", "failed", "refused", "abandoned"]
 # "unscored": submitted where no score comes back; `compete score` enters it.
@@ -92,6 +93,11 @@ def time_text(now: datetime | None = None) -> str:
     return (now or datetime.now(UTC)).isoformat(timespec="seconds")
 
 
+def shown_time(text: str) -> str:
+    """Return a record's time for people."""
+    return f"{text[:16].replace('T', ' ')} UTC"
+
+
 def load_records(path: Path) -> list[Record]:
     """Return the records, oldest first. Raise `UserError` for a file that cannot be read."""
     if not path.exists():
@@ -108,7 +114,7 @@ def load_records(path: Path) -> list[Record]:
 
 def save_record(path: Path, record: Record) -> None:
     """Add a record, or put it in the place of the one with its id."""
-    with _held(path.parent):
+    with _for_a_moment(path.parent):
         records = load_records(path)
         places = [number for number, other in enumerate(records) if other.id == record.id]
         if places:
@@ -128,6 +134,10 @@ def update_record(path: Path, record: Record, **changes: Any) -> Record:  # noqa
 def find_candidate(text: str, root: Path = SUBMISSIONS) -> Candidate:
     """Find what the user means: a run's folder or name, or a CSV file. Raise `UserError` with the nearest name."""
     path = Path(text)
+    if path.suffix == ".toml":
+        raise UserError(
+            f"{path} is a TOML. Name a run that was made with it, or a CSV file. `compete runs` lists the runs."
+        )
     if path.is_dir():
         if not (path / RUN_FILE).is_file():
             raise UserError(f"{path} is no run folder: it has no {RUN_FILE}. `compete runs` lists the runs.")
@@ -135,7 +145,7 @@ def find_candidate(text: str, root: Path = SUBMISSIONS) -> Candidate:
     if path.is_file():
         if path.name == SUBMISSION_FILE and (path.parent / RUN_FILE).is_file():
             return of_folder(path.parent)
-        return Candidate(path, path.with_name(f"{path.name}.uploads.json"), path.name, "")
+        return Candidate(path, path.with_name(path.name + RECORDS_SUFFIX), path.name, "")
     return of_folder(find_run(text, root))
 
 
@@ -169,7 +179,18 @@ def run_folders(root: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder while files are sent from it or fetched into it: two processes would do it twice."""
+    try:
+        with run_lock(folder):
+            yield
+    except RunBusyError as error:
+        owner = str(error).partition(". ")[0]
+        raise RunBusyError(f"{owner}. Wait for it, and repeat the command.") from error
+
+
+@contextmanager
+def _for_a_moment(folder: Path) -> Iterator[None]:
     """Hold a folder for the moment of a read and write, so that no other process's record is lost."""
     handle = os.open(folder, os.O_RDONLY)
     try:

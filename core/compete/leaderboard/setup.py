@@ -9,40 +9,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.errors import ConfigError, UserError, did_you_mean
+from compete.leaderboard.ledger import home_of
 from compete.leaderboard.platform import Uploader
 from compete.leaderboard.records import SUBMISSIONS, Candidate, Record
+from compete.leaderboard.rows import upload_table
 from compete.store import file_hash, read_json
 from compete.submission import read_submission
 
 if TYPE_CHECKING:
     from compete.config import Config
 
-UPLOAD_EXAMPLE = '[upload] with name = "kaggle" and competition = "the-name-in-its-address"'
+SOURCE_FILE = ".downloaded.json"  # `compete download` leaves it with the files
 
 
 def find_toml(candidate: Candidate, given: Path | None, record: Record | None = None) -> Path:
-    """Return the TOML to use: the one given, the one of an unfinished submission, or the run's own."""
+    """Return the TOML to use: the one given, the one of an unfinished submission, or the run's own.
+
+    A platform that was added to the competition's TOML after the run is found there.
+    """
     if given is not None:
         return given
     if record is not None and record.config:
         return Path(record.config)
     if candidate.folder is not None:
-        return candidate.folder / "config.toml"
+        own, begun_with = candidate.folder / "config.toml", _begun_with(candidate.folder)
+        return begun_with if begun_with is not None and upload_table(begun_with) and not upload_table(own) else own
     raise UserError(f"{candidate.file} belongs to no run. Say where it goes: --config competitions/<name>.toml")
 
 
 @contextmanager
-def open_uploader(toml: Path) -> Iterator[tuple[Config, Uploader]]:
-    """Read a TOML and open the platform of its `[upload]` table."""
+def open_uploader(toml: Path, candidate: Candidate) -> Iterator[tuple[Config, Uploader]]:
+    """Read a TOML and open the platform of its `[upload]` table, to which the candidate goes."""
     from compete.config import load_config
 
     config = load_config(toml)
     bound = config.many("uploads")
     if not bound:
-        raise ConfigError(
-            f"{toml}: has no table [upload], so it is not known where to submit. Add {UPLOAD_EXAMPLE} to the "
-            "competition's TOML; for a run that was made before, name that TOML: --config FILE"
-        )
+        raise ConfigError(_without_platform(toml, config, candidate))
     with opened(bound[0].build) as uploader:
         yield config, uploader
 
@@ -74,8 +77,8 @@ def opened(build: Callable[[], Uploader]) -> Iterator[Uploader]:
 
 
 def with_competition(candidate: Candidate, config: Config) -> Candidate:
-    """Return the candidate with the competition's name, which a CSV file on its own does not have."""
-    return candidate if candidate.folder is not None else replace(candidate, competition=config.competition.name)
+    """Return the candidate with the competition's name, which only a run in its place has from its path."""
+    return candidate if home_of(candidate) is not None else replace(candidate, competition=config.competition.name)
 
 
 def check_candidate(config: Config, candidate: Candidate) -> list[str]:
@@ -113,7 +116,13 @@ def cv_of(candidate: Candidate) -> str:
 
 def root_of(candidate: Candidate) -> Path:
     """Return the submissions folder whose ledger a candidate belongs to."""
-    return SUBMISSIONS if candidate.folder is None else candidate.folder.absolute().parent.parent
+    home = home_of(candidate)
+    return SUBMISSIONS if home is None or home == SUBMISSIONS.absolute() else home
+
+
+def upload_lines(platform: str, competition: str) -> list[str]:
+    """Return the lines of a TOML that say where its runs are submitted."""
+    return ["[upload]", f'name = "{platform}"', f'competition = "{competition}"']
 
 
 def known_competition(name: str, known: list[str]) -> str:
@@ -133,3 +142,24 @@ def _checked_before(candidate: Candidate) -> bool:
 
 def _unfinished_hint(candidate: Candidate) -> str:
     return "" if candidate.folder is None else "Is the run finished? `compete run` with its TOML goes on with it."
+
+
+def _begun_with(folder: Path) -> Path | None:
+    """Return the TOML that a run was begun with, if it is still there."""
+    command = read_json(folder / "environment.json").get("command") or []
+    return next((Path(word) for word in command if str(word).endswith(".toml") and Path(word).is_file()), None)
+
+
+def _without_platform(toml: Path, config: Config, candidate: Candidate) -> str:
+    """Say what to write where: the competition is known where `compete download` brought its files."""
+    source = read_json(Path(config.competition.root) / SOURCE_FILE)
+    begun_with = _begun_with(candidate.folder) if candidate.folder is not None else toml
+    repeat = "repeat the command" if begun_with else f"type: compete submit {candidate.name} --config FILE"
+    lines = upload_lines(source.get("platform", "kaggle"), source.get("competition", "the-last-part-of-its-address"))
+    return "\n  ".join(
+        [
+            f"{toml}: has no table [upload], so it is not known where to submit. "
+            f"Write it into {begun_with or 'the TOML of the competition'} and {repeat}:",
+            *lines,
+        ]
+    )

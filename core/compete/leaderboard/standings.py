@@ -12,7 +12,8 @@ from statistics import StatisticsError, correlation, median
 from typing import Any
 
 from compete.errors import UserError
-from compete.leaderboard.ledger import Row
+from compete.leaderboard.records import SUBMISSIONS
+from compete.leaderboard.rows import Row
 from compete.store import write_text
 
 OUTLIER = 3.0
@@ -73,7 +74,8 @@ def agreement(rows: Sequence[Standing]) -> str:
     """Say how CV and leaderboard correlate, over submissions with both."""
     pairs = _pairs(rows)
     if len(pairs) < FEWEST_FOR_CORRELATION:
-        return f"{len(pairs)} submissions with CV and leaderboard; a correlation needs {FEWEST_FOR_CORRELATION}"
+        counted = "1 submission" if len(pairs) == 1 else f"{len(pairs)} submissions"
+        return f"{counted} with CV and leaderboard; a correlation needs {FEWEST_FOR_CORRELATION}"
     cv, public = [float(row.cv_mean or 0) for row in pairs], [float(row.public or 0) for row in pairs]
     try:
         linear, ranked = correlation(cv, public), correlation(_ranks(cv), _ranks(public))
@@ -124,9 +126,12 @@ def table_lines(competition: str, rows: Sequence[Standing], picks: int | None = 
     yield agreement(rows)
     for warning in gap_warnings(rows):
         yield f"warning: {warning}"
+    yield from (f"{row.run}, number {row.reference}: {row.reason}" for row in rows if row.phase == "failed")
     chosen = final_picks(rows, picks) if picks else []
     if chosen:
         yield f"final picks ({picks} count): " + ", ".join(f"{row.run} ({why})" for row, why in chosen)
+    if rows and rows[0].cv_mean is not None and not any(row.phase for row in rows):
+        yield f"next: compete submit {SUBMISSIONS / competition / rows[0].run}"
 
 
 def export(rows: Sequence[Standing], path: Path) -> None:

@@ -18,13 +18,15 @@ from compete.leaderboard.records import (
     UNFINISHED,
     Candidate,
     Record,
+    held,
     load_records,
     new_id,
     save_record,
+    shown_time,
     time_text,
     update_record,
 )
-from compete.store import file_hash, run_lock
+from compete.store import file_hash
 
 LONGEST_POLL_SECONDS = 30.0
 
@@ -44,10 +46,11 @@ def submit(
 
     `text` is sent along, after the run's name and a marker by which the submission can be found. `earlier` are the
     times of the competition's submissions, for platforms that tell no quota. Raise `UserError` when one of this file
-    is unfinished, unless `again` gives that one up.
+    is unfinished, or was made before, unless `again` is given.
     """
-    with run_lock(candidate.file.parent):
-        settle_unfinished(candidate, again)
+    with held(candidate.file.parent):
+        if not again:
+            refuse_repetition(candidate, uploader)
         left = remaining(uploader, earlier, say, clock)
         marker = new_id()
         record = Record(
@@ -64,7 +67,7 @@ def submit(
             quota_before=left,
             config=config,
         )
-        _say_if_known(candidate, record, say)
+        _give_up_unfinished(candidate)
         save_record(candidate.records, record)
         return _send_and_create(Job(uploader, candidate, record, say, clock))
 
@@ -81,7 +84,7 @@ def resume(
     """Take an unfinished submission to where it has a number; one that has is returned as it is."""
     if record.phase not in {"sending", "creating"}:
         return record
-    with run_lock(candidate.file.parent):
+    with held(candidate.file.parent):
         if file_hash(candidate.file) != record.file_hash:
             raise UserError(
                 f"{candidate.file} has changed since its submission was begun. "
@@ -130,21 +133,26 @@ def remaining(uploader: Uploader, earlier: Sequence[datetime], say: Say, clock: 
     if quota is None:
         return refuse_over_limits(uploader.limits, earlier, clock.now(), where)
     if quota.remaining <= 0:
-        raise AccessError(f"{where}: no submission is left today; nothing was uploaded. Try again tomorrow.")
+        raise AccessError(f"{where}: no submission is left; nothing was uploaded. {quota.renewal}")
     return quota.remaining
 
 
-def settle_unfinished(candidate: Candidate, again: bool) -> None:
-    """Refuse a new submission while one of this file is unfinished, or give that one up."""
+def refuse_repetition(candidate: Candidate, uploader: Uploader) -> None:
+    """Raise `UserError` while a submission of this candidate is unfinished, or when this very file was submitted."""
+    digest = file_hash(candidate.file)
     for record in load_records(candidate.records):
         if record.phase in UNFINISHED:
-            if not again:
-                raise UserError(
-                    f"a submission of {candidate.name} was begun at {record.begun_at} and is not finished "
-                    f"({record.phase}). Finish it with: {resume_command(candidate)}. "
-                    "To make another one all the same, add --again."
-                )
-            update_record(candidate.records, record, phase="abandoned", reason="given up for a new one", state={})
+            raise UserError(
+                f"a submission of {candidate.name} was begun at {shown_time(record.begun_at)} and is not finished "
+                f"({record.phase}). Finish it with: {resume_command(candidate)}. "
+                "To make another one all the same, add --again."
+            )
+        same = (record.file_hash, record.platform, record.target) == (digest, uploader.platform, uploader.competition)
+        if same and record.phase in {"scored", "unscored"}:
+            raise UserError(
+                f"{candidate.file} was submitted before, at {shown_time(record.counts_at)}{_score_text(record)}, and "
+                "has not changed. To spend another submission on the same file, add --again."
+            )
 
 
 def make_message(candidate: Candidate, marker: str, text: str) -> str:
@@ -152,10 +160,17 @@ def make_message(candidate: Candidate, marker: str, text: str) -> str:
     return f"{candidate.run} {marker} {text}".rstrip()
 
 
-def _say_if_known(candidate: Candidate, record: Record, say: Say) -> None:
-    for other in load_records(candidate.records):
-        if other.file_hash == record.file_hash and other.target == record.target and other.public is not None:
-            say(f"note: this very file was submitted before, at {other.counts_at}: {other.public}")
+def _give_up_unfinished(candidate: Candidate) -> None:
+    for record in load_records(candidate.records):
+        if record.phase in UNFINISHED:
+            update_record(candidate.records, record, phase="abandoned", reason="given up for a new one", state={})
+
+
+def _score_text(record: Record) -> str:
+    number = f"number {record.reference}" if record.reference else ""
+    score = f"score {record.public:g}" if record.public is not None else ""
+    told = ", ".join(part for part in (number, score) if part)
+    return f" ({told})" if told else ""
 
 
 def _send_and_create(job: Job) -> Record:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from compete import (
     Status,
     UnreachableError,
     Uploader,
+    checked_by,
     choices,
     did_you_mean,
 )
@@ -35,9 +37,19 @@ TOKEN_HELP = (
 DOWNLOAD_PAUSE_SECONDS = 65.0
 
 
+def _check_name(*, competition: str, **_: object) -> Iterator[str]:
+    """Refuse what cannot be a competition's name."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", competition):
+        yield (
+            f'competition = "{competition}": the name of a Kaggle competition is the last part of its address, '
+            "www.kaggle.com/competitions/<this>: small letters, digits and '-'."
+        )
+
+
+@checked_by(_check_name)
 def kaggle(
     *,
-    competition: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")],
+    competition: str,
     final_picks: Annotated[int, Field(ge=1)] = 2,
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0,
 ) -> Uploader:
@@ -86,7 +98,9 @@ class _Kaggle:
         """Return what is left today."""
         limits = self._ask("limits", slug=self._slug)
         if any(limits.get(name) for name in ("numToday", "numTotal", "numAllowedNow")):
-            return Quota(int(limits.get("numAllowedNow", 0)))
+            total = limits.get("limitedByTotal")
+            renewal = "The competition allows no more in all." if total else "Kaggle's day ends at midnight UTC."
+            return Quota(int(limits.get("numAllowedNow", 0)), renewal)
         # All zero also means: not on a team yet. That is so before the rules are accepted.
         facts = self._ask("competition", slug=self._slug)
         if not facts.get("userHasEntered"):
@@ -192,6 +206,8 @@ class _Kaggle:
                 )
             case "silent":
                 return UnreachableError(f"Kaggle is silent: {failure.message}", silent=True)
+            case "disk":
+                return PlatformError(f"{failure.message}. Make room, or choose another place, and repeat the command.")
         return UnreachableError("the connection to Kaggle broke" + (f" ({failure.message})" if failure.message else ""))
 
     def _explain_http(self, failure: ChildFailure) -> Exception:

@@ -6,6 +6,7 @@ a time limit. That is why it does not run in compete's own process.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from typing import Any
@@ -14,6 +15,7 @@ from ._serve import serve
 
 SERVICE = "competitions.CompetitionApiService"
 LONGEST_MESSAGE = 500
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG)
 
 _api: Any = None
 _secrets: list[str] = []
@@ -163,7 +165,7 @@ def _source() -> str:
 
 
 def _explain(error: BaseException) -> dict[str, Any]:
-    """Describe a failure: `http` with its code, `connection`, `missing` (a package), or what `_Refused` says."""
+    """Describe a failure: `http` with its code, `connection`, `disk`, `missing` (a package), or a `_Refused`."""
     if isinstance(error, _Refused):
         return {"kind": error.kind, "message": str(error)}
     if isinstance(error, ModuleNotFoundError):
@@ -173,6 +175,8 @@ def _explain(error: BaseException) -> dict[str, Any]:
     if isinstance(error, HTTPError) and error.response is not None:
         details = _explain_http(error.response)
         return {"kind": "stale", "message": _source()} if details["code"] == 401 else details
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        return {"kind": "disk", "message": f"cannot write {error.filename or 'to the disk'}: {error.strerror}"}
     kind = "connection" if isinstance(error, RequestException | OSError) else "fault"
     return {"kind": kind, "message": _clean(f"{type(error).__name__}: {error}" if kind == "fault" else "")}
 

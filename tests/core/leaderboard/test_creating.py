@@ -87,6 +87,16 @@ def test_a_request_lost_a_moment_ago_is_given_time_before_another_one(candidate)
     assert (record.phase, len(platform.made)) == ("submitted", 1)
 
 
+def test_a_clock_that_was_put_back_makes_for_no_long_wait(candidate):
+    platform = FakePlatform("killed after")
+    platform.time.seconds = 90_000.0
+    with pytest.raises(Killed):
+        send_one(platform, candidate)
+    platform.time.seconds = 0.0
+    assert resume_last(platform, candidate).phase == "submitted"
+    assert platform.time.pauses[0] == SETTLED_SECONDS and len(platform.made) == 1
+
+
 OUTCOMES = [
     "ok", "busy", "refused", "failed", "lost", "silent", "late", "killed before", "killed after", "killed, late",
 ]  # fmt: skip

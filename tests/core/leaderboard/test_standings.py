@@ -72,7 +72,7 @@ def test_correlation_needs_enough_different_pairs():
     same = [standing(run, 0.5, public) for run, public in (("a", 0.1), ("b", 0.2), ("c", 0.3))]
     assert "one of the two never changes" in agreement(same)
     twice = [replace(standing("a", 0.5, 0.4), file_hash="x")] * 5  # one file, five times
-    assert agreement(twice).startswith("1 submissions")
+    assert agreement(twice).startswith("1 submission with")
 
 
 def test_a_gap_out_of_line_is_warned_about():
@@ -119,9 +119,22 @@ def test_the_table_has_cv_and_leaderboard_side_by_side():
     ]  # fmt: skip
     assert cells[1] == ["a", "0.90000", "0.01000", "0.91000", "0.70000", "-0.20000", "scored", "2026-03-01 10:01", "4"]
     assert cells[2] == ["b", "0.80000", "0.01000", "not submitted"]
-    assert lines[5] == "1 submissions with CV and leaderboard; a correlation needs 3"
+    assert lines[5] == "1 submission with CV and leaderboard; a correlation needs 3"
     assert lines[6].startswith("warning: a: leaderboard 0.7, CV 0.9")
     assert lines[7] == "final picks (2 count): a (best CV)"
+
+
+def test_what_could_not_be_scored_has_its_reason_below_the_table():
+    rows = [standing("a", 0.9, phase="failed", reference="7", reason="Submission must have 418 rows")]
+    assert "a, number 7: Submission must have 418 rows" in list(table_lines("fish", rows))
+
+
+def test_the_table_says_what_to_submit_where_nothing_was():
+    assert list(table_lines("fish", [standing("a", 0.9), standing("b", 0.8)]))[-1] == (
+        "next: compete submit submissions/fish/a"
+    )
+    for rows in ([standing("a", 0.9, 0.7), standing("b", 0.8)], [standing("a", None)], []):
+        assert not any(line.startswith("next") for line in table_lines("fish", rows))
 
 
 def test_exports_hold_the_same_rows(tmp_path):

@@ -39,7 +39,7 @@ def test_a_run_s_name_is_never_taken_for_the_marker(candidate):
 
 def test_nothing_is_sent_when_the_quota_is_used_up(candidate):
     platform = FakePlatform(daily=0)
-    with pytest.raises(AccessError, match="Fake, fish: no submission is left today; nothing was uploaded"):
+    with pytest.raises(AccessError, match=r"^Fake, fish: no submission is left; nothing was uploaded\. Try again tom"):
         send_one(platform, candidate)
     assert platform.sent == 0 and not candidate.records.exists()
 
@@ -117,11 +117,26 @@ def test_a_second_submit_of_an_unfinished_file_is_refused(candidate):
     assert (first.id != second.id, len(platform.made)) == (True, 2)
 
 
-def test_a_file_submitted_before_brings_a_note(candidate):
-    platform, said = FakePlatform(), []
-    record = wait_for(platform, candidate, send_one(platform, candidate))
-    send_one(platform, candidate, said)
-    assert f"note: this very file was submitted before, at {record.submitted_at}: 0.8" in said
+def test_a_file_submitted_before_is_sent_again_only_when_asked(candidate):
+    platform = FakePlatform()
+    wait_for(platform, candidate, send_one(platform, candidate))
+    match = r"was submitted before, at 2026-03-01 12:00 UTC \(number 1, score 0\.8\), and has not changed"
+    with pytest.raises(UserError, match=match):
+        send_one(platform, candidate)
+    assert send_one(platform, candidate, uploader=platform.uploader(competition="birds")).reference == "2"
+    wait_for(platform, candidate, load_records(candidate.records)[-1])
+    assert send_one(platform, candidate, again=True).reference == "3"
+    wait_for(platform, candidate, load_records(candidate.records)[-1])
+    candidate.file.write_text("id,label\n1,1\n")
+    assert send_one(platform, candidate).reference == "4"
+
+
+def test_a_refused_quota_gives_nothing_up(candidate):
+    platform = FakePlatform(daily=1)
+    send_one(platform, candidate)
+    with pytest.raises(AccessError, match="no submission is left"):
+        send_one(platform, candidate, again=True)
+    assert [r.phase for r in load_records(candidate.records)] == ["submitted"]
 
 
 def test_a_changed_file_is_not_sent_for_an_old_submission(candidate):
@@ -156,7 +171,7 @@ def test_two_processes_do_not_submit_from_one_folder_at_once(candidate):
     command = [sys.executable, "-c", HOLDER, str(candidate.file.parent)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
-        with pytest.raises(RunBusyError, match="is in use by"):
+        with pytest.raises(RunBusyError, match=r"is in use by .*\. Wait for it, and repeat the command\.$"):
             send_one(FakePlatform(), candidate)
         holder.stdin.close()
     assert send_one(FakePlatform(), candidate).phase == "submitted"
@@ -196,6 +211,14 @@ def test_waiting_survives_a_platform_that_is_away(candidate):
     assert "broke; still waiting for the score of submission 1" in said
 
 
+def test_waiting_for_a_platform_that_stays_away_ends_at_the_deadline(candidate):
+    platform, said = FakePlatform(), []
+    platform.faults["status"] = [UnreachableError("silent", silent=True)] * 999
+    record = wait_for(platform, candidate, send_one(platform, candidate), said, minutes=2)
+    assert record.phase == "submitted" and 120 <= platform.time.seconds < 125
+    assert said[-1].startswith("no score after 2 min")
+
+
 def test_a_failed_submission_keeps_the_platform_s_reason(candidate):
     platform = FakePlatform()
     platform.statuses = [Status("error", reason="Submission must have 418 rows")]
@@ -218,7 +241,8 @@ def test_a_platform_that_tells_no_score(candidate):
     platform = FakePlatform()
     record = send_one(platform, candidate, uploader=platform.uploader(status=None))
     assert record.phase == "unscored"
-    send_one(platform, candidate, uploader=platform.uploader(status=None))  # not unfinished
+    with pytest.raises(UserError, match="was submitted before"):
+        send_one(platform, candidate, uploader=platform.uploader(status=None))
 
 
 def test_notes_of_the_platform_are_shown(candidate):

@@ -1,0 +1,168 @@
+"""What goes wrong around submitting: kills, two at once, folders that move, a ledger that cannot be written."""
+
+# ruff: noqa: F811 - fixtures are imported, and asked for by the same names
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from compete.leaderboard.records import load_records
+from submit_fixtures import compete, make_run, no_pauses, server, start  # noqa: F401
+
+UPLOAD = '\n[upload]\nname = "kaggle"\ncompetition = "digits"\n'
+
+
+def phases(folder: Path) -> list[str]:
+    return [record.phase for record in load_records(folder / "uploads.json")]
+
+
+@pytest.mark.parametrize(
+    ("request_name", "fault", "phase"),
+    [
+        ("PUT", "stall", "sending"),
+        ("CreateSubmission", "stall", "creating"),  # it was not made
+        ("CreateSubmission", "mute", "creating"),  # it was made
+        ("GetSubmission", "stall", "submitted"),
+    ],
+)
+def test_a_kill_anywhere_and_one_submission_all_the_same(tiny, server, compete, no_pauses, request_name, fault, phase):
+    folder = make_run(tiny)
+    server.fail(request_name, fault)
+    process = start("submit", "run-001")
+    assert server.stalled.wait(60)
+    process.kill()
+    process.communicate()
+    assert phases(folder) == [phase]
+    code, _, err = compete("submit", "run-001")
+    assert code == 2 and f"is not finished ({phase}). Finish it with: compete submit {folder.relative_to(tiny)}" in err
+    code, out, _ = compete("submit", "run-001", "--resume")
+    assert code == 0 and "leaderboard public 0.8125" in out
+    assert len(server.submissions) == 1 and phases(folder) == ["scored"]
+
+
+def test_two_that_submit_one_run_at_once(tiny, server, compete):
+    folder = make_run(tiny)
+    server.fail("CreateSubmission", "stall")
+    first = start("submit", "run-001")
+    assert server.stalled.wait(60)
+    code, _, err = compete("submit", "run-001", "--again")
+    first.kill()
+    first.communicate()
+    assert code == 1
+    assert err.startswith(f"error: {folder.relative_to(tiny)} is in use by process {first.pid} on ")
+    assert err.endswith("Wait for it, and repeat the command.\n")
+    assert (server.submissions, server.log.count("PUT")) == ([], 1)
+
+
+def test_one_that_cannot_be_finished_does_not_stop_the_others(tiny, server, compete):
+    folders = [make_run(tiny, name) for name in ("run-001", "run-002")]
+    for folder in folders:
+        assert compete("submit", folder.name, "--no-wait")[0] == 0
+    server.submissions[0]["verdict"] = {"status": "ERROR", "errorDescription": "Too many rows"}
+    code, out, err = compete("submit", "--resume")
+    assert code == 1
+    assert "error: Kaggle could not score submission 101: Too many rows\n" in out
+    assert "leaderboard public 0.8125" in out
+    assert err == "error: 1 of 2 could not be finished: submissions/tiny/run-001\n"
+    assert [phases(folder) for folder in folders] == [["failed"], ["scored"]]
+
+
+def test_a_platform_added_to_the_toml_after_the_run(tiny, server, compete):
+    folder = make_run(tiny, upload="")
+    command = ["compete", "run", "tiny.toml", "--set", "training.epochs=1"]
+    (folder / "environment.json").write_text(json.dumps({"command": command}))
+    (tiny / "data/.downloaded.json").write_text(json.dumps({"platform": "kaggle", "competition": "digits"}))
+    code, _, err = compete("submit", "run-001")
+    assert code == 2 and "Write it into tiny.toml and repeat the command:\n  [upload]\n" in err
+    with (tiny / "tiny.toml").open("a") as toml:
+        toml.write("\n" + "\n".join(line.strip() for line in err.splitlines()[1:]) + "\n")
+    code, out, err = compete("submit", "run-001")
+    assert code == 0, err
+    assert "submitted to Kaggle, digits, number 101" in out
+
+
+def test_a_renamed_run_is_listed_once(tiny, server, compete):
+    folder = make_run(tiny)
+    assert compete("submit", "run-001")[0] == 0
+    make_run(tiny, "run-002")
+    assert "run-001" in compete("runs")[1]
+    folder.rename(folder.with_name("best"))
+    (folder.with_name("run-002")).rename(folder.with_name("second"))
+    out = compete("runs")[1]
+    assert "best" in out and "second" in out
+    assert "run-002" not in out and "run-001" not in out
+
+
+def test_a_run_moved_out_of_submissions(tiny, server, compete):
+    (tiny / "kept/old").mkdir(parents=True)
+    folder = make_run(tiny).rename(tiny / "kept/old/winner")
+    code, out, err = compete("submit", "kept/old/winner", "--no-wait")
+    assert code == 0, err
+    assert not list(tiny.glob("kept/**/ledger.sqlite")) and not (tiny / "ledger.sqlite").exists()
+    code, out, _ = compete("submit", "--resume")
+    assert code == 0 and f"{folder}:\n" in out and "leaderboard public 0.8125" in out
+    for more in ([], ["--rebuild"]):
+        assert any("winner" in line and "0.81250" in line for line in compete("runs", *more)[1].splitlines())
+    assert compete("score", "kept/old/winner", "0.75")[0] == 0
+    assert "0.75000" in compete("runs", "tiny")[1]
+
+
+@pytest.mark.parametrize("command", [["submit", "run-001"], ["runs"], ["runs", "--rebuild"]])
+def test_a_ledger_that_cannot_be_opened_stops_nothing(tiny, server, compete, command):
+    make_run(tiny)
+    (tiny / "submissions/ledger.sqlite").mkdir()
+    code, out, err = compete(*command)
+    assert code == 0, err
+    assert "warning: submissions/ledger.sqlite cannot be written; it is left as it is." in out + err
+    assert "0.73000" in out
+
+
+def test_a_ledger_that_is_only_read(tiny, server, compete, monkeypatch):
+    """A file system mounted read-only, as far as root can have one: every connection only reads."""
+    make_run(tiny)
+    compete("runs")
+    make_run(tiny, "run-002")
+    real = sqlite3.connect
+
+    def connect(path, **options):
+        return real(path if str(path) == ":memory:" else f"file:{path}?mode=ro", uri=True, **options)
+
+    monkeypatch.setattr("compete.leaderboard.ledger.sqlite3.connect", connect)
+    code, out, err = compete("runs")
+    assert code == 0, err
+    assert "run-001" in out and "run-002" in out
+    assert err == "warning: submissions/ledger.sqlite cannot be written; it is left as it is.\n"
+
+
+def test_a_damaged_ledger_sends_nothing_before_it_is_made_anew(tiny, server, compete):
+    make_run(tiny)
+    (tiny / "submissions/ledger.sqlite").write_bytes(b"no database at all" * 100)
+    code, _, err = compete("submit", "run-001")
+    assert code == 2 and "ledger.sqlite is damaged. Make it anew from the run folders: compete runs --rebuild" in err
+    assert server.log == []
+    assert compete("runs", "--rebuild")[0] == 0
+    assert compete("submit", "run-001")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["digts"], "Did you mean 'digits'?"),
+        (["Digits"], "the name of a Kaggle competition is the last part of its address"),
+    ],
+)
+def test_a_download_that_fails_leaves_no_folder(tiny, server, compete, words, message):
+    code, _, err = compete("download", *words)
+    assert code == 2 and message in err
+    assert not list((tiny / "data").glob("[dD]ig*"))
+
+
+def test_no_message_of_any_command_shows_the_token(tiny, server, compete):
+    make_run(tiny)
+    server.fail("CreateSubmission", code=400, message="no good-token")
+    said = [text for words in (["submit", "run-001"], ["runs"], ["download", "x"]) for text in compete(*words)[1:]]
+    assert "Kaggle refused: no ***" in "".join(said) and "good-token" not in "".join(said)
