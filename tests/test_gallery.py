@@ -19,13 +19,14 @@ from compete.runner import run_competition
 from compete.submission import check_submission
 
 sys.path.insert(0, str(Path(__file__).parent))
-from miniatures import MINIATURES
+from miniatures import MINIATURES, STRETCH
 from miniatures.drawing import Drawn
 
 ROOT = Path(__file__).parents[1]
 GALLERY = {path.stem: path for path in sorted((ROOT / "competitions").glob("*.toml"))}
 ORACLE = ROOT / "tests/oracle_plugin.py"
 SIDE = 24
+ALL = {**MINIATURES, **STRETCH}
 
 
 # --- what graders demand of the cells, and when they are right ------------------------------------------------------
@@ -79,7 +80,7 @@ def test_every_toml_validates(name):
     load_config(GALLERY[name])
 
 
-@pytest.mark.parametrize("name", MINIATURES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_kaggle_competition_goes_by_one_name(name):
     config = load_config(GALLERY[name])
     assert (config.competition.name, config.competition.root) == (name, f"data/{name}")
@@ -88,13 +89,13 @@ def test_a_kaggle_competition_goes_by_one_name(name):
     assert f"kaggle competitions download -c {name} " in GALLERY[name].read_text()
 
 
-@pytest.fixture(scope="module", params=sorted(MINIATURES))
+@pytest.fixture(scope="module", params=sorted(ALL))
 def place(request, tmp_path_factory) -> tuple[str, Path, Drawn]:
     """A competition, a folder with its miniature in it, and the answers. Its two tests share the decoded pictures."""
     name, folder = request.param, tmp_path_factory.mktemp(request.param)
     torch.set_num_threads(1)
     shutil.copy(ORACLE, folder / "oracle.py")
-    drawn = MINIATURES[name](folder / "data" / name)
+    drawn = ALL[name](folder / "data" / name)
     return name, folder, drawn
 
 
@@ -138,6 +139,18 @@ def test_every_answer_reaches_its_id(place, slim, monkeypatch):
     assert RIGHT[drawn.kind](written.iloc[:, 1:], answers)
 
 
+def test_a_test_row_without_its_picture_gets_the_mean_prediction(tmp_path, slim, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ORACLE, tmp_path / "oracle.py")
+    name = "histopathologic-cancer-detection"
+    drawn = ALL[name](tmp_path / "data" / name)
+    lost, *others = drawn.answers
+    (tmp_path / "data" / name / "test" / f"{lost}.tif").unlink()
+    written = run(name, tmp_path, '{name="oracle", holds="share"}', "dataset.missing_images=skip")
+    cells = written.set_index("id")["label"].astype(float)
+    assert cells[lost] == pytest.approx(cells[others].mean(), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "rows", "groups", "without"),
     [
@@ -146,9 +159,13 @@ def test_every_answer_reaches_its_id(place, slim, monkeypatch):
         ("inaturalist-2019-fgvc6", 32, None, []),
         ("iwildcam-2019-fgvc6", 33, 8, []),
         ("iwildcam-2020-fgvc7", 30, 10, []),
+        ("hms-harmful-brain-activity-classification", 36, 12, []),
+        ("mlsp-2013-birds", 42, None, []),
         ("paddy-disease-classification", 44, None, ["variety", "age"]),
         ("ranzcr-clip-catheter-line-classification", 48, 16, []),
+        ("rsna-breast-cancer-detection", 40, 20, ["biopsy", "BIRADS", "view"]),
         ("siim-isic-melanoma-classification", 32, 16, ["diagnosis", "benign_malignant"]),
+        ("the-icml-2013-whale-challenge-right-whale-redux", 40, 16, []),
     ],
 )
 def test_rows_groups_and_leaks_are_as_the_toml_s_comment_says(name, rows, groups, without, tmp_path, monkeypatch):
@@ -182,5 +199,5 @@ def test_what_the_grader_would_refuse_is_refused(name, cell, why, tmp_path, monk
 def tables_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     """Draw a miniature and read it as the gallery's TOML says."""
     monkeypatch.chdir(folder)
-    MINIATURES[name](folder / "data" / name)
+    ALL[name](folder / "data" / name)
     return read_tables(load_config(GALLERY[name]))

@@ -208,10 +208,13 @@ def options(
 def report(folder: Annotated[Path, typer.Argument(help="A run folder: submissions/<competition>/<run>.")]) -> None:
     """Write the report page of a finished run anew."""
     from compete.plugins import load_plugins
+    from compete.runfolder import check_format
+    from compete.store import read_json
 
     if not (folder / "scores.json").is_file():
         near = [str(path.parent) for path in folder.parent.glob("*/scores.json")]
         raise UserError(unknown_name("finished run", folder, near) if near else f"{folder}: no finished run is there")
+    check_format(folder, read_json(folder / "run.json"))
     load_plugins().manager.hook.write_report(folder=folder)
     typer.echo(str(folder / "report.html"))
 

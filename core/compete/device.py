@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import warnings
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +25,7 @@ def make_fabric(settings: Training) -> Fabric:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = not settings.deterministic
     if settings.deterministic:
-        warnings.filterwarnings("ignore", message=".*CUBLAS_WORKSPACE_CONFIG.*")
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may be refused, for it is not
         torch.use_deterministic_algorithms(True, warn_only=device == "cpu")
     fabric = Fabric(accelerator=device, devices=1, precision=precision)
     fabric.launch()

@@ -6,11 +6,16 @@ that the work failed (exit status 1). Both are printed as plain sentences, never
 
 from __future__ import annotations
 
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+
+LONGEST_NAME = 200  # characters; comparing longer ones with thousands of names would take minutes
+MOST_CHARACTERS = 10_000  # of one message; what a table's cell holds has no limit
+_LONG_WORD = re.compile(r"\S{1000,}")
 
 
 class CompeteError(Exception):
@@ -37,7 +42,7 @@ class UserError(CompeteError):
     exit_status = 2
 
     def __init__(self, problems: str | Iterable[object]) -> None:
-        self.problems = [problems] if isinstance(problems, str) else [str(p) for p in problems]
+        self.problems = [printable(str(p)) for p in ([problems] if isinstance(problems, str) else problems)]
         super().__init__("\n".join(self.problems))
 
 
@@ -71,9 +76,23 @@ class Problem:
         return f"{place}: {self.where}: {self.message}" if place else f"{self.where}: {self.message}"
 
 
+def printable(message: str) -> str:
+    """Make a message fit to be printed, for names, cells and paths can hold anything, of any length.
+
+    Endless words are cut, so is the middle of what is still too long, and what a terminal would obey becomes an escape.
+    """
+    message = _LONG_WORD.sub(lambda word: f"{word[0][:100]}... ({len(word[0]):,} characters)", message)
+    if len(message) > MOST_CHARACTERS:
+        left_out, half = len(message) - MOST_CHARACTERS, MOST_CHARACTERS // 2
+        message = f"{message[:half]} ... ({left_out:,} characters left out) ... {message[-half:]}"
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message)
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
-    names = list(known)
+    names = [known_name for known_name in known if len(known_name) <= LONGEST_NAME]
+    if len(str(name)) > LONGEST_NAME:
+        return ""
     by_lower = {known_name.lower(): known_name for known_name in names}
     near = get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
     return f" Did you mean '{by_lower[near[0]]}'?" if near else ""

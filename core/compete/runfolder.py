@@ -34,7 +34,7 @@ def competition_folder(config: Config) -> Path:
 def config_fingerprint(config: Config) -> str:
     """Return what tells two configurations apart, local plugin sources included."""
     settings = {name: table for name, table in config.resolved().items() if name != "upload"}  # changes no result
-    return fingerprint(settings, [file_hash(file) for file in config.plugin_files])
+    return fingerprint(settings, list(_sources(config).values()))
 
 
 def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:
@@ -51,17 +51,17 @@ def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:
         if state and fresh:
             raise ConfigError(f"--name {name}: {folder} exists, and --fresh overwrites nothing. Choose another name.")
         if state and state.get("config") != wanted:
-            changes = "\n  ".join(changed_since(folder, config)) or "a plugin file"
+            changes = "\n  ".join(changed_since(folder, config))
             raise ConfigError(
                 f"--name {name}: {folder} was made with another configuration. Choose another name. "
                 f"Changed:\n  {changes}"
             )
-        _check_format(folder, state)
+        check_format(folder, state)
         return folder
     if not fresh:
         for folder in reversed(list(run_folders(parent))):
             if read_json(folder / "run.json").get("config") == wanted:
-                _check_format(folder, read_json(folder / "run.json"))
+                check_format(folder, read_json(folder / "run.json"))
                 return folder
     return next_folder(parent)
 
@@ -85,8 +85,8 @@ def start_folder(folder: Path, config: Config, created: float) -> None:
     make_folder(folder)
     remove_litter(folder)
     if not (folder / "run.json").exists():  # first, because it is what a later try finds the folder by
-        state = {"format": FORMAT, "config": config_fingerprint(config), "created": created, "finished": False}
-        write_json(folder / "run.json", state)
+        known = {"format": FORMAT, "config": config_fingerprint(config), "plugins": _sources(config)}
+        write_json(folder / "run.json", {**known, "created": created, "finished": False})
     if not (folder / "config.toml").exists():
         write_text(folder / "config.toml", write_toml_text(config.resolved()))
 
@@ -97,7 +97,7 @@ def update_state(folder: Path, **changes: object) -> None:
 
 
 def changed_since(folder: Path, config: Config) -> list[str]:
-    """Return what differs from the configuration of an earlier run: `[training] epochs: 3 -> 5`."""
+    """Return what differs from the configuration of an earlier run: `training.epochs: 3 -> 5`, `plugin a.py`."""
     from compete.tomlfile import read_toml
 
     try:
@@ -106,7 +106,11 @@ def changed_since(folder: Path, config: Config) -> list[str]:
         return []
     now = _flat(_plain_toml(config))
     keys = sorted(before.keys() | now.keys())
-    return [f"{key}: {_shown(before, key)} -> {_shown(now, key)}" for key in keys if before.get(key) != now.get(key)]
+    settings = [
+        f"{key}: {_shown(before, key)} -> {_shown(now, key)}" for key in keys if before.get(key) != now.get(key)
+    ]
+    sources = read_json(folder / "run.json").get("plugins", {})
+    return settings + [f"plugin {name}" for name, now in _sources(config).items() if sources.get(name, now) != now]
 
 
 def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
@@ -123,19 +127,25 @@ def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
     }
 
 
+def check_format(folder: Path, state: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for a run folder of a version of compete that wrote it in another way."""
+    if state and state.get("format") != FORMAT:
+        raise ConfigError(
+            f"{folder} was written in run format {state.get('format')}; this version of compete reads format {FORMAT}. "
+            "Start a new run with --fresh, or finish this one with the version that began it."
+        )
+
+
+def _sources(config: Config) -> dict[str, str]:
+    """Return what tells the versions of each local plugin file apart."""
+    return {str(file): file_hash(file) for file in config.plugin_files}
+
+
 def _check_name(name: str) -> None:
     if not re.fullmatch(FOLDER_NAME, name) or name == FOLDS:
         raise ConfigError(
             f"--name {name}: a run is called with letters, digits, '.', '_' and '-', with a letter or digit first, and "
             f"not '{FOLDS}', where the competition's folds are."
-        )
-
-
-def _check_format(folder: Path, state: Mapping[str, Any]) -> None:
-    if state and state.get("format") != FORMAT:
-        raise ConfigError(
-            f"{folder} was written in run format {state.get('format')}; this version of compete reads format {FORMAT}. "
-            "Start a new run with --fresh, or finish this one with the version that began it."
         )
 
 

@@ -116,11 +116,14 @@ def _decoded(path: Path, data: bytes) -> str:
 def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row's cells with the number of the line it ends on."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    limit = csv.field_size_limit(max(len(text), 1))  # its own limit of 131,072 characters is for nobody's good here
     try:
         for cells in reader:
             yield reader.line_num, cells
     except csv.Error as error:
         raise SubmissionError(f"{path}: line {reader.line_num}: {error}. Is the file cut off?") from error
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _ragged(path: Path, lines: list[tuple[int, list[str]]]) -> list[str]:

@@ -100,6 +100,18 @@ def oversample(
     return drawn
 
 
+def capped(answers: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)]) -> list[int]:
+    """At most so many rows of each class, others in every epoch, in random order; small classes keep all their rows.
+
+    `most` is how many rows of a class an epoch sees. It thins out an endless majority (`empty` at a camera trap,
+    healthy breasts) and makes epochs of millions of rows short. With several label columns the class of a row is its
+    rarest label.
+    """
+    rows = np.concatenate([_taken(own, min(most, len(own)), generator) for own in _members(answers)])
+    drawn: list[int] = rows[_order(len(rows), generator).numpy()].tolist()
+    return drawn
+
+
 @hookimpl
 def register_samplers() -> dict[str, Callable[..., list[int]]]:
     """Offer the bundled samplers."""
@@ -109,6 +121,7 @@ def register_samplers() -> dict[str, Callable[..., list[int]]]:
         "weighted": weighted,
         "class_balanced": class_balanced,
         "oversample": oversample,
+        "capped": capped,
         "effective_number": effective_number,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from miniatures import classes, label_sets, records, yes_or_no
+from miniatures import classes, label_sets, records, stretch, yes_or_no
 from miniatures.drawing import Drawn
 
 MINIATURES: dict[str, Callable[[Path], Drawn]] = {
@@ -37,4 +37,12 @@ MINIATURES: dict[str, Callable[[Path], Drawn]] = {
     "siim-isic-melanoma-classification": yes_or_no.siim_isic,
     "statoil-iceberg-classifier-challenge": yes_or_no.statoil,
     "whale-categorization-playground": label_sets.whales,
+}
+
+# The same task in harder clothes: what the pictures are made of takes more than a photograph's reader.
+STRETCH: dict[str, Callable[[Path], Drawn]] = {
+    "hms-harmful-brain-activity-classification": stretch.eegs,
+    "mlsp-2013-birds": stretch.birds,
+    "rsna-breast-cancer-detection": stretch.mammograms,
+    "the-icml-2013-whale-challenge-right-whale-redux": stretch.right_whales,
 }

@@ -31,14 +31,15 @@ YES, NO = 100, 0
 class Drawn:
     """What a right submission of a miniature holds: its header, the kind of its cells, the answer of each test id.
 
-    `holds` says what the number in a picture means: a share in percent, a class, a label set, or measured values.
+    `holds` says what the number in a picture means: a share in percent, a class, a label set, or, where it is measured,
+    a share of high values or the level of all values.
     `rows` are the sample's ids where these are not simply those of the answers.
     """
 
     header: list[str]
     kind: Kind
     answers: Mapping[str, Any]
-    holds: Literal["share", "class", "set", "measured"] = "class"
+    holds: Literal["share", "class", "set", "measured", "level"] = "class"
     rows: Sequence[str] = ()
 
 
@@ -58,7 +59,7 @@ def picture(code: int, size: Size = (16, 16), kind: str = "jpeg") -> bytes:
 def measured(yes: bool, shape: tuple[int, ...], seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return measured values of which 70 % are high where the answer is yes, and 30 % where it is no."""
     high = np.random.default_rng(seed).random(shape) < (0.7 if yes else 0.3)
-    return np.where(high, -5.0, -25.0)
+    return np.where(high, 25.0, -45.0)
 
 
 def bits(labels: Iterable[str], order: Sequence[str]) -> int:

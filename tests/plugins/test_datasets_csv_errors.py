@@ -106,7 +106,8 @@ def test_wrong_names_are_told_with_the_nearest(root: Path, options: dict[str, An
 def test_both_templates_are_told_at_once(root: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(root, image="{a}", test_image="{b}")
-    assert [problem[:13] for problem in caught.value.problems] == ["image = '{a}'", "test_image = "]
+    starts = [problem.partition(" = ")[0] for problem in caught.value.problems]
+    assert starts == ["train.csv: image", "sample_submission.csv: test_image"]
 
 
 def test_an_id_that_the_sample_does_not_name_must_be_set(root: Path) -> None:
@@ -123,12 +124,6 @@ def test_no_sample_or_several_must_be_named(root: Path) -> None:
         path.unlink()
     with pytest.raises(DataError, match=r"no sample submission is named, and there is: test, train, train.csv"):
         read(root)
-
-
-def test_sample_ids_must_be_in_the_test_table(root: Path) -> None:
-    put(root, "test.csv", "image_name,site\n100,arm\n")
-    with pytest.raises(DataError, match=r"sample_submission.csv: 1 of its 2 ids are not in test.csv: 101"):
-        read(root, test="test.csv")
 
 
 def test_empty_ids_are_refused(root: Path) -> None:

@@ -260,12 +260,6 @@ def test_packed_bson_must_be_unpacked(products: Path) -> None:
         read_products(products, train="more.bson")
 
 
-def test_test_ids_must_hold_the_samples(products: Path) -> None:
-    (products / "sample_submission.csv").write_text("_id,category_id\n4,0\n6,0\n")
-    with pytest.raises(DataError, match=r"1 of its 2 ids are not in test.bson: 6\. test.bson has 4, 5"):
-        read_products(products)
-
-
 def test_options_are_checked_when_the_toml_is_read() -> None:
     component = Component("datasets", "records", records, "test")
     _, problems = bind(component, {"train": "a", "test": "b", "group": "{"}, "[dataset]")

@@ -11,7 +11,15 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from compete import ConfigError, Metric
 from compete.options import bind
 from compete.registry import Component
-from compete_plugins.postprocessors import clip, cut_points, floor, prior, register_postprocessors, threshold
+from compete_plugins.postprocessors import (
+    clip,
+    cut_points,
+    floor,
+    open_set,
+    prior,
+    register_postprocessors,
+    threshold,
+)
 
 
 def micro_f1(answers, sets) -> float:
@@ -217,6 +225,64 @@ def test_prior_refuses_label_sets():
     answers, oof = label_sets()
     with pytest.raises(ConfigError, match="'prior' needs class probabilities and one class for each row"):
         prior(oof, answers, MICRO_F1)
+
+
+# --- open_set ------------------------------------------------------------------------------------------------------
+
+WHALES = ("new_whale", "w_1", "w_2", "w_3")
+
+
+def _map_at_2(answers, shares) -> float:
+    first, second = np.argsort(-shares, axis=1, kind="stable")[:, :2].T
+    return float(((first == answers) + (second == answers) / 2).mean())
+
+
+MAP_AT_2 = Metric(_map_at_2)
+
+
+def whales(rows=300, seed=0):
+    """Rows of known whales, which the network is sure of, and of new ones, which it takes for any other."""
+    rng = np.random.default_rng(seed)
+    answers = rng.integers(0, 4, rows)
+    logits = rng.normal(size=(rows, 4)) - np.array([3.0, 0, 0, 0])
+    logits[np.arange(rows), answers] += np.where(answers > 0, 4, 0)
+    shares = np.exp(logits)
+    return answers, shares / shares.sum(axis=1, keepdims=True)
+
+
+def test_open_set_finds_the_threshold_that_scores_best():
+    answers, oof = whales()
+    found = open_set(oof, answers, MAP_AT_2, WHALES, label="new_whale", steps=300)(oof)
+    limits = np.unique(oof[:, 1:].max(axis=1))
+    best = max(
+        MAP_AT_2.score(answers, open_set(oof, answers, MAP_AT_2, WHALES, label="new_whale", threshold=limit)(oof))
+        for limit in limits
+    )
+    assert MAP_AT_2.score(answers, found) == pytest.approx(best, abs=1e-9)
+    assert best > MAP_AT_2.score(answers, oof) + 0.1
+    np.testing.assert_array_equal(found[:, 1:], oof[:, 1:])
+
+
+def test_open_set_raises_only_what_is_less_sure():
+    oof = np.array([[0.1, 0.6, 0.2, 0.1], [0.8, 0.1, 0.1, 0.0], [np.nan] * 4])
+    found = open_set(oof, np.array([1, 0, 2]), MAP_AT_2, WHALES, label="new_whale", threshold=0.3)(oof)
+    assert found[:2, 0].tolist() == [0.3, 0.8]
+    assert np.isnan(found[2]).all()
+    assert oof[0, 0] == 0.1
+
+
+def test_open_set_changes_nothing_where_no_row_has_the_label():
+    answers, oof = whales()
+    known = answers > 0
+    step = open_set(oof[known], answers[known], MAP_AT_2, WHALES, label="new_whale")
+    np.testing.assert_array_equal(step(oof), oof)
+
+
+def test_open_set_takes_numbers_and_names_the_nearest_class():
+    answers, oof = whales()
+    assert open_set(oof, answers, MAP_AT_2, ("0", "5", "7", "9"), label=5, threshold=0.9)(oof)[:, 1].min() == 0.9
+    with pytest.raises(ConfigError, match=r"label = 'new_whales' is no class. Did you mean 'new_whale'\?"):
+        open_set(oof, answers, MAP_AT_2, WHALES, label="new_whales")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from compete import ConfigError
 from compete_plugins.samplers import (
+    capped,
     class_balanced,
     effective_number,
     oversample,
@@ -20,7 +22,8 @@ from compete_plugins.samplers import (
 )
 
 UNHURRIED = settings(deadline=None)
-BY_CLASS = [weighted, effective_number, class_balanced, oversample]
+BY_CLASS = [weighted, effective_number, class_balanced, oversample, partial(capped, most=8)]
+SAMPLERS = {**register_samplers(), "capped": partial(capped, most=4)}
 ANSWERS = np.repeat([0, 3, 7], [90, 9, 1])  # class numbers with gaps
 
 
@@ -34,7 +37,7 @@ def class_shares(rows: list[int], answers: np.ndarray = ANSWERS) -> dict[int, fl
 
 
 def test_the_hook_offers_every_sampler():
-    names = ["class_balanced", "effective_number", "oversample", "sequential", "shuffle", "weighted"]
+    names = ["capped", "class_balanced", "effective_number", "oversample", "sequential", "shuffle", "weighted"]
     assert sorted(register_samplers()) == names
 
 
@@ -47,12 +50,12 @@ def test_shuffle_and_sequential_draw_every_row_once():
 
 @UNHURRIED
 @given(
-    st.sampled_from(sorted(register_samplers())),
+    st.sampled_from(sorted(SAMPLERS)),
     st.lists(st.integers(0, 4), min_size=1, max_size=30),
     st.integers(0, 99),
 )
 def test_the_generator_alone_decides(name, labels, seed):
-    sampler = register_samplers()[name]
+    sampler = SAMPLERS[name]
     answers = np.array(labels)
     first, second = (sampler(answers, seeded(seed)) for _ in range(2))
     assert first == second
@@ -61,7 +64,7 @@ def test_the_generator_alone_decides(name, labels, seed):
     assert sampler(answers, seeded(seed)) == first
 
 
-@pytest.mark.parametrize("sampler", [shuffle, weighted, effective_number, class_balanced, oversample])
+@pytest.mark.parametrize("sampler", [shuffle, *BY_CLASS])
 def test_another_generator_gives_another_order(sampler):
     assert sampler(ANSWERS, seeded(1)) != sampler(ANSWERS, seeded(2))
 
@@ -121,6 +124,21 @@ def test_oversample_mixes_the_classes():
     order = oversample(ANSWERS, seeded())
     assert len(order) == 270
     assert len({int(ANSWERS[row]) for row in order[:20]}) == 3
+
+
+@UNHURRIED
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.integers(1, 12), st.integers(0, 99))
+def test_capped_thins_out_large_classes_and_keeps_small_ones_whole(labels, most, seed):
+    answers = np.array(labels)
+    drawn = capped(answers, seeded(seed), most=most)
+    assert len(set(drawn)) == len(drawn)
+    assert Counter(answers[drawn].tolist()) == {label: min(most, n) for label, n in Counter(labels).items()}
+
+
+def test_capped_sees_other_rows_in_other_epochs_and_mixes_the_classes():
+    epochs = [capped(ANSWERS, seeded(seed), most=9) for seed in range(60)]
+    assert set().union(*epochs) == set(range(100))
+    assert len({int(ANSWERS[epoch[0]]) for epoch in epochs}) > 1
 
 
 # --- several label columns -----------------------------------------------------------------------------------

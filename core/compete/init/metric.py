@@ -8,6 +8,9 @@ from compete.init.findings import Goal, Key
 from compete.init.look import Look
 
 MOST_BYTES, TEXTS = 300_000, (".md", ".txt", ".html")
+# A description praises accuracy, and shows ROC curves, before it comes to what is scored.
+EVALUATION = re.compile(r"^\W*(?:<h\d[^>]*>)?[^\n]{0,20}\b(?:evaluation|metric|scoring)\b[^\n]{0,20}$", re.I | re.M)
+MOST_OF_IT = 1500
 USUAL = {
     "binary": "roc_auc",
     "label": "accuracy",
@@ -40,7 +43,9 @@ UNEVEN = 20
 
 def guess_metric(look: Look, goal: Goal) -> tuple[Key, ...]:
     """Return the keys of `[metric]`, with what the guess rests on."""
-    for name, text in _texts(look):
+    texts = _texts(look)
+    parts = [(name, part) for name, text in texts for part in _evaluation(text)]
+    for name, text in parts + texts:
         for pattern, metric, kinds in SAID:
             match = re.search(pattern, text, re.IGNORECASE)
             if match and goal.kind in kinds:
@@ -56,6 +61,11 @@ def _texts(look: Look) -> list[tuple[str, str]]:
         if name.lower().endswith(TEXTS) and path.is_file() and path.stat().st_size < MOST_BYTES:
             found.append((name, path.read_text(encoding="utf-8", errors="ignore")))
     return found
+
+
+def _evaluation(text: str) -> list[str]:
+    """Return what follows the headings that say how submissions are scored."""
+    return [text[match.end() : match.end() + MOST_OF_IT] for match in EVALUATION.finditer(text)]
 
 
 def _usual(goal: Goal) -> str:

@@ -57,7 +57,7 @@ def _picture_problems(config: Config, tables: Tables, files: Files) -> list[str]
     decode = Decoder(files, readers, config.images)
     problems = []
     for table in (tables.train, tables.test):
-        for image in spread(table["image"].tolist(), MOST_PICTURES):
+        for image in spread([image for image in table["image"] if image], MOST_PICTURES):
             try:
                 decode(image[0] if isinstance(image, list) else image)
             except ValueError as error:

@@ -76,7 +76,7 @@ def coco(
         Read(train_table, ", ".join(names), test_table, test, sample_table, sample_name),
         id_key,
         Places(image, test_image),
-        Policies(group, group_pattern, duplicates, missing_images, tuple(notes)),
+        Policies(group, group_pattern, duplicates, missing_images, notes=tuple(notes)),
     )
 
 

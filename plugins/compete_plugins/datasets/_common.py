@@ -99,10 +99,10 @@ def need_column(table: pd.DataFrame, column: str, where: str, option: str = "") 
         raise DataError(f"{lack}{did_you_mean(column, known)} Its columns: {choices(known)}.")
 
 
-def group_of(table: pd.DataFrame, group: str, pattern: str, where: str) -> pd.Series[str]:
+def group_of(table: pd.DataFrame, group: str, pattern: str, where: str, option: str = "group") -> pd.Series[str]:
     """Return each row's group: a column, or a template over columns, and what `pattern` finds in it."""
     if "{" not in group:
-        need_column(table, group, where, "group")
+        need_column(table, group, where, option)
         values = table[group]
     else:
         values = path_template(group, table.columns).fill(table)
@@ -128,7 +128,7 @@ def refuse_unmatched(values: pd.Series[str], found: pd.Series[str], option: str,
 
 
 def image_paths(
-    table: pd.DataFrame, template: str, files: Files, separator: str = "", option: str = "image"
+    table: pd.DataFrame, template: str, files: Files, separator: str = "", option: str = "image", where: str = ""
 ) -> pd.Series[Any]:
     """Return each row's path; with a separator, a list: one path for each value of a cell that holds several."""
     try:
@@ -137,7 +137,8 @@ def image_paths(
             return _several_paths(table[parsed.columns], parsed, files, separator)
         return pd.Series(parsed.apply(table, files), index=table.index, dtype=object)
     except DataError as error:
-        raise DataError(f"{option} = {problem}" for problem in error.problems) from error
+        place = f"{where}: {option}" if where else option
+        raise DataError(f"{place} = {problem}" for problem in error.problems) from error
 
 
 def _several_paths(cells: pd.DataFrame, template: PathTemplate, files: Files, separator: str) -> pd.Series[Any]:
@@ -160,6 +161,17 @@ def present(paths: pd.Series[Any], files: Files) -> Mask:
     flat = paths.reset_index(drop=True).explode()
     there = files.present(flat.tolist())
     return np.logical_and.reduceat(there, np.flatnonzero(~flat.index.duplicated())) if len(there) else there
+
+
+def without_missing(paths: pd.Series[Any], files: Files) -> pd.Series[Any]:
+    """Return each row's pictures that are there: the path, or a list of some of them, or an empty list."""
+    flat = paths.explode()
+    lost = set(flat[~files.present(flat.tolist())])
+    kept = [
+        [one for one in path if one not in lost] if isinstance(path, list) else [] if path in lost else path
+        for path in paths
+    ]
+    return pd.Series(kept, index=paths.index, dtype=object)
 
 
 def missing_message(option: str, paths: pd.Series[Any], there: Mask, files: Files, what: str) -> str:

@@ -11,15 +11,39 @@ from pydantic import Field
 
 from compete import Tables, checked_by
 
-from ._common import Files, Problems, check_group, check_template, need_column
+from ._combine import Where, check_where, rows_where, with_columns_of
+from ._common import Files, Problems, check_group, check_template, group_of, need_column
 from ._rows import Places, Policies, Read, choose_id_column, place_and_assemble
 from ._tables import find_sample, read_table
 
 
-def _check(*, image: str, test_image: str, group: str, group_pattern: str, **_: object) -> Iterator[str]:
+def _check(
+    *,
+    image: str,
+    test: str,
+    test_image: str,
+    id: str,
+    test_id: str,
+    group: str,
+    group_pattern: str,
+    train_where: Where | None,
+    test_where: Where | None,
+    join_on: str,
+    join_labels: tuple[str, ...],
+    **_: object,
+) -> Iterator[str]:
     yield from check_template("image", image)
     yield from check_template("test_image", test_image)
     yield from check_group(group, group_pattern)
+    yield from check_template("join_on", join_on)
+    yield from check_where("train_where", train_where or {})
+    yield from check_where("test_where", test_where or {})
+    if (test_where or test_id) and not test:
+        yield "test_where and test_id need test: the table they choose from."
+    if join_on and (id or test_id):
+        yield "join_on makes the ids; leave out id and test_id."
+    if bool(join_on) != bool(join_labels):
+        yield "join_on and join_labels belong together: which rows become one, and the labels they must agree in."
 
 
 @checked_by(_check)
@@ -32,11 +56,18 @@ def csv(
     sample: str = "",
     test_image: str = "",
     id: str = "",
+    test_id: str = "",
     group: str = "",
     group_pattern: str = "",
     drop: tuple[str, ...] = (),
+    more: tuple[str, ...] = (),
+    train_where: dict[str, str | list[str]] | None = None,
+    test_where: dict[str, str | list[str]] | None = None,
+    join_on: str = "",
+    join_labels: tuple[str, ...] = (),
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ",",
     encoding: str = "utf-8",
+    ragged: bool = False,
     image_separator: str = "",
     duplicates: Literal["error", "keep", "first"] = "error",
     missing_images: Literal["error", "skip"] = "error",
@@ -49,28 +80,50 @@ def csv(
     `image_separator = "|"` a cell may hold several values, and the row has several pictures.
     `train`, `test` and `sample` are tables, packed or not; without `test` the test rows are those of the sample
     submission, and without `sample` it is found by its name. `id` is the id column, by default the sample
-    submission's first. `group` is a column, or a template, whose rows stay in one fold; `group_pattern` is a regular
-    expression that cuts the group out of it. `drop` removes columns that leak the answer.
+    submission's first, and `test_id` that of `test` where it is another. `group` is a column, or a template, whose
+    rows stay in one fold; `group_pattern` is a regular expression that cuts the group out of it. `drop` removes
+    columns that leak the answer. `more` are tables whose columns are added, matched by the columns in common.
+    `train_where` and `test_where` choose rows by their cells, `{ fold = "0" }` or `{ split = ["train", "val"] }`, and
+    so `train` and `test` may be one table. In a `ragged` table rows may be longer than the header: what is left over
+    stays in the last column, joined by `separator`.
+    `join_on`, a column or template, makes the rows with one key a single row with several pictures, whose id is the
+    key: `"{patient_id}_{laterality}"`. They must agree in the columns `join_labels`; others that differ are left out.
     `duplicates`: what becomes of training ids that are there twice: refused, kept as `id#2`, or the first kept.
-    `missing_images = "skip"` leaves out training rows without a picture, counted; test rows are never left out.
+    `missing_images = "skip"` leaves out training rows without a picture, counted; test rows without one stay, and get
+    the mean prediction.
     A column of the table called `image` or `id` that is not the id column is kept as `raw_image` or `raw_id`.
     """
     files = Files(root)
     problems = Problems()
+
+    def read(path: str, option: str, where: Where | None) -> pd.DataFrame:
+        table = read_table(files, path, separator, encoding, ragged)
+        for name in more:
+            table = with_columns_of(table, path, read_table(files, name, separator, encoding), name)
+        return rows_where(table, where or {}, option, path)
+
     with problems.collecting():
-        train_table = _without(read_table(files, train, separator, encoding), drop, train)
+        train_table = _without(read(train, "train_where", train_where), drop, train)
     with problems.collecting():
         sample_name = find_sample(files, sample)
         sample_table = read_table(files, sample_name, separator, encoding)
     with problems.collecting():
-        test_table = read_table(files, test, separator, encoding) if test else None
+        test_table = read(test, "test_where", test_where) if test else None
     problems.raise_if_any()
+    if join_on:
+        id = str(sample_table.columns[0])
+        with problems.collecting():
+            train_table[id] = group_of(train_table, join_on, "", train, "join_on")
+        with problems.collecting():
+            if test_table is not None:
+                test_table[id] = group_of(test_table, join_on, "", test, "join_on")
+        problems.raise_if_any()
     return place_and_assemble(
         files,
         Read(train_table, train, test_table, test, sample_table, sample_name),
         choose_id_column(id, train_table, sample_table, train),
-        Places(image, test_image, image_separator),
-        Policies(group, group_pattern, duplicates, missing_images),
+        Places(image, test_image, image_separator, test_id),
+        Policies(group, group_pattern, duplicates, missing_images, join_labels),
     )
 
 

@@ -75,7 +75,6 @@ def records(
         _rows(train_rows, train, id_column),
         _rows(test_rows, test, id_column),
         sample_table,
-        sample_name,
         Policies(group, group_pattern, duplicates),
     )
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, choices
+from compete import DataError, Tables
 
+from ._combine import joined
 from ._common import (
-    SHOWN,
     Duplicates,
     Files,
     Mask,
@@ -23,10 +23,11 @@ from ._common import (
     missing_message,
     need_column,
     present,
-    shown,
+    without_missing,
 )
 
 _SKIP = " Training rows can be left out with missing_images = 'skip'."
+_SKIP_TEST = " With missing_images = 'skip' they would get the mean prediction."
 _DUPLICATES = " Set duplicates = 'keep' to keep all training rows, or 'first' to leave out later ones."
 
 
@@ -55,6 +56,7 @@ class Policies:
     group_pattern: str = ""
     duplicates: Duplicates = "error"
     missing_images: MissingImages = "error"
+    join_labels: tuple[str, ...] = ()  # not empty: rows with one id become one row, and agree in these columns
     notes: tuple[str, ...] = ()
 
 
@@ -65,6 +67,7 @@ class Places:
     image: str
     test_image: str = ""
     separator: str = ""
+    test_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,16 @@ def choose_id_column(id_column: str, train: pd.DataFrame, sample: pd.DataFrame, 
     return first
 
 
-def test_table(test: pd.DataFrame | None, sample: pd.DataFrame, id_column: str, where: str) -> tuple[pd.DataFrame, str]:
+def test_table(
+    test: pd.DataFrame | None, sample: pd.DataFrame, id_column: str, where: str, test_id: str = ""
+) -> tuple[pd.DataFrame, str]:
     """Return the raw test rows and their id column: a table of their own, or else the sample submission's ids."""
     first = str(sample.columns[0])
     if test is None:
         return pd.DataFrame({id_column: sample[first]}), id_column
+    if test_id:
+        need_column(test, test_id, where, "test_id")
+        return test, test_id
     if id_column not in test.columns and first in test.columns:
         return test, first
     need_column(test, id_column, where, "id")
@@ -108,65 +116,93 @@ def test_table(test: pd.DataFrame | None, sample: pd.DataFrame, id_column: str, 
 def place_and_assemble(files: Files, read: Read, id_column: str, places: Places, by: Policies) -> Tables:
     """Find the pictures of tables by their templates, then `assemble` everything."""
     problems = Problems()
-    test, test_id = test_table(read.test, read.sample, id_column, read.test_name)
+    test, test_id = test_table(read.test, read.sample, id_column, read.test_name, places.test_id)
+    test_name = read.test_name or read.sample_name
     option, test_image = ("test_image", places.test_image) if places.test_image else ("image", places.image)
     with problems.collecting():
-        images = image_paths(with_id(read.train, id_column), places.image, files, places.separator)
+        images = image_paths(
+            with_id(read.train, id_column), places.image, files, places.separator, where=read.train_name
+        )
     with problems.collecting():
-        test_images = image_paths(with_id(test, test_id), test_image, files, places.separator, option)
+        test_images = image_paths(with_id(test, test_id), test_image, files, places.separator, option, test_name)
     problems.raise_if_any()
     return assemble(
         files,
         Rows(read.train, read.train_name, id_column, images, f"image = '{places.image}'"),
-        Rows(test, read.test_name or read.sample_name, test_id, test_images, f"{option} = '{test_image}'"),
+        Rows(test, test_name, test_id, test_images, f"{option} = '{test_image}'"),
         read.sample,
-        read.sample_name,
         by,
     )
 
 
-def assemble(files: Files, train: Rows, test: Rows, sample: pd.DataFrame, sample_name: str, by: Policies) -> Tables:
+def assemble(files: Files, train: Rows, test: Rows, sample: pd.DataFrame, by: Policies) -> Tables:
     """Join everything into `Tables`, or raise every problem at once."""
     problems, notes = Problems(), list(by.notes)
     with problems.collecting():
-        train_table = _train(files, train, by, notes)
+        train_table = _train(files, _joined(train, by.join_labels, notes), by, notes)
     with problems.collecting():
-        test_rows = _test(files, test, by.duplicates)
-        _refuse_unknown(sample.iloc[:, 0], test_rows["id"], sample_name, test.where)
+        test_rows = _test(files, _joined(test, by.join_labels, notes), by, notes)
     problems.raise_if_any()
     return Tables(train_table, test_rows, sample, " ".join(notes))
+
+
+def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:
+    if not labels:
+        return rows
+    table, images, note = joined(rows.table, rows.images, rows.id_column, labels, rows.where)
+    notes.append(note)
+    return replace(rows, table=table, images=images)
 
 
 def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
     ids = keep_unique(rows.ids, by.duplicates, rows.where, _DUPLICATES)
     if len(ids) < len(rows.table):
         notes.append(f"{len(rows.table) - len(ids)} training rows repeat an id and were left out.")
-    images = rows.images.loc[ids.index]
-    there = _there(files, rows, images)
-    if not there.all():
-        if by.missing_images == "error" or not there.any():
-            raise DataError(missing_message(rows.image_option, images, there, files, rows.where) + _SKIP)
-        notes.append(f"{int((~there).sum())} training rows have no picture and were left out.")
-    kept = rows.table.loc[ids.index[there]]
-    table = _named(kept, rows.id_column, ids[there], images[there])
+    images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, ("", _SKIP), notes)
+    some = images.map(bool).to_numpy(dtype=bool)
+    if not some.all():
+        notes.append(f"{int((~some).sum())} training rows have no picture and were left out.")
+    kept = rows.table.loc[ids.index[some]]
+    table = _named(kept, rows.id_column, ids[some], images[some])
     if by.group:
         table["group"] = group_of(with_id(kept, rows.id_column), by.group, by.group_pattern, rows.where)
     return table.reset_index(drop=True)
 
 
-def _test(files: Files, rows: Rows, duplicates: Duplicates) -> pd.DataFrame:
+def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
     # Of a repeated test id one row is predicted; the sample submission keeps all of its rows.
-    ids = keep_unique(rows.ids, "error" if duplicates == "error" else "first", rows.where, _DUPLICATES)
-    images = rows.images.loc[ids.index]
-    there = _there(files, rows, images)
-    if not there.all():
-        hint = "" if rows.image_option.startswith("test_") else " Are the test pictures elsewhere? Set test_image."
-        raise DataError(missing_message(rows.image_option, images, there, files, rows.where) + hint)
+    ids = keep_unique(rows.ids, "error" if by.duplicates == "error" else "first", rows.where, _DUPLICATES)
+    hint = "" if rows.image_option.startswith("test_") else " Are the test pictures elsewhere? Set test_image."
+    images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, (hint, _SKIP_TEST), notes)
+    lost = int((~images.map(bool)).sum())
+    if lost:
+        notes.append(f"{lost} test rows have no picture and get the mean prediction.")
     return _named(rows.table.loc[ids.index], rows.id_column, ids, images).reset_index(drop=True)
 
 
-def _there(files: Files, rows: Rows, images: pd.Series[Any]) -> Mask:
-    return np.ones(len(images), dtype=bool) if rows.sure else present(images, files)
+def _there(
+    files: Files, rows: Rows, images: pd.Series[Any], policy: MissingImages, hints: tuple[str, str], notes: list[str]
+) -> pd.Series[Any]:
+    """Return the pictures that are there; by the policy, or where there is none at all, a missing one is refused."""
+    there = np.ones(len(images), dtype=bool) if rows.sure else _present(files, rows, images)
+    if there.all():
+        return images
+    if policy == "error" or not there.any():
+        hint = "".join(hints) if policy == "error" else hints[0]
+        raise DataError(missing_message(rows.image_option, images, there, files, rows.where) + hint)
+    kept = without_missing(images, files)
+    some = kept.map(bool)
+    lost = images[some].explode().size - kept[some].explode().size
+    if lost:
+        notes.append(f"{lost} pictures of {rows.where} are missing from rows that have others.")
+    return kept
+
+
+def _present(files: Files, rows: Rows, images: pd.Series[Any]) -> Mask:
+    try:
+        return present(images, files)
+    except DataError as error:  # a path that leads outside
+        raise DataError(f"{rows.where}: {rows.image_option}: {problem}" for problem in error.problems) from error
 
 
 def _named(table: pd.DataFrame, id_column: str, ids: pd.Series[str], images: pd.Series[Any]) -> pd.DataFrame:
@@ -176,13 +212,3 @@ def _named(table: pd.DataFrame, id_column: str, ids: pd.Series[str], images: pd.
     named.insert(0, "id", ids)
     named.insert(1, "image", images)
     return named
-
-
-def _refuse_unknown(sample_ids: pd.Series[str], test_ids: pd.Series[str], sample: str, test: str) -> None:
-    known = set(test_ids)
-    lost = [id for id in sample_ids if id not in known]
-    if lost:
-        raise DataError(
-            f"{sample}: {len(lost)} of its {len(sample_ids)} ids are not in {test}: {shown(lost)}. "
-            f"{test} has {choices(test_ids.head(SHOWN).tolist())} ..."
-        )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,16 +17,24 @@ from compete import DataError, choices, did_you_mean
 
 from ._common import Files
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
 PACKED = (".zip", ".7z", ".gz", ".tar.gz", ".tar")
 
 
-def read_table(files: Files, path: str, separator: str = ",", encoding: str = "utf-8") -> pd.DataFrame:
+def read_table(
+    files: Files, path: str, separator: str = ",", encoding: str = "utf-8", ragged: bool = False
+) -> pd.DataFrame:
     """Read a delimited table with every cell as text: no cell is ever taken for a number or for missing.
 
-    `path` may also lie packed beside its name (`train.csv.zip`). Raise `DataError` with file and line.
+    `path` may also lie packed beside its name (`train.csv.zip`). The cells of a `ragged` row beyond the header's last
+    column go into that column, joined by the separator. Raise `DataError` with file and line.
     """
     place = find_file(files, path)
     text = decode(files.read(place), place, encoding)
+    if ragged:
+        text = _gathered(text, separator)
     table = _parse(text, place, separator)
     return table.drop(columns="Unnamed: 0", errors="ignore")  # an index that was written by mistake
 
@@ -97,18 +108,48 @@ def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
         raise DataError(_ragged(text, place, separator) or f"{place}: {error}.") from None
     if table.empty:
         raise DataError(f"{place} has a header but no rows.")
+    counts = Counter(_header(text, separator))
+    if repeated := [name for name, times in counts.items() if name and times > 1]:  # pandas renames them
+        raise DataError(f"{place}: the header names column {choices(repeated)} more than once.")
     # pandas fills a row that is too short with empty cells, so only a table with some of them needs the slower look.
     if table.shape[1] > 1 and (table.iloc[:, -1] == "").any() and (fault := _ragged(text, place, separator)):
         raise DataError(fault)
     return table
 
 
+def _gathered(text: str, separator: str) -> str:
+    """Return a table in which the last column of each row holds all that the header has no column for."""
+    out = StringIO(newline="")
+    writer = csv.writer(out, delimiter=separator, lineterminator="\n")
+    with _rows(text, separator) as rows:
+        header: list[str] = next(rows, [])
+        last = len(header) - 1
+        writer.writerow(header)
+        writer.writerows([*row[:last], separator.join(row[last:])] for row in rows if row)
+    return out.getvalue()
+
+
 def _ragged(text: str, place: str, separator: str) -> str:
     """Name the first row that does not fit the header."""
-    rows = csv.reader(StringIO(text, newline=""), delimiter=separator)
-    width = len(next(rows, []))
-    with suppress(csv.Error):  # a cell that is too long for this reader; pandas took it
+    with _rows(text, separator) as rows:
+        width = len(next(rows, []))
         for row in rows:
             if row and len(row) != width:
                 return f"{place}, line {rows.line_num}: {len(row)} cells where the header has {width}."
     return ""
+
+
+def _header(text: str, separator: str) -> list[str]:
+    """Return the names in the header as they are written."""
+    with _rows(text, separator) as rows:
+        return next((row for row in rows if row), [])
+
+
+@contextmanager
+def _rows(text: str, separator: str) -> Iterator[Reader]:
+    """Read rows whose cells may be longer than the 131,072 characters that the standard library allows at first."""
+    limit = csv.field_size_limit(max(len(text), 1))
+    try:
+        yield csv.reader(StringIO(text, newline=""), delimiter=separator)
+    finally:
+        csv.field_size_limit(limit)

@@ -1,7 +1,8 @@
 """What is fitted on OOF predictions and then applied to the test predictions.
 
 Every postprocessor takes `oof` (N, C), the answers and the metric, and returns a function predictions (T, C) ->
-predictions. Rows with NaN are left out of the fit and stay NaN.
+predictions; one with the attribute `needs_classes = True` takes the classes' names as well. Rows with NaN are left out
+of the fit and stay NaN.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import Field
 
 from compete import ConfigError, Metric, checked_by, hookimpl
 
+from ._open_set import open_set
 from ._search import Array, Step, best_of, seen
 from ._thresholds import cut_points, threshold
 
@@ -85,7 +87,14 @@ def prior(
 @hookimpl
 def register_postprocessors() -> dict[str, Callable[..., Step]]:
     """Offer the bundled postprocessors."""
-    return {"threshold": threshold, "cut_points": cut_points, "clip": clip, "floor": floor, "prior": prior}
+    return {
+        "threshold": threshold,
+        "cut_points": cut_points,
+        "clip": clip,
+        "floor": floor,
+        "prior": prior,
+        "open_set": open_set,
+    }
 
 
 def _are_shares(predictions: Array) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from compete import DataError, choices, did_you_mean
 
 Array = np.ndarray[Any, Any]
+LONGEST_CLASS = 1000  # characters; anything longer is a text in the wrong column, and would be every column's name
 
 
 def require(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -74,10 +75,22 @@ def row_problem(table: pd.DataFrame, bad: ArrayLike, what: str, most: int = 5) -
 
 def class_names(cells: pd.Series[str], classes: Sequence[str | int] | None, column: str) -> tuple[str, ...]:
     """Return the classes in the order given, else those of the table in natural order."""
-    names = natural_order(cells.unique()) if classes is None else [str(name) for name in classes]
+    names = classes_in(cells, column) if classes is None else [str(name) for name in classes]
     if len(names) < 2:
         raise DataError(f"train table: column '{column}' has one class only, '{''.join(names)}'.")
     return tuple(names)
+
+
+def classes_in(cells: pd.Series[str], column: str) -> list[str]:
+    """Return the classes that a column holds, in natural order; one that is too long for a name is a `DataError`."""
+    names = cells.dropna().unique()
+    for name in names:
+        if len(name) > LONGEST_CLASS:
+            raise DataError(
+                f"train table: column '{column}' holds a label of {len(name):,} characters, '{name[:30]}...'. "
+                f"A class name has at most {LONGEST_CLASS:,}."
+            )
+    return natural_order(names)
 
 
 def class_numbers(table: pd.DataFrame, *, column: str, classes: tuple[str, ...]) -> Array:

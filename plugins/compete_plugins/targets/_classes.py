@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,30 +18,30 @@ from ._cells import (
     class_numbers,
     numbers,
     refuse_rows,
-    repeated,
     require,
     spelled,
     text,
     zeros_and_ones,
 )
+from ._names import Classes, check_classes, given_classes
 from ._outputs import best_label, joint_softmax, softmax
 
 
-def check_label(*, classes: list[str | int] | None, **_: object) -> Iterator[str]:
+def check_label(*, classes: Classes, **_: object) -> Iterator[str]:
     """Yield what is wrong with `classes`."""
-    if classes is not None:
-        yield from _check_classes("classes", classes)
+    yield from check_classes("classes", classes, at_least=2)
 
 
 @checked_by(check_label)
-def label(train: pd.DataFrame, *, column: str = "label", classes: list[str | int] | None = None) -> Target:
+def label(train: pd.DataFrame, *, column: str = "label", classes: list[str | int] | str | None = None) -> Target:
     """One class per row, in one column.
 
-    `column` holds the label. `classes` gives the classes and their order; without it they are the column's
-    own, in natural order (2 before 10). Labels are decoded in the competition's spelling: whole numbers as
-    ints, anything else as text.
+    `column` holds the label. `classes` gives the classes and their order: a list, or a file that holds one in each
+    line, or `"data/labels.csv#attribute_id"`, a column of a table; its path starts where `compete` runs, as `root`
+    does. Without `classes` they are the column's own, in natural order (2 before 10). Labels are decoded in the
+    competition's spelling: whole numbers as ints, anything else as text.
     """
-    names = class_names(text(train, column), classes, column)
+    names = class_names(text(train, column), given_classes(classes), column)
     encode = partial(class_numbers, column=column, classes=names)
     encode(train)
     decode = partial(best_label, labels=spelled(names))
@@ -50,7 +50,7 @@ def label(train: pd.DataFrame, *, column: str = "label", classes: list[str | int
 
 def check_one_hot(*, columns: list[str]) -> Iterator[str]:
     """Yield what is wrong with `columns`."""
-    yield from _check_classes("columns", columns)
+    yield from check_classes("columns", [*columns], at_least=2)
 
 
 @checked_by(check_one_hot)
@@ -86,7 +86,7 @@ def check_heads(
     **_: object,
 ) -> Iterator[str]:
     """Yield what is wrong with the heads' columns, sizes and classes."""
-    yield from _check_classes("columns", columns)
+    yield from check_classes("columns", [*columns], at_least=2)
     if sizes is not None and classes is not None:
         yield "give either 'sizes' or 'classes', not both."
     if sizes is not None and (len(sizes) != len(columns) or min(sizes, default=0) < 2):
@@ -94,7 +94,7 @@ def check_heads(
     for name, given in (classes or {}).items():
         if name not in columns:
             yield f"classes.{name} is none of the columns {choices(columns)}."
-        yield from _check_classes(f"classes.{name}", given)
+        yield from check_classes(f"classes.{name}", given, at_least=2)
 
 
 @checked_by(check_heads)
@@ -176,10 +176,3 @@ def _shares(table: pd.DataFrame, *, columns: list[str]) -> Array:
     refuse_rows(table, counts.sum(axis=1) == 0, "there is no vote")
     shares: Array = (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
     return shares
-
-
-def _check_classes(option: str, names: list[Any]) -> Iterator[str]:
-    if len(names) < 2:
-        yield f"{option} needs at least two names."
-    for name in repeated(names):
-        yield f"{option} names '{name}' twice."

@@ -13,7 +13,7 @@ from compete import DataError, Target, checked_by, choices, did_you_mean
 from ._cells import (
     Array,
     class_numbers,
-    natural_order,
+    classes_in,
     refuse_rows,
     repeated,
     row_problem,
@@ -21,6 +21,7 @@ from ._cells import (
     text,
     zeros_and_ones,
 )
+from ._names import Classes, check_classes, given_classes
 from ._outputs import either_label, joined_labels, sigmoid
 
 
@@ -32,7 +33,7 @@ def binary(train: pd.DataFrame, *, column: str = "label", positive: str | int = 
     for the positive class.
     """
     yes = str(positive)
-    found = natural_order(text(train, column).unique())
+    found = classes_in(text(train, column), column)
     if yes not in found:
         raise DataError(
             f"train table: column '{column}' never holds the positive label '{yes}'."
@@ -70,12 +71,11 @@ def columns(train: pd.DataFrame, *, columns: list[str]) -> Target:
     return Target(names, encode, encode, sigmoid, decode, (len(names),))
 
 
-def check_tokens(*, separator: str, classes: list[str | int] | None, **_: object) -> Iterator[str]:
+def check_tokens(*, separator: str, classes: Classes, **_: object) -> Iterator[str]:
     """Yield what is wrong with the separator or the classes."""
     if not separator:
         yield "separator is empty."
-    for name in repeated(classes or []):
-        yield f"classes names '{name}' twice."
+    yield from check_classes("classes", classes, at_least=0)
 
 
 @checked_by(check_tokens)
@@ -84,18 +84,19 @@ def tokens(
     *,
     column: str = "labels",
     separator: str = " ",
-    classes: list[str | int] | None = None,
+    classes: list[str | int] | str | None = None,
     allow_empty: bool = False,
 ) -> Target:
     """A set of labels per row, written in one column.
 
-    `column` holds the labels joined by `separator`. `classes` gives the labels and their order, else they are
-    the column's own in natural order. `allow_empty` takes an empty cell for a row without any label;
-    otherwise it is an error. Encoded targets and answers are float32 (N, C). Decoding joins the labels with
-    a probability of at least one half.
+    `column` holds the labels joined by `separator`. `classes` gives the labels and their order, as a list or a file
+    (as for `label`), else they are the column's own in natural order. `allow_empty` takes an empty cell for a row
+    without any label; otherwise it is an error. Encoded targets and answers are float32 (N, C). Decoding joins the
+    labels with a probability of at least one half.
     """
     cells = _split(text(train, column, allow_empty), separator)
-    names = natural_order(cells.dropna().unique()) if classes is None else [str(name) for name in classes]
+    given = given_classes(classes)
+    names = classes_in(cells, column) if given is None else given
     if not names:
         raise DataError(f"train table: column '{column}' holds no label at all.")
     encode = partial(_label_sets, column=column, separator=separator, classes=tuple(names), allow_empty=allow_empty)

@@ -14,6 +14,8 @@ from compete import DataError, Target
 from ._cells import Array, numbers, refuse_rows
 from ._outputs import nearest_level, plain_values, scaled_sigmoid, steps_climbed
 
+MOST_LEVELS = 10_000
+
 
 def ordinal(
     train: pd.DataFrame,
@@ -30,6 +32,11 @@ def ordinal(
     are decoded by rounding; the postprocessor `cut_points` rounds better. Answers are int64 (N,).
     """
     highest = int(numbers(train, column).max()) if levels is None else levels - 1
+    if levels is None and highest >= MOST_LEVELS:
+        raise DataError(
+            f"train table: column '{column}' holds the level {highest:g}. So many levels are a value: use "
+            "[target] name = 'regression', or say with 'levels' how many there are."
+        )
     if highest < 1:
         raise DataError(f"train table: column '{column}' has no level above 0.")
     answers = partial(_levels, column=column, highest=highest)

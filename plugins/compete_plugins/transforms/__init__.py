@@ -1,4 +1,4 @@
-"""Per-image transforms: albumentations by name, and the learned or drawn policies of torchvision."""
+"""Per-image transforms: albumentations by name, the policies of torchvision, and what measured data needs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from compete import Transform, hookimpl
 
 from ._albumentations import albumentations
+from ._measured import channels, scale, spectrogram
 from ._policies import aug_mix, auto_augment, rand_augment, trivial_augment
 
 
@@ -18,12 +19,15 @@ def none() -> Transform:
 
 @hookimpl
 def register_transforms() -> dict[str, Callable[..., Any]]:
-    """Offer albumentations' transforms and torchvision's policies."""
+    """Offer albumentations' transforms, torchvision's policies, and those for measured data."""
     return {
         "albumentations": albumentations,
         "aug_mix": aug_mix,
         "auto_augment": auto_augment,
+        "channels": channels,
         "none": none,
         "rand_augment": rand_augment,
+        "scale": scale,
+        "spectrogram": spectrogram,
         "trivial_augment": trivial_augment,
     }

@@ -1,0 +1,53 @@
+"""Put the label for what the training rows do not have where it ranks best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from compete import ConfigError, Metric, choices, did_you_mean
+
+from ._search import Array, Step, best_of, seen
+
+
+def open_set(
+    oof: Array,
+    answers: Array,
+    metric: Metric,
+    classes: Sequence[str],
+    *,
+    label: str | int,
+    threshold: float | None = None,
+    steps: Annotated[int, Field(ge=2)] = 50,
+) -> Step:
+    """Rank a label such as `new_whale`, which stands for everything unknown, before all that are less sure.
+
+    `label` is a class of the training rows. Its probability is raised to at least `threshold`, so that it comes first
+    where no other class is more probable; the others keep theirs, and rows no longer sum to one. Without `threshold`
+    the best of `steps` quantiles of the other classes' best OOF probabilities is taken, or 0 where none helps.
+    """
+    if str(label) not in classes:
+        raise ConfigError(
+            f"[[postprocess]] name = 'open_set': label = '{label}' is no class.{did_you_mean(label, classes)} "
+            f"Classes: {choices(classes)}."
+        )
+    place = list(classes).index(str(label))
+
+    def raised(predictions: Array, least: float) -> Array:
+        found = predictions.copy()
+        found[:, place] = np.maximum(found[:, place], least)
+        return found
+
+    if threshold is None:
+        predicted, known = seen(oof, answers)
+        others = np.delete(predicted, place, axis=1).max(axis=1)
+        candidates = np.unique(np.quantile(others, np.linspace(0, 1, steps)))
+        threshold = best_of(candidates, 0.0, lambda least: metric.score(known, raised(predicted, least)), metric)
+    chosen = threshold
+    return lambda predictions: raised(predictions, chosen)
+
+
+open_set.needs_classes = True  # type: ignore[attr-defined]

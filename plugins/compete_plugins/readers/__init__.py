@@ -1,0 +1,53 @@
+"""Readers: bytes -> pixels. Photographs through Pillow; arrays, tables and DICOM for what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from compete import hookimpl
+
+from ._arrays import (
+    NPY_START,
+    PARQUET_START,
+    Array,
+    channels_last,
+    is_sound,
+    load_npy,
+    npy,
+    parquet,
+    signal,
+    table_of_numbers,
+)
+from ._dicom import DICOM_START, PREAMBLE, dicom, dicom_values
+from ._photographs import picture
+
+
+@hookimpl
+def register_readers() -> dict[str, Callable[[bytes], Array]]:
+    """One reader for every picture ending, since the bytes say which kind they are, and some for measured data."""
+    endings = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif")
+    measured = {"npy": npy, "parquet": parquet, "dcm": dicom, "dicom": dicom, "raw": raw}
+    return {**dict.fromkeys(endings, picture), **measured}
+
+
+def raw(data: bytes) -> Array:
+    """Read numbers as they are, float32 (H, W, C): the transform `scale` must then bring them to 0..1.
+
+    Of a `.npy` array and a Parquet table, nothing is clipped; of DICOM, the rescaled values (Hounsfield units in a
+    CT) without the viewer's window; of a sound, the samples (1, samples, channels), for the transform `spectrogram`.
+    A photograph keeps its 0..255.
+    """
+    with np.errstate(over="ignore"):  # what float32 cannot hold counts as not finite
+        return _numbers(data).astype(np.float32)
+
+
+def _numbers(data: bytes) -> Array:
+    if data.startswith(NPY_START):
+        return channels_last(load_npy(data))
+    if data.startswith(PARQUET_START):
+        return table_of_numbers(data)
+    if data[PREAMBLE : PREAMBLE + len(DICOM_START)] == DICOM_START:
+        return dicom_values(data)
+    return signal(data) if is_sound(data) else picture(data)

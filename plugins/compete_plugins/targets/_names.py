@@ -1,0 +1,59 @@
+"""The classes that a TOML names: a list of them, or the file that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from compete import DataError, choices, did_you_mean
+
+from ._cells import repeated
+
+Classes = list[str | int] | str | None
+
+
+def check_classes(option: str, classes: Classes, at_least: int) -> Iterator[str]:
+    """Yield what is wrong with a list of classes; a file is only looked into when the data is read."""
+    if classes == "":
+        yield f"{option} is empty; name the classes, or a file that lists them."
+    if not isinstance(classes, list):
+        return
+    if len(classes) < at_least:
+        yield f"{option} needs at least two names."
+    for name in repeated(classes):
+        yield f"{option} names '{name}' twice."
+
+
+def given_classes(classes: Classes) -> list[str] | None:
+    """Return the classes named, as text, or None where none are: a column of a CSV (`file.csv#column`), or lines."""
+    if classes is None or isinstance(classes, list):
+        return None if classes is None else [str(name) for name in classes]
+    path, _, column = classes.partition("#")
+    try:
+        names = _column(path, column) if column else _lines(path)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"classes = '{classes}': the file cannot be read: {error}.") from error
+    twice = repeated(names)
+    if twice or not names:
+        raise DataError(
+            f"classes = '{classes}': {f'it names {choices(twice)} twice' if twice else 'it names nothing'}."
+        )
+    return names
+
+
+def _lines(path: str) -> list[str]:
+    lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _column(path: str, column: str) -> list[str]:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if column not in table:
+        known = [str(name) for name in table.columns]
+        raise DataError(
+            f"classes = '{path}#{column}': there is no such column.{did_you_mean(column, known)} "
+            f"Its columns: {choices(known)}."
+        )
+    return [str(name) for name in table[column]]

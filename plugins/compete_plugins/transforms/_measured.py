@@ -1,0 +1,172 @@
+"""Fixed transforms for measured data: which channels the network sees, in which range, and sound as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from compete import DataError, Transform, checked_by
+
+Image = np.ndarray[Any, Any]  # (H, W, C)
+Grid = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+Number = Annotated[int, Field(ge=0)]
+
+
+def check_channels(*, keep: list[int | list[int]] | None, split: Grid, tile: Grid) -> Iterator[str]:
+    """Yield what is wrong with the options."""
+    if keep is None and split == tile == (1, 1):
+        yield "give keep, split or tile."
+    if keep == []:
+        yield "keep names no channel."
+    if [] in (keep or []):
+        yield "keep holds an empty list; name the channels whose mean is wanted."
+    if keep is not None and len(keep) % (tile[0] * tile[1]):
+        yield f"tile = {list(tile)}: the {len(keep)} channels kept cannot be shared out to {tile[0] * tile[1]} tiles."
+
+
+@checked_by(check_channels)
+def channels(
+    *, keep: list[Number | list[Number]] | None = None, split: Grid = (1, 1), tile: Grid = (1, 1)
+) -> Transform:
+    """Choose, average, stack or lay out the channels of every picture; the result is cached.
+
+    First, `split = [down, across]` cuts the picture into parts of one size, whose channels are stacked: `[1, 4]`
+    makes 4 channels of 4 maps side by side. Then `keep` gives the channels in their order by number, from 0, and a
+    list stands for its channels' mean: `[0, 1, [0, 1]]`. At last, `tile = [down, across]` lays the channels beside
+    each other, row by row: six channels with `[6, 1]` become one tall picture, with `[3, 1]` a picture of two
+    channels. `[images] channels` is what comes out.
+    """
+    return Transform(fixed=partial(_rearranged, keep=keep, split=split, tile=tile))
+
+
+def check_scale(*, method: str, low: float | None, high: float | None, log: bool, **_: object) -> Iterator[str]:
+    """Yield what is wrong with the range."""
+    if method == "min_max" and (low is not None or high is not None):
+        yield "method = 'min_max' takes neither low nor high."
+    if method == "range" and (low is None or high is None):
+        yield "method = 'range' needs low and high."
+    if method == "percentiles":
+        low, high = _percents(low, high)
+        if low < 0 or high > 100:
+            yield f"low = {low:g} and high = {high:g} are percentiles, which lie in 0 to 100."
+    if low is not None and high is not None and low >= high:
+        yield f"low = {low:g} is not below high = {high:g}."
+    if method == "range" and log and low is not None and low <= 0:
+        yield f"low = {low:g} has no logarithm; with log = true it must be above 0."
+
+
+@checked_by(check_scale)
+def scale(
+    *,
+    method: Literal["percentiles", "min_max", "range"] = "percentiles",
+    low: float | None = None,
+    high: float | None = None,
+    log: bool = False,
+    per: Literal["picture", "channel"] = "picture",
+) -> Transform:
+    """Bring measured values to 0..1, float32, clipping what lies beyond; the result is cached.
+
+    `method`: `percentiles` maps the percentiles `low` (1) and `high` (99) of each picture to 0 and 1, `min_max` its
+    least and greatest value, and `range` the values `low` and `high`, the same for all pictures, so that their
+    levels stay comparable. `per = "channel"` looks at each channel alone. With `log` the logarithm is scaled, and
+    `low` and `high` are still in the data's own unit. What is not finite, or has no logarithm, becomes 0. Used with
+    `[images] reader = "raw"`; other readers scale, and clip, by percentiles themselves.
+    """
+    if method == "percentiles":
+        low, high = _percents(low, high)
+    return Transform(fixed=partial(_scaled, method=method, low=low, high=high, log=log, per=per))
+
+
+def spectrogram(
+    *, window: Annotated[int, Field(ge=8)] = 256, hop: Annotated[int, Field(ge=1)] = 64, power: float = 1.0
+) -> Transform:
+    """Turn a sound, as `[images] reader = "raw"` gives it, into a picture: low notes below, time to the right.
+
+    `window` samples under a Hann window give one column of window/2 + 1 rows, and the next one begins `hop` samples
+    later. Cells are magnitudes to the `power`. Several channels are averaged. A transform `scale`
+    (`method = "percentiles"`, `log = true`) should follow.
+    """
+    return Transform(fixed=partial(_spectrogram, window=window, hop=hop, power=power))
+
+
+def _percents(low: float | None, high: float | None) -> tuple[float, float]:
+    return 1.0 if low is None else low, 99.0 if high is None else high
+
+
+def _rearranged(image: Image, *, keep: Sequence[int | list[int]] | None, split: Grid, tile: Grid) -> Image:
+    image = _split(image, *split)
+    if keep is not None:
+        image = np.stack([_channel(image, item) for item in keep], axis=2).astype(image.dtype)
+    return _tiled(image, *tile)
+
+
+def _channel(image: Image, item: int | list[int]) -> Image:
+    numbers = [item] if isinstance(item, int) else item
+    if max(numbers) >= image.shape[2]:
+        raise DataError(
+            f"[[transforms]] channels keep = {max(numbers)}: a picture has {image.shape[2]} channels, from 0."
+        )
+    taken = image[:, :, numbers]
+    mean: Image = taken[:, :, 0] if len(numbers) == 1 else taken.mean(axis=2)
+    return mean
+
+
+def _split(image: Image, down: int, across: int) -> Image:
+    height, width, count = image.shape
+    if height % down or width % across:
+        raise DataError(
+            f"[[transforms]] channels split = [{down}, {across}]: a picture of {height} x {width} has no such parts."
+        )
+    parts = image.reshape(down, height // down, across, width // across, count)
+    return parts.transpose(1, 3, 0, 2, 4).reshape(height // down, width // across, -1)
+
+
+def _tiled(image: Image, down: int, across: int) -> Image:
+    height, width, count = image.shape
+    if count % (down * across):
+        raise DataError(
+            f"[[transforms]] channels tile = [{down}, {across}]: {count} channels cannot be shared out to "
+            f"{down * across} tiles."
+        )
+    tiles = image.reshape(height, width, down, across, -1)
+    return np.ascontiguousarray(tiles.transpose(2, 0, 3, 1, 4).reshape(down * height, across * width, -1))
+
+
+def _scaled(image: Image, *, method: str, low: float | None, high: float | None, log: bool, per: str) -> Image:
+    if per == "channel":
+        whole = partial(_scaled, method=method, low=low, high=high, log=log, per="picture")
+        return np.concatenate([whole(image[:, :, [number]]) for number in range(image.shape[2])], axis=2)
+    values = image.astype(np.float32)
+    usable = np.isfinite(values) & (values > 0) if log else np.isfinite(values)
+    if not usable.any():
+        return np.zeros_like(values)
+    least, most = _bounds(values[usable], method, low, high)
+    clipped = np.clip(np.where(usable, values, least), least, most)
+    if log:
+        clipped, least, most = np.log(clipped), float(np.log(least)), float(np.log(most))
+    scaled: Image = ((clipped - least) * (1.0 / (most - least) if most > least else 0.0)).astype(np.float32)
+    return scaled
+
+
+def _bounds(values: Image, method: str, low: float | None, high: float | None) -> tuple[float, float]:
+    if method == "min_max":
+        return float(values.min()), float(values.max())
+    assert low is not None and high is not None, "the check refuses a range without bounds"
+    if method == "range":
+        return low, high
+    least, most = np.percentile(values, (low, high))
+    return float(least), float(most)
+
+
+def _spectrogram(image: Image, *, window: int, hop: int, power: float) -> Image:
+    if image.shape[0] != 1:
+        raise DataError("[[transforms]] spectrogram needs sounds; write [images] reader = 'raw'.")
+    samples = image[0].mean(axis=1)
+    samples = np.pad(samples, (0, max(0, window - len(samples))))
+    frames = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop]
+    magnitudes = np.abs(np.fft.rfft(frames * np.hanning(window), axis=1)) ** power
+    return np.ascontiguousarray(magnitudes.T[::-1, :, None].astype(np.float32))
