@@ -17,7 +17,8 @@ from compete.submission import check_submission, read_submission, write_submissi
 from compete.topk import TopK, known_rows, top_labels
 
 if TYPE_CHECKING:
-    from compete.types import Array, MemberResult, Predictions
+    from compete.options import Bound
+    from compete.types import Array, MemberResult, Metric, Predictions, Target
 
 
 PARTS = 5
@@ -59,7 +60,7 @@ def _nested_parts(run: Run, known: Array) -> Array:
 def _fit(run: Run, oof: Array, answers: Array) -> Callable[[Array], Array]:
     steps: list[Callable[[Array], Array]] = []
     for bound in run.config.many("postprocessors"):
-        step = bound.build(oof, answers, run.metric)
+        step = build_step(bound, oof, answers, run.metric, run.target)
         oof = step(oof)
         steps.append(step)
 
@@ -69,6 +70,13 @@ def _fit(run: Run, oof: Array, answers: Array) -> Callable[[Array], Array]:
         return predictions
 
     return apply
+
+
+def build_step(bound: Bound, oof: Array, answers: Array, metric: Metric, target: Target) -> Callable[[Array], Array]:
+    """Fit one `[[postprocess]]` on OOF; one that names classes is told what they are called."""
+    needs_classes = getattr(bound.component.factory, "needs_classes", False)
+    step: Callable[[Array], Array] = bound.build(oof, answers, metric, *([target.classes] if needs_classes else []))
+    return step
 
 
 def submit_frame(run: Run, predictions: Predictions) -> pd.DataFrame:

@@ -168,7 +168,10 @@ def register_ensembles() -> Components:
 
 @hookspec
 def register_postprocessors() -> Components:
-    """What is fitted on OOF and applied to test: `(oof (N, C), answers, metric) -> (predictions) -> predictions`."""
+    """What is fitted on OOF and applied to test: `(oof (N, C), answers, metric) -> (predictions) -> predictions`.
+
+    A component with the attribute `needs_classes = True` gets the classes' names as a fourth argument.
+    """
 
 
 @hookspec

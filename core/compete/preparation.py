@@ -16,7 +16,7 @@ from compete.foldfile import group_leaks, make_folds, missing_classes
 from compete.images import Decoder, Opened, PictureList, open_pictures, options_text, refuse_unreadable
 from compete.loaders import RowPictures
 from compete.runfolder import competition_folder
-from compete.runs import Data, Prepared, Run
+from compete.runs import Data, Prepared, Run, metric_for
 from compete.store import fingerprint
 from compete.topk import TopK
 from compete.types import Member, Metric, Tables, Target, Transform
@@ -155,8 +155,9 @@ def prepare(run: Run) -> Prepared:
     folds, key = make_folds(config, tables.train, answers, competition_folder(config) / "folds")
     check_folds(run, tables.train, folds, answers, target)
     run.members = choose_members(config, folds)
-    check_scale(config, run.metric, (len(tables.train) + len(tables.test)) * len(run.members), target)
-    try_metric(run.metric, answers, len(target.classes), config.inference.keep_top)
+    metric = metric_for(config, target)
+    check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(run.members), target)
+    try_metric(metric, answers, len(target.classes), config.inference.keep_top)
     return Prepared(tables, target, encoded, answers, folds, key, columns)
 
 
@@ -169,7 +170,7 @@ def open_data(run: Run, prepared: Prepared) -> Data:
     decoder = _decoder(config, transforms)
     options = options_text([(bound.name, bound.options.get("fixed", bound.options)) for bound in bounds])
     opened = {
-        name: _open(run, name, PictureList.of(table), decoder, options)
+        name: _open(run, name, table, decoder, options)
         for name, table in (("train", tables.train), ("test", tables.test))
     }
     (train, train_rows), (test, test_rows) = opened["train"], opened["test"]
@@ -200,10 +201,10 @@ def _decoder(config: Config, transforms: list[Transform]) -> Decoder:
     return Decoder(files, readers, config.images, [t.fixed for t in transforms if t.fixed is not None])
 
 
-def _open(run: Run, name: str, listed: PictureList, decoder: Decoder, options: str) -> tuple[Opened, RowPictures]:
+def _open(run: Run, name: str, table: pd.DataFrame, decoder: Decoder, options: str) -> tuple[Opened, RowPictures]:
+    listed = PictureList.of(table)
     opened = open_pictures(listed.paths, decoder, options, run.progress(f"decode {name}"))
-    rows = int(listed.rows[-1]) + 1
-    of_row = RowPictures(listed.rows, rows)
+    of_row = RowPictures(listed.rows, len(table))
     if opened.unreadable:
         if run.config.images.unreadable == "error":
             refuse_unreadable(name, opened)

@@ -112,8 +112,7 @@ class Run:
     @property
     def metric(self) -> Metric:
         """The competition's metric."""
-        metric: Metric = self.config.one("metrics").build()
-        return metric
+        return metric_for(self.config, self.target)
 
     @property
     def metric_name(self) -> str:
@@ -157,6 +156,12 @@ class Run:
         """Keep a warning for the end of the run."""
         if message not in self.warnings:
             self.warnings.append(message)
+
+
+def metric_for(config: Config, target: Target) -> Metric:
+    """Build the metric for a target's classes."""
+    metric: Metric = config.one("metrics").build()
+    return metric if metric.named is None else metric.named(target.classes)
 
 
 def call_hook(caller: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 - what the hook returns

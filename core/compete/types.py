@@ -75,12 +75,14 @@ class Metric:
     """A competition metric over whole arrays: `score(answers, predictions)`, and which direction is better.
 
     `top` is how many of the best classes of a row it looks at, by `top_labels`; such a metric also takes a `TopK` in
-    place of (N, C). 0: it needs every probability.
+    place of (N, C). 0: it needs every probability. `named(classes)` is there where options name classes: it returns
+    the metric for a target with these.
     """
 
     score: Callable[[Array, Any], float]
     higher_is_better: bool = True
     top: int = 0
+    named: Callable[[Sequence[str]], Metric] | None = None
 
     def better(self, score: float, than: float | None) -> bool:
         """Return whether `score` beats `than`; anything finite beats None."""

@@ -236,6 +236,17 @@ def test_roc_auc_of_several_classes_is_one_against_the_rest(data):
     assert score("roc_auc", truth, np.pad(chances, [(0, 0), (0, 1)])) == pytest.approx(expected)  # a class unseen
 
 
+def test_the_columns_that_count_may_be_named():
+    truth, scores = np.array([[1.0, 0, 1], [0, 1, 0]]), np.array([[0.9, 0.5, 0.2], [0.1, 0.2, 0.3]])
+    named = METRICS["mean_column_auc"](columns=["rust", 0]).named
+    assert named(("scab", "rust", "none")).score(truth, scores) == score(
+        "mean_column_auc", truth, scores, columns=[0, 1]
+    )
+    with pytest.raises(ConfigError, match=r"columns = 'rust', which is no class. Did you mean 'rusts'"):
+        named(("scab", "rusts"))
+    assert METRICS["mean_column_auc"]().named is None
+
+
 def test_columns_of_one_kind_are_left_out_or_an_error():
     truth, scores = np.array([[1.0, 0, 1], [0, 0, 1]]), np.array([[0.9, 0.1, 0.2], [0.1, 0.2, 0.3]])
     assert score("mean_column_auc", truth, scores) == 1.0

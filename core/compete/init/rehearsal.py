@@ -10,10 +10,12 @@ import torch
 
 from compete.config import load_config
 from compete.errors import CompeteError, UserError
+from compete.finishing import build_step
 from compete.foldfile import group_leaks, missing_classes
 from compete.images import Decoder
 from compete.init.look import spread
 from compete.preparation import read_tables, try_metric
+from compete.runs import metric_for
 from compete.submission import check_submission
 
 if TYPE_CHECKING:
@@ -67,14 +69,14 @@ def _picture_problems(config: Config, tables: Tables, files: Files) -> list[str]
 
 def _submission_problems(config: Config, tables: Tables, target: Target, answers: Array) -> list[str]:
     """Make predictions of random logits into a submission, and check it."""
-    metric = config.one("metrics").build()
+    metric = metric_for(config, target)
     try_metric(metric, answers, len(target.classes))
     rows = len(tables.train) + len(tables.test)
     logits = torch.randn(rows, target.outputs, generator=torch.Generator().manual_seed(0))
     predictions = target.activation(logits).numpy()
     oof, test = predictions[: len(tables.train)], predictions[len(tables.train) :]
     for bound in config.many("postprocessors"):
-        step = bound.build(oof, answers, metric)
+        step = build_step(bound, oof, answers, metric, target)
         oof, test = step(oof), step(test)
     by_id = pd.DataFrame(np.asarray(test), index=tables.test["id"].tolist(), columns=list(target.classes))
     wanted = by_id.loc[tables.sample.iloc[:, 0].tolist()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from compete import Metric, checked_by
+from compete import Metric, checked_by, choices, did_you_mean
 
 from ._arrays import Array, finite, indicators, misfit, yes_or_no
 
@@ -25,16 +25,28 @@ def roc_auc() -> Metric:
 
 def mean_column_auc(
     *,
-    columns: list[Annotated[int, Field(ge=0)]] | None = None,
+    columns: list[Annotated[int, Field(ge=0)] | str] | None = None,
     one_class: Literal["skip", "error"] = "skip",
 ) -> Metric:
     """Area under the ROC curve of each column, averaged.
 
-    `columns` holds the numbers of the columns that count, from 0; by default all do. `one_class` says what
-    becomes of a column in which all answers are the same, as may happen in a small fold: it is left out of the
+    `columns` holds the names of the columns that count, or their numbers from 0; by default all do. `one_class` says
+    what becomes of a column in which all answers are the same, as may happen in a small fold: it is left out of the
     mean, or it is an error.
     """
-    return Metric(partial(_mean_column_auc, columns=columns, skip=one_class == "skip"))
+    given: Sequence[int | str] = columns or ()
+    score = partial(_mean_column_auc, skip=one_class == "skip")
+
+    def named(classes: Sequence[str]) -> Metric:
+        unknown = [name for name in given if isinstance(name, str) and name not in classes]
+        if unknown:
+            raise misfit(
+                f"has columns = '{unknown[0]}', which is no class.{did_you_mean(unknown[0], classes)} "
+                f"Classes: {choices(classes)}."
+            )
+        return Metric(partial(score, columns=[_place(name, classes) for name in given]))
+
+    return Metric(partial(score, columns=columns), named=named if columns else None)
 
 
 def flat_auc() -> Metric:
@@ -81,6 +93,10 @@ def _mean_column_auc(answers: Array, predictions: Array, *, columns: list[int] |
             raise misfit(f"has columns = {columns}, but there are {scores.shape[1]}, numbered from 0.")
         truth, scores = truth[:, columns], scores[:, columns]
     return _mean_area(truth, scores, skip)
+
+
+def _place(name: int | str, classes: Sequence[str]) -> int:
+    return name if isinstance(name, int) else list(classes).index(name)
 
 
 def _flat_auc(answers: Array, predictions: Array) -> float:
