@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -25,34 +25,54 @@ THOROUGH = int(os.environ.get("COMPETE_THOROUGH", "1"))
 NAMES = {"passed": "held", "failed": "BROKEN", "skipped": "not tried here"}
 
 
+@dataclass
+class Row:
+    """A promise: how many cases held, broke or could not be tried here, and the slowest of those that were timed."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0.0
+
+    def add(self, outcome: str, count: int = 1, slowest: float = 0.0) -> None:
+        self.outcomes[outcome] += count
+        self.slowest = max(slowest, self.slowest)
+
+    def result(self) -> str:
+        parts = [f"{NAMES[name]} {times:,}" for name, times in self.outcomes.items()]
+        result = ", ".join(parts) if len(parts) > 1 else NAMES[min(self.outcomes)]
+        return f"{result}; the slowest took {self.slowest:.1g} s" if self.slowest else result
+
+
 class Page:
     """Collects how often each promise was tried, and writes the page at the end."""
 
     def __init__(self) -> None:
-        self.tried: dict[str, Counter[str]] = {}
+        self.rows: dict[tuple[Path, str], dict[str, Row]] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
         report = yield
         marker = item.get_closest_marker("promise")
         if marker and (report.when == "call" or report.outcome != "passed"):
-            counted = dict(item.user_properties).get("count", 1) if report.outcome == "passed" else 1
-            self.tried.setdefault(marker.args[0], Counter())[report.outcome] += counted
+            told = dict(item.user_properties) if report.outcome == "passed" else {}
+            part = self.rows.setdefault((item.path, item.module.__doc__.split("\n\n")[0]), {})
+            part.setdefault(marker.args[0], Row()).add(report.outcome, **told)
         return report
 
     def pytest_sessionfinish(self) -> None:
         path = os.environ.get("COMPETE_RELIABILITY")
-        if path and self.tried:
-            intro = Path(__file__).with_name("page.md").read_text()
-            where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-            Path(path).write_text(intro.replace("{where}", where).replace("{table}", "\n".join(self._rows())))
+        if path and self.rows:
+            text = Path(__file__).with_name("page.md").read_text()
+            where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, COMPETE_THOROUGH={THOROUGH}"
+            Path(path).write_text(text.replace("{where}", where).replace("{tables}", "\n".join(self._tables()).strip()))
 
-    def _rows(self) -> Iterator[str]:
-        yield "| promise | n | result |"
-        yield "|---|---|---|"
-        for promise, outcomes in self.tried.items():
-            result = ", ".join(f"{NAMES[name]} {times}" for name, times in outcomes.items())
-            yield f"| {promise} | {outcomes.total()} | {result if len(outcomes) > 1 else NAMES[min(outcomes)]} |"
+    def _tables(self) -> Iterator[str]:
+        for (file, title), rows in self.rows.items():
+            yield f"\n### {title}\n"
+            yield f"In [{file.name}](../tests/reliability/{file.name}).\n"
+            yield "| promise | n | result |"
+            yield "|---|---|---|"
+            for promise, row in rows.items():
+                yield f"| {promise} | {row.outcomes.total():,} | {row.result()} |"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,9 +81,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def count(request: pytest.FixtureRequest) -> Callable[[int], None]:
-    """Tell how many cases this test tried."""
-    return lambda n: request.node.user_properties.append(("count", n))
+def count(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Tell how many cases this test tried, and how many seconds of the processor the slowest took, for the page."""
+
+    def count(n: int, slowest: float | None = None) -> None:
+        told = {"count": n} if slowest is None else {"count": n, "slowest": slowest}
+        request.node.user_properties.extend(told.items())
+
+    return count
 
 
 @pytest.fixture

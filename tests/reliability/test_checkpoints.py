@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from compete.checkpoints import checkpoint, resume
 from compete.config import load_config
 from compete.errors import CompeteError
 from compete.members import finish_member, member_predictions, predict_members
 from compete.runner import run_competition
+from compete.trainer import build_trainer
+from compete.training import train_epoch
+from compete.types import Member
 
 STOPPING = """
 
@@ -145,6 +149,30 @@ def test_damaged_results_say_what_to_do_and_that_helps(tiny, name, remedy):
         run(tiny)
     path.unlink()
     assert (run(tiny).folder / "submission.csv").read_bytes() == before
+
+
+@pytest.mark.promise("Two callbacks of one class each get their own state back")
+def test_two_callbacks_of_one_class(make_run):
+    decays = 'callbacks=[{name="ema", decay=0.5, warmup=false}, {name="best_checkpoint"}, {name="ema", decay=0.9, warmup=false}]'
+
+    def trainer_of(run):
+        trainer = build_trainer(run, Member(0, 42))
+        run.hook.on_member_start(trainer=trainer)
+        averages = [p for _, p in run.plugins.manager.list_name_plugin() if type(p).__name__ == "WeightAverage"]
+        return trainer, averages
+
+    def states(averages):
+        return [{name: torch.as_tensor(value).clone() for name, value in a.state_dict().items()} for a in averages]
+
+    trainer, averages = trainer_of(make_run(decays))
+    train_epoch(trainer)
+    checkpoint(trainer)
+    before = states(averages)
+    assert len(before) == 2 and any(not torch.equal(before[0][name], before[1][name]) for name in before[0])
+    again, averages = trainer_of(make_run(decays))
+    resume(again)
+    after = states(averages)
+    assert all(torch.equal(b[name], a[name]) for b, a in zip(before, after, strict=True) for name in b)
 
 
 class Forwards:

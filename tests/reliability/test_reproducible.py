@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -40,6 +41,10 @@ def from_a_shell(tmp_path_factory, write_tiny):
     """A run of the tiny competition in a process of its own, with secrets in its environment."""
     folder = tmp_path_factory.mktemp("shell")
     write_tiny(folder)
+    if shutil.which("git"):
+        user = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
+        for command in (("init", "--quiet"), ("add", "tiny.toml"), (*user, "commit", "--quiet", "-m", "begin")):
+            subprocess.run(["git", *command], cwd=folder, check=True)
     sets = [argument for override in OVERRIDES for argument in ("--set", override)]
     # Another order of sets and dicts of text, which nothing may depend on.
     env = {**os.environ, **SECRETS, "PYTHONHASHSEED": "1"}
@@ -79,6 +84,32 @@ def test_what_a_run_depends_on_is_written_down(from_a_shell):
     assert environment["command"][:3] == ["compete", "run", "tiny.toml"]
     assert environment["plugins"] == {"tiny_plugin.py": "tiny_plugin.py"}
     assert (environment["device"], environment["precision"]) == ("cpu", "32-true")
+    if shutil.which("git"):
+        head = ["git", "rev-parse", "HEAD"]
+        commit = subprocess.run(head, cwd=from_a_shell[0], capture_output=True, text=True, check=True).stdout.strip()
+        assert environment["git"]["commit"] == commit and environment["git"]["changed_files"] >= 2
+
+
+ASKING = """
+
+import torch
+
+
+@hookimpl
+def on_run_start(run):
+    print("deterministic:", torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)
+"""
+
+
+@pytest.mark.promise("`[training] deterministic = true` reaches torch, and changes nothing on a CPU")
+def test_deterministic_algorithms_can_be_asked_for(tiny, compete):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(ASKING)
+    told = [compete("run", "tiny.toml", "--set", f"training.deterministic={value}") for value in ("true", "false")]
+    assert [status for status, _ in told] == [0, 0]
+    assert "deterministic: True False" in told[0][1] and "deterministic: False" in told[1][1]
+    first, second = (tiny / "submissions/tiny" / name for name in ("run-001", "run-002"))
+    assert (first / "oof.parquet").read_bytes() == (second / "oof.parquet").read_bytes()
 
 
 def noisy(image, seed):

