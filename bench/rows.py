@@ -119,7 +119,7 @@ def run_of(run: Run, train: RowPictures, test: RowPictures) -> Run:
     assert run.prepared is not None
     tables, target, encoded, answers, folds, key, columns = run.prepared
     none = Opened([], {}, "")
-    run.data = Data(tables, target, encoded, answers, folds, none, none, train, test, columns, None, "", key)
+    run.data = Data(tables, target, encoded, answers, folds, none, none, train, test, columns, None, "", "", key)
     return run
 
 

@@ -83,7 +83,7 @@ def submit_frame(run: Run, predictions: Predictions) -> pd.DataFrame:
     """Return the submission, its rows matched to the sample submission by id."""
     tables, target = run.tables, run.target
     build, ids = run.config.one("submissions").build, tables.test["id"]
-    columns = list(target.classes)
+    columns = pd.Index(target.classes)
     if run.config.writes_own_ids and not isinstance(predictions, TopK):
         frame: pd.DataFrame = build(tables.sample, pd.DataFrame(predictions, ids.tolist(), columns), target)
         return frame

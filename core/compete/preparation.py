@@ -174,7 +174,7 @@ def open_data(run: Run, prepared: Prepared) -> Data:
         for name, table in (("train", tables.train), ("test", tables.test))
     }
     (train, train_rows), (test, test_rows) = opened["train"], opened["test"]
-    beside = [columns.train] if columns else []
+    train_columns, test_columns = (columns.train, columns.test) if columns else (None, None)
     return Data(
         tables=tables,
         target=target,
@@ -187,9 +187,15 @@ def open_data(run: Run, prepared: Prepared) -> Data:
         test_rows=test_rows,
         columns=columns,
         random=_chain([t.random for t in transforms if t.random is not None]),
-        fingerprint=fingerprint(train.key, "\n".join(tables.train["id"]), encoded, *beside),
+        fingerprint=_table_fingerprint(tables.train, train, train_rows, encoded, target.classes, train_columns),
+        test_fingerprint=_table_fingerprint(tables.test, test, test_rows, test_columns),
         folds_fingerprint=key,
     )
+
+
+def _table_fingerprint(table: pd.DataFrame, opened: Opened, of_row: RowPictures, *more: object) -> str:
+    """Sum up a table's ids and pictures, which of them belong together, and what else is known of its rows."""
+    return fingerprint("\n".join(table["id"]), opened.key, of_row.numbers, of_row.starts, *more)
 
 
 def _decoder(config: Config, transforms: list[Transform]) -> Decoder:

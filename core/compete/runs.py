@@ -55,6 +55,7 @@ class Data:
     columns: TableColumns | None
     random: Callable[[Image, int], Image] | None
     fingerprint: str
+    test_fingerprint: str
     folds_fingerprint: str
 
     @property
@@ -204,6 +205,5 @@ def member_fingerprint(run: Run, member: Member) -> str:
 def prediction_fingerprint(run: Run, member: Member) -> str:
     """Return what a member's predictions depend on: its weights, the views, the test rows, and how much is kept."""
     resolved, data = run.config.resolved(), run.ready
-    beside = [data.columns.test] if data.columns else []
     kept = resolved["inference"]["keep_top"]
-    return fingerprint(member_fingerprint(run, member), resolved["tta"], kept, data.test.key, *beside)
+    return fingerprint(member_fingerprint(run, member), resolved["tta"], kept, data.test_fingerprint)

@@ -100,6 +100,21 @@ def test_changed_data_trains_anew_and_says_so(tiny):
     assert any("the data has changed" in note for note in second.notes)
 
 
+def test_renamed_test_rows_are_predicted_anew(tiny):
+    run(tiny)
+    paths = [f"test/{name}.png" for name in pd.read_csv(tiny / "data/sample.csv", dtype=str)["id"]]
+    plugin = tiny / "tiny_plugin.py"
+    source = plugin.read_text()
+    changed = source.replace('"test/" + sample["id"] + ".png"', repr(paths))
+    assert changed != source
+    plugin.write_text(changed)
+    run(tiny)
+    edit(tiny / "data/sample.csv", id=[f"new{number}" for number in range(len(paths))])
+    done = run(tiny)
+    assert not any("no readable picture" in warning for warning in done.warnings)
+    assert pd.read_csv(done.folder / "submission.csv")["id"].str.startswith("new").all()
+
+
 def test_a_named_run_of_another_configuration_is_refused(tiny):
     run(tiny, name="mine")
     with pytest.raises(ConfigError, match=r"(?s)--name mine: .*another configuration.*optimizer.lr: 0.05 -> 0.01"):
