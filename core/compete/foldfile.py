@@ -48,13 +48,14 @@ def group_leaks(train: pd.DataFrame, folds: Array) -> list[str]:
     """Return a problem if a group's rows are in more than one fold, naming the first groups."""
     if "group" not in train:
         return []
-    seen = pd.Series(folds).groupby(train["group"].to_numpy(), sort=True).unique()
-    straddling = seen[seen.map(len) > 1]
+    seen = pd.DataFrame({"group": train["group"].to_numpy(), "fold": folds}).drop_duplicates()
+    straddling = seen[seen.duplicated("group", keep=False)].groupby("group")["fold"].agg(sorted)
     if straddling.empty:
         return []
-    shown = [f"{group} in {', '.join(map(str, sorted(f)))}" for group, f in straddling.iloc[:SHOWN].items()]
+    groups = seen["group"].nunique()
+    shown = [f"{group} in {', '.join(map(str, f))}" for group, f in straddling.iloc[:SHOWN].items()]
     return [
-        f"[folds]: {len(straddling)} of {len(seen)} groups are in more than one fold ({'; '.join(shown)}"
+        f"[folds]: {len(straddling)} of {groups} groups are in more than one fold ({'; '.join(shown)}"
         f"{' ...' if len(straddling) > SHOWN else ''}). A network that has seen a person, patient or place in training "
         'scores too well on its other pictures. Write [folds] name = "stratified_group" or "group".'
     ]

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from compete.errors import CompeteError
 from compete.store import write_atomic
@@ -34,42 +37,51 @@ def write_predictions(
     There is a column for each class or, where only the best k are kept, the columns `top1`, `p1` to `topk`, `pk`.
     """
     if isinstance(predictions, TopK):
-        table = _top_columns(predictions, classes)
+        columns = _top_columns(predictions, classes)
     else:
-        table = pd.DataFrame(predictions, columns=class_columns(classes))
-    for position, (name, values) in enumerate({"id": ids, **keys}.items()):
-        table.insert(position, name, np.asarray(values, dtype=object if name == "id" else None))
-    write_atomic(path, lambda file: table.to_parquet(file, index=False))
+        columns = dict(zip(class_columns(classes), np.asfortranarray(predictions).T, strict=True))
+    table = pa.table({"id": pa.array(ids, pa.string()), **keys, **columns})
+    write_atomic(path, lambda file: pq.write_table(table, file))
 
 
 def read_predictions(path: Path, ids: Sequence[str], classes: Sequence[str]) -> Predictions:
     """Return predictions (len(ids), C) float32 in the order of `ids`; ids that the file lacks are NaN rows."""
+    names = class_columns(classes)
     try:
-        table = pd.read_parquet(path).set_index("id")
+        table = pq.read_table(path)
+        rows = pd.Index(table["id"].to_pandas()).get_indexer(pd.Index(ids))
+        if set(names) <= set(table.column_names):
+            return _of_rows(np.stack([table[name] for name in names], axis=1), rows)
+        return _read_top(table, rows, classes)
     except Exception as error:  # a damaged parquet file can raise nearly anything
         raise CompeteError(f"{path} cannot be read ({error}). Remove it and run again: it is made anew.") from error
-    names = class_columns(classes)
-    if table.columns.isin(names).sum() == len(names):
-        return table[names].reindex(list(ids)).to_numpy(np.float32)
-    return _read_top(table.reindex(list(ids)), classes)
 
 
-def _top_columns(best: TopK, classes: Sequence[str]) -> pd.DataFrame:
-    codes = np.where(known_rows(best)[:, None], best.labels, -1)
-    names = pd.CategoricalDtype(pd.Index(list(classes), dtype=object))
+def _of_rows(values: Array, rows: Array) -> Array:
+    """Return some rows of float32 values; number -1 is a row of NaN."""
+    return np.where((rows >= 0)[:, None], values[rows], np.float32(np.nan)).astype(np.float32)
+
+
+def _top_columns(best: TopK, classes: Sequence[str]) -> dict[str, object]:
+    names, unknown = pa.array(classes, pa.string()), ~known_rows(best)
     columns: dict[str, object] = {}
     for place in range(best.labels.shape[1]):
-        columns[f"top{place + 1}"] = pd.Categorical.from_codes(codes[:, place], dtype=names)
+        columns[f"top{place + 1}"] = names.take(pa.array(best.labels[:, place], mask=unknown))
         columns[f"p{place + 1}"] = best.values[:, place]
-    return pd.DataFrame(columns)
+    return columns
 
 
-def _read_top(table: pd.DataFrame, classes: Sequence[str]) -> TopK:
-    places = range(1, 1 + sum(re.fullmatch(r"top\d+", str(column)) is not None for column in table.columns))
-    names = pd.CategoricalDtype(pd.Index(list(classes), dtype=object))
-    codes = [pd.Categorical(table[f"top{place}"], dtype=names).codes for place in places]
-    labels = np.stack(codes, axis=1).clip(0).astype(np.int32)
-    return TopK(labels, np.stack([table[f"p{place}"] for place in places], axis=1).astype(np.float32), len(classes))
+def _read_top(table: pa.Table, rows: Array, classes: Sequence[str]) -> TopK:
+    places = range(1, 1 + sum(re.fullmatch(r"top\d+", name) is not None for name in table.column_names))
+    names = pa.array(classes, pa.string())
+    labels = [table[f"top{place}"] for place in places]
+    numbers = [pc.index_in(column, names) for column in labels]
+    if any(found.null_count > column.null_count for found, column in zip(numbers, labels, strict=True)):
+        raise ValueError("it names classes that the competition does not have")
+    values = _of_rows(np.stack([table[f"p{place}"] for place in places], axis=1), rows)
+    return TopK(
+        np.stack([found.fill_null(0) for found in numbers], axis=1)[rows].astype(np.int32), values, len(classes)
+    )
 
 
 def answer_columns(answers: Array, classes: Sequence[str]) -> dict[str, Array]:
