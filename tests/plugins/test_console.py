@@ -155,6 +155,16 @@ def test_records_of_the_results(run: SimpleNamespace) -> None:
     ]
 
 
+def test_records_name_so_many_classes_and_no_more(run: SimpleNamespace) -> None:
+    row = {"f1": 0.5, "precision": 0.5, "recall": 0.5, "support": 1}
+    run.scores["per_class"] = [{"class": str(number), **row, "f1": number / 200} for number in range(130)]
+    plugin, stream = records(run)
+    plugin.on_run_end(run=run)
+    lines = [line for line in stream.getvalue().splitlines() if "class" in line]
+    assert len(lines) == 101 and lines[0].startswith("result class 0: f1 0.0000")
+    assert lines[-1] == "result 30 better classes in scores.json"
+
+
 def test_records_hold_no_control_characters(run: SimpleNamespace) -> None:
     plugin, stream = records(run)
     plugin.on_stage(run=run, number=2, title="load", lines=[f"{NASTY}\r\tb\x07\u202e"])

@@ -15,6 +15,8 @@ import pluggy
 import pytest
 
 from compete import DataError, hookimpl, hookspecs
+from compete.tables import write_predictions
+from compete.topk import TopK
 from compete_plugins import report
 from compete_plugins.report import write_report
 from compete_plugins.report._confusion import confusion
@@ -274,6 +276,30 @@ def test_compete_report_reaches_the_plugin(folder: Path) -> None:
     manager.add_hookspecs(hookspecs)
     manager.register(report)
     assert manager.hook.write_report(folder=folder) == [folder / "report.html"]
+
+
+def test_of_the_best_classes_kept_the_first_is_predicted(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    labels, values = np.array([[1, 0], [0, 2], [2, 1]], np.int32), np.array([[0.6, 0.3], [0.5, 0.2], [np.nan] * 2])
+    best, answers = TopK(labels, values.astype(np.float32), 3), np.array([1, 2, 2])
+    write_predictions(folder / "oof.parquet", list("xyz"), best, CLASSES, fold=np.zeros(3, int), answer=answers)
+    files = read_run(folder)
+    assert files.predicted.tolist() == [1, 0, -1]
+    found = confusion(files)
+    assert found is not None and [(pair.answer, pair.predicted, pair.share) for pair in found.pairs] == [
+        ("emu", "cat", 1.0)
+    ]
+    write_report(folder)
+
+
+def test_a_page_lists_so_many_classes_and_no_more(tmp_path: Path) -> None:
+    classes = [f"c{number}" for number in range(5000)]
+    oof = make_oof([0, 4999], [4999, 4999], classes)
+    path = write_report(write_run(tmp_path, classes, oof))
+    page = Page(path)
+    assert page.text.count("200 of 5,000 classes are listed; scores.json has all of them.") == 3
+    assert "c0 c4999 1 100" in page.text  # the mistake
+    assert path.stat().st_size < 500_000
 
 
 # --- other kinds of tasks ---------------------------------------------------------------------------------------

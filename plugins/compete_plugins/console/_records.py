@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from compete import Run, Trainer
 
 SECONDS_BETWEEN_RECORDS = 30.0
+CLASSES_RECORDED = 100
 
 
 class Records:
@@ -122,9 +123,12 @@ def _results(scores: dict[str, Any]) -> Iterator[str]:
     yield f"result oof {metric} {decimal(cv['oof'])}"
     if cv["oof_postprocessed"] is not None:
         yield f"result oof postprocessed {metric} {decimal(cv['oof_postprocessed'])}"
-    for row in worst_first(scores["per_class"]):
+    classes = worst_first(scores["per_class"])
+    for row in classes[:CLASSES_RECORDED]:
         values = " ".join(f"{name} {decimal(row[name])}" for name in ("f1", "precision", "recall"))
         yield f"result class {row['class']}: {values} rows {row['support']}"
+    if len(classes) > CLASSES_RECORDED:
+        yield f"result {len(classes) - CLASSES_RECORDED} better classes in scores.json"
 
 
 def _outputs(folder: Path, scores: dict[str, Any]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ._files import RunFiles
 
+Array = np.ndarray[Any, Any]
 PAIRS = 10
 MATRIX_CLASSES = 40
 
@@ -45,30 +46,30 @@ def confusion(files: RunFiles) -> Confusion | None:
     """Count mistakes over the validated rows; None where a row has no single class."""
     if files.kind != "classes":
         return None
-    from sklearn.metrics import confusion_matrix
+    classes, known = files.classes, files.predicted >= 0
+    answers, predicted = files.answers[known], files.predicted[known]
+    # Only the cells that are there: of 65,000 classes all would be 4 billion.
+    cells, rows = np.unique(answers * len(classes) + predicted, return_counts=True)
+    counts = dict(zip(cells.tolist(), rows.tolist(), strict=True))
+    totals = np.bincount(answers, minlength=len(classes))
+    return Confusion(_pairs(counts, totals, classes), _matrix(counts, totals, classes))
 
-    known = ~np.isnan(files.predictions).any(axis=1)
-    predicted = files.predictions[known].argmax(axis=1)
-    counts = confusion_matrix(files.answers[known], predicted, labels=np.arange(len(files.classes)))
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return Confusion(_pairs(counts, shares, files.classes), _matrix(counts, shares, files.classes))
 
-
-def _pairs(counts: np.ndarray[Any, Any], shares: np.ndarray[Any, Any], classes: list[str]) -> list[Pair]:
-    mistakes = counts.copy()
-    np.fill_diagonal(mistakes, 0)
-    order = np.argsort(-mistakes, axis=None, kind="stable")[:PAIRS]
-    cells = [np.unravel_index(flat, mistakes.shape) for flat in order]
+def _pairs(counts: dict[int, int], totals: Array, classes: list[str]) -> list[Pair]:
+    mistakes = [cell for cell in counts if cell // len(classes) != cell % len(classes)]
+    most = sorted(mistakes, key=lambda cell: -counts[cell])[:PAIRS]
     return [
-        Pair(classes[row], classes[column], int(counts[row, column]), float(shares[row, column]))
-        for row, column in cells
-        if mistakes[row, column]
+        Pair(classes[answer], classes[predicted], rows, rows / int(totals[answer]))
+        for cell in most
+        for (answer, predicted), rows in ((divmod(cell, len(classes)), counts[cell]),)
     ]
 
 
-def _matrix(counts: np.ndarray[Any, Any], shares: np.ndarray[Any, Any], classes: list[str]) -> list[Row]:
+def _matrix(counts: dict[int, int], totals: Array, classes: list[str]) -> list[Row]:
     if len(classes) > MATRIX_CLASSES:
         return []
+    numbers = range(len(classes))
     return [
-        Row(number, name, shares[number].tolist(), int(counts[number].sum())) for number, name in enumerate(classes)
+        Row(row, name, [counts.get(row * len(classes) + c, 0) / max(total, 1) for c in numbers], total)
+        for row, (name, total) in enumerate(zip(classes, totals.tolist(), strict=True))
     ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,13 +14,15 @@ from ._files import RunFiles
 from ._findings import findings
 from ._plots import learning_curve, scatter
 
+T = TypeVar("T")
 SCATTERED = 6
+LISTED = 200  # classes; a page of 65,000 would not open
 
 
 def content(files: RunFiles) -> dict[str, Any]:
     """Return the names that the template uses."""
     found = confusion(files)
-    shares = list(share_rows(files))
+    shares = _largest(list(share_rows(files)), lambda row: row.train or 0.0)
     cv = files.scores["cv"]
     return {
         "scores": files.scores,
@@ -28,16 +30,24 @@ def content(files: RunFiles) -> dict[str, Any]:
         "findings": findings(files.scores, found),
         "members": list(member_rows(files.scores)),
         "curves": list(_curves(files.scores)),
-        "per_class": sorted(files.scores["per_class"], key=lambda row: row["f1"]),
+        "per_class": sorted(files.scores["per_class"], key=lambda row: row["f1"])[:LISTED],
         "confusion": found,
         "scatters": list(_scatters(files)),
         "folds": list(fold_rows(files)),
-        "fold_counts": list(fold_counts(files)),
+        "fold_counts": _largest(list(fold_counts(files)), lambda row: sum(row[1])),
         "shares": shares,
         "highest_share": max((share for row in shares for share in row.known), default=0.0) or 1.0,
         "environment": list(flat(files.environment)),
         "config": files.config,
     }
+
+
+def _largest(rows: list[T], size: Callable[[T], float]) -> list[T]:
+    """Return the rows of the largest classes, in their order, where there are too many for a page."""
+    if len(rows) <= LISTED:
+        return rows
+    least = sorted(map(size, rows))[-LISTED]
+    return [row for row in rows if size(row) >= least][:LISTED]
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,14 @@ class RunFiles:
         return self.oof.iloc[:, -len(self.classes) :].to_numpy(float)
 
     @property
+    def predicted(self) -> np.ndarray[Any, Any]:
+        """The number of the class predicted for each row (N,); -1 where nobody validated."""
+        if list(self.oof)[3:5] == ["top1", "p1"]:  # only the best classes of each row were kept
+            return pd.Index(self.classes).get_indexer(pd.Index(self.oof["top1"]))
+        known = ~np.isnan(self.predictions).any(axis=1)
+        return np.where(known, np.nan_to_num(self.predictions).argmax(axis=1), -1)
+
+    @property
     def answers(self) -> np.ndarray[Any, Any]:
         """The answers: class numbers (N,), or (N, C)."""
         if "answer" in self.oof:
