@@ -221,6 +221,14 @@ def test_holdout_trains_on_the_only_group_of_a_class():
     assert (folds[100:] == -1).all()
 
 
+def test_holdout_trains_on_the_only_row_of_a_class():
+    answers = np.concatenate([np.zeros(60, int), np.repeat(np.arange(1, 11), 2), np.arange(11, 41)])
+    folds = holdout(table(len(answers)), answers, 0, share=0.2)
+    assert set(answers[folds == -1]) == set(answers)
+    assert (folds[-30:] == -1).all()
+    assert 12 <= (folds == 0).sum() <= 22
+
+
 def test_holdout_refuses_a_share_of_nothing():
     with pytest.raises(DataError, match=r"share = 0\.01: too small for 10 rows"):
         holdout(table(10), np.zeros(10, int), 0, share=0.01)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from compete import DataError, hookimpl
 
-from ._deal import deal_groups, deal_rows
+from ._deal import deal_groups, deal_rows, untrained_rows
 from ._strata import (
     Array,
     group_numbers,
@@ -129,13 +129,16 @@ def holdout(
 ) -> Array:
     """Validate a share of the rows once: they are fold 0, all others only train.
 
-    `share` is the part that validates, with the same share of every class. Where the table has the column
-    `column`, its groups stay whole.
+    `share` is the part that validates, with the same share of every class; the only row of a class trains. Where
+    the table has the column `column`, its groups stay whole.
     """
-    parts = _stratify(answers, groups_if_any(train, column), (share, 1 - share), seed)
-    if not (parts == 0).any():
+    groups = groups_if_any(train, column)
+    validated = _stratify(answers, groups, (share, 1 - share), seed) == 0
+    if groups is None and not is_label_sets(answers):
+        validated[untrained_rows(strata(answers), validated)] = False
+    if not validated.any():
         raise DataError(f"[folds] share = {share:g}: too small for {len(train)} rows, none would validate.")
-    return np.where(parts == 0, 0, -1).astype(np.int64)
+    return np.where(validated, 0, -1).astype(np.int64)
 
 
 def auto(

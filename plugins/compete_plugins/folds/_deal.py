@@ -26,6 +26,12 @@ def deal_rows(strata: Array, shares: Sequence[float], seed: int) -> Array:
     return folds
 
 
+def untrained_rows(strata: Array, validated: Array) -> Array:
+    """Return a row of each stratum of which all rows are validated, and none would train."""
+    lost = np.flatnonzero(validated & ~np.isin(strata, strata[~validated]))
+    return lost[np.unique(strata[lost], return_index=True)[1]]
+
+
 def deal_groups(groups: Array, labels: csr_matrix, shares: Sequence[float], seed: int) -> Array:
     """Return folds (N,) in which each group stays whole and every class is spread as its rows allow.
 
