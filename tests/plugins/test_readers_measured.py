@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import wave
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -176,6 +177,16 @@ def test_the_first_of_several_frames_is_taken():
 
 def test_a_flat_scan_is_black():
     assert dicom(scan(np.full((2, 2), 7))).max() == 0
+
+
+def test_compressed_dicom_colours_are_alike_at_8_and_16_bits():
+    data = pytest.importorskip("pydicom.data")
+    of_bits = [
+        dicom(Path(data.get_testdata_file(f"SC_rgb_rle{bits}.dcm", download=False)).read_bytes())
+        for bits in ("", "_16bit")
+    ]
+    assert of_bits[0][0, 0].tolist() == [255, 0, 0]
+    assert (of_bits[0] == of_bits[1]).all()
 
 
 def test_scans_that_cannot_be_read_are_explained():

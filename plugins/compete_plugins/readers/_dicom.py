@@ -23,7 +23,8 @@ def dicom(data: bytes) -> Array:
     pydicom, dataset = _opened(data)
     values = _first_frame(dataset, _pixels(dataset))
     if values.ndim == 3:
-        return np.ascontiguousarray(values.astype(np.uint8))
+        deeper = 8 * values.dtype.itemsize - 8  # of 16 bits the upper 8 are shown
+        return np.ascontiguousarray((values >> deeper).astype(np.uint8))
     shown = pydicom.pixels.apply_voi_lut(pydicom.pixels.apply_rescale(values, dataset), dataset).astype(np.float32)
     if getattr(dataset, "PhotometricInterpretation", "") == "MONOCHROME1":
         shown = -shown
@@ -57,8 +58,8 @@ def _pixels(dataset: Any) -> Array:  # noqa: ANN401 - pydicom is optional
         pixels: Array = dataset.pixel_array
     except Exception as error:  # no decoder for this compression, no pixels at all, or damaged ones
         raise ValueError(
-            f"the pixels of this DICOM file cannot be decoded: {_first_line(error)} "
-            "Most compressed ones can with: pip install 'compete[dicom]'."
+            f"the pixels of this DICOM file cannot be decoded: {' '.join(str(error).split())} "
+            "Most compressed ones can be with: pip install 'compete[dicom]'."
         ) from error
     return pixels
 
