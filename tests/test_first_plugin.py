@@ -39,7 +39,7 @@ def toml(tiny: Path) -> Path:
 def test_one_file(tiny, toml):
     (tiny / "my_loss.py").write_text(block("file: my_loss.py"))
     assert re.search(r"my_loss.py +my_loss.py +register_losses", compete("plugins", str(toml)))
-    assert "share: Annotated" in compete("options", "loss", "hard_rows", "--file", str(toml))
+    assert "share: number, 0 < x <= 1 = 0.5" in compete("options", "loss", "hard_rows", "--file", str(toml))
     compete("run", str(toml))
     assert (tiny / "submissions/tiny/run-001/submission.csv").exists()
 

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from compete.errors import PluginError, Problem, choices, did_you_mean
 from compete.registry import Component
+from compete.typetext import type_text
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,8 @@ def validate(model: type[BaseModel], table: Mapping[str, Any], where: str) -> tu
 
 def options_model(component: Component) -> type[BaseModel]:
     """Make the strict pydantic model of a component's keyword-only parameters."""
-    where = f"plugin {component.owner}: {component.kind} component '{component.name}'"
     parameters = _keyword_only(component.factory)
-    hints = _hints(component.factory, set(parameters), where)
+    hints = _hints(component.factory, set(parameters), _where(component))
     fields: dict[str, Any] = {
         name: (hints[name], ... if p.default is p.empty else p.default) for name, p in parameters.items()
     }
@@ -84,9 +84,11 @@ def options_model(component: Component) -> type[BaseModel]:
 
 def list_options(component: Component) -> list[Option]:
     """Return a component's options with types and defaults, as text."""
+    parameters = _keyword_only(component.factory)
+    hints = _hints(component.factory, set(parameters), _where(component))
     return [
-        Option(name, _type_text(p.annotation), "required" if p.default is p.empty else json_text(p.default))
-        for name, p in _keyword_only(component.factory).items()
+        Option(name, type_text(hints[name]), "required" if p.default is p.empty else json_text(p.default))
+        for name, p in parameters.items()
     ]
 
 
@@ -100,6 +102,10 @@ def json_text(value: object) -> str:
 def _keyword_only(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(factory).parameters
     return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def _where(component: Component) -> str:
+    return f"plugin {component.owner}: {component.kind} component '{component.name}'"
 
 
 def _hints(factory: Callable[..., Any], names: set[str], where: str) -> dict[str, Any]:
@@ -141,8 +147,3 @@ def _literal_hint(details: ErrorDetails, value: object) -> str:
         return ""
     expected = str(details.get("ctx", {}).get("expected", ""))
     return did_you_mean(value, [part.strip(" '") for part in expected.replace(" or ", ",").split(",")])
-
-
-def _type_text(annotation: object) -> str:
-    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    return text.replace("typing.", "")

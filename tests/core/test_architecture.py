@@ -23,7 +23,7 @@ LAYERS = [
     "types",
     "topk",
     "hookspecs leaderboard.platform",
-    "registry",
+    "registry typetext",
     "plugins options",
     "settings tomlfile templates",
     "config store archives unpacking",

@@ -98,5 +98,22 @@ def test_an_option_without_a_type_is_the_plugin_s_fault():
 
 def test_options_are_listed_with_types_and_defaults():
     listed = {option.name: (option.type, option.default) for option in list_options(component())}
-    assert listed["size"] == ("tuple[int, int]", "[1, 2]")
-    assert listed["class_weights"] == ("Literal['none', 'balanced']", '"none"')
+    assert listed["gamma"] == ("number >= 0", "2.0")
+    assert listed["size"] == ("list of 2 whole numbers", "[1, 2]")
+    assert listed["class_weights"] == ('"none" or "balanced"', '"none"')
+
+
+def test_types_are_listed_alike_when_a_plugin_evaluates_its_annotations():
+    def evaluated(*, share=0.5):
+        return share
+
+    evaluated.__annotations__ = {"share": Annotated[float, Field(gt=0, le=1)]}
+    assert list_options(component(evaluated))[0].type == "number, 0 < x <= 1"
+
+
+def test_an_option_whose_type_cannot_be_told_is_the_plugin_s_fault_in_a_listing_too():
+    def untyped(*, gamma=2.0):
+        return gamma
+
+    with pytest.raises(PluginError, match="option 'gamma' needs a type annotation"):
+        list_options(component(untyped))
