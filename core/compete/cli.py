@@ -101,7 +101,9 @@ def run(
     file: Annotated[Path, typer.Argument(help="The competition's TOML.")],
     overrides: Sets = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder that takes nothing over.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start a new run folder that takes nothing over.")
+    ] = False,
 ) -> None:
     """Train the folds, ensemble them and write a checked submission.
 
@@ -131,6 +133,8 @@ def validate(
         except ConfigError as error:
             problems += error.problems
             continue
+        for note in config.notes:
+            typer.echo(f"note: {note}")
         if submission is not None:
             from compete.checking import check_file
 
@@ -139,7 +143,7 @@ def validate(
                 typer.echo(f"warning: {warning}")
             typer.echo(f"{submission}: fits the sample submission")
         else:
-            typer.echo(f"{file}: no problem found")
+            typer.echo(f"{file}: no problem found; the data it names was not looked at")
     if problems:
         raise ConfigError(problems)
 

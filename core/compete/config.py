@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from compete.errors import ConfigError, PluginError, Problem, choices, did_you_mean, unknown_name
-from compete.options import Bound, bind, json_text, validate
+from compete.options import Bound, bind, json_text, option_names, validate
 from compete.plugins import Plugins, load_plugins
 from compete.registry import Registry
 from compete.settings import CORE_TABLES, Checks, Columns, Competition, Finetune, Images, Inference, Table, Training
-from compete.tomlfile import Lines, apply_overrides, read_toml
+from compete.tomlfile import Lines, apply_overrides, override_keys, read_toml
 
 T = TypeVar("T", bound=Table)
 
@@ -51,7 +51,10 @@ SLOTS: dict[str, Slot] = {
 
 @dataclass(frozen=True)
 class Config:
-    """A checked TOML: the core's tables, the bound components of each kind, and the plugins they came from."""
+    """A checked TOML: the core's tables, the bound components of each kind, and the plugins they came from.
+
+    `overrides` are those of the command line; `notes` say what they left out.
+    """
 
     path: Path
     competition: Competition
@@ -64,6 +67,8 @@ class Config:
     components: Mapping[str, tuple[Bound, ...]]
     plugin_files: tuple[Path, ...]
     plugins: Plugins
+    overrides: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def one(self, kind: str) -> Bound:
         """Return the only component of a kind."""
@@ -94,12 +99,14 @@ class Config:
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read and check a TOML. Raise `ConfigError` with every problem at once."""
-    data, lines = read_toml(path)
-    data = apply_overrides(data, overrides)
-    reader = _Reader(str(path), lines)
+    written, lines = read_toml(path)
+    data = apply_overrides(written, overrides)
+    reader = _Reader(str(path), lines, {override_keys(override): override for override in overrides})
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
     core = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
+    if plugins:
+        reader.leave_out_options_of_others(data, written, plugins.registry)
     components = reader.components(data, plugins.registry) if plugins else {}
     reader.unknown_tables(data)
     if reader.problems or plugins is None:
@@ -116,6 +123,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         components=components,
         plugin_files=tuple(files),
         plugins=plugins,
+        overrides=tuple(overrides),
+        notes=tuple(reader.notes),
     )
 
 
@@ -127,15 +136,36 @@ def _the(table: Table | None, model: type[T]) -> T:
 class _Reader:
     """Collects the problems of one file while its tables are read."""
 
-    def __init__(self, file: str, lines: Lines) -> None:
+    def __init__(self, file: str, lines: Lines, overrides: Mapping[tuple[str, ...], str]) -> None:
         self.file = file
         self.lines = lines
+        self.overrides = overrides
         self.problems: list[str] = []
+        self.notes: list[str] = []
 
     def add(self, problem: Problem, *place: str) -> None:
-        """Keep a problem, with the line of the innermost key that the file has."""
-        at = next((self.lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in self.lines), None)
+        """Keep a problem, with the override that it comes from or the line of the innermost key that the file has."""
+        parts = [place[:n] for n in range(len(place), 0, -1)]
+        override = next((self.overrides[part] for part in parts if part in self.overrides), None)
+        if override is not None:
+            self.problems.append(str(replace(problem, file=f"--set {override}")))
+            return
+        at = next((self.lines[part] for part in parts if part in self.lines), None)
         self.problems.append(str(replace(problem, file=self.file, line=at)))
+
+    def leave_out_options_of_others(self, data: dict[str, Any], written: Mapping[str, Any], registry: Registry) -> None:
+        """Where `--set table.name=...` chooses another component, drop the file's options that only the old one has."""
+        for kind, slot in SLOTS.items():
+            table, before = data.get(slot.table), written.get(slot.table)
+            if not isinstance(table, dict) or not isinstance(before, dict):
+                continue
+            chosen = registry[kind].get(str(table.get("name", slot.default)))
+            if chosen is None or chosen.name == before.get("name", slot.default):
+                continue
+            for key in sorted(set(before) & set(table) - {"name"} - option_names(chosen)):
+                if (slot.table, key) not in self.overrides:
+                    del table[key]
+                    self.notes.append(f"[{slot.table}] {key} left out: {chosen.name} has no such option")
 
     def plugin_files(self, value: object, folder: Path) -> list[Path]:
         """Return the plugin files named in the TOML."""
@@ -225,8 +255,10 @@ class _Reader:
         known = ["plugins", *CORE_TABLES, *(slot.table for slot in SLOTS.values())]
         for name in data:
             if name not in known:
+                inside = [f"{table}.{name}" for table, model in CORE_TABLES.items() if name in model.model_fields]
+                hint = f" Did you mean {inside[0]}?" if inside else did_you_mean(name, known)
                 tables = f" Tables: {choices(known, most=40)}."
-                self.add(Problem(f"[{name}]", f"unknown table.{did_you_mean(name, known)}{tables}"), name)
+                self.add(Problem(f"[{name}]", f"unknown table.{hint}{tables}"), name)
 
 
 def _key_of(problem: Problem) -> str:

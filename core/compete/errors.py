@@ -88,14 +88,20 @@ def printable(message: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message)
 
 
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like a name, if one is like it at all."""
     names = [known_name for known_name in known if len(known_name) <= LONGEST_NAME]
     if len(str(name)) > LONGEST_NAME:
-        return ""
+        return None
     by_lower = {known_name.lower(): known_name for known_name in names}
     near = get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
-    return f" Did you mean '{by_lower[near[0]]}'?" if near else ""
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
+    near = nearest(name, known)
+    return "" if near is None else f" Did you mean '{near}'?"
 
 
 def choices(names: Iterable[str], most: int = 12) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from compete.errors import SubmissionError
 from compete.foldfile import class_counts, fold_counts
 from compete.runs import Run
 from compete.submission import check_submission, read_submission, write_submission
+from compete.tomlfile import override_keys
 from compete.topk import TopK, known_rows, top_labels
 
 if TYPE_CHECKING:
@@ -206,11 +208,12 @@ def _member_scores(result: MemberResult) -> dict[str, Any]:
 
 
 def next_steps(run: Run) -> list[str]:
-    """Return what a user may type next."""
-    steps = [
-        f"open {run.folder / 'report.html'}",
-        f"compete run {run.config.path} --set training.epochs={run.config.training.epochs * 2}",
-    ]
-    if run.config.components["uploads"]:
+    """Return what a user may type next: the same command, overrides included, trained for twice as long."""
+    config = run.config
+    longer = f"training.epochs={config.training.epochs * 2}"
+    kept = [override for override in config.overrides if override_keys(override) != ("training", "epochs")]
+    sets = " ".join(f"--set {shlex.quote(override)}" for override in (*kept, longer))
+    steps = [f"open {run.folder / 'report.html'}", f"compete run {shlex.quote(str(config.path))} {sets}"]
+    if config.components["uploads"]:
         steps.insert(1, f"compete submit {run.folder}")
     return steps

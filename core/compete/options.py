@@ -92,6 +92,11 @@ def list_options(component: Component) -> list[Option]:
     ]
 
 
+def option_names(component: Component) -> set[str]:
+    """Return the names of a component's options."""
+    return set(_keyword_only(component.factory))
+
+
 def json_text(value: object) -> str:
     """Write a value nearly as TOML would: `"text"`, `true`, `[1, 2]`."""
     if value is None:
@@ -137,6 +142,8 @@ def _problem(details: ErrorDetails, table: Mapping[str, Any], where: str, known:
     if details["type"] == "missing":
         return Problem(f"{where} {key}", "is required and missing.")
     value = table.get(keys[0]) if keys else table
+    if details["type"] in ("list_type", "tuple_type") and len(keys) == 1 and not isinstance(value, dict):
+        return Problem(f"{where} {key} = {json_text(value)}", f"must be a list: [{json_text(value)}].")
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
     hint = _literal_hint(details, value)
     return Problem(f"{where} {key} = {json_text(value)}", f"{message}.{hint}")

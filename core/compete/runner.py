@@ -49,7 +49,7 @@ def run_competition(config: Config, name: str | None = None, fresh: bool = False
     previous = list(run_folders(competition_folder(config)))
     with ExitStack() as held:
         _begin(folder, config, held)
-        run = Run(config, folder, make_fabric(config.training), interactive)
+        run = Run(config, folder, make_fabric(config.training), interactive, notes=list(config.notes))
         with _told(run):
             _prepare(run)
             _load(run)

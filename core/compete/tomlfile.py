@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from compete.errors import ConfigError
+from compete.errors import ConfigError, choices, nearest
 
 _HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
@@ -29,9 +29,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: a TOML is UTF-8 text; byte {error.start} is not. Save it as UTF-8.") from error
     except FileNotFoundError as error:
-        near = sorted(path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        listed = f" There: {', '.join(str(p) for p in near[:12])}." if near else ""
-        raise ConfigError(f"{path}: there is no such file.{listed}") from error
+        raise ConfigError(f"{path}: there is no such file.{_other_files(path)}") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
@@ -41,6 +39,15 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     if _is_deep(data):
         raise ConfigError(f"{path}: this is no competition TOML: its tables are nested more than {MOST_LEVELS} deep")
     return data, key_lines(text)
+
+
+def _other_files(path: Path) -> str:
+    """Name the TOML that was probably meant, else those that there are."""
+    there = {str(file): file.stem for folder in (path.parent, Path("competitions")) for file in folder.glob("*.toml")}
+    near = nearest(path.stem, there.values())
+    if near is not None:
+        return " Did you mean " + " or ".join(f"'{file}'" for file, stem in there.items() if stem == near) + "?"
+    return f" There: {choices(there)}." if there else ""
 
 
 def key_lines(text: str) -> Lines:
@@ -61,14 +68,20 @@ def key_lines(text: str) -> Lines:
     return lines
 
 
+def override_keys(override: str) -> tuple[str, ...]:
+    """Return what a `table.key=value` sets, as a path of keys."""
+    path, equals, _ = override.partition("=")
+    keys = tuple(key.strip() for key in path.split("."))
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {override}: write it as table.key=value, for example training.epochs=3")
+    return keys
+
+
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Return the data with `table.key=value` overrides put in; a value that is no TOML is taken as text."""
     data = _deep_copy(data)
     for override in overrides:
-        path, equals, text = override.partition("=")
-        keys = [key.strip() for key in path.split(".")]
-        if not equals or not all(keys):
-            raise ConfigError(f"--set {override}: write it as table.key=value, for example training.epochs=3")
+        keys, text = override_keys(override), override.partition("=")[2]
         value = _toml_value(text)
         if len(keys) > MOST_LEVELS or _is_deep(value):
             raise ConfigError(f"--set {override[:80]}: is nested more than {MOST_LEVELS} deep")
@@ -96,7 +109,7 @@ def _toml_value(text: str) -> object:
         return text
 
 
-def _put(data: dict[str, Any], keys: list[str], value: object, override: str) -> None:
+def _put(data: dict[str, Any], keys: Sequence[str], value: object, override: str) -> None:
     place: Any = data
     for key in keys[:-1]:
         if isinstance(place, list):
@@ -117,7 +130,11 @@ def _item(place: list[Any], key: str, override: str) -> object:
 
 def _index(place: list[Any], key: str, override: str) -> int:
     if not key.isdigit() or int(key) >= len(place):
-        raise ConfigError(f"--set {override}: '{key}' must be a position from 0 to {len(place) - 1}")
+        table = override_keys(override)[0]
+        raise ConfigError(
+            f"--set {override}: '{key}' is no place in a list of {len(place)}. Count from 0, as in {table}.0.name=..., "
+            f'or give the whole list: {table}=[{{name="..."}}]'
+        )
     return int(key)
 
 

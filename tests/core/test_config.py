@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from compete.config import load_config
@@ -84,7 +86,34 @@ def test_overrides_go_through_the_same_checks(tiny):
 def test_an_override_inside_an_array_of_tables(tiny):
     path = change(tiny, "[training]", '[[tta]]\nname = "flips"\n\n[training]')
     assert load_config(path, ["tta.0.name=none"]).many("tta")[0].name == "none"
-    assert "must be a position from 0 to 0" in problems(path, "tta.1.name=none")[0]
+    found = problems(path, "tta.1.name=none")[0]
+    assert "'1' is no place in a list of 1. Count from 0, as in tta.0.name=..., or give the whole list" in found
+    assert "'name' is no place in a list of 1" in problems(path, "tta.name=none")[0]
+
+
+def test_an_override_is_named_in_place_of_a_line(tiny):
+    found = problems(tiny / "tiny.toml", "training.epochs=one", 'tta=[{name="flips", x=1}]')
+    assert found[0].startswith('--set training.epochs=one: [training] epochs = "one": ')
+    assert found[1].startswith('--set tta=[{name="flips", x=1}]: [[tta]] x: unknown option')
+
+
+def test_another_component_leaves_the_options_that_only_the_old_one_has(tiny):
+    path = change(tiny, 'name = "brightness"', 'name = "brightness"\ndropout = 0.5')
+    change(tiny, "n = 3", "n = 4")
+    config = load_config(path, ["model.name=oracle", "folds.name=kfold"])
+    assert config.one("models").name == "oracle" and config.one("folds").options["n"] == 4
+    assert config.notes == ("[model] dropout left out: oracle has no such option",)
+    assert "[model] dropout: unknown option" in problems(path, "model.name=oracle", "model.dropout=0.1")[0]
+    change(tiny, 'name = "brightness"', 'name = "oracle"')
+    assert "[model] dropout: unknown option" in problems(path, "model.name=oracle")[0]
+
+
+def test_a_key_without_its_table_is_recognised(tiny):
+    assert "[epochs]: unknown table. Did you mean training.epochs?" in problems(tiny / "tiny.toml", "epochs=1")[0]
+
+
+def test_one_value_in_place_of_a_list(tiny):
+    assert "[training] only_folds = 0: must be a list: [0]." in problems(tiny / "tiny.toml", "training.only_folds=0")[0]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +131,11 @@ def test_what_is_no_toml(tmp_path, content, message):
 
 
 def test_a_missing_file_lists_what_is_there(tiny):
-    assert "there is no such file. There: " in problems(tiny / "mask.toml")[0]
+    assert "there is no such file. There: tiny.toml." in problems(Path("mask.toml"))[0]
+    assert "there is no such file. Did you mean 'tiny.toml'?" in problems(Path("tinny.toml"))[0]
+    (tiny / "competitions").mkdir()
+    (tiny / "tiny.toml").rename(tiny / "competitions/tiny.toml")
+    assert f"Did you mean '{Path('competitions/tiny.toml')}'?" in problems(Path("tiny"))[0]
 
 
 def test_a_plugin_beside_the_toml_is_pointed_at(tiny):
