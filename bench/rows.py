@@ -25,10 +25,11 @@ import pandas as pd
 from compete.blending import blend
 from compete.config import load_config
 from compete.device import make_fabric
-from compete.finishing import submit_frame, write_checked
+from compete.finishing import write_checked
 from compete.images import Opened, PictureList
 from compete.loaders import RowPictures, prediction_batches, training_batches
 from compete.members import OOF, TEST
+from compete.postprocessing import submission_frame
 from compete.preparation import prepare
 from compete.runs import Data, Run
 from compete.tables import write_predictions
@@ -107,7 +108,7 @@ def measure(rows: int, classes: int) -> None:
     done("members' predictions written")
     blended = blend(run)
     done("read, ensemble, scores")
-    write_checked(run, submit_frame(run, blended.test))
+    write_checked(run, submission_frame(run.config, run.tables, blended.test, run.target))
     done("submission")
     parts = [f"{name} {end - start:.1f} s" for (_, start), (name, end) in itertools.pairwise(marks)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -13,18 +13,17 @@ import pandas as pd
 from compete.blending import Blend
 from compete.errors import SubmissionError
 from compete.foldfile import class_counts, fold_counts
+from compete.postprocessing import Step, fit_steps
 from compete.runs import Run
 from compete.submission import check_submission, read_submission, write_submission
 from compete.tomlfile import override_keys
 from compete.topk import TopK, known_rows, top_labels
 
 if TYPE_CHECKING:
-    from compete.options import Bound
-    from compete.types import Array, MemberResult, Metric, Predictions, Target
+    from compete.types import Array, MemberResult, Predictions
 
 
 PARTS = 5
-MOST_CHUNK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,16 @@ def fit_postprocessing(run: Run, oof: Predictions) -> Fitted:
         return Fitted(lambda predictions: predictions, None)
     answers, known = run.ready.answers, known_rows(oof)
     parts = _nested_parts(run, known)
+
+    def fit(oof: Array, answers: Array) -> Step:
+        return fit_steps(run.config, oof, answers, run.metric, run.target)
+
     nested = np.full_like(oof, np.nan, dtype=np.float64)
     for part in np.unique(parts[known]):
         inside, outside = known & (parts == part), known & (parts != part)
-        nested[inside] = _fit(run, oof[outside], answers[outside])(oof[inside])
+        nested[inside] = fit(oof[outside], answers[outside])(oof[inside])
     score = float(run.metric.score(answers[known], nested[known]))
-    return Fitted(_fit(run, oof[known], answers[known]), score)
+    return Fitted(fit(oof[known], answers[known]), score)
 
 
 def _nested_parts(run: Run, known: Array) -> Array:
@@ -57,49 +60,6 @@ def _nested_parts(run: Run, known: Array) -> Array:
     units = pd.factorize(train["group"] if "group" in train else train["id"])[0]
     shuffled = np.random.default_rng(run.config.training.seed).permutation(units.max() + 1)
     return np.asarray(shuffled[units] % PARTS)
-
-
-def _fit(run: Run, oof: Array, answers: Array) -> Callable[[Array], Array]:
-    steps: list[Callable[[Array], Array]] = []
-    for bound in run.config.many("postprocessors"):
-        step = build_step(bound, oof, answers, run.metric, run.target)
-        oof = step(oof)
-        steps.append(step)
-
-    def apply(predictions: Array) -> Array:
-        for step in steps:
-            predictions = step(predictions)
-        return predictions
-
-    return apply
-
-
-def build_step(bound: Bound, oof: Array, answers: Array, metric: Metric, target: Target) -> Callable[[Array], Array]:
-    """Fit one `[[postprocess]]` on OOF; one that names classes is told what they are called."""
-    needs_classes = getattr(bound.component.factory, "needs_classes", False)
-    step: Callable[[Array], Array] = bound.build(oof, answers, metric, *([target.classes] if needs_classes else []))
-    return step
-
-
-def submit_frame(run: Run, predictions: Predictions) -> pd.DataFrame:
-    """Return the submission, its rows matched to the sample submission by id."""
-    tables, target = run.tables, run.target
-    build, ids = run.config.one("submissions").build, tables.test["id"]
-    columns = pd.Index(target.classes)
-    if run.config.writes_own_ids and not isinstance(predictions, TopK):
-        frame: pd.DataFrame = build(tables.sample, pd.DataFrame(predictions, ids.tolist(), columns), target)
-        return frame
-    rows = pd.Index(ids).get_indexer(tables.sample.iloc[:, 0])
-    if (rows < 0).any():
-        raise SubmissionError(f"{(rows < 0).sum()} ids of the sample submission were not predicted")
-    at_once = max(1, MOST_CHUNK_BYTES // (8 * len(columns))) if isinstance(predictions, TopK) else len(rows)
-    frames: list[pd.DataFrame] = []
-    for start in range(0, len(rows), at_once):
-        some = rows[start : start + at_once]
-        chunk = predictions[some].dense() if isinstance(predictions, TopK) else predictions[some]
-        sample = tables.sample.iloc[start : start + at_once]
-        frames.append(build(sample, pd.DataFrame(chunk, ids.iloc[some].tolist(), columns), target))
-    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
 def write_checked(run: Run, frame: pd.DataFrame) -> dict[str, Any]:

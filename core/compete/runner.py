@@ -14,11 +14,12 @@ import torch
 from compete.blending import blend
 from compete.device import make_fabric
 from compete.errors import ConfigError
-from compete.finishing import fit_postprocessing, score_run, submit_frame, write_checked
+from compete.finishing import fit_postprocessing, score_run, write_checked
 from compete.foldfile import write_folds
 from compete.losses import joint_loss
 from compete.members import finish_member, finished, predict_members, take_over
 from compete.network import build_network, build_optimizer, freeze, parameter_groups
+from compete.postprocessing import submission_frame
 from compete.preparation import open_data, prepare
 from compete.runfolder import (
     changed_since,
@@ -226,7 +227,7 @@ def _finish(run: Run, results: list[MemberResult]) -> None:
     predict_members(run)
     blended = blend(run)
     fitted = fit_postprocessing(run, blended.oof)
-    frame = submit_frame(run, fitted.apply(blended.test))
+    frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
     submission = write_checked(run, frame)
     run.scores = score_run(run, blended, fitted, results, submission)
     write_json(run.folder / "scores.json", run.scores)

@@ -28,7 +28,7 @@ LAYERS = [
     "settings tomlfile templates",
     "config store archives unpacking",
     "files",
-    "columns images runs losses loaders network device inference memory finite submission tables",
+    "columns images runs losses loaders network device inference memory finite submission postprocessing tables",
     "foldfile runfolder prediction trainer runlog",
     "preparation checkpoints",
     "training checking",

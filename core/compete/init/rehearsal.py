@@ -10,10 +10,10 @@ import torch
 
 from compete.config import load_config
 from compete.errors import CompeteError, UserError
-from compete.finishing import build_step
 from compete.foldfile import group_leaks, missing_classes
 from compete.images import Decoder
 from compete.init.look import spread
+from compete.postprocessing import build_step
 from compete.preparation import read_tables, try_metric
 from compete.runs import metric_for
 from compete.submission import check_submission

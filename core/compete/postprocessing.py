@@ -1,0 +1,63 @@
+"""What follows the ensemble, as its components: `[[postprocess]]` steps, and the rows that `[submission]` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from compete.errors import SubmissionError
+from compete.topk import TopK
+
+if TYPE_CHECKING:
+    from compete.config import Config
+    from compete.options import Bound
+    from compete.types import Array, Metric, Predictions, Tables, Target
+
+Step = Callable[["Array"], "Array"]
+
+MOST_CHUNK_BYTES = 64 << 20
+
+
+def build_step(bound: Bound, oof: Array, answers: Array, metric: Metric, target: Target) -> Step:
+    """Fit one `[[postprocess]]` on OOF; one that names classes is told what they are called."""
+    needs_classes = getattr(bound.component.factory, "needs_classes", False)
+    step: Step = bound.build(oof, answers, metric, *([target.classes] if needs_classes else []))
+    return step
+
+
+def fit_steps(config: Config, oof: Array, answers: Array, metric: Metric, target: Target) -> Step:
+    """Fit every `[[postprocess]]` on what the one before makes of OOF; return them as one function."""
+    steps: list[Step] = []
+    for bound in config.many("postprocessors"):
+        step = build_step(bound, oof, answers, metric, target)
+        oof = step(oof)
+        steps.append(step)
+
+    def apply(predictions: Array) -> Array:
+        for step in steps:
+            predictions = step(predictions)
+        return predictions
+
+    return apply
+
+
+def submission_frame(config: Config, tables: Tables, predictions: Predictions, target: Target) -> pd.DataFrame:
+    """Return the submission made of predictions (T, C), its rows matched to the sample submission by id."""
+    build, ids = config.one("submissions").build, tables.test["id"]
+    columns = pd.Index(target.classes)
+    if config.writes_own_ids and not isinstance(predictions, TopK):
+        frame: pd.DataFrame = build(tables.sample, pd.DataFrame(predictions, ids.tolist(), columns), target)
+        return frame
+    rows = pd.Index(ids).get_indexer(tables.sample.iloc[:, 0])
+    if (rows < 0).any():
+        raise SubmissionError(f"{(rows < 0).sum()} ids of the sample submission were not predicted")
+    at_once = max(1, MOST_CHUNK_BYTES // (8 * len(columns))) if isinstance(predictions, TopK) else len(rows)
+    frames: list[pd.DataFrame] = []
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        chunk = predictions[some].dense() if isinstance(predictions, TopK) else predictions[some]
+        sample = tables.sample.iloc[start : start + at_once]
+        frames.append(build(sample, pd.DataFrame(chunk, ids.iloc[some].tolist(), columns), target))
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
