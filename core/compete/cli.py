@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ import typer
 from typer.core import TyperGroup
 
 from compete import __version__
-from compete.errors import CompeteError, ConfigError, UserError, unknown_name
+from compete.errors import CompeteError, ConfigError, UserError
 from compete.leaderboard.commands import add_commands
+
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -35,6 +38,12 @@ def _plain_errors() -> Iterator[None]:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, for example `| head`
         raise SystemExit(0) from None
+    except OSError as error:
+        if error.errno not in REFUSALS or error.filename is None:
+            _complain(_unexpected(error))
+        else:
+            _complain(f"{error.filename}: {os.strerror(error.errno)}")
+        raise SystemExit(1) from None
     except Exception as error:
         if hasattr(error, "exit_code"):  # the command line's own: a wrong option, --help, --version
             raise
@@ -101,9 +110,7 @@ def run(
     file: Annotated[Path, typer.Argument(help="The competition's TOML.")],
     overrides: Sets = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start a new run folder that takes nothing over.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder that takes nothing over.")] = False,
 ) -> None:
     """Train the folds, ensemble them and write a checked submission.
 
@@ -209,15 +216,16 @@ def options(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A run folder: submissions/<competition>/<run>.")]) -> None:
+def report(run: Annotated[str, typer.Argument(help="A run's name, or its folder.")]) -> None:
     """Write the report page of a finished run anew."""
+    from compete.leaderboard.records import find_candidate
     from compete.plugins import load_plugins
     from compete.runfolder import check_format
     from compete.store import read_json
 
-    if not (folder / "scores.json").is_file():
-        near = [str(path.parent) for path in folder.parent.glob("*/scores.json")]
-        raise UserError(unknown_name("finished run", folder, near) if near else f"{folder}: no finished run is there")
+    folder = find_candidate(run).folder
+    if folder is None or not (folder / "scores.json").is_file():
+        raise UserError(f"{folder or run}: no finished run is there. `compete runs` lists the runs.")
     check_format(folder, read_json(folder / "run.json"))
     load_plugins().manager.hook.write_report(folder=folder)
     typer.echo(str(folder / "report.html"))

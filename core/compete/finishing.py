@@ -132,7 +132,7 @@ def score_run(
         "classes": list(data.target.classes),
         "cv": {
             "mean": float(np.mean(folds)),
-            "std": float(np.std(folds, ddof=1)) if len(folds) > 1 else 0.0,
+            "std": float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
             "folds": blended.fold_scores,
             "oof": float(run.metric.score(data.answers[known], blended.oof[known])),
             "oof_postprocessed": fitted.nested_score,

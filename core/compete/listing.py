@@ -10,7 +10,7 @@ from compete.config import SLOTS
 from compete.errors import UserError, unknown_name
 from compete.options import list_options
 from compete.plugins import Plugins, load_plugins
-from compete.registry import Component, find
+from compete.registry import Component, find, singular
 from compete.tomlfile import read_toml
 
 
@@ -34,7 +34,7 @@ def option_lines(kind: str | None, name: str | None, file: Path | None) -> Itera
     if kind not in registry:
         raise UserError(unknown_name("kind of component", kind, registry))
     if name is not None and name not in registry[kind]:
-        raise UserError(unknown_name(kind, name, registry[kind]))
+        raise UserError(unknown_name(singular(kind), name, registry[kind]))
     for component in [find(registry, kind, name)] if name else registry[kind].values():
         yield from component_lines(component)
         yield ""

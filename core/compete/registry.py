@@ -57,10 +57,15 @@ def build_registry(manager: pluggy.PluginManager) -> Registry:
     return {kind: _collect(kind, getattr(manager.hook, PREFIX + kind)) for kind in kinds()}
 
 
+def singular(kind: str) -> str:
+    """Return what one component of a kind is called."""
+    return kind.removesuffix("es" if kind.endswith("sses") else "s")
+
+
 def find(registry: Registry, kind: str, name: str) -> Component:
     """Return the component, or raise `PluginError` with the nearest name."""
     if name not in registry[kind]:
-        raise PluginError(unknown_name(kind, name, registry[kind]))
+        raise PluginError(unknown_name(singular(kind), name, registry[kind]))
     return registry[kind][name]
 
 

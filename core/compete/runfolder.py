@@ -20,6 +20,7 @@ from compete.tomlfile import write_toml_text
 FORMAT = 1
 SUBMISSIONS = Path("submissions")
 FOLDS = "folds"
+ATTEMPT = {"run.json", "config.toml", "environment.json", "folds.csv", "log.jsonl", ".lock"}
 PACKAGES = (
     "compete", "torch", "torchvision", "timm", "albumentations", "lightning-fabric",
     "numpy", "pandas", "scikit-learn", "opencv-python-headless", "pillow",
@@ -89,6 +90,15 @@ def start_folder(folder: Path, config: Config, created: float) -> None:
         write_json(folder / "run.json", {**known, "created": created, "finished": False})
     if not (folder / "config.toml").exists():
         write_text(folder / "config.toml", write_toml_text(config.resolved()))
+
+
+def forget_attempt(folder: Path) -> None:
+    """Remove a run folder in which nothing but the attempt itself was written down."""
+    files = list(folder.iterdir())
+    if {file.name for file in files} <= ATTEMPT:
+        for file in files:
+            file.unlink()
+        folder.rmdir()
 
 
 def update_state(folder: Path, **changes: object) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from compete.blending import blend
 from compete.device import make_fabric
-from compete.errors import ConfigError
+from compete.errors import ConfigError, UserError
 from compete.finishing import fit_postprocessing, score_run, write_checked
 from compete.foldfile import write_folds
 from compete.losses import joint_loss
@@ -26,6 +26,7 @@ from compete.runfolder import (
     choose_folder,
     competition_folder,
     environment,
+    forget_attempt,
     next_folder,
     run_folders,
     start_folder,
@@ -37,7 +38,7 @@ from compete.store import make_folder, read_json, run_lock, write_json
 
 if TYPE_CHECKING:
     from compete.config import Config
-    from compete.types import MemberResult
+    from compete.types import Array, MemberResult
 
 
 def run_competition(config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False) -> Run:
@@ -50,6 +51,8 @@ def run_competition(config: Config, name: str | None = None, fresh: bool = False
     previous = list(run_folders(competition_folder(config)))
     with ExitStack() as held:
         _begin(folder, config, held)
+        if folder not in previous:
+            held.enter_context(_forgotten_if_wrong(folder))
         run = Run(config, folder, make_fabric(config.training), interactive, notes=list(config.notes))
         with _told(run):
             _prepare(run)
@@ -68,6 +71,17 @@ def _begin(folder: Path, config: Config, held: ExitStack) -> None:
     make_folder(folder)
     held.enter_context(run_lock(folder))
     start_folder(folder, config, time.time())
+
+
+@contextmanager
+def _forgotten_if_wrong(folder: Path) -> Iterator[None]:
+    """A run that wrong input stops before it trains takes no number, and later runs are not compared with it."""
+    try:
+        yield
+    except UserError:
+        with suppress(OSError):
+            forget_attempt(folder)
+        raise
 
 
 def _leave_other_data_alone(run: Run, held: ExitStack) -> None:
@@ -107,17 +121,22 @@ def _prepare(run: Run) -> None:
     tables, target, _, answers, folds, key, _ = run.prepared
     groups = f", {tables.train['group'].nunique()} groups" if "group" in tables.train else ""
     sizes = np.bincount(folds[folds >= 0])
-    classes = f"{len(target.classes)} classes"
+    classes = f"{len(target.classes)} classes" if len(target.classes) > 1 else "1 output"
     if answers.ndim == 1 and np.issubdtype(answers.dtype, np.integer):
         counts = np.bincount(answers, minlength=len(target.classes))
         largest, smallest = counts.max(), counts[counts > 0].min()
-        classes += f", rows in a class {smallest} to {largest} (imbalance {largest / smallest:.0f}:1)"
+        classes += f", rows in a class {_span(counts[counts > 0])} (imbalance {largest / smallest:.0f}:1)"
     _stage(
         run, 1, "preprocess",
         f"{len(tables.train)} training rows{groups}, {len(tables.test)} test rows",
         f"target {run.config.one('targets').name}: {classes}",
-        f"folds {run.config.one('folds').name} {key}: {len(sizes)} of {sizes.min()} to {sizes.max()} rows",
+        f"folds {run.config.one('folds').name} {key}: {len(sizes)} of {_span(sizes)} rows",
     )  # fmt: skip
+
+
+def _span(numbers: Array) -> str:
+    least, most = numbers.min(), numbers.max()
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def _load(run: Run) -> None:

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from compete.cli import app
+
 COMPETE = [sys.executable, "-c", "from compete.cli import main; main()"]
 
 
@@ -31,7 +33,7 @@ def test_version_and_help():
         (["options", "looses"], "Did you mean 'losses'?"),
         (["options", "loss", "focl"], "Did you mean 'focal'?"),
         (["sample", "masc", "out"], "Did you mean 'mask'?"),
-        (["report", "submissions/tiny/run-009"], "no finished run is there"),
+        (["report", "submissions/tiny/run-009"], "is no run in submissions"),
         (["validate", "tiny.toml", "--set", "a"], "write it as table.key=value"),
     ],
 )
@@ -43,13 +45,28 @@ def test_wrong_input_is_one_sentence_and_exit_status_2(tiny, arguments, message)
 
 
 def test_validate_says_that_nothing_is_wrong(tiny):
-    assert compete("validate", "tiny.toml").stdout == "tiny.toml: no problem found; the data it names was not looked at\n"
+    assert (
+        compete("validate", "tiny.toml").stdout == "tiny.toml: no problem found; the data it names was not looked at\n"
+    )
 
 
 def test_options_list_everything():
     listed = compete("options").stdout
     assert "losses" in listed and "[loss]" in listed and "focal" in listed
     assert "gamma: " in compete("options", "loss", "focal").stdout
+
+
+def test_what_the_disk_refuses_to_a_plugin_is_a_sentence(tmp_path, monkeypatch, capsys):
+    import compete.plugins
+
+    def refused():
+        raise PermissionError(13, "Permission denied", "/data/mask")
+
+    monkeypatch.setattr(compete.plugins, "load_plugins", refused)
+    with pytest.raises(SystemExit) as stopped:
+        app(["sample", "mask", str(tmp_path)])
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == "error: /data/mask: Permission denied\n"
 
 
 def test_an_unexpected_error_is_one_line_and_its_traceback_a_file(tiny):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from compete.config import load_config
-from compete.errors import ConfigError, DataError
+from compete.errors import ConfigError, DataError, UserError
 from compete.runner import run_competition
 
 FAST = ("training.epochs=1",)
@@ -138,6 +138,36 @@ def test_a_group_in_two_folds_stops_the_run(tiny):
     with pytest.raises(DataError, match=r"groups are in more than one fold \(p\d\d in .*stratified_group"):
         run(tiny, "folds.name=kfold")
     assert not list((tiny / "submissions/tiny").glob("run-*/members"))
+
+
+def test_a_run_that_wrong_input_stops_takes_no_number(tiny):
+    for overrides in (["folds.name=kfold"], ["training.only_folds=[7]"], ["competition.root=nowhere"]):
+        with pytest.raises(UserError):
+            run(tiny, *overrides)
+    assert not list((tiny / "submissions/tiny").glob("run-*"))
+    first = run(tiny)
+    assert first.folder.name == "run-001" and not first.notes
+    with pytest.raises(UserError):
+        run(tiny, "folds.name=kfold", name="mine")
+    assert run(tiny, "optimizer.lr=0.01").notes[0].startswith("changed since run-001")
+
+
+def test_what_overrides_left_out_is_said(tiny):
+    toml = tiny / "tiny.toml"
+    toml.write_text(toml.read_text().replace('name = "brightness"', 'name = "brightness"\ndropout = 0.1'))
+    done = run(tiny, "model.name=oracle")
+    assert "[model] dropout left out: oracle has no such option" in done.notes
+
+
+def test_the_next_command_keeps_the_overrides(tiny):
+    done = run(tiny, "training.epochs=1", "optimizer.lr=0.01", 'tta=[{name="flips"}]')
+    assert done.scores["next"][-1] == (
+        f"compete run {tiny / 'tiny.toml'} --set optimizer.lr=0.01 --set 'tta=[{{name=\"flips\"}}]' --set training.epochs=2"
+    )
+
+
+def test_one_member_has_no_spread(tiny):
+    assert run(tiny, "training.only_folds=[0]").scores["cv"]["std"] is None
 
 
 def test_a_class_missing_from_a_fold_stops_the_run_or_warns(tiny):

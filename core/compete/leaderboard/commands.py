@@ -66,16 +66,17 @@ def score(
     private: Annotated[float | None, typer.Option(help="The private leaderboard's score.")] = None,
 ) -> None:
     """Enter the score of the newest submission where the platform does not tell it."""
-    from compete.leaderboard.flow import enter_score
+    from compete.leaderboard.flow import BY_HAND, enter_score
     from compete.leaderboard.ledger import open_ledger
     from compete.leaderboard.records import find_candidate
     from compete.leaderboard.setup import root_of
 
     candidate = find_candidate(run)
     record = enter_score(candidate, value, private)
+    by_hand = f"; no submission of it was known, so it counts as one {BY_HAND}" if record.platform == BY_HAND else ""
     with open_ledger(root_of(candidate)) as ledger:
         ledger.note_candidate(candidate)
-    typer.echo(f"{candidate.name}: {value:g} noted")
+    typer.echo(f"{candidate.name}: {value:g} noted{by_hand}")
     typer.echo(f"next: compete runs {record.competition}")
 
 

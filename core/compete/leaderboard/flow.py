@@ -39,6 +39,8 @@ from compete.leaderboard.setup import (
 from compete.leaderboard.submitting import make_message, refuse_repetition, remaining, resume, submit, wait
 from compete.store import file_hash
 
+BY_HAND = "by hand"
+
 
 @dataclass(frozen=True)
 class Order:
@@ -148,7 +150,7 @@ def enter_score(candidate: Candidate, public: float, private: float | None) -> R
         raise UserError(f"{candidate.name}: there is no file that could have been submitted.")
     now = time_text()
     record = Record(
-        id=new_id(), competition=candidate.competition, run=candidate.run, platform="by hand", target="",
+        id=new_id(), competition=candidate.competition, run=candidate.run, platform=BY_HAND, target="",
         file=str(candidate.file), file_hash=file_hash(candidate.file), message="", phase="scored", begun_at=now,
         submitted_at=now, scored_at=now, public=public, private=private,
     )  # fmt: skip

@@ -111,7 +111,8 @@ def cv_of(candidate: Candidate) -> str:
     cv = scores.get("cv") or {}
     if cv.get("mean") is None:
         return ""
-    return f"CV {cv['mean']:.5f} +- {cv.get('std') or 0.0:.5f} {scores.get('metric', '')}".strip()
+    spread = "" if cv.get("std") is None else f" +- {cv['std']:.5f}"
+    return f"CV {cv['mean']:.5f}{spread} {scores.get('metric', '')}".strip()
 
 
 def root_of(candidate: Candidate) -> Path:

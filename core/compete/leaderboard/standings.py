@@ -204,7 +204,7 @@ def _table(competition: str, rows: Sequence[Standing]) -> Iterator[str]:
 
 def _cells(row: Standing) -> list[str]:
     when = (row.submitted_at or "")[:16].replace("T", " ")
-    state = row.phase or "not submitted"
+    state = row.phase or ("unfinished" if row.cv_mean is None else "not submitted")
     scores = (row.cv_mean, row.cv_std, row.cv_oof, row.public, row.private)
     gap = "" if row.gap is None else f"{row.gap:+.5f}"
     left = "" if row.quota_before is None else str(row.quota_before)

@@ -119,7 +119,8 @@ def _results(scores: dict[str, Any]) -> Iterator[str]:
     metric, cv = scores["metric"], scores["cv"]
     for name, score in cv["folds"].items():
         yield f"result {name} {metric} {decimal(score)}"
-    yield f"result cv {metric} {decimal(cv['mean'])} +- {decimal(cv['std'])}"
+    spread = "" if cv["std"] is None else f" +- {decimal(cv['std'])}"
+    yield f"result cv {metric} {decimal(cv['mean'])}{spread}"
     yield f"result oof {metric} {decimal(cv['oof'])}"
     if cv["oof_postprocessed"] is not None:
         yield f"result oof postprocessed {metric} {decimal(cv['oof_postprocessed'])}"

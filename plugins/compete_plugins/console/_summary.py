@@ -54,7 +54,7 @@ def _headline(scores: dict[str, Any]) -> Text:
     text = Text.assemble(
         f"{clean(scores['metric'])}  ",
         ("CV ", "dim"),
-        (f"{decimal(cv['mean'])} ± {decimal(cv['std'])}", "bold green"),
+        (decimal(cv["mean"]) + ("" if cv["std"] is None else f" ± {decimal(cv['std'])}"), "bold green"),
         ("   OOF ", "dim"),
         (decimal(cv["oof"]), "bold green"),
     )
