@@ -136,14 +136,20 @@ def _rehearse(path: Path, look: Look, source: Source) -> tuple[list[str], str | 
 
 
 def _lines(path: Path, sections: list[Section], todo: list[str], seen: str | None) -> list[str]:
-    """Return what to print: what was found, and what is left to decide."""
+    """Return what to print: what was found and is offered, and what is left to decide."""
     chosen = [
         f"  [{section.table}] {key.name} = {key.value}" + (f"  ({key.why})" if key.why else "")
         for section in sections
         if section.table in ("dataset", "target", "folds", "metric", "images", "sampler", "submission")
         for key in section.keys
     ]
+    offered = [
+        f"  [{section.table}] {section.why.rstrip(':')}: uncomment the block in {path}"
+        for section in sections
+        if section.offered
+    ]
     seen_line = {None: "not rehearsed: its files are too large to read now", "": "rehearsed: a run would stop"}.get(
         seen, f"rehearsed without training: {seen}"
     )
-    return [f"{path}: written", *chosen, seen_line, *(f"TODO {item}" for item in todo), f"next: compete run {path}"]
+    todo_lines = [f"TODO {item}" for item in todo]
+    return [f"{path}: written", *chosen, *offered, seen_line, *todo_lines, f"next: compete run {path}"]

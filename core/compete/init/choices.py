@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compete.init.findings import Goal, Group, Key, Pixels, Section, Source
+from compete.init.offered import offered_columns
 from compete.init.sizes import SMALL_SIDE, image_keys
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
@@ -45,6 +46,7 @@ def sections(
     yield _folds(source, group)
     yield Section("metric", metric)
     yield Section("images", tuple(image_keys(pixels)))
+    yield from filter(None, [offered_columns(source, goal, group)])
     yield from _augmentation(pixels)
     yield from _sampler(goal, str(metric[0].value))
     yield from _learning(source, goal, pixels)

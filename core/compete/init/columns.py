@@ -73,7 +73,7 @@ def _candidates(source: Source, goal: Goal, notes: list[str]) -> Iterator[_Candi
             continue
         word = next((w for w in GROUP_WORDS if w in name_words(name)), "")
         cells = source.train[name]
-        apart = _in_test(source, name) and _looks_like_names(cells) and not set(cells) & set(source.test[name])
+        apart = splits_test_off(source, name)
         if not word and not apart:
             continue
         fault = _fault(cells)
@@ -81,6 +81,12 @@ def _candidates(source: Source, goal: Goal, notes: list[str]) -> Iterator[_Candi
             yield _Candidate(name, word, cells.nunique(), apart)
         elif word:
             notes.append(f"'{name}' {fault}")
+
+
+def splits_test_off(source: Source, name: str) -> bool:
+    """Tell whether a column names things of which none is in both training and test rows."""
+    cells = source.train[name]
+    return _in_test(source, name) and _looks_like_names(cells) and not set(cells) & set(source.test[name])
 
 
 def _in_test(source: Source, name: str) -> bool:

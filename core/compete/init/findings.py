@@ -21,12 +21,13 @@ class Key:
 
 @dataclass(frozen=True)
 class Section:
-    """One table of the TOML, which may repeat (`[[tta]]`), and why it is there."""
+    """One table of the TOML, which may repeat (`[[tta]]`) or be only offered, in comments, and why it is there."""
 
     table: str
     keys: tuple[Key, ...]
     why: str = ""
     repeats: bool = False
+    offered: bool = False
 
 
 @dataclass(frozen=True)

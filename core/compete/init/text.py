@@ -46,6 +46,11 @@ def _todo(todo: Sequence[str]) -> Iterator[str]:
 
 def _table(section: Section) -> Iterator[str]:
     yield from _comment(section.why)
+    lines = _table_lines(section)
+    yield from (f"# {line}" for line in lines) if section.offered else lines
+
+
+def _table_lines(section: Section) -> Iterator[str]:
     yield f"[[{section.table}]]" if section.repeats else f"[{section.table}]"
     for key in section.keys:
         yield from _comment(key.why)
