@@ -180,7 +180,18 @@ def _index_zip(path: Path) -> dict[str, Member]:
 def _index_tar(path: Path) -> dict[str, Member]:
     with tarfile.open(path, "r:") as archive:
         infos = ((info.name, info) for info in archive if info.isreg())
-        return {name: Member(info.offset_data, info.size) for name, info in _kept(path, infos) if not info.issparse()}
+        members = {
+            name: Member(info.offset_data, info.size) for name, info in _kept(path, infos) if not info.issparse()
+        }
+        end = archive.offset
+    with path.open("rb") as file:
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # where a header is cut off, tarfile just stops
+            raise DataError(
+                f"{path.name}: the archive ends after {len(members)} files without a tar's end mark: it was cut off. "
+                "Fetch it again."
+            )
+    return members
 
 
 def _index_folder(folder: Path) -> dict[str, Member]:

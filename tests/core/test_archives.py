@@ -282,3 +282,13 @@ def test_7z_with_the_real_package(root: Path, files: Files) -> None:
     with py7zr.SevenZipFile(root / "train.7z", "w") as archive:
         archive.writeall(root.parent / "source", "train")
     assert files.read("train/1.jpg") == b"seven"
+
+
+@pytest.mark.parametrize("blocks", [3, 3.2, 4, 5, 6, 14, 15])
+def test_a_tar_that_was_cut_off_is_refused_wherever_it_ends(root: Path, files: Files, blocks: float) -> None:
+    whole = make_tar(root / "train.tar", MEMBERS)
+    data = whole.read_bytes()
+    assert files.exists("train.tar/0004.jpg")
+    whole.write_bytes(data[: int(blocks * tarfile.BLOCKSIZE)])
+    with pytest.raises(DataError, match=r"train\.tar: .*(cut off|unexpected end of data)"):
+        Files(root, root / "cache").exists("train.tar/0000.jpg")
