@@ -55,3 +55,14 @@ def test_bad_files_are_explained(classes, message):
 def test_no_file_at_all_is_told_when_the_toml_is_read():
     _, problems = bind(Component("targets", "label", register_targets()["label"], "test"), {"classes": ""}, "[target]")
     assert [p.message for p in problems] == ["classes is empty; name the classes, or a file that lists them."]
+
+
+def test_another_separator_than_the_one_given_is_recognised():
+    cells = ["scab,rust", "rust", "scab,rust", "healthy"]
+    train = pd.DataFrame({"id": list("abcd"), "labels": cells})
+    with pytest.raises(DataError, match=r"holds the separator ' ', but 2 of 4 hold ',', the first 'scab,rust'\. Write"):
+        tokens(train)
+    assert tokens(train, separator=",").classes == ("healthy", "rust", "scab")
+    assert len(tokens(train, classes=["healthy", "rust", "scab,rust"]).classes) == 3
+    spaced = pd.DataFrame({"id": list("abcd"), "labels": ["a,b c", "c", "a,b", "c"]})
+    assert tokens(spaced).classes == ("a,b", "c")

@@ -71,6 +71,9 @@ def columns(train: pd.DataFrame, *, columns: list[str]) -> Target:
     return Target(names, encode, encode, sigmoid, decode, (len(names),))
 
 
+SEPARATED_SHARE = 0.05  # of the rows; a single label may well hold a comma
+
+
 def check_tokens(*, separator: str, classes: Classes, **_: object) -> Iterator[str]:
     """Yield what is wrong with the separator or the classes."""
     if not separator:
@@ -94,8 +97,11 @@ def tokens(
     without any label; otherwise it is an error. Encoded targets and answers are float32 (N, C). Decoding joins the
     labels with a probability of at least one half.
     """
-    cells = _split(text(train, column, allow_empty), separator)
+    whole = text(train, column, allow_empty)
+    cells = _split(whole, separator)
     given = given_classes(classes)
+    if given is None:
+        _refuse_other_separator(whole, column, separator)
     names = classes_in(cells, column) if given is None else given
     if not names:
         raise DataError(f"train table: column '{column}' holds no label at all.")
@@ -113,6 +119,20 @@ def _split(cells: pd.Series[str], separator: str) -> pd.Series[str]:
     """Return one stripped token per entry, with the row's number as its index; empty ones are left out."""
     parts = cells.reset_index(drop=True).str.split(separator, regex=False).explode().str.strip()
     return parts[parts != ""]
+
+
+def _refuse_other_separator(cells: pd.Series[str], column: str, separator: str) -> None:
+    """Where no cell is split, labels joined by something else would become classes of their own."""
+    if cells.str.strip().str.contains(separator, regex=False).any():
+        return
+    for other in ";,|":
+        rows = int(cells.str.contains(other, regex=False).sum())
+        if rows > SEPARATED_SHARE * len(cells):
+            raise DataError(
+                f"train table: no cell of column '{column}' holds the separator '{separator}', but {rows} of "
+                f"{len(cells)} hold '{other}', the first '{cells[cells.str.contains(other, regex=False)].iloc[0]}'. "
+                f"Write [target] separator = '{other}', or name the classes."
+            )
 
 
 def _label_sets(
