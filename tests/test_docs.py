@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from compete.config import load_config
 from conftest import load_module
 
 ROOT = Path(__file__).parents[1]
 generate = load_module(ROOT / "docs/generate.py")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+OVERRIDDEN = [
+    line.removeprefix("$ compete run ").partition("  #")[0]
+    for page in PAGES
+    for line in page.read_text().splitlines()
+    if line.startswith("$ compete run ") and "--set" in line
+]
 
 
 @pytest.mark.parametrize("name", generate.PAGES)
@@ -34,3 +42,15 @@ def test_every_path_in_the_readme_s_tree_is_there():
         folders[len(indent) // 2 - 1 :] = [name]
         path = ROOT.joinpath(*(part.rstrip("/") for part in folders))
         assert path.exists(), path
+
+
+@pytest.mark.parametrize("line", OVERRIDDEN)
+def test_every_override_shown_is_one_that_works(line, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    file, *arguments = shlex.split(line)
+    assert arguments[::2] == ["--set"] * (len(arguments) // 2)
+    load_config(Path(file), arguments[1::2])
+
+
+def test_there_are_overrides_to_try():
+    assert len(OVERRIDDEN) >= 3
