@@ -61,23 +61,34 @@ def group_leaks(train: pd.DataFrame, folds: Array) -> list[str]:
     ]
 
 
-def missing_classes(folds: Array, answers: Array, target: Target) -> list[str]:
+def missing_classes(folds: Array, answers: Array, target: Target, ids: pd.Series[str]) -> list[str]:
     """Return the classes that no row of some fold's validation, or training, part has.
 
-    A class that the whole table lacks is not the folds' fault and is left out.
+    A class that the whole table lacks is not the folds' fault and is left out. Of a class with fewer rows than folds
+    its rows are told: it may be a misspelt or cut label.
     """
-    classes = len(target.classes)
-    total = class_counts(answers, classes)
+    total = class_counts(answers, len(target.classes))
     if total is None:
         return []
+    numbers = sorted(set(folds[folds >= 0].tolist()))
+    few = max(2, len(numbers))
+
+    def named(number: int) -> str:
+        name, rows = target.classes[number], total[number]
+        if rows >= few:
+            return name
+        first = ids.iloc[np.argmax(rows_of(answers, number, len(target.classes)))]
+        return f"{name} (1 row in all, id {first})" if rows == 1 else f"{name} ({rows} rows in all, first id {first})"
+
     problems = []
-    for fold in sorted(set(folds[folds >= 0].tolist())):
-        validated = class_counts(answers[folds == fold], classes)
+    for fold in numbers:
+        validated = class_counts(answers[folds == fold], len(target.classes))
         for part, count in (("validation", validated), ("training", total - validated)):
-            lacking = [target.classes[c] for c in np.flatnonzero((total > 0) & (count == 0))]
+            lacking = np.flatnonzero((total > 0) & (count == 0)).tolist()
             if lacking:
                 more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
-                problems.append(f"fold {fold} has no {part} row of class {', '.join(lacking[:SHOWN])}{more}")
+                shown = ", ".join(named(number) for number in lacking[:SHOWN])
+                problems.append(f"fold {fold} has no {part} row of class {shown}{more}")
     return problems
 
 
@@ -90,6 +101,13 @@ def class_counts(answers: Array, classes: int) -> Array | None:
     if classes == 1:  # one output: yes or no, or a level on a scale, which is no class
         return np.array([(answers == 1).sum()]) if answers.max(initial=0) <= 1 else None
     return np.bincount(answers, minlength=classes)
+
+
+def rows_of(answers: Array, number: int, classes: int) -> Array:
+    """Return which rows (N,) have a class."""
+    if answers.ndim == 2:
+        return np.asarray(answers[:, number] > 0)
+    return np.asarray(answers == (number if classes > 1 else 1))
 
 
 def fold_counts(folds: Array, answers: Array, classes: int) -> list[list[int]]:

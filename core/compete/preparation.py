@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compete.columns import encode_columns
-from compete.errors import ConfigError, DataError, did_you_mean
+from compete.errors import ConfigError, DataError, SubmissionError, did_you_mean
 from compete.files import Files
 from compete.foldfile import group_leaks, make_folds, missing_classes
 from compete.images import Decoder, Opened, PictureList, open_pictures, options_text, refuse_unreadable
 from compete.loaders import RowPictures
+from compete.rehearsal import rehearse_submission
+from compete.rowchecks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.runfolder import competition_folder
 from compete.runs import Data, Prepared, Run, metric_for
 from compete.store import fingerprint
@@ -34,40 +36,23 @@ def read_tables(config: Config) -> Tables:
     """Read the competition's rows and check what every later stage relies on."""
     root = Path(config.competition.root)
     tables: Tables = config.one("datasets").build(root)
-    problems = _table_problems(tables)
+    problems = table_problems(tables)
     if not config.writes_own_ids:
-        problems += _sample_problems(tables)
+        problems += sample_problems(tables)
     if problems:
         raise DataError(problems)
     return tables
 
 
-def _table_problems(tables: Tables) -> list[str]:
-    problems = []
-    for name, table in (("train", tables.train), ("test", tables.test)):
-        lacking = [column for column in ("id", "image") if column not in table]
-        if lacking:
-            problems.append(f"[dataset]: the {name} table has no column {' and no column '.join(lacking)}")
-        elif table.empty:
-            problems.append(f"[dataset]: the {name} table has no rows")
-        elif table["id"].duplicated().any():
-            twice = table.loc[table["id"].duplicated(), "id"].head(SHOWN).tolist()
-            problems.append(f"[dataset]: ids occur twice in the {name} table: {', '.join(map(str, twice))}")
-    return problems
-
-
-def _sample_problems(tables: Tables) -> list[str]:
-    """Test ids that do not match the sample submission are found before training, not after."""
-    if "id" not in tables.test:
-        return []
-    known = set(tables.test["id"])
-    unknown = [identity for identity in tables.sample.iloc[:, 0] if identity not in known]
-    if not unknown:
-        return []
-    return [
-        f"[dataset]: {len(unknown)} of {len(tables.sample)} ids of the sample submission are not in the test table: "
-        f"{', '.join(map(str, unknown[:SHOWN]))}.{did_you_mean(unknown[0], list(map(str, known))[:10_000])}"
-    ]
+def check_rows(run: Run, tables: Tables, answers: Array, target: Target) -> None:
+    """Stop before training where labels are not those of the submission; warn of rows that go nowhere."""
+    allowed = run.config.checks.allowed
+    problems = label_problems(allowed, tables.train, answers, target.classes)
+    if problems:
+        raise DataError(problems)
+    warnings = [*tables.warnings, *label_warnings(allowed, answers, target.classes)]
+    for warning in [*warnings, *([] if run.config.writes_own_ids else sample_warnings(tables))]:
+        run.warn(warning)
 
 
 def check_folds(run: Run, train: pd.DataFrame, folds: Array, answers: Array, target: Target) -> None:
@@ -75,7 +60,7 @@ def check_folds(run: Run, train: pd.DataFrame, folds: Array, answers: Array, tar
     leaks = group_leaks(train, folds)
     if leaks:
         raise DataError(leaks)
-    lacking = missing_classes(folds, answers, target)
+    lacking = missing_classes(folds, answers, target, train["id"])
     if lacking and run.config.checks.missing_class == "error":
         raise DataError(
             [
@@ -144,7 +129,7 @@ def choose_members(config: Config, folds: Array) -> list[Member]:
 
 
 def prepare(run: Run) -> Prepared:
-    """Stage 1: tables, target, encoded targets, answers, folds and the folds' fingerprint."""
+    """Stage 1: tables, target, encoded targets, answers, folds; and whatever can be known to fail after training."""
     config = run.config
     tables = read_tables(config)
     target: Target = config.one("targets").build(tables.train)
@@ -152,12 +137,16 @@ def prepare(run: Run) -> Prepared:
     if (config.columns.numeric or config.columns.categorical) and config.many("batch_transforms"):
         raise ConfigError("[columns] and [[batch_transforms]] exclude each other: a mixed picture has no columns")
     columns = encode_columns(config.columns, tables)
+    check_rows(run, tables, answers, target)
     folds, key = make_folds(config, tables.train, answers, competition_folder(config) / "folds")
     check_folds(run, tables.train, folds, answers, target)
     run.members = choose_members(config, folds)
     metric = metric_for(config, target)
     check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(run.members), target)
     try_metric(metric, answers, len(target.classes), config.inference.keep_top)
+    problems = rehearse_submission(config, tables, target, answers, metric)
+    if problems:
+        raise SubmissionError(problems)
     return Prepared(tables, target, encoded, answers, folds, key, columns)
 
 

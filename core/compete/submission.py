@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 SUM_TOLERANCE = 1e-5  # what graders of log loss allow
+ROUNDING = 1e-3  # further off than any rounding to a few digits
 UTF8_MARK = b"\xef\xbb\xbf"
 
 
@@ -254,7 +255,8 @@ def _sum_problems(rows: _Rows) -> Iterator[str]:
     wrong = np.abs(sums - 1) > SUM_TOLERANCE
     if wrong.any():
         first = sums[wrong][0]
-        yield f"rows must sum to one, but not {rows.name(wrong)}: the first sums to {first:.7g}. Write more digits."
+        hint = " Write more digits." if np.nanmax(np.abs(sums - 1), initial=0) < ROUNDING else ""
+        yield f"rows must sum to one, but not {rows.name(wrong)}: the first sums to {first:.7g}.{hint}"
 
 
 def _label_problems(rows: _Rows, allowed: list[str], separator: str | None) -> Iterator[str]:

@@ -25,13 +25,15 @@ class Tables:
     `train` and `test` have the columns `id` (text, unique) and `image` (one path below the root, or a list of
     them); `train` also has the raw labels and, where people, patients or places repeat, a column `group`.
     `sample` is the sample submission as read, ids as text in its first column: its rows, columns and order are
-    what the platform expects. `note` is shown with every result, for example that the pictures are drawn.
+    what the platform expects. `note` is shown with every result, for example that the pictures are drawn;
+    `warnings` are shown with the run's own, for example that rows were lost.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     sample: pd.DataFrame
     note: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ LAYERS = [
     "files",
     "columns images runs losses loaders network device inference memory finite submission postprocessing tables",
     "foldfile runfolder prediction trainer runlog",
+    "rehearsal rowchecks",
     "preparation checkpoints",
     "training checking",
     "members",

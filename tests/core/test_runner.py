@@ -307,3 +307,32 @@ def test_arcface_runs_and_is_refused_without_its_head(tiny):
 def test_with_one_validated_fold_postprocessing_is_still_measured_on_other_rows(tiny):
     done = run(tiny, "training.only_folds=[0]", 'postprocess=[{name="floor", low=0.01}]')
     assert done.scores["cv"]["oof_postprocessed"] == pytest.approx(done.scores["cv"]["oof"])
+
+
+def test_the_first_stage_says_equal_folds_and_one_output_plainly(tiny):
+    from compete import hookimpl
+    from compete.device import make_fabric
+    from compete.runner import _prepare
+    from compete.runs import Run
+
+    class Stages:
+        @hookimpl
+        def on_stage(self, lines):
+            self.lines = lines
+
+    def lines(*overrides: str) -> str:
+        config = load_config(tiny / "tiny.toml", overrides)
+        run, stages = Run(config, tiny / "run", make_fabric(config.training)), Stages()
+        run.register(stages)
+        _prepare(run)
+        return "\n".join(stages.lines)
+
+    text = lines()
+    assert "3 classes, rows in a class 8 (imbalance 1:1)" in text and ": 3 of 8 rows" in text
+    edit(tiny / "data/train.csv", label=["1"] * 8 + ["0"] * 16)
+    binary = lines(
+        "target.name=binary", "submission.name=positive", "metric.name=roc_auc", "folds.n=5",
+        "checks.missing_class=warn",
+    )  # fmt: skip
+    assert "target binary: 1 output, rows in a class 8 to 16 (imbalance 2:1)" in binary
+    assert ": 5 of 4 to 6 rows" in binary

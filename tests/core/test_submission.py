@@ -153,6 +153,13 @@ def test_rows_must_sum_to_one_with_enough_digits(tmp_path):
     assert found[0].startswith("rows must sum to one, but not 3 rows, id 'r0', 'r1', 'r2': the first sums to ")
 
 
+@pytest.mark.parametrize(("cell", "advised"), [("0.4999", True), ("0.3", False)])
+def test_more_digits_are_advised_only_where_rounding_can_be_the_fault(cell, advised):
+    rows = pd.DataFrame({"id": ["r"], "a": [cell], "b": ["0.5"]})
+    (found,) = problems(rows, rows, rows_sum_to_one=True)
+    assert found.endswith("Write more digits.") is advised
+
+
 def test_labels_outside_the_list_are_named_with_the_nearest():
     given = frame(ans=["dog", "dgo", "cat", "ufo"])
     assert problems(given, allowed=["cat", "dog"]) == [

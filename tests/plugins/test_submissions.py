@@ -98,10 +98,26 @@ def test_probabilities_of_many_classes_sum_to_one_after_rounding():
 def test_probabilities_of_independent_labels_and_of_part_of_the_classes_stay_as_they_are():
     rows = predicted("a", [[0.9, 0.8, 0.1]], "xyz")
     assert probabilities(sample("a", x=0, y=0, z=0), rows, target()).iloc[0, 1:].tolist() == [0.9, 0.8, 0.1]
+    assert probabilities(sample("a", x=0, z=0), rows, target()).iloc[0, 1:].tolist() == [0.9, 0.1]
     shares = predicted("a", [[0.5, 0.3, 0.2]], "xyz")
-    assert probabilities(sample("a", x=0, z=0), shares, target()).iloc[0, 1:].tolist() == [0.5, 0.2]
+    part = probabilities(sample("a", x=0, z=0), shares, target(), normalise=False)
+    assert part.iloc[0, 1:].tolist() == [0.5, 0.2]
     scaled = probabilities(sample("a", x=0, y=0, z=0), rows, target(), normalise=True)
     np.testing.assert_allclose(scaled.iloc[0, 1:].tolist(), [0.5, 0.4444444, 0.0555556], atol=1e-7)
+
+
+def test_a_class_without_a_column_is_left_out_only_when_the_toml_says_so():
+    given, names = sample("a", wolf=0, dog=0), ["wolf", "dog", "wolff", *"uvxyz"]
+    rows = predicted("a", [[0.5, 0.25, 0.25, 0, 0, 0, 0, 0]], names)
+    with pytest.raises(SubmissionError) as error:
+        probabilities(given, rows, target())
+    assert error.value.problems[0] == (
+        "class 'wolff' is no column of the sample. Did you mean 'wolf'? Mend the label, or write [submission] "
+        "normalise = true to leave it out (false: and to leave the others as they are)."
+    )
+    assert error.value.problems[5:] == ["No column of the sample either: 1 more of the 8 classes."]
+    written = probabilities(given, rows, target(), normalise=True)
+    np.testing.assert_allclose(written.iloc[0, 1:].tolist(), [2 / 3, 1 / 3], atol=1e-7)
 
 
 def test_probabilities_are_rounded_to_digits():

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-import torch
-
 from compete.config import load_config
 from compete.errors import CompeteError, UserError
 from compete.foldfile import group_leaks, missing_classes
 from compete.images import Decoder
 from compete.init.look import spread
-from compete.postprocessing import build_step
 from compete.preparation import read_tables, try_metric
+from compete.rehearsal import rehearse_submission
 from compete.runs import metric_for
-from compete.submission import check_submission
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +44,9 @@ def rehearse(path: Path, files: Files) -> tuple[list[str], str]:
 
 def _fold_problems(config: Config, tables: Tables, target: Target, answers: Array) -> list[str]:
     folds = config.one("folds").build(tables.train, answers, config.training.seed)
-    lacking = missing_classes(folds, answers, target) if config.checks.missing_class == "error" else []
+    lacking = (
+        missing_classes(folds, answers, target, tables.train["id"]) if config.checks.missing_class == "error" else []
+    )
     return [*group_leaks(tables.train, folds), *lacking]
 
 
@@ -68,17 +65,7 @@ def _picture_problems(config: Config, tables: Tables, files: Files) -> list[str]
 
 
 def _submission_problems(config: Config, tables: Tables, target: Target, answers: Array) -> list[str]:
-    """Make predictions of random logits into a submission, and check it."""
+    """Make plausible predictions into a submission, and check it."""
     metric = metric_for(config, target)
     try_metric(metric, answers, len(target.classes))
-    rows = len(tables.train) + len(tables.test)
-    logits = torch.randn(rows, target.outputs, generator=torch.Generator().manual_seed(0))
-    predictions = target.activation(logits).numpy()
-    oof, test = predictions[: len(tables.train)], predictions[len(tables.train) :]
-    for bound in config.many("postprocessors"):
-        step = build_step(bound, oof, answers, metric, target)
-        oof, test = step(oof), step(test)
-    by_id = pd.DataFrame(np.asarray(test), index=tables.test["id"].tolist(), columns=list(target.classes))
-    wanted = by_id.loc[tables.sample.iloc[:, 0].tolist()]
-    frame = config.one("submissions").build(tables.sample, wanted, target)
-    return check_submission(frame, tables.sample, **config.checks.submission_rules()).problems
+    return rehearse_submission(config, tables, target, answers, metric)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from compete import Target, hookimpl
 
-from ._frames import answer_column, class_column, class_columns, fill, rounded, sum_to_one
+from ._frames import answer_column, class_column, class_columns, fill, refuse_left_out, rounded, sum_to_one
 from ._long import long
 from ._sets import tokens, top_k
 
@@ -40,13 +40,16 @@ def probabilities(
 ) -> pd.DataFrame:
     """Write one column of probabilities for each class that the sample names.
 
-    Columns are matched by name; classes that the sample does not have are left out. `normalise` scales the
-    written columns to sum to one in each row; by default this is done where the predictions do, so that float32's
-    rounding is repaired, and all classes are written. `digits` are significant digits.
+    Columns are matched by name. `normalise` scales the written columns to sum to one in each row; by default this is
+    done where the predictions do, so that float32's rounding is repaired. Classes that the sample does not have are
+    left out; where the predictions sum to one, `normalise` must say what is to become of the others. `digits` are
+    significant digits.
     """
     values = class_columns(sample, predictions)
     if normalise is None:
-        normalise = values.shape[1] == predictions.shape[1] and sum_to_one(values)
+        normalise = sum_to_one(predictions.to_numpy())
+        if normalise:
+            refuse_left_out(sample, predictions)
     if normalise:
         values = values / values.sum(axis=1, keepdims=True)
     columns = dict(zip(sample.columns[1:], rounded(values, digits).T, strict=True))

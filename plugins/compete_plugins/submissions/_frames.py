@@ -12,6 +12,7 @@ from compete import ConfigError, SubmissionError, choices, did_you_mean
 
 Array = np.ndarray[Any, Any]
 Cells = Mapping[str, Sequence[Any] | Array]
+SHOWN = 5
 
 
 def fill(sample: pd.DataFrame, predictions: pd.DataFrame, cells: Cells) -> pd.DataFrame:
@@ -80,6 +81,22 @@ def class_columns(sample: pd.DataFrame, predictions: pd.DataFrame) -> Array:
             for name in unknown
         )
     return predictions.to_numpy(dtype=np.float64)[:, [names.index(name) for name in wanted]]
+
+
+def refuse_left_out(sample: pd.DataFrame, predictions: pd.DataFrame) -> None:
+    """Raise `SubmissionError` for classes that the sample has no column for: without them rows sum to less than one."""
+    wanted = [str(column) for column in sample.columns[1:]]
+    names = [str(name) for name in predictions.columns]
+    left_out = [name for name in names if name not in wanted]
+    problems = [
+        f"class '{name}' is no column of the sample.{did_you_mean(name, wanted)} Mend the label, or write "
+        "[submission] normalise = true to leave it out (false: and to leave the others as they are)."
+        for name in left_out[:SHOWN]
+    ]
+    if len(left_out) > SHOWN:
+        problems.append(f"No column of the sample either: {len(left_out) - SHOWN} more of the {len(names)} classes.")
+    if problems:
+        raise SubmissionError(problems)
 
 
 def sum_to_one(predictions: Array) -> bool:

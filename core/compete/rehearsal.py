@@ -1,0 +1,104 @@
+"""Rehearse the end of a run before its training: made-up predictions become a submission, which must pass its check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+
+from compete.postprocessing import Step, fit_steps, submission_frame
+from compete.submission import check_submission
+
+if TYPE_CHECKING:
+    from compete.config import Config
+    from compete.types import Array, Metric, Tables, Target
+
+MOST_CELLS, MOST_ROWS = 20_000_000, 20_000  # of the predictions that are written
+MOST_OWN_CELLS = 2_000_000  # where a submission has ids of its own: it needs every test row
+MOST_FIT_CELLS, MOST_FIT_ROWS = 1_000_000, 2_000  # what post-processing is fitted on
+
+
+def rehearse_submission(config: Config, tables: Tables, target: Target, answers: Array, metric: Metric) -> list[str]:
+    """Return why the check would refuse a submission of plausible predictions; the components raise their own errors.
+
+    The predictions are mixtures of training answers, so that ranges, sums and spellings are the competition's, and
+    fractions appear where a network would give some. Of a large sample submission the first rows are enough.
+    """
+    some = _some_rows(config, tables, len(target.classes))
+    if some is None:
+        return []
+    rng = np.random.default_rng(0)
+    if answers.size > MOST_CELLS:
+        answers = answers[rng.permutation(len(answers))[: MOST_CELLS * len(answers) // answers.size]]
+    apply = _fitted(config, target, answers, metric, rng) if config.many("postprocessors") else np.asarray
+    pairs = rng.integers(len(answers), size=(2, len(some.test)))
+    extremes = _extremes(answers, len(target.classes))[: (len(some.test) + 1) // 2]
+    pairs[:, : len(extremes)] = extremes  # mixed with themselves
+    predictions = _mixtures(target, answers[pairs[0]], answers[pairs[1]], rng)
+    frame = submission_frame(config, some, apply(predictions), target)
+    check = check_submission(frame, some.sample, **config.checks.submission_rules())
+    found = [*_separator_problems(config), *check.problems]
+    return [f"[submission] rehearsed before training: {problem}" for problem in found]
+
+
+def _some_rows(config: Config, tables: Tables, classes: int) -> Tables | None:
+    """Return the rows to rehearse with: the sample's first, or all test rows where their ids are not the sample's."""
+    if config.writes_own_ids:
+        return tables if len(tables.test) * classes <= MOST_OWN_CELLS else None
+    sample = tables.sample.head(max(1, min(MOST_ROWS, MOST_CELLS // classes)))
+    return replace(tables, sample=sample, test=tables.test[tables.test["id"].isin(sample.iloc[:, 0])])
+
+
+def _fitted(config: Config, target: Target, answers: Array, metric: Metric, rng: np.random.Generator) -> Step:
+    """Fit `[[postprocess]]` on some training rows, among them one of each class, as metrics need."""
+    classes = len(target.classes)
+    most = max(2, min(MOST_FIT_ROWS, MOST_FIT_CELLS // classes))
+    each = _extremes(answers, classes) if classes == 1 or answers.ndim > 1 else np.unique(answers, return_index=True)[1]
+    rows = pd.unique(np.concatenate([each, rng.permutation(len(answers))]))[:most]
+    others = rng.integers(len(answers), size=len(rows))
+    oof = _mixtures(target, answers[rows], answers[others], rng)
+    return fit_steps(config, oof, answers[rows], metric, target)
+
+
+def _extremes(answers: Array, classes: int) -> Array:
+    """Return the rows with most labels, and the largest and smallest answer of a column; class numbers have none."""
+    if answers.ndim == 1 and classes > 1:
+        return np.zeros(0, np.int64)
+    values = answers.reshape(len(answers), -1)
+    return pd.unique(np.array([values.sum(axis=1).argmax(), *values.argmax(axis=0), *values.argmin(axis=0)]))
+
+
+def _mixtures(target: Target, first: Array, second: Array, rng: np.random.Generator) -> Array:
+    """Return predictions float32 (R, C) that lie between two answers, nearer to the first.
+
+    Where the target's predictions sum to one in each row, so do these; where they are independent, each cell has a
+    weight of its own, as then no sum is to be relied on.
+    """
+    classes = len(target.classes)
+    near, far = _as_predictions(first, classes), _as_predictions(second, classes)
+    weights = rng.uniform(0.6, 0.95, (len(near), 1 if _sums_to_one(target) else classes)).astype(np.float32)
+    return np.asarray(far + weights * (near - far))
+
+
+def _as_predictions(answers: Array, classes: int) -> Array:
+    if answers.ndim > 1 or classes == 1:
+        return answers.reshape(len(answers), -1).astype(np.float32)
+    predictions = np.zeros((len(answers), classes), np.float32)
+    predictions[np.arange(len(answers)), answers] = 1
+    return predictions
+
+
+def _sums_to_one(target: Target) -> bool:
+    predictions = target.activation(torch.linspace(-1, 1, 2 * target.outputs).reshape(2, -1))
+    return predictions.shape[1] > 1 and np.allclose(predictions.sum(dim=1), 1, atol=1e-3)
+
+
+def _separator_problems(config: Config) -> Iterator[str]:
+    """The check splits cells only where labels are listed; that both tables name one separator is seen at once."""
+    joined, split = config.one("submissions").options.get("separator"), config.checks.separator
+    if joined and split and joined != split:
+        yield f"labels are joined by separator = {joined!r}, but [checks] separator = {split!r}. Write the same twice."

@@ -1,0 +1,225 @@
+"""What would make a run fail after training is found before it, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from compete import rehearsal
+from compete.config import load_config
+from compete.device import make_fabric
+from compete.errors import ConfigError, DataError, SubmissionError, UserError
+from compete.preparation import prepare
+from compete.runs import Run
+
+CLASSES = ("submission.name=probabilities", "checks.rows_sum_to_one=true")
+SETS = (
+    "target.name=tokens", "target.column=label", "metric.name=label_set_f1", "submission.name=tokens",
+    "folds.name=group", "checks.missing_class=warn",
+)  # fmt: skip
+VALUES = (
+    "target.name=regression", "target.column=label", "metric.name=rmse", "submission.name=value", "folds.name=group",
+)  # fmt: skip
+LEVELS = (
+    "target.name=ordinal",
+    "target.column=label",
+    "metric.name=kappa",
+    "submission.name=value",
+    "folds.name=group",
+)
+
+
+def stage_1(*overrides: str) -> Run:
+    """Run stage 1 in the working directory, and nothing after it."""
+    config = load_config(Path("tiny.toml"), overrides)
+    run = Run(config, Path("submissions/tiny/test"), make_fabric(config.training))
+    run.prepared = prepare(run)
+    return run
+
+
+def write_sample(tiny: Path, *columns: str, ids: Callable[[str], str] = str) -> None:
+    rows = {"id": [ids(f"t{number}") for number in range(7)], **dict.fromkeys(columns, "0")}
+    pd.DataFrame(rows).to_csv(tiny / "data/sample.csv", index=False)
+
+
+def write_labels(tiny: Path, labels: list[str]) -> None:
+    table = pd.read_csv(tiny / "data/train.csv", dtype=str, keep_default_na=False)
+    table.assign(label=np.resize(labels, len(table))).to_csv(tiny / "data/train.csv", index=False)
+
+
+# --- what would stop a run after training ---------------------------------------------------------------------------
+
+
+def test_a_column_that_the_sample_lacks(tiny):
+    with pytest.raises(ConfigError, match=r"column = 'labl': the sample has no such column\. Did you mean 'label'"):
+        stage_1("submission.column=labl")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (("a", "b", "c", "total"), "the sample's column 'total' is no class"),
+        (("a", "b", "c1"), r"the sample's column 'c1' is no class\. Did you mean 'c'"),
+        (("a", "b"), r"class 'c' is no column of the sample\. .*normalise = true"),
+    ],
+)
+def test_columns_of_the_sample_that_are_not_the_classes(tiny, columns, message):
+    write_sample(tiny, *columns)
+    with pytest.raises(SubmissionError, match=message):
+        stage_1(*CLASSES)
+
+
+def test_a_template_that_fits_no_id_of_the_sample(tiny):
+    write_sample(tiny, "p", ids="{}_a".format)
+    with pytest.raises(SubmissionError, match=r"7 rows of the sample are no picture and class in the form '\{id\}-"):
+        stage_1("submission.name=long", "submission.template={id}-{class}")
+
+
+def test_two_separators(tiny):
+    write_labels(tiny, ["a b", "b", "c"])
+    with pytest.raises(SubmissionError, match=r"joined by separator = ',', but \[checks\] separator = ' '"):
+        stage_1(*SETS, "submission.separator=,", "checks.separator= ")
+    with pytest.raises(SubmissionError, match=r"rehearsed before training: column 'label': 'a b' is no label"):
+        stage_1(*SETS, 'checks.allowed=["a", "b", "c"]')
+
+
+def test_fractions_where_whole_numbers_are_promised(tiny):
+    write_sample(tiny, "a", "b", "c")
+    with pytest.raises(SubmissionError, match=r"column 'a' must be a whole number without a point in 7 rows"):
+        stage_1(*CLASSES, "checks.integers=true")
+
+
+def test_values_above_what_the_submission_may_hold(tiny):
+    write_labels(tiny, [str(number) for number in range(1, 25)])
+    with pytest.raises(SubmissionError, match=r"column 'label' is above 20 in .*\(24\.0\)"):
+        stage_1(*VALUES, "checks.high=20")
+    stage_1(*VALUES, "checks.high=20", 'postprocess=[{name="clip", high=20}]')
+
+
+def test_a_postprocessor_that_does_not_suit_the_target(tiny):
+    with pytest.raises(ConfigError, match="'threshold' needs an answer of 0 or 1 for every label"):
+        stage_1('postprocess=[{name="threshold"}]')
+
+
+def test_every_class_without_a_permitted_label(tiny):
+    with pytest.raises(DataError) as caught:
+        stage_1('checks.allowed=["a", "bb", "cc"]')
+    assert caught.value.problems == [
+        "[checks] allowed: 'b' is no label of it, but 8 training rows have this class, the first 'p01_0'. "
+        "Did you mean 'bb'?",
+        "[checks] allowed: 'c' is no label of it, but 8 training rows have this class, the first 'p02_0'. "
+        "Did you mean 'cc'?",
+    ]
+
+
+def test_no_class_is_a_permitted_label(tiny):
+    with pytest.raises(SubmissionError, match=r"rehearsed before training: column 'label': '[abc]' is no label"):
+        stage_1('checks.allowed=["x", "y"]')
+
+
+def test_many_classes_without_a_permitted_label_are_counted(tiny):
+    write_labels(tiny, list("abcdefgh"))
+    with pytest.raises(DataError, match=r"allowed: 2 more classes are no labels of it"):
+        stage_1('checks.allowed=["a"]', "folds.name=group", "checks.missing_class=warn")
+
+
+# --- no false alarm -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ('checks.allowed=["a", "b", "c"]',),
+        ("inference.keep_top=1",),
+        ("submission.name=top_k", "submission.k=2", "submission.open_set=new", "metric.name=map_at_k"),
+        ("submission.name=top_k", "metric.name=map_at_k", 'postprocess=[{name="open_set", label="c"}]'),
+        ('postprocess=[{name="prior"}, {name="floor", low=0.01}]',),
+        (*SETS, 'postprocess=[{name="threshold", scope="per_label"}]', 'checks.allowed=["a", "b", "c"]'),
+    ],
+)
+def test_a_run_that_would_go_through_goes_through(tiny, overrides):
+    assert stage_1(*overrides).warnings == []
+
+
+def test_chances_of_a_rare_class_go_through(tiny):
+    write_labels(tiny, ["no"] * 6 + ["yes"] * 2)
+    stage_1(
+        "target.name=binary", "target.positive=yes", "metric.name=roc_auc", "submission.name=positive",
+        "checks.low=0.0", "checks.high=1.0", 'postprocess=[{name="floor"}]', "checks.missing_class=warn",
+    )  # fmt: skip
+
+
+def test_levels_become_whole_numbers(tiny):
+    write_labels(tiny, list("01234"))
+    whole = ("checks.integers=true", "checks.low=0", "checks.high=4")
+    stage_1(*LEVELS, *whole, 'postprocess=[{name="cut_points"}]')
+    with pytest.raises(SubmissionError, match="must be a whole number"):
+        stage_1(*LEVELS, *whole)
+
+
+def test_independent_labels_may_lack_a_column(tiny):
+    """Each training row has one label, but a sigmoid's predictions sum to nothing that could be relied on."""
+    table = pd.read_csv(tiny / "data/train.csv", dtype=str)
+    hot = pd.get_dummies(table["label"]).astype(int)
+    pd.concat([table.drop(columns="label"), hot], axis=1).to_csv(tiny / "data/train.csv", index=False)
+    write_sample(tiny, "a", "b")
+    only = ('target={name="columns", columns=["a", "b", "c"]}', "metric.name=mean_column_auc", "folds.name=group")
+    stage_1(*only, "submission.name=probabilities")
+
+
+def test_a_large_sample_is_rehearsed_in_part(tiny, monkeypatch):
+    write_labels(tiny, [str(number) for number in range(1, 25)])
+    with pytest.raises(UserError, match="in 7 rows"):
+        stage_1(*VALUES, "checks.high=0.5")
+    monkeypatch.setattr(rehearsal, "MOST_ROWS", 3)
+    with pytest.raises(UserError, match="in 3 rows"):
+        stage_1(*VALUES, "checks.high=0.5")
+    monkeypatch.setattr(rehearsal, "MOST_CELLS", 2)
+    with pytest.raises(UserError, match="in 2 rows"):
+        stage_1(*VALUES, "checks.high=0.5")
+
+
+def test_too_many_ids_of_their_own_are_not_rehearsed(tiny, monkeypatch):
+    monkeypatch.setattr(rehearsal, "MOST_OWN_CELLS", 20)
+    write_sample(tiny, "p", ids="{}_a".format)
+    stage_1("submission.name=long", "submission.template={id}-{class}")
+
+
+# --- what is only odd -----------------------------------------------------------------------------------------------
+
+
+def test_a_permitted_label_that_nobody_learns_is_a_warning(tiny):
+    (warning,) = stage_1('checks.allowed=["a", "b", "c", "new"]').warnings
+    assert warning == "[checks] allowed: no training row has the label 'new': a network cannot learn it"
+
+
+def test_test_rows_that_the_sample_lacks_are_a_warning(tiny):
+    plugin = tiny / "tiny_plugin.py"
+    plugin.write_text(
+        plugin.read_text().replace("return Tables(train if", "sample = sample[:5]\n    return Tables(train if")
+    )
+    (warning,) = stage_1().warnings
+    assert warning == (
+        "the sample submission has 5 rows, the test table 7: 2 test rows are in no row of the submission, "
+        "the first 't5'"
+    )
+
+
+def test_a_dataset_s_warnings_are_the_run_s(tiny):
+    plugin = tiny / "tiny_plugin.py"
+    plugin.write_text(plugin.read_text().replace('note="drawn for a test"', 'warnings=("3 rows were lost",)'))
+    assert stage_1().warnings == ["3 rows were lost"]
+
+
+def test_a_class_with_few_rows_is_told_with_its_first_id(tiny):
+    labels = pd.read_csv(tiny / "data/train.csv")["label"].tolist()
+    write_labels(tiny, [*labels[:-3], "squa", "cc", "cc"])
+    with pytest.raises(DataError) as caught:
+        stage_1()
+    text = "\n".join(caught.value.problems)
+    assert "row of class squa (1 row in all, id p10_1)" in text
+    assert "cc (2 rows in all, first id p11_0)" in text
