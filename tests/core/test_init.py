@@ -245,6 +245,70 @@ def test_annotations_that_disagree_and_a_file_without_pictures(folder):
     assert "# val.json is left out: its pictures are not there" in Path("birds.toml").read_text()
 
 
+# --- folders that hold the same file names --------------------------------------------------------------------------
+
+FOLDERS = ("filtered", "plain")
+VERSIONS = {f"supplement/{part}/rec_{name}.png": PNG for part in FOLDERS for name in IDS}
+LONG_SAMPLE = table(["Id", "Probability"], ([100 * n, 0] for n in range(9)))
+
+
+def birds(rows, name="essential/names.txt") -> dict[str, bytes]:
+    return VERSIONS | {"sample_submission.csv": LONG_SAMPLE, name: table(["rec_id", "filename"], enumerate(rows))}
+
+
+@pytest.mark.parametrize("name", ["essential/names.txt", "essential/names.csv"])
+def test_folders_are_no_labels_where_a_table_names_the_files_that_all_of_them_hold(folder, name):
+    put(folder, birds([f"rec_{name}" for name in IDS], name))
+    with pytest.raises(UserError) as refused:
+        write_toml(folder)
+    assert refused.value.problems == [
+        f"{folder.resolve()}: the folders filtered, plain hold the same file names, so their names are no labels. {name} names "
+        'the pictures: write the TOML by hand, with [dataset] name = "csv", image = "supplement/plain/{filename}.png", '
+        "and as `train` the table with the labels (`compete options dataset csv` has its other options)."
+    ]
+
+
+def test_a_text_table_that_names_the_pictures_is_told_where_nothing_holds_labels(folder):
+    files = birds([f"rec_{name}" for name in IDS])
+    put(folder, {name: data for name, data in files.items() if "/plain/" not in name})
+    with pytest.raises(UserError, match=r"nothing gives the training rows.*essential/names.txt names the pictures"):
+        write_toml(folder)
+
+
+@pytest.mark.parametrize("rows", [["other"] * 24, ["\0\xff"]])
+def test_without_such_a_table_the_folders_are_a_doubtful_guess(folder, rows):
+    put(folder, birds(rows))
+    result = write_toml(folder)
+    assert "the folders filtered, plain hold the same file names" in " ".join(result.todo)
+    assert "is in all 2 folders" not in result.todo and result.runs is False
+    assert result.lines[-1].startswith("next: edit birds.toml, for a run would stop here: ")
+
+
+def versions(tests: int) -> dict[str, bytes]:
+    return {
+        **{f"{part}/c{number}.jpg": JPEG for part in ("Clean", "Blur") for number in range(20)},
+        **{f"Test/{number}.jpg": JPEG for number in range(tests)},
+        "sample_submission.csv": table(["Id", "Label"], ([f"{number}.jpg", 0.5] for number in range(6))),
+    }
+
+
+def test_folders_of_versions_beside_test_pictures_are_labels_without_a_doubt(folder):
+    put(folder, versions(6))
+    assert "hold the same file names" not in " ".join(write_toml(folder).todo)
+
+
+def test_folders_of_versions_are_doubtful_where_a_table_names_them_and_test_pictures_are_there(folder):
+    put(folder, versions(6) | {"quality.csv": table(["file", "quality"], ([f"c{n}.jpg", 75] for n in range(20)))})
+    result = write_toml(folder)
+    assert "the folders Blur, Clean hold the same file names" in " ".join(result.todo)
+
+
+def test_numbers_in_a_table_name_no_pictures(folder):
+    files = {name.replace("/c", "/"): data for name, data in versions(6).items()}
+    put(folder, files | {"quality.csv": table(["run", "quality"], ([n, 75] for n in range(20)))})
+    assert "hold the same file names" not in " ".join(write_toml(folder).todo)
+
+
 # --- what is predicted, and how it is written -----------------------------------------------------------------------
 
 
@@ -357,6 +421,57 @@ def test_places_that_are_refused(folder, monkeypatch):
         write_toml(Path(), Path("../../other.toml"))
 
 
+CLASSES = {f"train/{label}/{label}{n}.jpg": JPEG for label in ("owl", "wren, grey") for n in range(9)}
+
+
+@pytest.mark.parametrize("below", ["", "far/"])
+def test_class_folders_without_a_sample_submission_are_told_how_to_write_one(folder, below):
+    put(folder, CLASSES | {f"test/{below}{name}.jpg": JPEG for name in TEST_IDS})
+    with pytest.raises(UserError) as refused:
+        write_toml(folder)
+    told, *lines = refused.value.problems[-1].splitlines()
+    assert told == (
+        "Write a sample_submission.csv there, with a row for each picture in test and any label, such as 'owl', and run "
+        "`compete init` again. It begins:"
+    )
+    cells = [f"{below}{name}.jpg,owl" for name in TEST_IDS]
+    assert lines == ["id,label", *sorted(cells)[:2]]
+    (folder / "sample_submission.csv").write_text("\n".join([lines[0], *sorted(cells), ""]))
+    result = write_toml(folder)
+    assert result.runs, result.todo
+
+
+@pytest.mark.parametrize("pictures", [["train/owl/1.jpg", "train/wren/1.jpg"], ["test/1.jpg"], ["a.jpg"]])
+def test_no_submission_is_made_up_without_classes_and_test_pictures(folder, pictures):
+    put(folder, dict.fromkeys(pictures, JPEG))
+    with pytest.raises(UserError, match=r"There is no table at all\.$"):
+        write_toml(folder)
+
+
+@pytest.mark.parametrize(("gallery", "files"), [("birds", {}), ("owls", {"owls.zip": zipped({"a.jpg": JPEG})})])
+def test_a_toml_of_the_gallery_is_named_also_where_a_folder_is_not_understood(folder, gallery, files):
+    put(folder, {"train/a.jpg": JPEG} | files)
+    put(Path("competitions"), {"crows.toml": b"", f"{gallery}.toml": b""})
+    with pytest.raises(UserError) as refused:
+        write_toml(folder)
+    hint = f"there is a TOML for this competition: competitions/{gallery}.toml"
+    assert refused.value.problems[-1].endswith(f"\n{hint}")
+    put(folder, flat(["0", "1"]))
+    assert write_toml(folder).lines[-2] == hint
+
+
+def test_a_toml_of_the_gallery_is_named_by_what_was_downloaded(folder):
+    put(folder, flat(["0", "1"]) | {".downloaded.json": b'{"platform": "kaggle", "competition": "owls"}'})
+    put(Path("competitions"), {"owls.toml": b""})
+    assert "there is a TOML for this competition: competitions/owls.toml" in write_toml(folder).lines
+
+
+def test_the_file_that_is_written_is_no_toml_of_the_gallery(folder):
+    put(folder, flat(["0", "1"]))
+    lines = write_toml(folder, Path("competitions/birds.toml")).lines
+    assert lines[-1] == "next: compete run competitions/birds.toml" and "there is a TOML" not in " ".join(lines)
+
+
 def test_what_would_stop_a_run_is_the_first_thing_to_do(folder):
     files = flat(["0", "1"])
     broken = {f"train/{IDS[0]}.jpg": b"no picture"}
@@ -364,6 +479,8 @@ def test_what_would_stop_a_run_is_the_first_thing_to_do(folder):
     put(folder, files | broken)
     result = write_toml(folder, Path("new/there.toml"))
     assert result.runs is False and "rehearsed: a run would stop" in result.lines
+    assert result.lines[-1].startswith("next: edit new/there.toml, for a run would stop here: test_image = 'test/{id}")
+    assert not any("next: compete run" in line for line in result.lines)
     assert result.todo[0].startswith("a run would stop here: test_image = 'test/{id}.jpg': 1 of 8")
     assert "'test/{id}.jpg' finds only 7 of 8 test pictures" in " ".join(result.todo)
     assert f"unreadable picture: train/{IDS[0]}.jpg" in " ".join(result.todo)

@@ -44,15 +44,21 @@ def write_toml(folder: Path, output: Path | None = None) -> InitResult:
     _refuse_place(folder, path)
     from compete.files import CACHE
     from compete.init.look import look_at
+    from compete.init.screen import gallery_hint, screen_lines
 
-    look = look_at(folder, CACHE)
-    source, sections, todo = _decide(look, folder, name)
+    hint = gallery_hint(folder, name, path)
+    try:
+        look = look_at(folder, CACHE)
+        source, sections, todo = _decide(look, folder, name)
+    except UserError as error:
+        raise type(error)([*error.problems[:-1], "\n".join([error.problems[-1], *hint])]) from error
     _write(path, folder, todo, sections)
     problems, seen = _rehearse(path, look, source)
     if problems:
         todo = [*(f"a run would stop here: {problem}" for problem in problems), *todo]
         _write(path, folder, todo, sections)
-    return InitResult(path, _lines(path, sections, todo, seen), todo, None if seen is None else not problems)
+    *lines, next_line = screen_lines(path, sections, todo, seen, problems)
+    return InitResult(path, [*lines, *hint, next_line], todo, None if seen is None else not problems)
 
 
 def _slug(folder: Path) -> str:
@@ -99,8 +105,9 @@ def _decide(look: Look, folder: Path, name: str) -> tuple[Source, list[Section],
 
 
 def _find_source(look: Look) -> tuple[Source, Table]:
-    from compete.init.look import refuse_without_pictures, sample_name
+    from compete.init.look import refuse_without_pictures
     from compete.init.peek import read_table
+    from compete.init.sample import sample_name
     from compete.init.source_csv import csv_source
     from compete.init.source_folder import folder_source, mask_source
     from compete.init.source_records import json_source
@@ -133,23 +140,3 @@ def _rehearse(path: Path, look: Look, source: Source) -> tuple[list[str], str | 
     if sum(file.stat().st_size for file in files if file.is_file()) > MOST_BYTES_REHEARSED:
         return [], None
     return rehearse(path, look.files)
-
-
-def _lines(path: Path, sections: list[Section], todo: list[str], seen: str | None) -> list[str]:
-    """Return what to print: what was found and is offered, and what is left to decide."""
-    chosen = [
-        f"  [{section.table}] {key.name} = {key.value}" + (f"  ({key.why})" if key.why else "")
-        for section in sections
-        if section.table in ("dataset", "target", "folds", "metric", "images", "sampler", "submission")
-        for key in section.keys
-    ]
-    offered = [
-        f"  [{section.table}] {section.why.rstrip(':')}: uncomment the block in {path}"
-        for section in sections
-        if section.offered
-    ]
-    seen_line = {None: "not rehearsed: its files are too large to read now", "": "rehearsed: a run would stop"}.get(
-        seen, f"rehearsed without training: {seen}"
-    )
-    todo_lines = [f"TODO {item}" for item in todo]
-    return [f"{path}: written", *chosen, *offered, seen_line, *todo_lines, f"next: compete run {path}"]

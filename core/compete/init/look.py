@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,22 +64,6 @@ def look_at(folder: Path, cache: Path) -> Look:
         elif not (look.files.root / stem).exists():
             _open(look, path, stem)
     return look
-
-
-def sample_name(look: Look) -> str:
-    """Return the sample submission among the tables: the one that is called so, the shortest name first."""
-    for pattern in ("samplesubmission", "submission"):
-        found = [name for name in look.tables if pattern in re.sub(r"[\W_]", "", name.rpartition("/")[2].lower())]
-        if found:
-            return min(found, key=lambda name: (name.count("/"), len(name)))
-    there = f"The tables there are {choices(look.tables)}." if look.tables else "There is no table at all."
-    raise DataError(
-        [
-            f"{look.files.root} has no sample submission, a table with 'submission' in its name, which says what to "
-            f"predict and in which form. {there}",
-            *look.closed,
-        ]
-    )
 
 
 def refuse_without_pictures(look: Look) -> None:

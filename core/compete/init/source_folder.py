@@ -14,6 +14,7 @@ from compete.init.look import Look, refuse_without_pictures, spread
 from compete.init.paths import find_template
 from compete.init.peek import read_table
 from compete.init.source_csv import MOST_PICTURES, missing_test
+from compete.init.versions import by_hand, doubts_about_folders, naming_table
 from compete.plugins import load_plugins
 from compete.registry import find
 
@@ -62,11 +63,12 @@ def folder_source(look: Look, sample: Table) -> Source:
     test = find_template(rows, look.pictures, look.files, "test")
     test_folder = test.template.partition("{")[0].rpartition("/")[0] if test else ""
     pictures = [path for path in look.pictures if not test or not path.startswith(f"{test_folder}/")]
-    top = _label_folder(pictures)
+    top = label_folder(pictures)
     train = _in_folders(look, top, test_folder) if top is not None else _in_names(look, pictures)
     if train is None:
-        raise DataError(_nothing(look, first, rows))
+        raise DataError(_nothing(look, sample))
     frame, keys = train
+    doubts = doubts_about_folders(look, frame, sample, test is not None) if top is not None else []
     mapped, todo = _mapping(frame, sample)
     return Source(
         dataset="folder",
@@ -83,19 +85,23 @@ def folder_source(look: Look, sample: Table) -> Source:
         pictures=tuple(spread(frame["image"].tolist(), MOST_PICTURES)),
         label="label",
         used=("id", "image"),
-        todo=(*missing_test(test, rows, look), *todo),
+        todo=(*missing_test(test, rows, look), *doubts, *todo),
     )
 
 
-def _nothing(look: Look, first: str, rows: pd.DataFrame) -> str:
+def _nothing(look: Look, sample: Table) -> str:
+    import pandas as pd
+
+    first = sample.columns[0]
+    naming = naming_table(look, pd.Series(look.pictures, dtype=str), sample)
     return (
         f"{look.files.root}: nothing gives the training rows. No table has a column '{first}', or one whose cells name "
         f"pictures, and no folders or file names hold labels. Pictures are called, for example, "
-        f"{', '.join(spread(look.pictures, 3)[:3])}; test ids {', '.join(rows.iloc[:3, 0])}."
-    )
+        f"{', '.join(spread(look.pictures, 3)[:3])}; test ids {', '.join(sample.frame[first][:3])}."
+    ) + (f" {by_hand(look, naming)}" if naming else "")
 
 
-def _label_folder(pictures: Sequence[str]) -> str | None:
+def label_folder(pictures: Sequence[str]) -> str | None:
     """Return the folder ("" for the root) with a folder for each label: one called train, else the highest."""
     below: dict[str, set[str]] = {}
     for path in pictures:
