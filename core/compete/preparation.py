@@ -40,7 +40,7 @@ def read_tables(config: Config) -> Tables:
     if not config.writes_own_ids:
         problems += sample_problems(tables)
     if problems:
-        raise DataError(problems)
+        raise DataError([*problems, *tables.warnings])  # rows that the dataset has lost may be those that are missing
     return tables
 
 

@@ -215,6 +215,14 @@ def test_a_dataset_s_warnings_are_the_run_s(tiny):
     assert stage_1().warnings == ["3 rows were lost"]
 
 
+def test_rows_that_a_dataset_has_lost_are_told_where_test_rows_are_missing(tiny):
+    plugin = tiny / "tiny_plugin.py"
+    changed = plugin.read_text().replace('note="drawn for a test"', 'warnings=("3 rows were lost",)')
+    plugin.write_text(changed.replace("return Tables(train if", "test = test[:5]\n    return Tables(train if"))
+    with pytest.raises(DataError, match=r"(?s)2 of 7 ids of the sample submission are not .*\n3 rows were lost"):
+        stage_1()
+
+
 def test_a_class_with_few_rows_is_told_with_its_first_id(tiny):
     labels = pd.read_csv(tiny / "data/train.csv")["label"].tolist()
     write_labels(tiny, [*labels[:-3], "squa", "cc", "cc"])

@@ -178,6 +178,36 @@ def test_another_table_must_have_one_row_for_each(birds: Path) -> None:
         read_birds(birds)
 
 
+def test_training_rows_that_another_table_lacks_are_told(birds: Path) -> None:
+    assert read_birds(birds).warnings == ()
+    put(birds, "folds.txt", "rec_id,fold\n0,0\n1,1\n3,1\n")
+    tables = read_birds(birds)
+    assert tables.train["id"].tolist() == ["0"]
+    lost = "train_where leaves out 2 rows of labels.txt, as folds.txt has no row with rec_id = 2, 4."
+    assert tables.warnings == (lost,)
+    put(birds, "names.txt", "rec_id,filename\n0,PC1_a\n1,PC1_b\n2,PC2_a\n3,PC2_b\n")
+    chosen = read_birds(birds, train_where={"rec_id": ["0", "4"]}, image="pictures/PC1_a.bmp")
+    assert chosen.warnings == (
+        "filename: empty in 1 row of labels.txt, as names.txt has no row with rec_id = 4.",
+        "fold: empty in 1 row of labels.txt, as folds.txt has no row with rec_id = 4.",
+    )
+
+
+def test_rows_that_are_left_out_on_purpose_are_not_told(birds: Path) -> None:
+    put(birds, "folds.txt", "rec_id,fold\n0,0\n1,1\n3,1\n4,0\n")
+    assert read_birds(birds, train_where={"fold": "0", "filename": ["PC1_a", "PC4_a"]}).warnings == ()
+    assert len(read_birds(birds, train_where={"fold": ["0", ""]}).train) == 3
+
+
+def test_test_rows_that_another_table_lacks_are_an_error(birds: Path) -> None:
+    put(birds, "test.txt", "rec_id\n1\n3\n9\n")
+    with pytest.raises(DataError) as caught:
+        read_birds(birds, test="test.txt")
+    assert caught.value.problems == [
+        "test_where leaves out 1 row of test.txt, as folds.txt has no row with rec_id = 9."
+    ]
+
+
 def test_the_test_table_may_have_ids_of_its_own(birds: Path) -> None:
     tables = read_birds(birds, id="filename", test_id="rec_id", test_image="pictures/{filename}.bmp")
     assert tables.train["id"].tolist() == ["PC1_a", "PC2_a", "PC4_a"]

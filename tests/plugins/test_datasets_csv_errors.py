@@ -60,13 +60,24 @@ def test_byte_order_mark_separator_and_encoding(root: Path) -> None:
         read(root, encoding="utf-9")
 
 
+def test_a_byte_order_mark_of_another_encoding_is_recognised(root: Path) -> None:
+    put(root, "train.csv", "image_name,target\n007,1\n".encode("utf-16"))
+    with pytest.raises(DataError, match=r"train.csv, line 1: not in the encoding utf-8\. Try encoding = 'utf-16'"):
+        read(root)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("image_name,target\n007,1\n008,1,2\n", "train.csv, line 3: 3 cells where the header has 2"),
         ("image_name,target\n007,1,2\n008,1,2\n", "train.csv, line 2: 3 cells where the header has 2"),
         ('image_name,target\n"a\nb",1\n\n008\n', "train.csv, line 5: 1 cells where the header has 2"),
-        ('image_name,target\n007,"1\n', "train.csv"),
+        (
+            'image_name,target\n007,1\n\n008,"1\n009,1\n',
+            r"train.csv, line 4: a quote .* is opened here and never closed",
+        ),
+        ("image_name;target\n007;1,5\n", r"train.csv: .* separated by ';', not by ','\. .* separator = \";\""),
+        ("image_name\ttarget\n007\t1\n", r"'image_name\\ttarget': .* by a tab, .* separator = \"\\t\""),
         ("", "train.csv is empty"),
         ("image_name,target\n", "train.csv has a header but no rows"),
     ],
@@ -124,6 +135,19 @@ def test_no_sample_or_several_must_be_named(root: Path) -> None:
         path.unlink()
     with pytest.raises(DataError, match=r"no sample submission is named, and there is: test, train, train.csv"):
         read(root)
+
+
+def test_a_sample_that_repeats_ids_is_no_matter_of_training_rows(root: Path) -> None:
+    put(root, "sample_submission.csv", "image_name,target\n101,0\n100,0\n101,0\n")
+    with pytest.raises(DataError) as caught:
+        read(root)
+    (problem,) = caught.value.problems
+    assert problem.startswith("sample_submission.csv: 1 rows repeat an id of an earlier row: 101. They are the sample")
+    assert "training" not in problem
+    assert read(root, duplicates="first").test["id"].tolist() == ["101", "100"]
+    put(root, "test.csv", "image_name\n101\n101\n")
+    with pytest.raises(DataError, match=r"test.csv: 1 rows repeat .* With duplicates = 'first' one row of each"):
+        read(root, test="test.csv")
 
 
 def test_empty_ids_are_refused(root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,21 @@ from ._common import need_column, shown
 Where = Mapping[str, str | list[str]]
 
 
-def with_columns_of(table: pd.DataFrame, where: str, other: pd.DataFrame, name: str) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Unmatched:
+    """The rows of a table that another table, which should add columns to them, has no row for."""
+
+    other: str
+    added: tuple[str, ...]  # the other table's columns, which are empty in these rows
+    key: str
+    keys: pd.Series[str]  # of these rows, which are its index
+
+    def told(self, rows: pd.Index[Any]) -> str:
+        """Name some of the rows by their keys."""
+        return f"{self.other} has no row with {self.key} = {shown(self.keys.loc[rows].tolist())}"
+
+
+def with_columns_of(table: pd.DataFrame, where: str, other: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Unmatched]:
     """Add the columns of another table, matched by the columns that both have; rows without a match get empty cells."""
     shared = [str(column) for column in table.columns if column in other.columns]
     if not shared:
@@ -26,14 +41,18 @@ def with_columns_of(table: pd.DataFrame, where: str, other: pd.DataFrame, name: 
     if repeated.any():
         first = ", ".join(other.loc[repeated, shared].iloc[0])
         raise DataError(f"more: {name} has several rows for {choices(shared)} = {first}.")
-    return table.merge(other, on=shared, how="left").fillna("")
+    merged = table.merge(other, on=shared, how="left", indicator="\0merge")
+    alone = merged.pop("\0merge") == "left_only"
+    keys = merged.loc[alone, shared].agg(" / ".join, axis=1) if alone.any() else pd.Series(dtype=str)
+    added = tuple(str(column) for column in other.columns if column not in shared)
+    return merged.fillna(""), Unmatched(name, added, " / ".join(shared), keys)
 
 
 def rows_where(table: pd.DataFrame, wanted: Where, option: str, where: str) -> pd.DataFrame:
-    """Return the rows whose cells are among those wanted, column by column."""
+    """Return the rows whose cells are among those wanted, column by column; they keep their index."""
     for column, values in wanted.items():
         need_column(table, column, where, option)
-        known = [values] if isinstance(values, str) else values
+        known = _listed(values)
         cells = table[column]
         table = table[cells.isin(known)]
         if table.empty:
@@ -42,7 +61,40 @@ def rows_where(table: pd.DataFrame, wanted: Where, option: str, where: str) -> p
                 f"{option}: no row of {where} has {column} = {choices(known)}.{did_you_mean(known[0], there)} "
                 f"It holds {choices(there)}."
             )
-    return table.reset_index(drop=True)
+    return table
+
+
+def left_out(table: pd.DataFrame, wanted: Where, option: str, where: str, of: list[Unmatched]) -> list[str]:
+    """Return what a choice of rows loses only because another table lacks them: their cell there is empty."""
+    lost = []
+    for unmatched in of:
+        if not any(column in unmatched.added and "" not in _listed(values) for column, values in wanted.items()):
+            continue
+        rows = table.loc[unmatched.keys.index]
+        for column, values in wanted.items():
+            if column not in unmatched.added:
+                rows = rows[rows[column].isin(_listed(values))]
+        if len(rows):
+            lost.append(f"{option} leaves out {_rows(len(rows))} of {where}, as {unmatched.told(rows.index)}.")
+    return lost
+
+
+def left_empty(chosen: pd.DataFrame, where: str, of: list[Unmatched]) -> list[str]:
+    """Return which of the chosen rows have empty cells, because another table lacks them."""
+    empty = [(unmatched, chosen.index.intersection(unmatched.keys.index)) for unmatched in of]
+    return [
+        f"{choices(unmatched.added)}: empty in {_rows(len(rows))} of {where}, as {unmatched.told(rows)}."
+        for unmatched, rows in empty
+        if len(rows)
+    ]
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
+
+
+def _listed(values: str | list[str]) -> list[str]:
+    return [values] if isinstance(values, str) else values
 
 
 def check_where(option: str, wanted: Where) -> Iterator[str]:

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field
 
-from compete import Tables, checked_by
+from compete import DataError, Tables, checked_by
 
-from ._combine import Where, check_where, rows_where, with_columns_of
+from ._combine import Where, check_where, left_empty, left_out, rows_where, with_columns_of
 from ._common import Files, Problems, check_group, check_template, group_of, need_column
 from ._rows import Places, Policies, Read, choose_id_column, place_and_assemble
 from ._tables import find_sample, read_table
@@ -82,7 +82,8 @@ def csv(
     submission, and without `sample` it is found by its name. `id` is the id column, by default the sample
     submission's first, and `test_id` that of `test` where it is another. `group` is a column, or a template, whose
     rows stay in one fold; `group_pattern` is a regular expression that cuts the group out of it. `drop` removes
-    columns that leak the answer. `more` are tables whose columns are added, matched by the columns in common.
+    columns that leak the answer. `more` are tables whose columns are added, matched by the columns in common;
+    training rows that such a table lacks are a warning, test rows that are left out for it an error.
     `train_where` and `test_where` choose rows by their cells, `{ fold = "0" }` or `{ split = ["train", "val"] }`, and
     so `train` and `test` may be one table. In a `ragged` table rows may be longer than the header: what is left over
     stays in the last column, joined by `separator`.
@@ -94,21 +95,27 @@ def csv(
     A column of the table called `image` or `id` that is not the id column is kept as `raw_image` or `raw_id`.
     """
     files = Files(root)
-    problems = Problems()
+    problems, warnings = Problems(), list[str]()
 
-    def read(path: str, option: str, where: Where | None) -> pd.DataFrame:
-        table = read_table(files, path, separator, encoding, ragged)
+    def read(path: str, option: str, where: Where) -> pd.DataFrame:
+        table, unmatched = read_table(files, path, separator, encoding, ragged), []
         for name in more:
-            table = with_columns_of(table, path, read_table(files, name, separator, encoding), name)
-        return rows_where(table, where or {}, option, path)
+            table, alone = with_columns_of(table, path, read_table(files, name, separator, encoding), name)
+            unmatched.append(alone)
+        chosen, lost = rows_where(table, where, option, path), left_out(table, where, option, path, unmatched)
+        if option == "train_where":
+            warnings.extend([*lost, *left_empty(chosen, path, unmatched)])
+        elif lost and path != train:  # in one table for both, no one knows which rows would have been test rows
+            raise DataError(lost)
+        return chosen.reset_index(drop=True)
 
     with problems.collecting():
-        train_table = _without(read(train, "train_where", train_where), drop, train)
+        train_table = _without(read(train, "train_where", train_where or {}), drop, train)
     with problems.collecting():
         sample_name = find_sample(files, sample)
         sample_table = read_table(files, sample_name, separator, encoding)
     with problems.collecting():
-        test_table = read(test, "test_where", test_where) if test else None
+        test_table = read(test, "test_where", test_where or {}) if test else None
     problems.raise_if_any()
     if join_on:
         id = str(sample_table.columns[0])
@@ -123,7 +130,7 @@ def csv(
         Read(train_table, train, test_table, test, sample_table, sample_name),
         choose_id_column(id, train_table, sample_table, train),
         Places(image, test_image, image_separator, test_id),
-        Policies(group, group_pattern, duplicates, missing_images, join_labels),
+        Policies(group, group_pattern, duplicates, missing_images, join_labels, warnings=tuple(warnings)),
     )
 
 

@@ -28,7 +28,12 @@ from ._common import (
 
 _SKIP = " Training rows can be left out with missing_images = 'skip'."
 _SKIP_TEST = " With missing_images = 'skip' they would get the mean prediction."
-_DUPLICATES = " Set duplicates = 'keep' to keep all training rows, or 'first' to leave out later ones."
+_TWICE = " Set duplicates = 'keep' to keep all training rows, or 'first' to leave out later ones."
+_TWICE_IN_TEST = " With duplicates = 'first' one row of each id is predicted."
+_TWICE_IN_SAMPLE = (
+    " They are the sample submission's: is it as the platform gives it? Then, with duplicates = 'first', each id is "
+    "predicted once and all of its rows are written."
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Rows:
     images: pd.Series[Any]
     image_option: str
     sure: bool = False  # the pictures are known to be there
+    of_sample: bool = False  # the ids are the sample submission's, which may mean them to be there twice
 
     @property
     def ids(self) -> pd.Series[str]:
@@ -58,6 +64,7 @@ class Policies:
     missing_images: MissingImages = "error"
     join_labels: tuple[str, ...] = ()  # not empty: rows with one id become one row, and agree in these columns
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,7 @@ def place_and_assemble(files: Files, read: Read, id_column: str, places: Places,
     return assemble(
         files,
         Rows(read.train, read.train_name, id_column, images, f"image = '{places.image}'"),
-        Rows(test, test_name, test_id, test_images, f"{option} = '{test_image}'"),
+        Rows(test, test_name, test_id, test_images, f"{option} = '{test_image}'", of_sample=read.test is None),
         read.sample,
         by,
     )
@@ -143,7 +150,7 @@ def assemble(files: Files, train: Rows, test: Rows, sample: pd.DataFrame, by: Po
     with problems.collecting():
         test_rows = _test(files, _joined(test, by.join_labels, notes), by, notes)
     problems.raise_if_any()
-    return Tables(train_table, test_rows, sample, " ".join(notes))
+    return Tables(train_table, test_rows, sample, " ".join(notes), by.warnings)
 
 
 def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:
@@ -155,7 +162,7 @@ def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:
 
 
 def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
-    ids = keep_unique(rows.ids, by.duplicates, rows.where, _DUPLICATES)
+    ids = keep_unique(rows.ids, by.duplicates, rows.where, _TWICE)
     if len(ids) < len(rows.table):
         notes.append(f"{len(rows.table) - len(ids)} training rows repeat an id and were left out.")
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, ("", _SKIP), notes)
@@ -171,7 +178,8 @@ def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataF
 
 def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
     # Of a repeated test id one row is predicted; the sample submission keeps all of its rows.
-    ids = keep_unique(rows.ids, "error" if by.duplicates == "error" else "first", rows.where, _DUPLICATES)
+    hint = _TWICE_IN_SAMPLE if rows.of_sample else _TWICE_IN_TEST
+    ids = keep_unique(rows.ids, "error" if by.duplicates == "error" else "first", rows.where, hint)
     hint = "" if rows.image_option.startswith("test_") else " Are the test pictures elsewhere? Set test_image."
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, (hint, _SKIP_TEST), notes)
     lost = int((~images.map(bool)).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import warnings
 from collections import Counter
@@ -45,7 +46,8 @@ def decode(data: bytes, place: str, encoding: str) -> str:
         return data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{place}, line {line}: not in the encoding {encoding}. Try encoding = 'latin-1'.") from error
+        other = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin-1"  # its byte order mark
+        raise DataError(f"{place}, line {line}: not in the encoding {encoding}. Try encoding = '{other}'.") from error
     except LookupError as error:
         raise DataError(f"encoding = '{encoding}': there is no such encoding.") from error
 
@@ -96,6 +98,7 @@ def _only(archive: str, members: list[str]) -> str:
 
 
 def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
+    _refuse_other_separator(text, place, separator)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header, cut in silence
@@ -105,7 +108,8 @@ def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise DataError(f"{place} is empty.") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise DataError(_ragged(text, place, separator) or f"{place}: {error}.") from None
+        fault = _unclosed(text, place, separator) if "EOF inside string" in str(error) else ""
+        raise DataError(fault or _ragged(text, place, separator) or f"{place}: {error}.") from None
     if table.empty:
         raise DataError(f"{place} has a header but no rows.")
     counts = Counter(_header(text, separator))
@@ -115,6 +119,19 @@ def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
     if table.shape[1] > 1 and (table.iloc[:, -1] == "").any() and (fault := _ragged(text, place, separator)):
         raise DataError(fault)
     return table
+
+
+def _refuse_other_separator(text: str, place: str, separator: str) -> None:
+    """Raise `DataError` for a table whose header is one name that another separator would cut into several."""
+    header = _header(text, separator)
+    other = next((mark for mark in ";\t|," if mark != separator and len(header) == 1 and mark in header[0]), "")
+    if other:
+        shown = "a tab" if other == "\t" else f"'{other}'"
+        raise DataError(
+            f"{place}: its only column is '{header[0]}': its cells are separated by {shown}, not by '{separator}'. "
+            f'Where all tables are, write separator = {json.dumps(other)} with [dataset] name = "csv"; '
+            f"else save this one with '{separator}'."
+        )
 
 
 def _gathered(text: str, separator: str) -> str:
@@ -137,6 +154,15 @@ def _ragged(text: str, place: str, separator: str) -> str:
             if row and len(row) != width:
                 return f"{place}, line {rows.line_num}: {len(row)} cells where the header has {width}."
     return ""
+
+
+def _unclosed(text: str, place: str, separator: str) -> str:
+    """Say where the row begins in which a quote is opened and never closed: all that follows is its cell."""
+    begins, ends = 1, 0
+    with _rows(text, separator) as rows:
+        for _ in rows:
+            begins, ends = ends + 1, rows.line_num
+    return f'{place}, line {begins}: a quote (") is opened here and never closed; the file may be cut off.'
 
 
 def _header(text: str, separator: str) -> list[str]:
