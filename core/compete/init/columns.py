@@ -95,7 +95,7 @@ def _in_test(source: Source, name: str) -> bool:
 
 def _looks_like_names(cells: pd.Series[str]) -> bool:
     """Tell whether cells are names rather than measured numbers or file names: texts or whole numbers that repeat."""
-    return bool(cells.str.fullmatch(r"[^.]+").all()) and cells.nunique() <= len(cells) / 2
+    return cells.nunique() <= len(cells) / 2 and bool(cells.str.fullmatch(r"[^.]+").all())
 
 
 def _fault(cells: pd.Series[str]) -> str:

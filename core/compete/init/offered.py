@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 MISSING = frozenset(Columns.model_validate({}).missing)
 MOST_NAMES, ROWS_OF_A_NAME, LONGEST_NAME = 50, 3, 40
-FEWEST_KNOWN, FEWEST_OF_A_PATTERN = 0.5, 3
+FEWEST_KNOWN, FEWEST_OF_A_PATTERN, MOST_MATCHED = 0.5, 3, 5_000
 DATE = r"\d{4}[-/.]\d{1,2}([-/. T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}.*|(19|20)\d{6}(\.0)?"
-FILE = r".*\.[A-Za-z]\w{1,4}"
+FILE, PATH = r".*\.[A-Za-z]\w{1,4}", r".*[\\/].*[\\/].*"
 NEVER_SEEN = {"id", "uid", "uuid", "index", "date", "datetime", "timestamp", "path", "file", "filename", "url"}
 OF_COCO_FILES = {"width", "height", "license"}  # of the picture, not of what it shows
 # The names that every data set's rows get, whatever their files call them.
@@ -71,13 +71,14 @@ def _why(numeric: int, named: int) -> str:
 def _is_of_no_use(source: Source, name: str) -> bool:
     """Tell whether a column names the row, its file or its date, or tells no training rows apart."""
     cells = _known(source.train[name])
+    some = cells.iloc[:: max(1, len(cells) // MOST_MATCHED)]
     return (
         bool(name_words(name) & NEVER_SEEN)
         or (source.dataset == "coco" and name in OF_COCO_FILES)
         or cells.nunique() < 2
         or not len(_known(source.test[name]))
+        or any(some.str.fullmatch(pattern).mean() > FEWEST_KNOWN for pattern in (DATE, FILE, PATH))
         or splits_test_off(source, name)
-        or any(cells.str.fullmatch(pattern).mean() > FEWEST_KNOWN for pattern in (DATE, FILE, r".*[\\/].*[\\/].*"))
     )
 
 
@@ -92,8 +93,9 @@ def _is_numeric(source: Source, name: str) -> bool:
 
     train, test = _known(source.train[name]), _known(source.test[name])
     numbers = pd.to_numeric(pd.concat([train, test]), errors="coerce")
-    whole = bool(train.str.fullmatch(r"-?\d+").all())
-    return bool(np.isfinite(numbers).all()) and not (whole and train.is_unique)
+    if not np.isfinite(numbers).all():
+        return False
+    return not (train.is_unique and bool(train.str.fullmatch(r"-?\d+").all()))
 
 
 def _is_named(source: Source, name: str) -> bool:
