@@ -62,7 +62,7 @@ def _chosen(key: str, patterns: list[str], tables: Tables, problems: list[str]) 
         if not matching:
             problems.append(
                 f'[columns] {key} = "{pattern}": the train table has no such column.'
-                f"{did_you_mean(pattern, known)} There is: {choices(known)}."
+                f"{did_you_mean(pattern, known)} There is: {_own(known)}."
             )
         found += [name for name in matching if name not in found]
     lacking = [name for name in found if name not in tables.test]
@@ -70,9 +70,14 @@ def _chosen(key: str, patterns: list[str], tables: Tables, problems: list[str]) 
         there = [str(column) for column in tables.test.columns]
         problems.append(
             f'[columns] {key} = "{lacking[0]}": the test table has no such column, so nothing can be predicted from '
-            f"it. There is: {choices(there)}."
+            f"it. There is: {_own(there)}."
         )
     return [name for name in found if name not in lacking]
+
+
+def _own(columns: list[str]) -> str:
+    """Return the columns that are the competition's: every dataset makes `id` and `image`."""
+    return choices(name for name in columns if name not in ("id", "image")) or "no other column"
 
 
 def _numbers(name: str, column: pd.Series, missing: set[str], train_rows: int, problems: list[str]) -> dict[str, Array]:

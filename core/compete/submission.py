@@ -218,7 +218,8 @@ def _empty_problems(rows: _Rows) -> Iterator[str]:
     for column, cells in rows.cells.items():
         empty = (cells.str.strip() == "").to_numpy()
         if empty.any():
-            yield f"column '{column}' is empty in {rows.name(empty)}."
+            allow = "Where that is an answer, write [checks] may_be_empty = true."
+            yield f"column '{column}' is empty in {rows.name(empty)}. {allow}"
 
 
 def _not_finite_problems(rows: _Rows, allowed: set[str]) -> Iterator[str]:

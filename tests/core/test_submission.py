@@ -100,7 +100,9 @@ def test_at_most_five_ids_are_listed():
 @pytest.mark.parametrize("empty", [np.nan, None, "", " "])
 def test_empty_cells_are_named(empty):
     given = frame(ans=["0", empty, "1", "2"])
-    assert problems(given) == ["column 'ans' is empty in 1 row, id 'b.jpg'."]
+    assert problems(given) == [
+        "column 'ans' is empty in 1 row, id 'b.jpg'. Where that is an answer, write [checks] may_be_empty = true."
+    ]
     assert problems(given, may_be_empty=True) == []
 
 

@@ -258,7 +258,7 @@ def test_the_seed_decides(name):
 
 def test_missing_and_empty_groups_are_named():
     answers = np.array([0, 1] * 5)
-    with pytest.raises(DataError, match=r"column = 'patient': .* Did you mean 'patients'\? Columns: id, patients\."):
+    with pytest.raises(DataError, match=r"column = 'patient': .* Did you mean 'patients'\? Columns: patients\."):
         stratified_group(table(10, patients=range(10)), answers, 0, column="patient")
     with pytest.raises(DataError, match=r"column 'group' has no group in 2 rows: id r1, r2\."):
         group(table(10, group=["a", "", None, *"bcdefgh"]), answers, 0)

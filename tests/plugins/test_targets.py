@@ -112,7 +112,7 @@ def test_label_names_at_most_five_rows():
 def test_label_refuses_a_single_class_and_a_missing_column():
     with pytest.raises(DataError, match="column 'label' has one class only, 'a'"):
         label(table(label=["a", "a"]))
-    with pytest.raises(DataError, match=r"no column 'lable'\. Did you mean 'label'\? Columns: id, label\."):
+    with pytest.raises(DataError, match=r"no column 'lable'\. Did you mean 'label'\? Columns: label\."):
         label(table(label=["a", "b"]), column="lable")
 
 

@@ -26,7 +26,7 @@ TABLES = "Any CSV table: read as what it says, or refused in plain words that na
 SUBMISSIONS = "Any submission CSV: fits the sample, or is refused in plain words (n: damaged submissions)"
 MEMORY = "A cell of 10 MB: memory grows with the text, not with the text times the rows"
 EXAMPLES = 150
-PLACES = ("train.csv", "sample.csv", "train table", "test table", "sample submission", "[folds]")
+PLACES = ("train.csv", "sample.csv", "train table", "test table", "sample submission", "[folds]", "[submission]")
 HUGE = "x" * 10_000_000
 
 TOML = """\
@@ -37,7 +37,7 @@ model = {name = "brightness"}
 metric = {name = "METRIC"}
 training = {epochs = 1, batch_size = 5, device = "cpu", precision = "32-true"}
 folds = {name = "FOLDS", n = 3}
-checks = {missing_class = "warn"}
+checks = {missing_class = "warn", may_be_empty = true}
 target = TARGET
 
 [dataset]

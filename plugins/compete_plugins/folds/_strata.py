@@ -61,9 +61,10 @@ def require_column(train: pd.DataFrame, column: str) -> None:
     """Raise `DataError` with the nearest name when the table lacks a column."""
     if column not in train:
         known = [str(name) for name in train.columns]
+        own = choices(name for name in known if name not in ("id", "image")) or "none"  # every dataset makes these two
         raise DataError(
             f"[folds] column = '{column}': the train table has no such column."
-            f"{did_you_mean(column, known)} Columns: {choices(known)}."
+            f"{did_you_mean(column, known)} Columns: {own}."
         )
 
 

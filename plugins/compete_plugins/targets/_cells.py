@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from compete import DataError, choices, did_you_mean
 
 Array = np.ndarray[Any, Any]
+MADE = ("id", "image", "group")  # columns that every dataset makes, whatever the competition's files call them
 LONGEST_CLASS = 1000  # characters; anything longer is a text in the wrong column, and would be every column's name
 
 
@@ -21,9 +22,9 @@ def require(table: pd.DataFrame, columns: Sequence[str]) -> None:
     known = [str(name) for name in table.columns]
     missing = [name for name in columns if name not in known]
     if missing:
+        own = choices(name for name in known if name not in MADE) or "none"
         raise DataError(
-            f"the train table has no column '{name}'.{did_you_mean(name, known)} Columns: {choices(known)}."
-            for name in missing
+            f"the train table has no column '{name}'.{did_you_mean(name, known)} Columns: {own}." for name in missing
         )
 
 
