@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -27,6 +27,14 @@ class Unmatched:
     def told(self, rows: pd.Index[Any]) -> str:
         """Name some of the rows by their keys."""
         return f"{self.other} has no row with {self.key} = {shown(self.keys.loc[rows].tolist())}"
+
+
+class Chosen(NamedTuple):
+    """The rows chosen of a table; which were lost, and which have empty cells, because another table lacks them."""
+
+    table: pd.DataFrame
+    lost: list[str]
+    empty: list[str]
 
 
 def with_columns_of(table: pd.DataFrame, where: str, other: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Unmatched]:
@@ -64,9 +72,19 @@ def rows_where(table: pd.DataFrame, wanted: Where, option: str, where: str) -> p
     return table
 
 
-def left_out(table: pd.DataFrame, wanted: Where, option: str, where: str, of: list[Unmatched]) -> list[str]:
-    """Return what a choice of rows loses only because another table lacks them: their cell there is empty."""
-    lost = []
+def choose(table: pd.DataFrame, path: str, others: Mapping[str, pd.DataFrame], option: str, wanted: Where) -> Chosen:
+    """Add the columns of other tables, choose rows, and tell of those that another table lacks."""
+    unmatched = []
+    for name, other in others.items():
+        table, alone = with_columns_of(table, path, other, name)
+        unmatched.append(alone)
+    chosen = rows_where(table, wanted, option, path)
+    lost = list(_lost(table, wanted, option, path, unmatched))
+    return Chosen(chosen.reset_index(drop=True), lost, list(_empty(chosen, path, unmatched)))
+
+
+def _lost(table: pd.DataFrame, wanted: Where, option: str, where: str, of: list[Unmatched]) -> Iterator[str]:
+    """Yield which rows a choice loses only because their cell of another table is empty."""
     for unmatched in of:
         if not any(column in unmatched.added and "" not in _listed(values) for column, values in wanted.items()):
             continue
@@ -75,18 +93,14 @@ def left_out(table: pd.DataFrame, wanted: Where, option: str, where: str, of: li
             if column not in unmatched.added:
                 rows = rows[rows[column].isin(_listed(values))]
         if len(rows):
-            lost.append(f"{option} leaves out {_rows(len(rows))} of {where}, as {unmatched.told(rows.index)}.")
-    return lost
+            yield f"{option} leaves out {_rows(len(rows))} of {where}, as {unmatched.told(rows.index)}."
 
 
-def left_empty(chosen: pd.DataFrame, where: str, of: list[Unmatched]) -> list[str]:
-    """Return which of the chosen rows have empty cells, because another table lacks them."""
-    empty = [(unmatched, chosen.index.intersection(unmatched.keys.index)) for unmatched in of]
-    return [
-        f"{choices(unmatched.added)}: empty in {_rows(len(rows))} of {where}, as {unmatched.told(rows)}."
-        for unmatched, rows in empty
-        if len(rows)
-    ]
+def _empty(chosen: pd.DataFrame, where: str, of: list[Unmatched]) -> Iterator[str]:
+    for unmatched in of:
+        rows = chosen.index.intersection(unmatched.keys.index)
+        if len(rows):
+            yield f"{choices(unmatched.added)}: empty in {_rows(len(rows))} of {where}, as {unmatched.told(rows)}."
 
 
 def _rows(number: int) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from compete import DataError, Tables, checked_by
 
-from ._combine import Where, check_where, left_empty, left_out, rows_where, with_columns_of
+from ._combine import Chosen, Where, check_where, choose
 from ._common import Files, Problems, check_group, check_template, group_of, need_column
 from ._rows import Places, Policies, Read, choose_id_column, place_and_assemble
 from ._tables import find_sample, read_table
@@ -95,27 +95,21 @@ def csv(
     A column of the table called `image` or `id` that is not the id column is kept as `raw_image` or `raw_id`.
     """
     files = Files(root)
-    problems, warnings = Problems(), list[str]()
+    problems = Problems()
 
-    def read(path: str, option: str, where: Where) -> pd.DataFrame:
-        table, unmatched = read_table(files, path, separator, encoding, ragged), []
-        for name in more:
-            table, alone = with_columns_of(table, path, read_table(files, name, separator, encoding), name)
-            unmatched.append(alone)
-        chosen, lost = rows_where(table, where, option, path), left_out(table, where, option, path, unmatched)
-        if option == "train_where":
-            warnings.extend([*lost, *left_empty(chosen, path, unmatched)])
-        elif lost and path != train:  # in one table for both, no one knows which rows would have been test rows
-            raise DataError(lost)
-        return chosen.reset_index(drop=True)
+    def read(path: str, option: str, where: Where | None) -> Chosen:
+        table = read_table(files, path, separator, encoding, ragged)
+        others = {name: read_table(files, name, separator, encoding) for name in more}
+        return choose(table, path, others, option, where or {})
 
     with problems.collecting():
-        train_table = _without(read(train, "train_where", train_where or {}), drop, train)
+        chosen = read(train, "train_where", train_where)
+        train_table, warnings = _without(chosen.table, drop, train), (*chosen.lost, *chosen.empty)
     with problems.collecting():
         sample_name = find_sample(files, sample)
         sample_table = read_table(files, sample_name, separator, encoding)
     with problems.collecting():
-        test_table = read(test, "test_where", test_where or {}) if test else None
+        test_table = _test_rows(read(test, "test_where", test_where), test != train) if test else None
     problems.raise_if_any()
     if join_on:
         id = str(sample_table.columns[0])
@@ -130,8 +124,15 @@ def csv(
         Read(train_table, train, test_table, test, sample_table, sample_name),
         choose_id_column(id, train_table, sample_table, train),
         Places(image, test_image, image_separator, test_id),
-        Policies(group, group_pattern, duplicates, missing_images, join_labels, warnings=tuple(warnings)),
+        Policies(group, group_pattern, duplicates, missing_images, join_labels, warnings=warnings),
     )
+
+
+def _test_rows(chosen: Chosen, alone: bool) -> pd.DataFrame:
+    """Refuse to lose test rows; in one table for train and test nobody knows which of the lost rows are for test."""
+    if alone and chosen.lost:
+        raise DataError(chosen.lost)
+    return chosen.table
 
 
 def _without(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> pd.DataFrame:
