@@ -175,6 +175,7 @@ def test_versions_of_pictures_in_folders_at_the_root_become_yes_and_no(folder):
     data = init(folder, pictures | tests | sample)
     assert data["dataset"]["labels"] == {"Blur": "1", "Clean": "0", "Noise": "1"}
     assert data["dataset"]["group_pattern"] == "[^/]+$"
+    assert data["transforms"] == [{"name": "albumentations", "random": [{"name": "D4", "p": 1.0}]}]
     assert "TODO [dataset] labels: 'Clean' is taken for 0" in Path("birds.toml").read_text()
 
 
@@ -360,6 +361,51 @@ def test_imbalance_and_rare_classes(folder):
     assert data["sampler"] == {"name": "weighted", "power": 0.5}
     assert data["metric"]["name"] == "macro_f1"
     assert data["checks"] == {"missing_class": "warn", "allowed": ["crow", "jay", "owl"]}
+
+
+def test_versions_of_pictures_that_are_no_squares_are_flipped_but_not_turned(folder):
+    put(folder, {name: picture(7, (30, 20)) if name.endswith("jpg") else data for name, data in versions(6).items()})
+    data = tomllib.loads(write_toml(folder).path.read_text())
+    assert data["images"]["size"] == [20, 30]
+    assert [turn["name"] for turn in data["transforms"][0]["random"]] == ["HorizontalFlip", "VerticalFlip"]
+
+
+def crowded(tmp: str, sample: str, k: int = 1, kinds: int = 1_000) -> dict[str, bytes]:
+    """A table with so many classes, two rows each, that share a few pictures."""
+    rows = [[n, f"{IDS[n % len(IDS)]}.jpg", f"{tmp}{n % kinds}"] for n in range(2 * kinds)]
+    return flat(["0"]) | {
+        "train.csv": table(["id", "file", "label"], rows),
+        "test.csv": table(["id", "file"], ([number, f"{name}.jpg"] for number, name in enumerate(TEST_IDS))),
+        "sample_submission.csv": table(["id", "label"], ([n, " ".join([sample] * k)] for n in range(len(TEST_IDS)))),
+    }
+
+
+@pytest.mark.parametrize(("k", "kept"), [(1, 20), (5, 20), (30, 30)])
+def test_of_many_classes_the_best_of_a_row_are_kept(folder, k, kept):
+    data = init(folder, crowded("w_", "w_1", k))
+    assert data["inference"] == {"keep_top": kept}
+    assert "# of 1000 classes, the best of a row are enough for the metric" in Path("birds.toml").read_text()
+
+
+@pytest.mark.parametrize("page", [b"scored by the logarithmic loss", b""])
+def test_every_class_is_kept_where_the_metric_or_a_threshold_needs_it(folder, page):
+    names = crowded("w_", "w_1", 5 if not page else 1)
+    names["train.csv"] += b"" if page else b"9999,a.jpg,new_whale\n9998,a.jpg,new_whale\n"
+    assert "inference" not in init(folder, names | {"train/a.jpg": JPEG, "page.md": page})
+
+
+def test_predictions_that_memory_cannot_hold_are_told(folder, monkeypatch):
+    monkeypatch.setattr("compete.preparation.os.sysconf", lambda name: 1000)
+    put(folder, crowded("w_", "w_1") | {"page.md": b"scored by the logarithmic loss"})
+    result = write_toml(folder)
+    assert "Write keep_top = 20 to keep the best 20 classes of a row." in result.todo[0]
+
+
+def test_a_class_for_what_is_none_of_the_others_is_put_first_by_a_threshold_that_is_fitted(folder):
+    data = init(folder, flat([*["new_whale"] * 3, "w_1", "w_2", "w_3"], "new_whale w_1"))
+    assert data["postprocess"] == [{"name": "open_set", "label": "new_whale"}]
+    assert data["submission"] == {"name": "top_k", "k": 2}
+    assert "# by its name, 'new_whale' is whatever is none of the other classes" in Path("birds.toml").read_text()
 
 
 def test_a_group_and_a_leak_in_the_toml(folder):

@@ -52,7 +52,8 @@ def test_kinds_of_targets(labels, asked, column, kind, form):
 def test_what_a_goal_says_besides():
     assert [key.value for key in goal_of(["a|b", "a", "b", "b|a"]).target] == ["tokens", "label", "|"]
     ranked = goal_of(["new_whale", "w_1", "w_2"], "new_whale w_1")
-    assert [(key.name, key.value) for key in ranked.submission[1:]] == [("k", 2), ("open_set", "new_whale")]
+    assert ([(key.name, key.value) for key in ranked.submission[1:]], ranked.open_set) == ([("k", 2)], "new_whale")
+    assert goal_of(["other", "w_1", "w_2"], "w_1").open_set == ""
     assert goal_of([1, 2.5, 9]).bounds == (1.0, 9.0)
     assert "the sample holds 0 and 1 only" in " ".join(goal_of([0, 1]).todo)
     assert "taken for levels in order" in goal_of([0, 1, 2], column="grade").todo[0]
@@ -128,6 +129,18 @@ def test_leaks_are_columns_of_the_training_rows_alone_that_tell_the_answer():
 def test_sizes_to_train_at(sizes, photographs, size, fit):
     keys = {key.name: key.value for key in image_keys(Pixels(tuple(sizes), photographs=photographs))}
     assert (keys["size"], keys.get("fit", "squash")) == (size, fit)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "size", "why"),
+    [
+        ([(512, 512)] * 9, [512, 512], "resizing destroys what tells the versions of a picture apart"),
+        ([(512, 512), (400, 400)], [224, 224], "larger sizes cost time"),
+    ],
+)
+def test_versions_of_one_picture_keep_their_size_where_they_have_one(sizes, size, why):
+    key = next(image_keys(Pixels(tuple(sizes)), native=True))
+    assert key.value == size and why in key.why
 
 
 # --- text -----------------------------------------------------------------------------------------------------------

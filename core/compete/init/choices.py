@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from compete.init.findings import Goal, Group, Key, Pixels, Section, Source
 from compete.init.offered import offered_columns
@@ -31,6 +32,8 @@ DATASETS = {
     "folder": "no table names the training pictures; the names of their folders or files hold the labels",
     "mask": "the mask competition's own layout",
 }
+MANY_CLASSES, KEPT = 1_000, 20
+NEEDS_EVERY_PROBABILITY = "log_loss"
 BACKBONE = "resnet34.a1_in1k"
 PRETRAINED = "weights are fetched by timm at the first run; without a network: --set model.pretrained=false"
 
@@ -45,11 +48,12 @@ def sections(
     yield Section("target", goal.target)
     yield _folds(source, group)
     yield Section("metric", metric)
-    yield Section("images", tuple(image_keys(pixels)))
+    yield Section("images", tuple(image_keys(pixels, native=group.versions)))
     yield from filter(None, [offered_columns(source, goal, group)])
-    yield from _augmentation(pixels)
+    yield from _augmentation(pixels, group)
     yield from _sampler(goal, str(metric[0].value))
     yield from _learning(source, goal, pixels)
+    yield from _inference(goal, str(metric[0].value))
     yield from _postprocess(goal)
     yield Section("submission", goal.submission)
     yield from _checks(source, goal, group)
@@ -76,12 +80,22 @@ def _folds(source: Source, group: Group) -> Section:
     return Section("folds", (Key("name", "auto", f"stratified; {grouped}"), Key("n", FOLDS)))
 
 
-def _augmentation(pixels: Pixels) -> Iterator[Section]:
+def _augmentation(pixels: Pixels, group: Group) -> Iterator[Section]:
     if not pixels.photographs:
         return
-    flip = [{"name": "HorizontalFlip", "p": 0.5}]
+    random = [{"name": "HorizontalFlip", "p": 0.5}]
     why = "the safest augmentation; leave it out where left and right differ, and add what the pictures allow"
-    yield Section("transforms", (Key("name", "albumentations"), Key("random", flip)), why, repeats=True)
+    if group.versions:
+        random = _turns(pixels)
+        why = "flips and quarter turns alone, which move pixels; changing some destroys what tells the versions apart"
+    yield Section("transforms", (Key("name", "albumentations"), Key("random", random)), why, repeats=True)
+
+
+def _turns(pixels: Pixels) -> list[dict[str, Any]]:
+    """Return flips, and quarter turns where these keep the shape."""
+    if pixels.sizes and all(height == width for height, width in pixels.sizes):
+        return [{"name": "D4", "p": 1.0}]
+    return [{"name": name, "p": 0.5} for name in ("HorizontalFlip", "VerticalFlip")]
 
 
 def _sampler(goal: Goal, metric: str) -> Iterator[Section]:
@@ -108,12 +122,28 @@ def _learning(source: Source, goal: Goal, pixels: Pixels) -> Iterator[Section]:
     yield Section("training", (Key("epochs", epochs, f"a first guess for {source.rows} rows"), Key("batch_size", 32)))
 
 
+def _inference(goal: Goal, metric: str) -> Iterator[Section]:
+    """Yield the table that keeps the best classes of a row, where that serves the metric and all that follows."""
+    classes = len(goal.counts)
+    if classes < MANY_CLASSES or goal.form not in ("label", "top_k") or goal.open_set:
+        return
+    if metric != NEEDS_EVERY_PROBABILITY:
+        why = f"of {classes} classes, the best of a row are enough for the metric, and all of them fill the memory"
+        yield Section("inference", (Key("keep_top", max(KEPT, goal.ranked), why),))
+
+
 def _postprocess(goal: Goal) -> Iterator[Section]:
     if goal.kind == "ordinal":
         yield Section("postprocess", (Key("name", "cut_points"),), "fitted on OOF", repeats=True)
     if goal.kind == "tokens":
         why = "one threshold for all labels, fitted on OOF"
         yield Section("postprocess", (Key("name", "threshold"), Key("min_labels", 1)), why, repeats=True)
+    if goal.open_set:
+        why = (
+            f"by its name, '{goal.open_set}' is whatever is none of the other classes, so it comes first where none of "
+            "them reaches a threshold; fitted on OOF, since training rows have it too"
+        )
+        yield Section("postprocess", (Key("name", "open_set"), Key("label", goal.open_set)), why, repeats=True)
     if goal.bounds:
         low, high = goal.bounds
         yield Section("postprocess", (Key("name", "clip"), Key("low", low), Key("high", high)), repeats=True)

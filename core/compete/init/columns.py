@@ -129,7 +129,7 @@ def _versions(source: Source) -> Group:
     if folders < 2 or not (names.value_counts() == folders).all():
         return Group()
     why = f"each of {names.nunique()} file names is in all {folders} folders: versions of one picture stay together"
-    return Group((Key("group_pattern", r"[^/]+$", why),), names.nunique(), names.nunique())
+    return Group((Key("group_pattern", r"[^/]+$", why),), names.nunique(), names.nunique(), versions=True)
 
 
 def _tells(cells: pd.Series[str], target: pd.Series[str]) -> bool:

@@ -72,7 +72,8 @@ class Source:
 class Goal:
     """What is predicted: the target's kind, columns and classes with their training rows, and the submission's form.
 
-    `target` and `submission` are the keys of these TOML tables, their name first.
+    `target` and `submission` are the keys of these TOML tables, their name first. `open_set` is the class that, by its
+    name, stands for whatever is none of the others.
     """
 
     kind: str
@@ -83,6 +84,7 @@ class Goal:
     bounds: tuple[float, float] | None = None
     whole: bool = False
     ranked: int = 0
+    open_set: str = ""
     separator: str = ""
     todo: tuple[str, ...] = ()
 
@@ -99,12 +101,16 @@ class Goal:
 
 @dataclass(frozen=True)
 class Group:
-    """The rows that belong together: the `[dataset]` keys that say so, their number, and what was considered."""
+    """The rows that belong together: the `[dataset]` keys that say so, their number, and what was considered.
+
+    `versions` says that they are versions of one picture, each in a label's folder.
+    """
 
     keys: tuple[Key, ...] = ()
     count: int = 0
     fewest_of_a_class: int = 0
     considered: tuple[str, ...] = ()
+    versions: bool = False
 
 
 @dataclass(frozen=True)

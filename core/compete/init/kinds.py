@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from compete.init.findings import Goal, Key, Table
@@ -159,7 +159,7 @@ def _label(column: str, counts: Mapping[str, int], whole: bool, asked: pd.Series
     keys: tuple[Key, ...] = (Key("name", "label", "labels as the training rows spell them"),)
     if ranked:
         why = f"the sample's cells hold {ranked} labels each"
-        keys = (Key("name", "top_k", why), Key("k", ranked), *_open_set(counts))
+        keys = (Key("name", "top_k", why), Key("k", ranked))
     return Goal(
         kind="label",
         columns=(column,),
@@ -168,6 +168,7 @@ def _label(column: str, counts: Mapping[str, int], whole: bool, asked: pd.Series
         counts=counts,
         whole=whole and not ranked,
         ranked=ranked,
+        open_set=next(filter(OPEN_SET.fullmatch, counts), "") if ranked else "",
     )
 
 
@@ -175,14 +176,6 @@ def _places(asked: pd.Series[str]) -> int:
     """Return how many labels every cell of the sample holds, 0 unless they are several and equally many."""
     places = asked.str.split().map(len)
     return int(places.max()) if places.nunique() == 1 and places.max() > 1 else 0
-
-
-def _open_set(counts: Mapping[str, int]) -> Iterator[Key]:
-    """Yield the label for what the training rows do not have, if one is called so."""
-    for label in counts:
-        if OPEN_SET.fullmatch(label):
-            yield Key("open_set", label, "by its name, the label for what the training rows do not have")
-            return
 
 
 def _all_match(cells: pd.Series[str], pattern: str) -> bool:

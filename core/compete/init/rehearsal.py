@@ -9,7 +9,7 @@ from compete.errors import CompeteError, UserError
 from compete.foldfile import group_leaks, missing_classes
 from compete.images import Decoder
 from compete.init.look import spread
-from compete.preparation import read_tables, try_metric
+from compete.preparation import check_scale, read_tables, try_metric
 from compete.rehearsal import rehearse_submission
 from compete.runs import metric_for
 
@@ -29,11 +29,14 @@ def rehearse(path: Path, files: Files) -> tuple[list[str], str]:
         config = load_config(path)
         tables = read_tables(config)
         target: Target = config.one("targets").build(tables.train)
+        metric, rows = metric_for(config, target), len(tables.train) + len(tables.test)
+        check_scale(config, metric, rows * config.one("folds").options.get("n", 1) * config.training.seeds, target)
         problems = _picture_problems(config, tables, files)
-        if (len(tables.train) + len(tables.test)) * len(target.classes) <= MOST_CELLS:
+        if config.inference.keep_top or rows * len(target.classes) <= MOST_CELLS:
             answers = target.answers(tables.train)
             problems += _fold_problems(config, tables, target, answers)
-            problems += _submission_problems(config, tables, target, answers)
+            try_metric(metric, answers, len(target.classes), config.inference.keep_top)
+            problems += rehearse_submission(config, tables, target, answers, metric)
     except UserError as error:
         return error.problems, ""
     except CompeteError as error:
@@ -62,10 +65,3 @@ def _picture_problems(config: Config, tables: Tables, files: Files) -> list[str]
             except ValueError as error:
                 problems.append(f"unreadable picture: {error}")
     return problems
-
-
-def _submission_problems(config: Config, tables: Tables, target: Target, answers: Array) -> list[str]:
-    """Make plausible predictions into a submission, and check it."""
-    metric = metric_for(config, target)
-    try_metric(metric, answers, len(target.classes))
-    return rehearse_submission(config, tables, target, answers, metric)

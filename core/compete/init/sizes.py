@@ -58,10 +58,13 @@ def _array(data: bytes) -> tuple[int, int, int]:
     return (second, third, first) if first < min(second, third) else (first, second, third)
 
 
-def image_keys(pixels: Pixels) -> Iterator[Key]:
-    """Yield the keys of `[images]`, with what was seen."""
-    size, fit = _size(pixels)
-    yield Key("size", list(size), _seen(pixels, size))
+def image_keys(pixels: Pixels, native: bool = False) -> Iterator[Key]:
+    """Yield the keys of `[images]`, with what was seen; `native` where a change of size would destroy the answer."""
+    if native and len(set(pixels.sizes)) == 1:
+        size, fit, more = pixels.sizes[0], "squash", "; resizing destroys what tells the versions of a picture apart"
+    else:
+        (size, fit), more = _size(pixels), ""
+    yield Key("size", list(size), _seen(pixels, size) + more)
     if fit != "squash":
         yield Key("fit", fit, "the pictures' aspects differ, and squashing would distort some of them")
     if pixels.channels != 3:
