@@ -180,7 +180,8 @@ def register_submissions() -> Components:
 
     Predictions are indexed by id with one column per class, and already in the sample's row order. A component with
     the attribute `ids_of_its_own = True` writes other ids than the test table's, such as one row for each picture and
-    class; it gets the predictions in the test table's order.
+    class; it gets the predictions in the test table's order. Before training it is tried, as post-processing is, on
+    made-up predictions for the sample's first rows.
     """
 
 
