@@ -17,6 +17,7 @@ from compete.init import peek, write_toml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from miniatures.drawing import hashes, picture, put, table, tarred, zipped
+from miniatures.records import cdiscount
 
 JPEG, PNG = picture(7), picture(7, kind="png")
 IDS, TEST_IDS = hashes(24, 8), hashes(8, 8, "test")
@@ -531,6 +532,15 @@ def test_what_would_stop_a_run_is_the_first_thing_to_do(folder):
     assert "'test/{id}.jpg' finds only 7 of 8 test pictures" in " ".join(result.todo)
     assert f"unreadable picture: train/{IDS[0]}.jpg" in " ".join(result.todo)
     assert "# TODO a run would stop here" in result.path.read_text()
+
+
+def test_records_that_end_too_early_are_the_first_thing_to_do(folder):
+    cdiscount(folder)
+    whole = (folder / "train.bson").read_bytes()
+    (folder / "train.bson").write_bytes(whole[: len(whole) * 2 // 3])
+    result = write_toml(folder)
+    assert "damaged BSON in the document at byte" in result.todo[0] and result.runs is False
+    assert result.lines[-1].startswith("next: edit birds.toml, for a run would stop here: train.bson: damaged BSON")
 
 
 def test_test_rows_without_any_picture_are_a_thing_to_do(folder):

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compete.errors import DataError
+from compete.files import Files
 from compete.init.columns import find_group, find_leaks
 from compete.init.findings import Goal, Key, Pixels, Section, Source, Table
 from compete.init.kinds import one_column_goal
+from compete.init.peek import peek_bson
 from compete.init.sizes import image_keys
 from compete.init.text import toml_text, toml_value
 
@@ -59,6 +62,18 @@ def test_what_a_goal_says_besides():
     assert "taken for levels in order" in goal_of([0, 1, 2], column="grade").todo[0]
     assert "taken for an amount" in goal_of(range(50), column="age").todo[0]
     assert goal_of([*[0] * 30, *[1] * 3, 2]).imbalance == 30
+
+
+# --- files ---
+
+
+@pytest.mark.parametrize("change", [(11, 0xFF), (5, 0xFF), (0, 0), (3, 0x80)])
+def test_damaged_bson_is_refused_in_one_sentence(tmp_path, change):
+    data = bytearray(b"\x0e\0\0\0\x02a\0\x02\0\0\0b\0\0" * 2)
+    data[14 + change[0]] = change[1]
+    (tmp_path / "train.bson").write_bytes(data)
+    with pytest.raises(DataError, match=r"^train.bson: damaged BSON in the document at byte 14\.$"):
+        peek_bson(Files(tmp_path), "train.bson")
 
 
 # --- groups and leaks -----------------------------------------------------------------------------------------------

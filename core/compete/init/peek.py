@@ -160,9 +160,12 @@ def peek_bson(files: Files, place: str, most: int = 20_000) -> tuple[pd.DataFram
     rows: list[dict[str, Any]] = []
     used, first = 0, b""
     with path.open("rb") as file:
-        while len(rows) < most and (document := _document(file)):
-            rows.append(dict(_plain_values(document)))
-            used, first = used + len(document), first or document
+        try:
+            while len(rows) < most and (document := _document(file)):
+                rows.append(dict(_plain_values(document)))
+                used, first = used + len(document), first or document
+        except (ValueError, IndexError, struct.error):
+            raise DataError(f"{place}: damaged BSON in the document at byte {used}.") from None
     count = round(len(rows) * path.stat().st_size / used) if used else 0
     return text_table(rows), count, first
 
@@ -171,7 +174,10 @@ def _document(file: IO[bytes]) -> bytes:
     head = file.read(4)
     if len(head) < 4:
         return b""
-    return head + file.read(struct.unpack("<i", head)[0] - 4)
+    length: int = struct.unpack("<i", head)[0]
+    if length < len(head):
+        raise ValueError(f"a document of {length} bytes")
+    return head + file.read(length - len(head))
 
 
 def _plain_values(document: bytes) -> Iterator[tuple[str, Any]]:
