@@ -26,7 +26,7 @@ from compete.leaderboard.platform import (
     UnreachableError,
     Uploader,
 )
-from compete.registry import checked_by
+from compete.registry import InputFile, checked_by
 from compete.types import Epoch, Member, MemberResult, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ __all__ = [
     "DataError",
     "Epoch",
     "Files",
+    "InputFile",
     "Limits",
     "Member",
     "MemberResult",

@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from compete.errors import ConfigError, PluginError, Problem, choices, did_you_mean, unknown_name
 from compete.options import Bound, bind, json_text, option_names, validate
 from compete.plugins import Plugins, load_plugins
-from compete.registry import Registry
+from compete.registry import Component, Registry
 from compete.settings import CORE_TABLES, Checks, Columns, Competition, Finetune, Images, Inference, Table, Training
+from compete.slots import SLOTS, Slot
+from compete.store import file_hash
 from compete.tomlfile import Lines, apply_overrides, override_keys, read_toml
 
 T = TypeVar("T", bound=Table)
-
-
-class Slot(NamedTuple):
-    """Where a kind of component stands in the TOML: its table, whether it repeats, what holds without it."""
-
-    table: str
-    repeats: bool
-    default: str | None
-    required: bool = False
-
-
-SLOTS: dict[str, Slot] = {
-    "datasets": Slot("dataset", False, None, required=True),
-    "targets": Slot("target", False, "label"),
-    "folds": Slot("folds", False, "auto"),
-    "transforms": Slot("transforms", True, None),
-    "batch_transforms": Slot("batch_transforms", True, None),
-    "samplers": Slot("sampler", False, "shuffle"),
-    "models": Slot("model", False, None, required=True),
-    "heads": Slot("head", False, "linear"),
-    "losses": Slot("loss", False, "cross_entropy"),
-    "metrics": Slot("metric", False, None, required=True),
-    "optimizers": Slot("optimizer", False, "adamw"),
-    "schedulers": Slot("scheduler", False, "cosine"),
-    "callbacks": Slot("callbacks", True, "best_checkpoint"),
-    "tta": Slot("tta", True, None),
-    "ensembles": Slot("ensemble", False, "mean"),
-    "postprocessors": Slot("postprocess", True, None),
-    "submissions": Slot("submission", False, "label"),
-    "uploads": Slot("upload", False, None),
-    "executors": Slot("executor", False, "local"),
-}
 
 
 @dataclass(frozen=True)
 class Config:
     """A checked TOML: the core's tables, the bound components of each kind, and the plugins they came from.
 
-    `overrides` are those of the command line; `notes` say what they left out.
+    `sources` are the hashes of the files that results depend on beside the data: local plugins, and files that options
+    name. `overrides` are those of the command line; `notes` say what they left out.
     """
 
     path: Path
@@ -67,6 +38,7 @@ class Config:
     components: Mapping[str, tuple[Bound, ...]]
     plugin_files: tuple[Path, ...]
     plugins: Plugins
+    sources: Mapping[str, str] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -77,6 +49,16 @@ class Config:
     def many(self, kind: str) -> tuple[Bound, ...]:
         """Return all components of a kind, in the TOML's order."""
         return self.components[kind]
+
+    def hashes_of(self, components: Iterable[Component]) -> list[str]:
+        """Return the hashes of the local plugin files that components come from."""
+        owners = {component.owner for component in components}
+        return sorted(self.sources[str(file)] for file in self.plugin_files if file.name in owners)
+
+    @property
+    def prediction_batch(self) -> int:
+        """How many pictures are predicted at once."""
+        return self.inference.batch_size or 2 * self.training.batch_size
 
     @property
     def writes_own_ids(self) -> bool:
@@ -108,6 +90,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     if plugins:
         reader.leave_out_options_of_others(data, written, plugins.registry)
     components = reader.components(data, plugins.registry) if plugins else {}
+    reader.head_of_loss(components)
     reader.unknown_tables(data)
     if reader.problems or plugins is None:
         raise ConfigError(reader.problems)
@@ -123,9 +106,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         components=components,
         plugin_files=tuple(files),
         plugins=plugins,
+        sources={str(file): file_hash(file) for file in (*files, *_input_files(components))},
         overrides=tuple(overrides),
         notes=tuple(reader.notes),
     )
+
+
+def _input_files(components: Mapping[str, tuple[Bound, ...]]) -> list[Path]:
+    return [file for bounds in components.values() for bound in bounds for file in bound.files]
 
 
 def _the(table: Table | None, model: type[T]) -> T:
@@ -249,6 +237,21 @@ class _Reader:
         for problem in problems:
             self.add(problem, *place, _key_of(problem))
         return None if problems else bound
+
+    def head_of_loss(self, components: Mapping[str, tuple[Bound, ...]]) -> None:
+        """Refuse a loss on cosines without a head that gives them, times the scale that the loss expects."""
+        for loss, head in zip(components.get("losses", ()), components.get("heads", ()), strict=False):
+            if not getattr(loss.component.factory, "needs_cosines", False):
+                continue
+            scale = loss.options.get("scale")
+            if not getattr(head.component.factory, "gives_cosines", False):
+                message = (
+                    f'needs cosines, which [head] name = "{head.name}" does not give. Write [head] name = "cosine".'
+                )
+                self.add(Problem(f'[loss] name = "{loss.name}"', message), "loss", "name")
+            elif head.options.get("scale") != scale:
+                message = f"must be the scale of the head, {head.options.get('scale')}. Write [head] scale = {scale}."
+                self.add(Problem(f"[loss] scale = {scale}", message), "loss", "scale")
 
     def unknown_tables(self, data: Mapping[str, Any]) -> None:
         """Refuse tables and keys that nobody reads."""

@@ -25,8 +25,11 @@ def make_folds(config: Config, train: pd.DataFrame, answers: Array, folder: Path
     its library versions would draw.
     """
     bound, seed = config.one("folds"), config.training.seed
-    groups = "\n".join(train["group"].astype(str)) if "group" in train else ""
-    key = fingerprint(bound.name, bound.options, seed, "\n".join(train["id"]), answers, groups)
+    # A split looks at groups, and at the columns that its options name.
+    named = [value for value in ("group", *bound.options.values()) if isinstance(value, str) and value in train]
+    columns = ["\n".join(train[name].astype(str)) for name in dict.fromkeys(named)]
+    code = config.hashes_of([bound.component])
+    key = fingerprint(bound.name, bound.options, seed, "\n".join(train["id"]), answers, columns, code)
     path = folder / f"{bound.name}-{key}.csv"
     if path.exists():
         known = pd.read_csv(path, dtype={"id": str, "fold": np.int64}, keep_default_na=False)

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from compete.config import SLOTS
 from compete.errors import UserError, unknown_name
 from compete.options import list_options
 from compete.plugins import Plugins, load_plugins
 from compete.registry import Component, find, singular
+from compete.slots import SLOTS
 from compete.tomlfile import read_toml
 
 

@@ -68,7 +68,7 @@ class PictureDataset(Dataset[Batch | CompeteError]):
         What goes wrong is returned: raised in a loader process, it would arrive as the text of a traceback.
         """
         try:
-            images = np.stack([self._load(item) for item in items])
+            images = _stacked([self._load(item) for item in items])
         except CompeteError as error:
             return error
         return Batch(torch.from_numpy(images), torch.tensor([item.row for item in items]))
@@ -92,6 +92,13 @@ class PictureDataset(Dataset[Batch | CompeteError]):
                 "must keep the size: use RandomResizedCrop with the size of [images], or move the crop to `fixed`."
             )
         return changed
+
+
+def _stacked(images: list[Image]) -> Array:
+    """Join pictures; where bytes and measured numbers in 0..1 are mixed, all become such numbers."""
+    if len({image.dtype for image in images}) > 1:
+        return np.stack([image / np.float32(255 if image.dtype == np.uint8 else 1) for image in images])
+    return np.stack(images)
 
 
 def seed_host(seed: int) -> None:

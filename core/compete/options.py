@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from compete.errors import PluginError, Problem, choices, did_you_mean
-from compete.registry import Component
+from compete.registry import Component, FileMark
 from compete.typetext import type_text
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A component with its options filled in; call `build` with what the runner passes."""
+    """A component with its options filled in; call `build` with what the runner passes.
+
+    `files` are those that its options name, of the type `InputFile`.
+    """
 
     component: Component
     options: dict[str, Any]
+    files: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,7 +63,13 @@ def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bo
     check = getattr(component.factory, "__compete_check__", None)
     if check is not None:
         problems = [Problem(where, message) for message in check(**options)]
-    return Bound(component, options), problems
+    return Bound(component, options, tuple(_input_files(model, options))), problems
+
+
+def _input_files(model: type[BaseModel], options: Mapping[str, Any]) -> Iterator[Path]:
+    for name, field in model.model_fields.items():
+        if any(isinstance(mark, FileMark) for mark in field.metadata) and Path(options[name]).is_file():
+            yield Path(options[name])
 
 
 def validate(model: type[BaseModel], table: Mapping[str, Any], where: str) -> tuple[BaseModel | None, list[Problem]]:

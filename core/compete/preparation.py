@@ -157,7 +157,9 @@ def open_data(run: Run, prepared: Prepared) -> Data:
     bounds = config.many("transforms")
     transforms: list[Transform] = [bound.build() for bound in bounds]
     decoder = _decoder(config, transforms)
-    options = options_text([(bound.name, bound.options.get("fixed", bound.options)) for bound in bounds])
+    components = [*(bound.component for bound in bounds), *config.plugins.registry["readers"].values()]
+    chain = [(bound.name, bound.options.get("fixed", bound.options)) for bound in bounds]
+    options = options_text([chain, config.hashes_of(components)])
     opened = {
         name: _open(run, name, table, decoder, options)
         for name, table in (("train", tables.train), ("test", tables.test))

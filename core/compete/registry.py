@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pluggy
 
@@ -32,6 +32,13 @@ class Component:
 
 
 Registry = dict[str, dict[str, Component]]
+
+
+class FileMark:
+    """Marks an option that names a file which the component reads."""
+
+
+InputFile = Annotated[str, FileMark()]  # a run's results depend on what is in it, not on its name alone
 
 
 def checked_by(check: Callable[..., Iterator[str]]) -> Callable[[F], F]:

@@ -14,7 +14,7 @@ from typing import Any
 from compete.config import Config
 from compete.errors import ConfigError
 from compete.settings import FOLDER_NAME
-from compete.store import file_hash, fingerprint, make_folder, read_json, remove_litter, write_json, write_text
+from compete.store import fingerprint, make_folder, read_json, remove_litter, write_json, write_text
 from compete.tomlfile import write_toml_text
 
 FORMAT = 1
@@ -33,9 +33,9 @@ def competition_folder(config: Config) -> Path:
 
 
 def config_fingerprint(config: Config) -> str:
-    """Return what tells two configurations apart, local plugin sources included."""
+    """Return what tells two configurations apart, local the files that it names included."""
     settings = {name: table for name, table in config.resolved().items() if name != "upload"}  # changes no result
-    return fingerprint(settings, list(_sources(config).values()))
+    return fingerprint(settings, list(config.sources.values()))
 
 
 def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:
@@ -86,7 +86,7 @@ def start_folder(folder: Path, config: Config, created: float) -> None:
     make_folder(folder)
     remove_litter(folder)
     if not (folder / "run.json").exists():  # first, because it is what a later try finds the folder by
-        known = {"format": FORMAT, "config": config_fingerprint(config), "plugins": _sources(config)}
+        known = {"format": FORMAT, "config": config_fingerprint(config), "sources": dict(config.sources)}
         write_json(folder / "run.json", {**known, "created": created, "finished": False})
     if not (folder / "config.toml").exists():
         write_text(folder / "config.toml", write_toml_text(config.resolved()))
@@ -119,8 +119,8 @@ def changed_since(folder: Path, config: Config) -> list[str]:
     settings = [
         f"{key}: {_shown(before, key)} -> {_shown(now, key)}" for key in keys if before.get(key) != now.get(key)
     ]
-    sources = read_json(folder / "run.json").get("plugins", {})
-    return settings + [f"plugin {name}" for name, now in _sources(config).items() if sources.get(name, now) != now]
+    sources = read_json(folder / "run.json").get("sources", {})
+    return settings + [f"file {name}" for name, now in config.sources.items() if sources.get(name, now) != now]
 
 
 def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
@@ -144,11 +144,6 @@ def check_format(folder: Path, state: Mapping[str, Any]) -> None:
             f"{folder} was written in run format {state.get('format')}; this version of compete reads format {FORMAT}. "
             "Start a new run with --fresh, or finish this one with the version that began it."
         )
-
-
-def _sources(config: Config) -> dict[str, str]:
-    """Return what tells the versions of each local plugin file apart."""
-    return {str(file): file_hash(file) for file in config.plugin_files}
 
 
 def _check_name(name: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compete.errors import CompeteError, PluginFault, fault_place
 from compete.plugins import Plugins
-from compete.store import file_hash, fingerprint
+from compete.store import fingerprint
 
 if TYPE_CHECKING:
     import pluggy
@@ -198,7 +198,7 @@ def member_fingerprint(run: Run, member: Member) -> str:
         for name in TRAINING_TABLES
         for table in (resolved.get(name),)
     }
-    sources = [file_hash(file) for file in run.config.plugin_files]
+    sources = list(run.config.sources.values())
     return fingerprint(tables, sources, data.fingerprint, data.folds_fingerprint, member.fold, member.seed)
 
 

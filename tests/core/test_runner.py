@@ -140,6 +140,42 @@ def test_a_group_in_two_folds_stops_the_run(tiny):
     assert not list((tiny / "submissions/tiny").glob("run-*/members"))
 
 
+def test_a_changed_network_file_trains_anew(tiny):
+    (tiny / "net.py").write_text(
+        "from torch import nn\n\n\ndef net(outputs, channels):\n"
+        "    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, outputs))\n"
+    )
+    model = 'model={name="file", path="net.py", factory="net"}'
+    first = run(tiny, model)
+    assert run(tiny, model).folder == first.folder
+    (tiny / "net.py").write_text((tiny / "net.py").read_text().replace("AdaptiveAvgPool2d", "AdaptiveMaxPool2d"))
+    second = run(tiny, model)
+    assert second.folder.name == "run-002" and "changed since run-001: file net.py" in second.notes
+    assert not any("taken over" in note for note in second.notes)
+
+
+def test_a_changed_column_of_the_split_gives_other_folds(tiny):
+    given = [number % 3 for number in range(24)]
+    edit(tiny / "data/train.csv", part=given)
+    options = ('folds={name="fixed", column="part"}', "checks.missing_class=warn")
+    drop = ("dataset.group=false",)
+    assert run(tiny, *options, *drop).folds.tolist() == given
+    edit(tiny / "data/train.csv", part=given[::-1])
+    assert run(tiny, *options, *drop).folds.tolist() == given[::-1]
+
+
+def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
+    plugin = tiny / "tiny_plugin.py"
+    plugin.write_text(
+        plugin.read_text() + "\n\ndef dark():\n    return Transform(fixed=lambda image: image * 0 + 10)\n"
+        "\n\n@hookimpl\ndef register_transforms():\n    return {'dark': dark}\n"
+    )
+    plugin.write_text(plugin.read_text().replace("import DataError,", "import DataError, Transform,"))
+    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').ready.train.pictures[0]) == 10).all()
+    plugin.write_text(plugin.read_text().replace("+ 10", "+ 99"))
+    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').ready.train.pictures[0]) == 99).all()
+
+
 def test_a_run_that_wrong_input_stops_takes_no_number(tiny):
     for overrides in (["folds.name=kfold"], ["training.only_folds=[7]"], ["competition.root=nowhere"]):
         with pytest.raises(UserError):
@@ -239,6 +275,21 @@ def test_the_best_classes_alone_give_the_same_submission(tiny):
     assert best.scores["cv"] == whole.scores["cv"] and best.scores["per_class"] == whole.scores["per_class"]
     oof = pd.read_parquet(best.folder / "oof.parquet")
     assert list(oof.columns) == ["id", "fold", "answer", "top1", "p1", "top2", "p2", "top3", "p3"]
+
+
+def test_a_row_without_a_picture_keeps_the_width_of_the_best_classes(tiny, monkeypatch):
+    monkeypatch.setattr("compete.blending.ROWS_AT_ONCE", 1)
+    (tiny / "data/train/p03_1.png").write_bytes(b"no picture")
+    (tiny / "data/test/t6.png").write_bytes(b"no picture")
+    done = run(tiny, "images.unreadable=skip", "inference.keep_top=2")
+    assert any("1 test rows have no readable picture" in warning for warning in done.warnings)
+    assert len(pd.read_csv(done.folder / "submission.csv")) == 7
+
+
+def test_only_the_mean_joins_the_best_classes(tiny):
+    for name in ("geometric_mean", "hard_vote"):
+        with pytest.raises(ConfigError, match="does not work row by row"):
+            run(tiny, "inference.keep_top=2", f"ensemble.name={name}")
 
 
 def test_what_needs_every_probability_is_refused_with_the_best_classes_only(tiny):

@@ -21,6 +21,7 @@ import torch
 
 import compete.checkpoints
 import compete.cli
+import compete.imagecache
 import compete.images
 import compete.members
 import compete.plugins
@@ -29,7 +30,7 @@ import compete.training
 from compete.config import load_config
 
 PLACES: dict[str, tuple[ModuleType, str]] = {
-    "cache build": (compete.images, "_open_cache"),
+    "cache build": (compete.images, "open_cache"),
     "epoch": (compete.training, "train_epoch"),
     "validation": (compete.training, "validate"),
     "checkpoint": (compete.checkpoints, "save_checkpoint"),
@@ -113,7 +114,7 @@ def _begin(folder: str) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
     compete.plugins.BUNDLED = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
-    compete.images.CHUNK = 5
+    compete.imagecache.CHUNK = 5
 
 
 compete.plugins.load_plugins()

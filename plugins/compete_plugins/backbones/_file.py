@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from compete import PluginError, checked_by, unknown_name
+from compete import InputFile, PluginError, checked_by, unknown_name
 
 
 def _check(path: str, factory: str, **_: object) -> Iterator[str]:
@@ -33,7 +33,7 @@ def _check(path: str, factory: str, **_: object) -> Iterator[str]:
 
 @checked_by(_check)
 def network_from_file(
-    outputs: int, channels: int, *, path: str, factory: str, arguments: dict[str, Any] | None = None
+    outputs: int, channels: int, *, path: InputFile, factory: str, arguments: dict[str, Any] | None = None
 ) -> nn.Module:
     """Build a network with your own code: `factory(outputs, channels, **arguments)` of the Python file `path`.
 

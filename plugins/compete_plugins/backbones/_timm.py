@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import nn
 
-from compete import CompeteError, ConfigError, checked_by, unknown_name
+from compete import CompeteError, ConfigError, InputFile, checked_by, unknown_name
 
 from ._gem import pool_generalised_mean
 from ._network import check_arguments, described, head_note, refuse_arguments, zero_head
@@ -39,7 +39,7 @@ def timm_network(
     *,
     backbone: str = "resnet18",
     pretrained: bool = False,
-    weights: str = "",
+    weights: InputFile = "",
     drop_rate: Rate = 0.0,
     drop_path_rate: Rate = 0.0,
     head_init: Literal["zero", "default"] = "zero",

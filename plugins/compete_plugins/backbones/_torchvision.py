@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from compete import CompeteError, checked_by, unknown_name
+from compete import CompeteError, InputFile, checked_by, unknown_name
 
 from ._network import check_arguments, described, head_note, layer_outputs, refuse_arguments, zero_head
 from ._weights import check_weights, input_channels, load_exactly, read_weights, rows
@@ -35,7 +35,7 @@ def torchvision_network(
     *,
     backbone: str = "resnet18",
     pretrained: bool = False,
-    weights: str = "",
+    weights: InputFile = "",
     head_init: Literal["zero", "default"] = "zero",
     arguments: dict[str, Any] | None = None,
 ) -> nn.Module:

@@ -1,0 +1,49 @@
+"""Pictures of two kinds in one table: measured numbers beside bytes."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from compete.files import Files
+from compete.images import Decoder, open_pictures
+from compete.loaders import Item, PictureDataset
+from compete.settings import Images
+
+
+def opened(folder, *names, cache=True):
+    settings = Images(size=(4, 4), cache=cache, cache_dir=str(folder / "cache"))
+    decoder = Decoder(Files(folder), dict.fromkeys(("npy", "jpg"), lambda data: np.load(io.BytesIO(data))), settings)
+    return open_pictures([f"{name}.npy" for name in names], decoder, "", lambda *_: None)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, value, dtype in (("bytes", 200, np.uint8), ("shares", 0.25, np.float32), ("large", 1e6, np.float32)):
+        np.save(tmp_path / f"{name}.npy", np.full((4, 4, 3), value, dtype))
+    return tmp_path
+
+
+def test_a_cache_of_bytes_refuses_numbers_that_it_would_cut_off(folder):
+    found = opened(folder, "bytes", "shares")
+    assert found.pictures.dtype == np.uint8 and list(found.unreadable) == [1]
+    assert found.unreadable[1].startswith("shares.npy: its numbers are float32, those of the first picture are bytes")
+
+
+def test_a_cache_of_numbers_takes_bytes_as_shares(folder):
+    found = opened(folder, "shares", "bytes")
+    assert not found.unreadable
+    np.testing.assert_allclose(found.pictures[1], 200 / 255, rtol=1e-3)
+
+
+def test_numbers_beyond_half_precision_are_refused(folder):
+    found = opened(folder, "shares", "large")
+    assert found.unreadable[1].startswith("large.npy: its numbers go up to 1e+06, beyond the cache's half precision")
+
+
+def test_without_a_cache_a_batch_of_both_kinds_is_of_shares(folder):
+    pictures = opened(folder, "bytes", "shares", cache=False).pictures
+    batch = PictureDataset(pictures).__getitems__([Item(0, 0, 0), Item(1, 1, 0)])
+    np.testing.assert_allclose(batch.images[:, 0, 0, 0], [200 / 255, 0.25], rtol=1e-6)
