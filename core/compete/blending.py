@@ -77,7 +77,8 @@ def _in_chunks(members: Sequence[TopK]) -> Iterator[list[TopK]]:
 
 def _join_some(run: Run, ensemble: Bound, members: Sequence[TopK], which: int) -> TopK:
     k, classes = members[0].labels.shape[1], members[0].classes
-    columns = np.unique([member.labels for member in members])
+    named = np.unique([member.labels for member in members])
+    columns = np.union1d(named, np.arange(k)) if len(named) < k else named  # rows without a picture name no class
     local = [TopK(np.searchsorted(columns, m.labels), m.values, len(columns)) for m in members]
     dense = np.stack([member.dense() for member in local])
     none = dense[:, :0]

@@ -96,7 +96,10 @@ def _numbers(name: str, column: pd.Series, missing: set[str], train_rows: int, p
     if not len(train):
         problems.append(f'[columns] numeric = "{name}": no training row has a value.')
         return {}
-    scaled = np.where(known, (values - train.mean()) / (train.std() or 1.0), 0.0)
+    mean, spread = train.mean(), train.std()
+    # Rounding alone gives a constant column a spread, by which another value would become huge.
+    spread = spread if spread > 1e-9 * max(1.0, abs(mean)) else 1.0
+    scaled = np.where(known, (values - mean) / spread, 0.0)
     return {name: scaled} if known.all() else {name: scaled, f"{name} missing": ~known}
 
 

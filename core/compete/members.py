@@ -134,7 +134,8 @@ def _predict_test(run: Run, members: list[Member]) -> None:
 
 
 def _saved(run: Run, folder: Path, members: list[Member]) -> Saved:
-    keys = [prediction_fingerprint(run, member) for member in members]
+    size = run.config.prediction_batch  # what is done is counted in batches
+    keys = [f"{prediction_fingerprint(run, member)} {size}" for member in members]
     return Saved(folder / PREDICTING, keys, run.config.training.checkpoint_minutes * 60)
 
 

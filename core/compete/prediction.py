@@ -78,7 +78,7 @@ def predict_rows(
     """
     data, settings = run.ready, run.config
     opened, pictures_of_row = (data.test, data.test_rows) if test else (data.train, data.train_rows)
-    size = settings.inference.batch_size or 2 * settings.training.batch_size
+    size = settings.prediction_batch
     done = Done(Pieces(run.warn))
     if saved is not None:
         done = saved.load(done)

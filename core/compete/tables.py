@@ -79,9 +79,8 @@ def _read_top(table: pa.Table, rows: Array, classes: Sequence[str]) -> TopK:
     if any(found.null_count > column.null_count for found, column in zip(numbers, labels, strict=True)):
         raise ValueError("it names classes that the competition does not have")
     values = _of_rows(np.stack([table[f"p{place}"] for place in places], axis=1), rows)
-    return TopK(
-        np.stack([found.fill_null(0) for found in numbers], axis=1)[rows].astype(np.int32), values, len(classes)
-    )
+    best = np.stack([found.fill_null(0) for found in numbers], axis=1).astype(np.int32)
+    return TopK(np.where((rows >= 0)[:, None], best[rows], 0), values, len(classes))
 
 
 def answer_columns(answers: Array, classes: Sequence[str]) -> dict[str, Array]:

@@ -47,13 +47,23 @@ class LinearHead(nn.Module):
         return logits
 
 
+class Norm(nn.BatchNorm1d):
+    """Batch norm that takes its running statistics for a batch of one, which has none of its own."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (B, width)."""
+        if len(features) > 1:
+            return super().forward(features)
+        return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
 class CosineHead(nn.Module):
     """Logits as scaled cosines between a picture's embedding and a centre for each class."""
 
     def __init__(self, features: Features, width: int, outputs: int, scale: float) -> None:
         super().__init__()
         self.features = features
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = Norm(width)
         self.centres = nn.Parameter(nn.init.xavier_uniform_(torch.empty(outputs, width)))
         self.scale = scale
 
@@ -102,6 +112,9 @@ def cosine(
     """
     width_of_all = width + (columns_width if columns else 0)
     return CosineHead(Features(backbone(width), columns, columns_width, dropout), width_of_all, outputs, scale)
+
+
+cosine.gives_cosines = True  # type: ignore[attr-defined]
 
 
 @hookimpl

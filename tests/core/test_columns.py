@@ -28,6 +28,13 @@ def test_numbers_are_scaled_by_the_training_rows_and_missing_ones_are_told():
     np.testing.assert_allclose(columns.test, [[30 / deviation, 0], [0, 0], [0, 1]], rtol=1e-6)
 
 
+def test_rounding_alone_is_no_spread_to_divide_by():
+    train = pd.DataFrame({"id": list("abc"), "angle": ["0.1"] * 3})
+    columns = encode(train, pd.DataFrame({"id": ["x"], "angle": ["0.2"]}), numeric=["angle"])
+    assert np.std([0.1] * 3) > 0
+    np.testing.assert_allclose(columns.test, [[0.1]], rtol=1e-6)
+
+
 def test_categories_are_those_of_the_training_rows():
     columns = encode(categorical=["sex"])
     assert columns.names == ("sex=f", "sex=m")

@@ -108,6 +108,18 @@ def test_another_component_leaves_the_options_that_only_the_old_one_has(tiny):
     assert "[model] dropout: unknown option" in problems(path, "model.name=oracle")[0]
 
 
+def test_a_loss_on_cosines_needs_a_head_that_gives_them_at_its_scale(tiny):
+    path, arcface = tiny / "tiny.toml", 'loss={name="arcface", scale=64.0}'
+    found = problems(path, arcface)
+    assert (
+        '[loss] name = "arcface": needs cosines, which [head] name = "linear" does not give. Write [head] name = "cosine"'
+        in found[0]
+    )
+    found = problems(path, arcface, "head.name=cosine")
+    assert "[loss] scale = 64.0: must be the scale of the head, 30.0. Write [head] scale = 64.0." in found[0]
+    assert load_config(path, [arcface, "head.name=cosine", "head.scale=64.0"])
+
+
 def test_a_key_without_its_table_is_recognised(tiny):
     assert "[epochs]: unknown table. Did you mean training.epochs?" in problems(tiny / "tiny.toml", "epochs=1")[0]
 

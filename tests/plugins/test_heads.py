@@ -51,3 +51,11 @@ def test_cosines_take_columns_too():
     torch.manual_seed(0)
     network = cosine(Body, 5, 7, width=16, columns_width=4).eval()
     assert not torch.allclose(network(IMAGES, COLUMNS), network(IMAGES, COLUMNS + 1))
+
+
+def test_a_batch_of_one_is_normalised_by_the_running_statistics():
+    head = cosine(Body, 0, 7, width=6).train()
+    head.norm.running_mean.fill_(0.5)
+    alone = head(IMAGES[:1])
+    assert torch.isfinite(alone).all()
+    torch.testing.assert_close(alone, head.eval()(IMAGES[:1]))

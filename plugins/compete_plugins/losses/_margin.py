@@ -10,8 +10,6 @@ import torch
 from pydantic import Field
 from torch.nn import functional as F
 
-from compete import ConfigError
-
 from ._targets import refuse_independent, shares_of
 
 
@@ -29,13 +27,8 @@ def arcface(
     class's margin counts by its share. `label_smoothing` is that of `cross_entropy`.
     """
     refuse_independent("arcface", targets)
-    checked = False
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        nonlocal checked
-        if not checked:  # once: reading a tensor makes the host wait for the device
-            _refuse_beyond(logits, scale)
-            checked = True
         cosines, shares = logits.float() / scale, shares_of(targets, logits)
         harder = torch.lerp(cosines, _wider(cosines, margin), shares)
         wanted = torch.lerp(shares, shares.mean(dim=1, keepdim=True), label_smoothing)
@@ -44,17 +37,11 @@ def arcface(
     return loss
 
 
+arcface.needs_cosines = True  # type: ignore[attr-defined]
+
+
 def _wider(cosines: torch.Tensor, margin: float) -> torch.Tensor:
     """Return cos(angle + margin); beyond 180 degrees, cos(angle) less a constant, which keeps it falling."""
     sines = (1 - cosines.square()).clamp_min(1e-7).sqrt()
     turned = cosines * math.cos(margin) - sines * math.sin(margin)
     return torch.where(cosines > -math.cos(margin), turned, cosines - margin * math.sin(margin))
-
-
-def _refuse_beyond(logits: torch.Tensor, scale: float) -> None:
-    largest = float(logits.detach().abs().max())
-    if largest > scale * 1.01:
-        raise ConfigError(
-            f'[loss] name = "arcface", scale = {scale:g}: the logits go up to {largest:.4g}, so they are no cosines '
-            f'times this scale. Write [head] name = "cosine", scale = {scale:g}.'
-        )
