@@ -68,30 +68,31 @@ class PictureDataset(Dataset[Batch | CompeteError]):
         What goes wrong is returned: raised in a loader process, it would arrive as the text of a traceback.
         """
         try:
-            images = _stacked([self._load(item) for item in items])
+            images = _stacked([augmented(self.transform, self.pictures[i.picture], i.seed) for i in items])
         except CompeteError as error:
             return error
         return Batch(torch.from_numpy(images), torch.tensor([item.row for item in items]))
 
-    def _load(self, item: Item) -> Image:
-        image = self.pictures[item.picture]
-        if self.transform is None:
-            return image
-        if image.dtype == np.float16:  # how the cache keeps measured data; transforms want float32
-            image = image.astype(np.float32)
-        seed_host(item.seed)
-        try:
-            changed = self.transform(image, item.seed)
-        except CompeteError:
-            raise
-        except Exception as error:
-            raise PluginFault(f"[[transforms]] random raised {error!r} at {fault_place(error)}") from error
-        if changed.shape != image.shape:
-            raise DataError(
-                f"[[transforms]] random: a picture of shape {image.shape} became {changed.shape}. Random transforms "
-                "must keep the size: use RandomResizedCrop with the size of [images], or move the crop to `fixed`."
-            )
-        return changed
+
+def augmented(transform: Callable[[Image, int], Image] | None, image: Image, seed: int) -> Image:
+    """Return a picture after the random transforms. Raise `CompeteError` where they fail or change its size."""
+    if transform is None:
+        return image
+    if image.dtype == np.float16:  # how the cache keeps measured data; transforms want float32
+        image = image.astype(np.float32)
+    seed_host(seed)
+    try:
+        changed = transform(image, seed)
+    except CompeteError:
+        raise
+    except Exception as error:
+        raise PluginFault(f"[[transforms]] random raised {error!r} at {fault_place(error)}") from error
+    if changed.shape != image.shape:
+        raise DataError(
+            f"[[transforms]] random: a picture of shape {image.shape} became {changed.shape}. Random transforms "
+            "must keep the size: use RandomResizedCrop with the size of [images], or move the crop to `fixed`."
+        )
+    return changed
 
 
 def _stacked(images: list[Image]) -> Array:

@@ -14,7 +14,7 @@ from compete.errors import ConfigError, DataError, SubmissionError, did_you_mean
 from compete.files import Files
 from compete.foldfile import group_leaks, make_folds, missing_classes
 from compete.images import Decoder, Opened, PictureList, open_pictures, options_text, refuse_unreadable
-from compete.loaders import RowPictures
+from compete.loaders import RowPictures, augmented
 from compete.rehearsal import rehearse_submission
 from compete.rowchecks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.runfolder import competition_folder
@@ -159,6 +159,8 @@ def open_data(run: Run, prepared: Prepared) -> Data:
     decoder = _decoder(config, transforms)
     components = [*(bound.component for bound in bounds), *config.plugins.registry["readers"].values()]
     chain = [(bound.name, bound.options.get("fixed", bound.options)) for bound in bounds]
+    random = _chain([t.random for t in transforms if t.random is not None])
+    _try_random(decoder, random, tables.train)
     options = options_text([chain, config.hashes_of(components)])
     opened = {
         name: _open(run, name, table, decoder, options)
@@ -177,11 +179,22 @@ def open_data(run: Run, prepared: Prepared) -> Data:
         train_rows=train_rows,
         test_rows=test_rows,
         columns=columns,
-        random=_chain([t.random for t in transforms if t.random is not None]),
+        random=random,
         fingerprint=_table_fingerprint(tables.train, train, train_rows, encoded, target.classes, train_columns),
         test_fingerprint=_table_fingerprint(tables.test, test, test_rows, test_columns),
         folds_fingerprint=key,
     )
+
+
+def _try_random(decoder: Decoder, random: Callable[[Image, int], Image] | None, train: pd.DataFrame) -> None:
+    """Augment the first picture, so that a transform that changes its size is found before all are decoded."""
+    for path in PictureList.of(train.head(SHOWN)).paths:
+        try:
+            image = decoder(path)
+        except ValueError:  # unreadable pictures are told together
+            continue
+        augmented(random, image, seed=0)
+        return
 
 
 def _table_fingerprint(table: pd.DataFrame, opened: Opened, of_row: RowPictures, *more: object) -> str:

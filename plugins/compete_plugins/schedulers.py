@@ -126,6 +126,8 @@ def one_cycle(
     def ratio(step: int) -> float:
         if step < peak_step:
             return _half_cosine(start_lr_ratio, 1.0, step / peak_step)
+        if total_steps == 1:
+            return 1.0
         return _half_cosine(1.0, end_lr_ratio, (step - peak_step) / fall_steps)
 
     return Schedule(optimizer, total_steps, ratio)

@@ -176,6 +176,15 @@ def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
     assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').ready.train.pictures[0]) == 99).all()
 
 
+def test_a_transform_that_changes_the_size_stops_the_run_before_all_is_decoded(tiny):
+    crop = 'transforms=[{name="albumentations", random=[{name="RandomResizedCrop", size=[4, 4]}]}]'
+    with pytest.raises(
+        DataError, match=r"a picture of shape \(8, 8, 3\) became \(4, 4, 3\)\. Random transforms must keep"
+    ):
+        run(tiny, crop)
+    assert not list(tiny.glob(".compete/cache/*.npy"))
+
+
 def test_a_run_that_wrong_input_stops_takes_no_number(tiny):
     for overrides in (["folds.name=kfold"], ["training.only_folds=[7]"], ["competition.root=nowhere"]):
         with pytest.raises(UserError):

@@ -149,6 +149,7 @@ def test_missing_pictures_by_policy(root: Path) -> None:
         "'train' holds 007.jpg, 010.jpg. "
     )
     assert problem.endswith("Training rows can be left out with missing_images = 'skip'.")
+    assert "Did you mean" not in problem  # 007.jpg is another row's picture
     tables = read(root, missing_images="skip")
     assert tables.train["id"].tolist() == ["007", "010"]
     assert tables.train.index.tolist() == [0, 1]

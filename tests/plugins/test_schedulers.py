@@ -63,6 +63,11 @@ def test_cosine_rises_in_a_straight_line_to_the_base_rate():
     assert used[-1] == pytest.approx(0.01, abs=1e-3)
 
 
+def test_one_cycle_of_a_single_step_is_at_its_peak():
+    optimizer = optimizer_with(0.1)
+    assert run(one_cycle(optimizer, 1), optimizer, 1) == [[0.1]]
+
+
 def test_one_cycle_is_that_of_torch_for_each_group():
     ours, theirs = optimizer_with(0.1, 0.02), optimizer_with(0.1, 0.02)
     used = run(one_cycle(ours, 40), ours, 40)

@@ -181,7 +181,13 @@ def missing_message(option: str, paths: pd.Series[Any], there: Mask, files: File
     folder, _, name = missing[0].rpartition("/")
     names = files.list(folder)
     holds = f"'{folder}' holds {shown(names)}." if names else f"There is no folder or archive '{folder}'."
-    near = did_you_mean(name, names[:1000]) if names else did_you_mean(folder, files.list(""))
+    # A file that another row names is that row's picture, however like the names are.
+    taken = {path.rpartition("/")[2] for path in paths.explode().tolist()}
+    near = (
+        did_you_mean(name, [n for n in names[:1000] if n not in taken])
+        if names
+        else did_you_mean(folder, files.list(""))
+    )
     return (
         f"{option}: {int((~there).sum())} of {len(paths)} {what} rows have no picture "
         f"({there.mean():.1%} do). Missing: {shown(missing)}. {holds}{near}"
