@@ -423,7 +423,6 @@ SAMPLE = table(["id", "label"], ([name, 0.5] for name in TEST_IDS))
 REFUSED = {
     "data/birds is empty; put the competition's files there.": {".DS_Store": b""},
     "holds no picture (jpg, jpeg,": {"train.csv": b"id,label\na,1\n", "sample_submission.csv": SAMPLE},
-    "There are .dcm files, which are not read": {"train/a.dcm": b"d", "sample_submission.csv": SAMPLE},
     "has no sample submission, a table with 'submission' in its name": {
         "train/a.jpg": JPEG,
         "train.csv": b"id,l\na,1\n",

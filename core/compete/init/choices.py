@@ -9,6 +9,7 @@ from typing import Any
 from compete.init.findings import Goal, Group, Key, Pixels, Section, Source
 from compete.init.offered import offered_columns
 from compete.init.sizes import SMALL_SIDE, image_keys
+from compete.init.sounds import sound_sections
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
 
@@ -44,13 +45,14 @@ def sections(
 ) -> Iterator[Section]:  # fmt: skip
     """Yield the TOML's tables in their usual order."""
     yield Section("competition", (Key("name", name), Key("root", root)))
-    yield _dataset(source, group, leaks)
+    yield _dataset(source, goal, group, leaks)
     yield Section("target", goal.target)
     yield _folds(source, group)
     yield Section("metric", metric)
-    yield Section("images", tuple(image_keys(pixels, native=group.versions)))
+    reading = f"such files are read with: pip install 'compete[{pixels.extra}]'" if pixels.extra else ""
+    yield Section("images", tuple(image_keys(pixels, native=group.versions)), reading)
     yield from filter(None, [offered_columns(source, goal, group)])
-    yield from _augmentation(pixels, group)
+    yield from _transforms(pixels, group)
     yield from _sampler(goal, str(metric[0].value))
     yield from _learning(source, goal, pixels)
     yield from _inference(goal, str(metric[0].value))
@@ -60,10 +62,11 @@ def sections(
     yield from _upload(Path(root))
 
 
-def _dataset(source: Source, group: Group, leaks: list[str]) -> Section:
+def _dataset(source: Source, goal: Goal, group: Group, leaks: list[str]) -> Section:
     name = Key("name", source.dataset, "; ".join([DATASETS[source.dataset], *_passed_over(group)]))
     drop = [Key("drop", leaks, "only the training rows have them, and each value goes with one answer: a leak")]
-    return Section("dataset", (name, *source.keys, *group.keys, *(drop if leaks else [])))
+    labels = [Key("join_labels", list(goal.columns))] if any(key.name == "join_on" for key in source.keys) else []
+    return Section("dataset", (name, *source.keys, *labels, *group.keys, *(drop if leaks else [])))
 
 
 def _passed_over(group: Group) -> Iterator[str]:
@@ -80,7 +83,9 @@ def _folds(source: Source, group: Group) -> Section:
     return Section("folds", (Key("name", "auto", f"stratified; {grouped}"), Key("n", FOLDS)))
 
 
-def _augmentation(pixels: Pixels, group: Group) -> Iterator[Section]:
+def _transforms(pixels: Pixels, group: Group) -> Iterator[Section]:
+    if pixels.extra == "sound":
+        yield from sound_sections(pixels)
     if not pixels.photographs:
         return
     random = [{"name": "HorizontalFlip", "p": 0.5}]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compete.init.endings import SOUNDS, ending_of
 from compete.init.findings import Goal, Group, Key, Source
 from compete.init.naming import name_words
 
@@ -19,6 +20,7 @@ GROUP_WORDS = (
 )  # fmt: skip
 FEWEST_GROUPS, LARGEST_SHARE, MOST_ALONE = 5, 0.5, 0.9
 ROWS_TO_BE_SURE = 3
+HOUR = r"(\d{8}[_T-]\d{2})\d{2}"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class _Candidate:
 def find_group(source: Source, goal: Goal) -> Group:
     """Return the rows that must stay in one fold, and what speaks for and against each column considered."""
     if source.dataset == "folder":
-        return _versions(source)
+        return _versions(source) or _hours(source, goal) or Group()
     if "group" in source.train and source.dataset == "mask":  # it says itself which photographs are of one person
         return _group(source, goal, (), source.train["group"], [])
     notes: list[str] = []
@@ -122,14 +124,24 @@ def _group(source: Source, goal: Goal, keys: tuple[Key, ...], groups: pd.Series[
     return Group(keys, groups.nunique(), fewest, tuple(notes))
 
 
-def _versions(source: Source) -> Group:
+def _versions(source: Source) -> Group | None:
     """Return the group where every label folder holds the same file names: versions of one picture."""
     parts = source.train["image"].str.rpartition("/")
     names, folders = parts[2], parts[0].nunique()
     if folders < 2 or not (names.value_counts() == folders).all():
-        return Group()
+        return None
     why = f"each of {names.nunique()} file names is in all {folders} folders: versions of one picture stay together"
     return Group((Key("group_pattern", r"[^/]+$", why),), names.nunique(), names.nunique(), versions=True)
+
+
+def _hours(source: Source, goal: Goal) -> Group | None:
+    """Return the group of sounds whose file names say when they were recorded."""
+    paths = source.train["image"]
+    hours = paths.str.extract(HOUR)[0]
+    if hours.isna().any() or not set(paths.map(ending_of)) <= {*SOUNDS} or _fault(hours):
+        return None
+    why = f"{hours.nunique()} hours, by the dates in file names: what was recorded in one hour sounds alike"
+    return _group(source, goal, (Key("group_pattern", HOUR, why),), hours, [])
 
 
 def _tells(cells: pd.Series[str], target: pd.Series[str]) -> bool:

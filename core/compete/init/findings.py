@@ -115,9 +115,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Pixels:
-    """What a sample of pictures looks like: sizes as (height, width), channels, and whether they are photographs."""
+    """What a sample of pictures looks like: sizes as (height, width), channels, and whether they are photographs.
+
+    `extra` is the extra of this package that reads them. Of sounds, the sizes are their spectrograms', and `samples`
+    their lengths.
+    """
 
     sizes: tuple[tuple[int, int], ...]
     channels: int = 3
     photographs: bool = True
     unreadable: tuple[str, ...] = ()
+    samples: tuple[int, ...] = ()
+    extra: str = ""

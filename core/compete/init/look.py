@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from compete.archives import ENDINGS, is_clutter
-from compete.errors import DataError, choices
+from compete.errors import DataError
 from compete.files import PICTURE_ENDINGS, Files
+from compete.init.endings import READABLE, choose_family, ending_of, what_is_there_instead
 
 T = TypeVar("T")
 
@@ -18,7 +20,6 @@ MOST_FOLDERS, MOST_SUBFOLDERS, MOST_NAMES, MOST_DEPTH = 1500, 60, 400, 7
 MOST_MEMBERS = 20_000
 PACKED = (*ENDINGS, ".gz")
 TABLES, RECORDS = (".csv", ".tsv"), (".json", ".bson")
-MEDICAL = (".dcm", ".dicom", ".nii", ".parquet", ".tfrec", ".tfrecords")
 
 
 @dataclass
@@ -26,27 +27,38 @@ class Look:
     """What a folder holds. `tables` and `records` map the name that a TOML writes to the place it is read from.
 
     `pictures` are at most a few hundred paths of every folder; an archive's ending is left out of them, since a path
-    below `train` also leads into `train.zip`.
+    below `train` also leads into `train.zip`. `endings` are theirs: of photographs, or of what other readers read.
     """
 
     files: Files
     tables: dict[str, str] = field(default_factory=dict)
     records: dict[str, str] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
+    endings: tuple[str, ...] = PICTURE_ENDINGS
     others: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
 
     def add(self, path: str, place: str) -> None:
         """Sort a file in by its ending."""
-        ending = "." + path.rpartition(".")[2].lower()
+        ending = f".{ending_of(path)}"
         if ending in TABLES:
             self.tables[path] = place
         elif ending in RECORDS:
             self.records[path] = place
-        elif ending[1:] in PICTURE_ENDINGS:
+        elif ending[1:] in READABLE:
             self.pictures.append(path)
         else:
             self.others.append(path)
+
+    def is_picture(self, path: str) -> bool:
+        """Tell by its ending whether a file is one of the pictures."""
+        return ending_of(path) in self.endings
+
+    def settle(self) -> None:
+        """Choose which of the files that readers read are the pictures."""
+        self.endings = choose_family(Counter(map(ending_of, self.pictures)))
+        self.others += [path for path in self.pictures if not self.is_picture(path)]
+        self.pictures = [path for path in self.pictures if self.is_picture(path)]
 
 
 def look_at(folder: Path, cache: Path) -> Look:
@@ -63,6 +75,7 @@ def look_at(folder: Path, cache: Path) -> Look:
             look.add(path, path)
         elif not (look.files.root / stem).exists():
             _open(look, path, stem)
+    look.settle()
     return look
 
 
@@ -70,10 +83,9 @@ def refuse_without_pictures(look: Look) -> None:
     """Raise `DataError` where no picture was found, nor records that may hold some."""
     if look.pictures:
         return
-    foreign = sorted({f".{path.rpartition('.')[2].lower()}" for path in look.others} & set(MEDICAL))
-    seen = f" There are {choices(foreign)} files, which are not read: convert them to one of these." if foreign else ""
+    seen = what_is_there_instead(look.others)
     raise DataError(
-        [f"{look.files.root} holds no picture ({', '.join(PICTURE_ENDINGS)}) and no JSON or BSON.{seen}", *look.closed]
+        [f"{look.files.root} holds no picture ({', '.join(READABLE)}) and no JSON or BSON.{seen}", *look.closed]
     )
 
 
@@ -111,7 +123,7 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 subfolders.append(entry.name)
-            elif entry.name.rpartition(".")[2].lower() in PICTURE_ENDINGS:
+            elif ending_of(entry.name) in READABLE:
                 pictures.append(entry.name)
             else:
                 others.append(entry.name)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from compete.config import Config
     from compete.files import Files
-    from compete.types import Array, Tables, Target
+    from compete.types import Array, Tables, Target, Transform
 
 MOST_CELLS, MOST_PICTURES = 20_000_000, 8
 
@@ -56,7 +56,8 @@ def _fold_problems(config: Config, tables: Tables, target: Target, answers: Arra
 def _picture_problems(config: Config, tables: Tables, files: Files) -> list[str]:
     """Decode a few pictures of both tables."""
     readers = {name: component.factory for name, component in config.plugins.registry["readers"].items()}
-    decode = Decoder(files, readers, config.images)
+    transforms: list[Transform] = [bound.build() for bound in config.many("transforms")]
+    decode = Decoder(files, readers, config.images, [t.fixed for t in transforms if t.fixed is not None])
     problems = []
     for table in (tables.train, tables.test):
         for image in spread([image for image in table["image"] if image], MOST_PICTURES):

@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from compete.errors import DataError
+from compete.files import PICTURE_ENDINGS
+from compete.init.endings import EXTRAS, SOUNDS, TABLES, ending_of
 from compete.init.findings import Key, Pixels, Source
+from compete.init.look import spread
+from compete.init.sounds import sound_pixels
+from compete.plugins import load_plugins
+from compete.registry import find
 
 if TYPE_CHECKING:
     from compete.files import Files
 
 USUAL_SIDE, SMALL_SIDE, STEP = 224, 128, 32
 LONG_RATIO, MIXED_RATIO = 1.3, 1.4
+MOST_READ = 8  # where a reader must decode the whole file
 
 
 def sample_pixels(source: Source, files: Files) -> Pixels:
     """Read the sizes of some pictures of the training rows; photographs are opened but not decoded."""
     if source.pixels is not None:
         return source.pixels
-    sizes, channels, faults = [], [3], []
-    arrays = [path for path in source.pictures if path.lower().endswith(".npy")]
-    for path in source.pictures:
-        measure: Callable[[bytes], tuple[int, int, int]] = _array if path in arrays else _photograph
+    kinds = set(map(ending_of, source.pictures))
+    paths = source.pictures if kinds <= {*PICTURE_ENDINGS} else spread(source.pictures, MOST_READ)
+    shapes, faults = [], []
+    for path in paths:
         try:
-            height, width, channel = measure(files.read(path))
+            shapes.append(_shape(path, files.read(path)))
         except (ValueError, OSError, DataError) as error:
             faults.append(f"{path}: {error}")
-            continue
-        sizes.append((height, width))
-        channels.append(channel)
-    return Pixels(tuple(sizes), channels[-1], photographs=not arrays, unreadable=tuple(faults))
+    if kinds & {*SOUNDS}:
+        pixels = sound_pixels([width for _, width, _ in shapes], tuple(faults))
+    else:
+        sizes = tuple((height, width) for height, width, _ in shapes)
+        channels = shapes[-1][2] if shapes else 3
+        pixels = Pixels(sizes, channels, photographs=not kinds & {"npy", *TABLES}, unreadable=tuple(faults))
+    return replace(pixels, extra=next((name for name, endings in EXTRAS.items() if kinds & {*endings}), ""))
+
+
+def _shape(path: str, data: bytes) -> tuple[int, int, int]:
+    """Return height, width and channels."""
+    ending = ending_of(path)
+    if ending == "npy":
+        return _array(data)
+    if ending in PICTURE_ENDINGS:
+        return _photograph(data)
+    reader = "raw" if ending in SOUNDS else ending
+    height, width, channels = find(load_plugins().registry, "readers", reader).factory(data).shape
+    return height, width, channels
 
 
 def _photograph(data: bytes) -> tuple[int, int, int]:
@@ -69,6 +92,8 @@ def image_keys(pixels: Pixels, native: bool = False) -> Iterator[Key]:
         yield Key("fit", fit, "the pictures' aspects differ, and squashing would distort some of them")
     if pixels.channels != 3:
         yield Key("channels", pixels.channels)
+    if pixels.extra == "sound":
+        yield Key("reader", "raw", "the samples themselves, of which a transform below makes pictures")
 
 
 def _size(pixels: Pixels) -> tuple[tuple[int, int], str]:
@@ -79,8 +104,10 @@ def _size(pixels: Pixels) -> tuple[tuple[int, int], str]:
     height, width = round(median(heights)), round(median(widths))
     if len(set(pixels.sizes)) == 1 and max(height, width) <= SMALL_SIDE:
         return (height, width), "squash"
+    if pixels.samples:
+        return (max(STEP, min(_rounded(height), USUAL_SIDE)), max(STEP, min(_rounded(width), USUAL_SIDE))), "squash"
     if not pixels.photographs:
-        return (min(height, 2 * USUAL_SIDE), min(width, 2 * USUAL_SIDE)), "squash"
+        return (min(height, 2 * USUAL_SIDE), max(STEP, min(width, 2 * USUAL_SIDE))), "squash"
     side = min(USUAL_SIDE, max(STEP, _rounded(max(height, width))))
     ratios = sorted(w / h for h, w in pixels.sizes)
     low, *_, high = quantiles(ratios, n=10) if len(ratios) > 1 else ratios * 2
@@ -100,12 +127,13 @@ def _seen(pixels: Pixels, size: tuple[int, int]) -> str:
     if not pixels.sizes:
         return "no picture could be opened, so this is only what is usual"
     heights, widths = zip(*pixels.sizes, strict=True)
+    things = "spectrograms" if pixels.samples else "pictures"
     if len(set(pixels.sizes)) == 1:
-        which = "the first picture is" if len(heights) == 1 else f"{len(heights)} pictures are all"
+        which = "the first picture is" if len(heights) == 1 else f"{len(heights)} {things} are all"
         seen = f"{which} {heights[0]} x {widths[0]}"
     else:
         seen = (
-            f"{len(heights)} pictures are {min(heights)} to {max(heights)} high and {min(widths)} to {max(widths)} wide"
+            f"{len(heights)} {things} are {min(heights)} to {max(heights)} high and {min(widths)} to {max(widths)} wide"
         )
     larger = size[0] * size[1] < 0.5 * median(heights) * median(widths)
     return f"height, width; {seen}" + ("; larger sizes cost time and usually score better" if larger else "")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from compete.errors import DataError
+from compete.errors import DataError, choices
 from compete.init.findings import Key, Source, Table
+from compete.init.joins import differing, find_join, join_columns, join_key, joined
 from compete.init.look import Look
-from compete.init.naming import plain_name, same_name
+from compete.init.naming import name_words, plain_name, same_name
 from compete.init.paths import Found, find_template, picture_paths
 from compete.init.peek import read_table
 
@@ -27,7 +29,7 @@ def csv_source(look: Look, sample: Table) -> Source | None:
         train = read_table(look.files, head.name, look.tables[head.name])
         image = find_template(train.frame, look.pictures, look.files, "train")
         if image is not None:
-            return _source(look, train, image, _test_table(look, tables, sample), sample)
+            return _source(look, train, image, _test_table(look, tables, sample, train), sample)
     return None
 
 
@@ -66,22 +68,25 @@ def _is_test(table: Table) -> bool:
     return _says(table, "test")
 
 
-def _test_table(look: Look, tables: list[Table], sample: Table) -> Table | None:
-    """Return the table of the test rows, if there is one with all the sample's ids."""
-    first = sample.columns[0]
+def _test_table(look: Look, tables: list[Table], sample: Table, train: Table) -> Table | None:
+    """Return the table of the test rows, if there is one with all the sample's ids, or columns that make them."""
+    ids = sample.frame[sample.columns[0]]
     for head in sorted(filter(_is_test, tables), key=lambda table: len(table.name)):
-        name = same_name(head.columns, first)
-        if name is None:
-            continue
         table = read_table(look.files, head.name, look.tables[head.name])
-        if sample.frame[first].isin(table.frame[name]).all():
+        name = same_name(head.columns, sample.columns[0])
+        if ids.isin(table.frame[name]).all() if name else find_join(train.frame, table.frame, ids):
             return table
     return None
 
 
 def _source(look: Look, train: Table, image: Found, test: Table | None, sample: Table) -> Source:
     first = sample.columns[0]
-    name = same_name(train.columns, first) or image.columns[-1]
+    name = same_name(train.columns, first)
+    join = find_join(train.frame, test.frame, sample.frame[first]) if test and not name else ""
+    if test and join:
+        name = first
+        train, test = (replace(table, frame=joined(table.frame, join, first)) for table in (train, test))
+    name = name or image.columns[-1]
     rows = sample.frame[[first]].set_axis([name], axis=1) if test is None else test.frame
     test_image = find_template(rows, look.pictures, look.files, "test")
     keys = [
@@ -93,7 +98,8 @@ def _source(look: Look, train: Table, image: Found, test: Table | None, sample: 
         *([] if name == first else [Key("id", name, f"the sample submission calls it '{first}'")]),
         *image_keys(image, test_image),
         *_reading_keys(train),
-        *_policies(train.frame[name], rows[name] if name in rows else rows[first], image),
+        *([join_key(train.frame, join, first)] if join else _repeated(train.frame, name, rows)),
+        *_missing(image),
     ]
     return Source(
         dataset="csv",
@@ -103,9 +109,14 @@ def _source(look: Look, train: Table, image: Found, test: Table | None, sample: 
         test=rows,
         id_column=name,
         pictures=picture_paths(image, train.frame, look.files, MOST_PICTURES),
-        used=(name, *image.columns, *(test_image.columns if test_image else ())),
+        used=(
+            name,
+            *image.columns,
+            *(test_image.columns if test_image else ()),
+            *([*join_columns(join), *differing(train.frame, first)] if join else ()),
+        ),
         has_test_columns=test is not None,
-        todo=tuple(missing_test(test_image, rows, look)),
+        todo=(*missing_test(test_image, rows, look), *_windows(train.frame, name)),
     )
 
 
@@ -134,9 +145,32 @@ def _reading_keys(train: Table) -> Iterator[Key]:
         yield Key("encoding", train.encoding)
 
 
-def _policies(ids: pd.Series[str], test_ids: pd.Series[str], image: Found) -> Iterator[Key]:
-    repeated, in_test = int(ids.duplicated().sum()), int(test_ids.duplicated().sum())
-    if repeated or in_test:
+def _repeated(train: pd.DataFrame, name: str, test: pd.DataFrame) -> Iterator[Key]:
+    """Yield what becomes of rows that repeat an id."""
+    repeated = int(train[name].duplicated().sum())
+    in_test = int(test[name if name in test else test.columns[0]].duplicated().sum())
+    if repeated and offsets(train):
+        yield Key("duplicates", "first", f"{repeated} rows are further windows of a recording that an earlier row has")
+    elif repeated or in_test:
         yield Key("duplicates", "keep", f"{repeated} training and {in_test} test rows repeat an id")
+
+
+def offsets(table: pd.DataFrame) -> list[str]:
+    """Return the columns that say where in a recording a row's window begins."""
+    return [str(name) for name in table.columns if "offset" in name_words(str(name))]
+
+
+def _windows(train: pd.DataFrame, name: str) -> Iterator[str]:
+    """Yield what no option reads: windows of a recording, each with a label of its own."""
+    columns = offsets(train)
+    if columns and train[name].duplicated().any():
+        yield (
+            f"[dataset] duplicates: rows are windows of longer recordings, which begin where {choices(columns)} says. "
+            "A reader takes the whole file, so only each recording's first row is kept; cut the file to that window "
+            "with a [[transforms]] under `fixed`."
+        )
+
+
+def _missing(image: Found) -> Iterator[Key]:
     if image.resolved < image.rows:
         yield Key("missing_images", "skip", f"{image.rows - image.resolved} training rows have no picture")

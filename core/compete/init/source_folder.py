@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from compete.errors import DataError
 from compete.files import PICTURE_ENDINGS
+from compete.init.endings import ending_of
 from compete.init.findings import Key, Source, Table
 from compete.init.look import Look, refuse_without_pictures, spread
 from compete.init.paths import find_template
@@ -70,11 +71,14 @@ def folder_source(look: Look, sample: Table) -> Source:
     frame, keys = train
     doubts = doubts_about_folders(look, frame, sample, test is not None) if top is not None else []
     mapped, todo = _mapping(frame, sample)
+    seen = sorted(set(map(ending_of, frame["image"])))
+    endings = [] if look.endings == PICTURE_ENDINGS else [Key("endings", seen, "those that count as pictures")]
     return Source(
         dataset="folder",
         keys=(
             *(key for key in keys if not (mapped and key.name == "labels")),
             *mapped,
+            *endings,
             Key("sample", sample.name),
             *([Key("test", test.template, str(test))] if test else []),
         ),
@@ -129,14 +133,14 @@ def _in_folders(look: Look, top: str, test_folder: str) -> tuple[pd.DataFrame, l
 
 def _walk(look: Look, top: str) -> list[str]:
     """Return the pictures below a folder that lie in a folder of their own."""
-    return [p for p in look.files.walk(top) if "/" in p and p.rpartition(".")[2].lower() in PICTURE_ENDINGS]
+    return [p for p in look.files.walk(top) if "/" in p and look.is_picture(p)]
 
 
 def _in_names(look: Look, pictures: Sequence[str]) -> tuple[pd.DataFrame, list[Key]] | None:
     """Return all pictures of the largest folder whose file names hold labels, and the keys that say so."""
     folders = Counter(path.rpartition("/")[0] for path in pictures)
     for folder, _ in sorted(folders.items(), key=lambda item: ("train" not in item[0].lower(), -item[1])):
-        names = [n for n in look.files.list(folder) if n.rpartition(".")[2].lower() in PICTURE_ENDINGS]
+        names = [name for name in look.files.list(folder) if look.is_picture(name)]
         for pattern in PATTERNS:
             labels = _labels(names, pattern)
             if labels:

@@ -1,0 +1,50 @@
+"""Ids that the sample submission makes of two columns, as of a patient and a side: several rows show one thing."""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations, product
+from typing import TYPE_CHECKING
+
+from compete.init.findings import Key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS, FEW = ("_", "-", " "), 100
+
+
+def find_join(train: pd.DataFrame, test: pd.DataFrame, ids: pd.Series[str]) -> str:
+    """Return the template over two columns of both tables that makes the sample's ids of the test rows, or nothing."""
+    columns = [str(name) for name in train.columns if name in test.columns and not re.search(r"[\[\]{}]", str(name))]
+    wanted, some = set(ids), test.head(FEW)
+    for (first, second), sign in product(permutations(columns, 2), SEPARATORS):
+        if (some[first] + sign + some[second]).isin(wanted).any() and wanted <= set(test[first] + sign + test[second]):
+            return f"{{{first}}}{sign}{{{second}}}"
+    return ""
+
+
+def joined(table: pd.DataFrame, template: str, name: str) -> pd.DataFrame:
+    """Return the table with the ids that the template makes in column `name`."""
+    first, second = join_columns(template)
+    sign = template.removeprefix(f"{{{first}}}").removesuffix(f"{{{second}}}")
+    return table.assign(**{name: table[first] + sign + table[second]})
+
+
+def join_columns(template: str) -> list[str]:
+    """Return the columns of the template."""
+    return re.findall(r"\{(.+?)\}", template)
+
+
+def differing(table: pd.DataFrame, name: str) -> list[str]:
+    """Return the columns in which rows of one id differ: a run leaves them out."""
+    counts = table.groupby(name).nunique().max()
+    return [str(column) for column in counts.index[counts > 1]]
+
+
+def join_key(table: pd.DataFrame, template: str, name: str) -> Key:
+    """Return the key that joins the rows, with what it makes of them."""
+    rows = f"{len(table)} rows become {table[name].nunique()} with several pictures each"
+    pool = 'whose predictions are averaged; [inference] pool = "max" would trust the highest'
+    why = f"the sample's '{name}' is made of these columns: {rows}, {pool}"
+    return Key("join_on", template, why)
