@@ -122,6 +122,10 @@ def score_run(
     config, data, folds = run.config, run.ready, list(blended.fold_scores.values())
     known = known_rows(blended.oof)
     resolved = config.resolved()
+
+    def titled(name: str) -> str:
+        return config.competition.titles.get(name, name)
+
     return {
         "competition": config.competition.name,
         "title": config.competition.title or config.competition.name,
@@ -130,6 +134,7 @@ def score_run(
         "metric": run.metric_name,
         "higher_is_better": run.metric.higher_is_better,
         "classes": list(data.target.classes),
+        "titles": [titled(name) for name in data.target.classes],
         "cv": {
             "mean": float(np.mean(folds)),
             "std": float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
@@ -137,10 +142,10 @@ def score_run(
             "oof": float(run.metric.score(data.answers[known], blended.oof[known])),
             "oof_postprocessed": fitted.nested_score,
         },
-        "per_class": per_class(run, blended.oof),
-        "members": {result.member.name: _member_scores(result) for result in results},
-        "submission": submission,
-        "train_shares": train_shares(run),
+        "per_class": [{**row, "class": titled(row["class"])} for row in per_class(run, blended.oof)],
+        "members": {result.member.name: _member_scores(result, titled) for result in results},
+        "submission": {**submission, "label_shares": _titled_keys(submission["label_shares"], titled)},
+        "train_shares": _titled_keys(train_shares(run), titled),
         "folds": {
             "name": config.one("folds").name,
             "fingerprint": data.folds_fingerprint,
@@ -157,13 +162,17 @@ def score_run(
     }
 
 
-def _member_scores(result: MemberResult) -> dict[str, Any]:
+def _titled_keys(values: dict[str, Any], titled: Callable[[str], str]) -> dict[str, Any]:
+    return {titled(name): value for name, value in values.items()}
+
+
+def _member_scores(result: MemberResult, titled: Callable[[str], str]) -> dict[str, Any]:
     return {
         "score": result.score,
         "kept_epoch": result.kept_epoch,
         "seconds": result.seconds,
         "epochs": [vars(epoch) for epoch in result.epochs],
-        "drawn": result.drawn,
+        "drawn": _titled_keys(result.drawn, titled),
     }
 
 

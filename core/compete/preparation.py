@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,20 @@ def check_folds(run: Run, train: pd.DataFrame, folds: Array, answers: Array, tar
         run.warn(problem)
 
 
+def check_titles(titles: Mapping[str, str], target: Target) -> None:
+    """Refuse titles of classes that there are not, and one title for two classes."""
+    unknown = [name for name in titles if name not in target.classes]
+    if unknown:
+        raise ConfigError(
+            f"[competition] titles.{name}: there is no such class.{did_you_mean(name, target.classes)}"
+            for name in unknown
+        )
+    shown = [titles.get(name, name) for name in target.classes]
+    twice = sorted({title for title in shown if shown.count(title) > 1}) if titles else []
+    if twice:
+        raise ConfigError(f"[competition] titles: several classes would be called {', '.join(map(repr, twice))}")
+
+
 def try_metric(metric: Metric, answers: Array, classes: int, top: int = 0) -> None:
     """Score perfect predictions, so that a metric that does not suit the target is found before training."""
     if answers.ndim > 1 or classes == 1:
@@ -133,6 +147,7 @@ def prepare(run: Run) -> Prepared:
     config = run.config
     tables = read_tables(config)
     target: Target = config.one("targets").build(tables.train)
+    check_titles(config.competition.titles, target)
     encoded, answers = target.encode(tables.train), target.answers(tables.train)
     if (config.columns.numeric or config.columns.categorical) and config.many("batch_transforms"):
         raise ConfigError("[columns] and [[batch_transforms]] exclude each other: a mixed picture has no columns")

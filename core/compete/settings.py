@@ -25,6 +25,7 @@ class Competition(Table):
     title: str = Field("", description="shown in the report")
     url: str = Field("", description="the competition's page")
     source: str = Field("", description="where the data comes from, and how to get it")
+    titles: dict[str, str] = Field({}, description='what pages and screens call a class: `{ 0 = "worn, male" }`')
 
 
 class Images(Table):

@@ -185,6 +185,18 @@ def test_a_transform_that_changes_the_size_stops_the_run_before_all_is_decoded(t
     assert not list(tiny.glob(".compete/cache/*.npy"))
 
 
+def test_pages_and_screens_use_the_titles_of_classes(tiny):
+    done = run(tiny, 'competition.titles={a="dark", c="bright"}')
+    scores = done.scores
+    assert scores["classes"] == ["a", "b", "c"] and scores["titles"] == ["dark", "b", "bright"]
+    assert {row["class"] for row in scores["per_class"]} == set(scores["train_shares"]) == {"dark", "b", "bright"}
+    assert set(scores["submission"]["label_shares"]) <= {"dark", "b", "bright"}
+    assert set(pd.read_csv(done.folder / "submission.csv")["label"]) <= {"a", "b", "c"}
+    for titles, message in (('{d="x"}', "titles.d: there is no such class"), ('{a="b"}', "several classes .* 'b'")):
+        with pytest.raises(ConfigError, match=message):
+            run(tiny, f"competition.titles={titles}")
+
+
 def test_a_run_that_wrong_input_stops_takes_no_number(tiny):
     for overrides in (["folds.name=kfold"], ["training.only_folds=[7]"], ["competition.root=nowhere"]):
         with pytest.raises(UserError):

@@ -51,6 +51,7 @@ def make_scores(classes: list[str]) -> dict[str, Any]:
         "metric": "macro_f1",
         "higher_is_better": True,
         "classes": classes,
+        "titles": classes,
         "cv": {
             "mean": 0.6,
             "std": 0.0141,

@@ -26,8 +26,8 @@ class RunFiles:
 
     @property
     def classes(self) -> list[str]:
-        """The names of the prediction columns."""
-        return list(self.scores["classes"])
+        """What the classes, the prediction columns, are called."""
+        return list(self.scores.get("titles", self.scores["classes"]))
 
     @property
     def predictions(self) -> np.ndarray[Any, Any]:
@@ -39,7 +39,7 @@ class RunFiles:
     def predicted(self) -> np.ndarray[Any, Any]:
         """The number of the class predicted for each row (N,); -1 where nobody validated."""
         if list(self.oof)[3:5] == ["top1", "p1"]:  # only the best classes of each row were kept
-            return pd.Index(self.classes).get_indexer(pd.Index(self.oof["top1"]))
+            return np.asarray(pd.Index(self.scores["classes"]).get_indexer(pd.Index(self.oof["top1"])))
         known = ~np.isnan(self.predictions).any(axis=1)
         return np.where(known, np.nan_to_num(self.predictions).argmax(axis=1), -1)
 
