@@ -58,6 +58,7 @@ def test_scans_of_which_several_make_one_row_of_the_sample(folder):
     for key in ("name", "test", "image", "test_image", "join_on", "join_labels", "group"):
         assert data["dataset"][key] == gallery["dataset"][key]
     assert not {"id", "duplicates"} & set(data["dataset"])
+    assert "# it has what makes all the ids of the sample submission" in text
     assert data["target"] == gallery["target"]
     assert "# such files are read with: pip install 'compete[dicom]'\n[images]" in text
     assert 'averaged; [inference] pool = "max" would trust the highest' in text.replace("\n# ", " ")

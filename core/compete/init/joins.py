@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import permutations, product
+from itertools import product
 from typing import TYPE_CHECKING
 
 from compete.init.findings import Key
@@ -11,16 +11,20 @@ from compete.init.findings import Key
 if TYPE_CHECKING:
     import pandas as pd
 
-SEPARATORS, FEW = ("_", "-", " "), 100
+SEPARATORS = ("_", "-", " ")
 
 
 def find_join(train: pd.DataFrame, test: pd.DataFrame, ids: pd.Series[str]) -> str:
     """Return the template over two columns of both tables that makes the sample's ids of the test rows, or nothing."""
     columns = [str(name) for name in train.columns if name in test.columns and not re.search(r"[\[\]{}]", str(name))]
-    wanted, some = set(ids), test.head(FEW)
-    for (first, second), sign in product(permutations(columns, 2), SEPARATORS):
-        if (some[first] + sign + some[second]).isin(wanted).any() and wanted <= set(test[first] + sign + test[second]):
-            return f"{{{first}}}{sign}{{{second}}}"
+    wanted = set(ids)
+    for sign in SEPARATORS:
+        cuts = [(cell[: cut.start()], cell[cut.end() :]) for cell in wanted for cut in re.finditer(sign, cell)]
+        ends = [{cut[side] for cut in cuts} for side in (0, 1)]
+        starts, finishes = ([name for name in columns if test[name].isin(cells).any()] for cells in ends)
+        for first, second in product(starts, finishes):
+            if wanted <= set(test[first] + sign + test[second]):
+                return f"{{{first}}}{sign}{{{second}}}"
     return ""
 
 

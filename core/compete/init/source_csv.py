@@ -86,14 +86,14 @@ def _source(look: Look, train: Table, image: Found, test: Table | None, sample: 
     if test and join:
         name = first
         train, test = (replace(table, frame=joined(table.frame, join, first)) for table in (train, test))
-    name = name or image.columns[-1]
+    name, all_ids = name or image.columns[-1], "what makes all the ids" if join else "all the ids"
     rows = sample.frame[[first]].set_axis([name], axis=1) if test is None else test.frame
     test_image = find_template(rows, look.pictures, look.files, "test")
     keys = [
         Key(
             "train", train.name, f"{train.rows} rows: {', '.join(train.columns[:8])}{' ...' * (len(train.columns) > 8)}"
         ),
-        *([] if test is None else [Key("test", test.name, "it has all the ids of the sample submission")]),
+        *([] if test is None else [Key("test", test.name, f"it has {all_ids} of the sample submission")]),
         Key("sample", sample.name, "its ids are the test rows" if test is None else ""),
         *([] if name == first else [Key("id", name, f"the sample submission calls it '{first}'")]),
         *image_keys(image, test_image),
