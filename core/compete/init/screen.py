@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from compete.init.findings import Section
 
 GALLERY = Path("competitions")
-SHOWN = ("dataset", "target", "folds", "metric", "images", "sampler", "submission")
+SHOWN = ("dataset", "target", "folds", "metric", "images", "sampler", "inference", "submission")
 
 
 def screen_lines(
