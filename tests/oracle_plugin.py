@@ -68,9 +68,12 @@ class Bare(nn.Module):
         return self.body(images)
 
 
-def bare(backbone: Callable[[int], nn.Module], _columns: int, outputs: int) -> nn.Module:
+def bare(backbone: Callable[[int], nn.Module], _columns: int, outputs: int, *, scale: float = 30.0) -> nn.Module:
     """No head: the backbone gives the logits."""
     return Bare(backbone(outputs))
+
+
+bare.gives_cosines = True  # so that a loss on cosines takes it
 
 
 @hookimpl
