@@ -192,6 +192,9 @@ def test_fixed_takes_the_table_at_its_word():
 def test_fixed_names_what_is_no_fold():
     with pytest.raises(DataError, match=r"column 'fold' holds 'a', which is no fold number, in 2 rows: id r1, r2\."):
         fixed(table(3, fold=["0", "a", "-2"]), np.zeros(3, int), 0)
+    for cell in ("inf", "-inf", "1e300", "0.5"):
+        with pytest.raises(DataError, match=f"holds '{cell}', which is no fold number, in 1 rows: id r2"):
+            fixed(table(3, fold=["0", "1", cell]), np.zeros(3, int), 0)
     with pytest.raises(DataError, match=r"column = 'fald': the train table has no such column\. Did you mean 'fold'\?"):
         fixed(table(1, fold=[0]), np.zeros(1, int), 0, column="fald")
 

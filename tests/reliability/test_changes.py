@@ -52,7 +52,7 @@ def change_toml(tiny: Path) -> None:
 
 CHANGES = {
     change_toml: "changed since run-001: optimizer.lr: 0.05 -> 0.04",
-    change_plugin: "changed since run-001: plugin ",
+    change_plugin: "changed since run-001: file tiny_plugin.py",
     change_labels: "the data has changed since run-001, which is kept as it is",
     change_a_picture: "the data has changed since run-001, which is kept as it is",
 }

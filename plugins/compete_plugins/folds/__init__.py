@@ -28,6 +28,8 @@ from ._strata import (
     value_ranges,
 )
 
+MOST_FOLDS = 10_000
+
 
 def kfold(train: pd.DataFrame, _answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
     """Split rows at random into `n` folds of the same size, looking at neither labels nor groups."""
@@ -109,7 +111,7 @@ def fixed(train: pd.DataFrame, _answers: Array, _seed: int, *, column: str = "fo
     require_column(train, column)
     cells = train[column].astype(str).where(train[column].notna(), "").str.strip()
     values = np.asarray(pd.to_numeric(cells.where(cells != "", "-1"), errors="coerce"), dtype=np.float64)
-    wrong = ~((values >= -1) & (values % 1 == 0))
+    wrong = ~((values >= -1) & (values <= MOST_FOLDS) & (np.floor(values) == values))
     if wrong.any():
         ids = ", ".join(str(name) for name in train["id"][wrong][:5])
         raise DataError(
