@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,8 +24,7 @@ T = TypeVar("T", bound=Table)
 class Config:
     """A checked TOML: the core's tables, the bound components of each kind, and the plugins they came from.
 
-    `sources` are the hashes of the files that results depend on beside the data: local plugins, and files that options
-    name. `overrides` are those of the command line; `notes` say what they left out.
+    `overrides` are those of the command line; `notes` say what they left out.
     """
 
     path: Path
@@ -38,7 +38,6 @@ class Config:
     components: Mapping[str, tuple[Bound, ...]]
     plugin_files: tuple[Path, ...]
     plugins: Plugins
-    sources: Mapping[str, str] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -49,6 +48,12 @@ class Config:
     def many(self, kind: str) -> tuple[Bound, ...]:
         """Return all components of a kind, in the TOML's order."""
         return self.components[kind]
+
+    @cached_property
+    def sources(self) -> Mapping[str, str]:
+        """The hashes of what results depend on beside the data: local plugins, and files that options name."""
+        named = [file for bounds in self.components.values() for bound in bounds for file in bound.files]
+        return {str(file): file_hash(file) for file in (*self.plugin_files, *named)}
 
     def hashes_of(self, components: Iterable[Component]) -> list[str]:
         """Return the hashes of the local plugin files that components come from."""
@@ -106,14 +111,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         components=components,
         plugin_files=tuple(files),
         plugins=plugins,
-        sources={str(file): file_hash(file) for file in (*files, *_input_files(components))},
         overrides=tuple(overrides),
         notes=tuple(reader.notes),
     )
-
-
-def _input_files(components: Mapping[str, tuple[Bound, ...]]) -> list[Path]:
-    return [file for bounds in components.values() for bound in bounds for file in bound.files]
 
 
 def _the(table: Table | None, model: type[T]) -> T:

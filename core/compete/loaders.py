@@ -19,6 +19,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from compete.errors import CompeteError, DataError, PluginFault, TrainingError, fault_place
+from compete.imagecache import as_shares
 
 if TYPE_CHECKING:
     from compete.images import Pictures
@@ -97,9 +98,8 @@ def augmented(transform: Callable[[Image, int], Image] | None, image: Image, see
 
 def _stacked(images: list[Image]) -> Array:
     """Join pictures; where bytes and measured numbers in 0..1 are mixed, all become such numbers."""
-    if len({image.dtype for image in images}) > 1:
-        return np.stack([image / np.float32(255 if image.dtype == np.uint8 else 1) for image in images])
-    return np.stack(images)
+    mixed = len({image.dtype for image in images}) > 1
+    return np.stack([as_shares(image) for image in images] if mixed else images)
 
 
 def seed_host(seed: int) -> None:

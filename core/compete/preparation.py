@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,7 @@ def open_data(run: Run, prepared: Prepared) -> Data:
     config = run.config
     bounds = config.many("transforms")
     transforms: list[Transform] = [bound.build() for bound in bounds]
-    decoder = _decoder(config, transforms)
+    decoder = make_decoder(config, transforms, Files(Path(config.competition.root)))
     components = [*(bound.component for bound in bounds), *config.plugins.registry["readers"].values()]
     chain = [(bound.name, bound.options.get("fixed", bound.options)) for bound in bounds]
     random = _chain([t.random for t in transforms if t.random is not None])
@@ -217,12 +217,12 @@ def _table_fingerprint(table: pd.DataFrame, opened: Opened, of_row: RowPictures,
     return fingerprint("\n".join(table["id"]), opened.key, of_row.numbers, of_row.starts, *more)
 
 
-def _decoder(config: Config, transforms: list[Transform]) -> Decoder:
+def make_decoder(config: Config, transforms: Sequence[Transform], files: Files) -> Decoder:
+    """Make what reads pictures from `files` as the TOML says, fixed transforms included."""
     readers: dict[str, Any] = {name: c.factory for name, c in config.plugins.registry["readers"].items()}
     chosen = config.images.reader
     if chosen and chosen not in readers:
         raise ConfigError(f'[images] reader = "{chosen}": there is none.{did_you_mean(chosen, readers)}')
-    files = Files(Path(config.competition.root))
     return Decoder(files, readers, config.images, [t.fixed for t in transforms if t.fixed is not None])
 
 

@@ -33,7 +33,7 @@ def competition_folder(config: Config) -> Path:
 
 
 def config_fingerprint(config: Config) -> str:
-    """Return what tells two configurations apart, local the files that it names included."""
+    """Return what tells two configurations apart, the files that it names included."""
     settings = {name: table for name, table in config.resolved().items() if name != "upload"}  # changes no result
     return fingerprint(settings, list(config.sources.values()))
 
@@ -107,7 +107,7 @@ def update_state(folder: Path, **changes: object) -> None:
 
 
 def changed_since(folder: Path, config: Config) -> list[str]:
-    """Return what differs from the configuration of an earlier run: `training.epochs: 3 -> 5`, `plugin a.py`."""
+    """Return what differs from the configuration of an earlier run: `training.epochs: 3 -> 5`, `file a.py`."""
     from compete.tomlfile import read_toml
 
     try:

@@ -25,6 +25,11 @@ from miniatures.drawing import picture, put, table
 from miniatures.stretch import dicom
 
 GALLERY = Path(__file__).parents[2] / "competitions"
+NAMES = [f"n{number}" for number in range(24)]
+NAMED = {
+    "train.csv": table(["id", "label"], ((name, number % 2) for number, name in enumerate(NAMES[:16]))),
+    "sample_submission.csv": table(["id", "label"], ((name, 0.5) for name in NAMES[16:])),
+}
 PHOTOGRAPHS, TABLES = choose_family({}), ("parquet",)
 
 
@@ -101,12 +106,10 @@ def test_the_pictures_are_photographs_unless_nearly_all_files_are_of_another_kin
 
 
 def test_files_that_a_reader_reads_beside_photographs_are_no_pictures(folder):
-    names = [f"n{number}" for number in range(24)]
     put(folder, {
-        "train.csv": table(["id", "label"], ((name, number % 2) for number, name in enumerate(names[:16]))),
-        "sample_submission.csv": table(["id", "label"], ((name, 0.5) for name in names[16:])),
-        **{f"images/{name}.jpg": picture(7) for name in names},
-        **{f"scans/{name}.dcm": b"never opened" for name in names},
+        **NAMED,
+        **{f"images/{name}.jpg": picture(7) for name in NAMES},
+        **{f"scans/{name}.dcm": b"never opened" for name in NAMES},
     })  # fmt: skip
     result = write_toml(folder)
     assert result.runs and tomllib.loads(result.path.read_text())["dataset"]["image"] == "images/{id}.jpg"
@@ -149,11 +152,9 @@ def test_scans_in_label_folders(folder):
 
 
 def test_tables_of_numbers_are_read_as_they_are(folder):
-    names = [f"n{number}" for number in range(24)]
     put(folder, {
-        "train.csv": table(["id", "label"], ((name, number % 2) for number, name in enumerate(names[:16]))),
-        "sample_submission.csv": table(["id", "label"], ((name, 0.5) for name in names[16:])),
-        **{f"waves/{name}.parquet": numbers() for name in names},
+        **NAMED,
+        **{f"waves/{name}.parquet": numbers() for name in NAMES},
     })  # fmt: skip
     result = write_toml(folder)
     data = tomllib.loads(result.path.read_text())

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 PATIENCE_SECONDS = 240  # far more than anything takes, however busy the machine
 THOROUGH = int(os.environ.get("COMPETE_THOROUGH", "1"))
@@ -95,6 +96,22 @@ def count(request: pytest.FixtureRequest) -> Callable[..., None]:
 def thorough() -> int:
     """How many times longer than usual the random tests are to be."""
     return THOROUGH
+
+
+@pytest.fixture
+def fuzz(thorough: int) -> Callable[[int], settings]:
+    """Return the settings of a random test of so many examples: other ones each time where it is to be thorough."""
+
+    def of(examples: int) -> settings:
+        return settings(
+            max_examples=examples * thorough,
+            deadline=None,
+            derandomize=thorough == 1,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+
+    return of
 
 
 @pytest.fixture(scope="session")

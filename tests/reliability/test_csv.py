@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compete.checking import check_file
@@ -155,16 +154,6 @@ def rows_of(text: str) -> list[list[str]]:
         csv.field_size_limit(limit)
 
 
-def fuzz(thorough: int) -> Callable[[Any], Any]:
-    return settings(
-        max_examples=EXAMPLES * thorough,
-        deadline=None,
-        derandomize=thorough == 1,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-
-
 def refusal(work: Callable[[], object]) -> list[str]:
     """Return what the work was refused with, if it was. Anything but plain words fails the test."""
     try:
@@ -199,7 +188,7 @@ def preparing(config: Config, folder: Path) -> Callable[[], object]:
 
 
 @pytest.mark.promise(TABLES)
-def test_damaged_tables(tables, count, thorough):
+def test_damaged_tables(tables, count, fuzz):
     configs = {name: load_config(tables / f"{name}.toml") for name in READINGS}
     for name, config in configs.items():
         assert refusal(preparing(config, tables / "run")) == [], name
@@ -207,7 +196,7 @@ def test_damaged_tables(tables, count, thorough):
     rows = {name: rows_of(data.decode()) for name, data in whole.items()}
     tried = []
 
-    @fuzz(thorough)
+    @fuzz(EXAMPLES)
     @given(st.sampled_from(sorted(whole)), st.sampled_from(sorted(READINGS)), st.randoms(use_true_random=False))
     def read(name, reading, rng):
         columns = READINGS[reading][-1] if name == "train.csv" else ("id",)
@@ -242,14 +231,14 @@ def test_odd_cells_in_columns_that_mean_something(tables, count, thorough):
 
 
 @pytest.mark.promise(TABLES)
-def test_what_is_read_is_what_it_says(tables, count, thorough):
+def test_what_is_read_is_what_it_says(tables, count, fuzz):
     """Every cell is compared with the standard library's reading; nothing may be lost, moved or turned into a number."""
     config = load_config(tables / "labels.toml")
     whole = (tables / "data/sample.csv").read_bytes()
     rows = rows_of(whole.decode())
     tried = []
 
-    @fuzz(thorough)
+    @fuzz(EXAMPLES)
     @given(st.randoms(use_true_random=False))
     def compare(rng):
         data = mutated([[*row, f"more {number}"] for number, row in enumerate(rows)], rng)
@@ -268,14 +257,14 @@ def test_what_is_read_is_what_it_says(tables, count, thorough):
 
 
 @pytest.mark.promise(SUBMISSIONS)
-def test_damaged_submissions(tables, count, thorough):
+def test_damaged_submissions(tables, count, fuzz):
     config = load_config(tables / "labels.toml")
     sample = rows_of((tables / "data/sample.csv").read_text())
     rows = [sample[0], *([identity, "a"] for identity, _ in sample[1:])]
     path = tables / "submission.csv"
     tried = []
 
-    @fuzz(thorough)
+    @fuzz(EXAMPLES)
     @given(st.randoms(use_true_random=False))
     def check(rng):
         path.write_bytes(mutated(rows, rng))

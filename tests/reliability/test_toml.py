@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compete.config import load_config
@@ -158,21 +157,11 @@ def in_an_empty_folder(tmp_path_factory):
         yield
 
 
-def fuzz(thorough: int) -> Callable[[Any], Any]:
-    return settings(
-        max_examples=EXAMPLES * thorough,
-        deadline=None,
-        derandomize=thorough == 1,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-
-
 @pytest.mark.promise(PROMISE)
-def test_changed_values_keys_and_nesting(tmp_path, count, thorough):
+def test_changed_values_keys_and_nesting(tmp_path, count, fuzz):
     tried = []
 
-    @fuzz(thorough)
+    @fuzz(EXAMPLES)
     @given(st.sampled_from(GALLERY), st.randoms(use_true_random=False), st.lists(VALUES, min_size=1, max_size=3))
     def read_changed(path, rng, values):
         data = tomllib.loads(path.read_text())
@@ -191,10 +180,10 @@ def test_changed_values_keys_and_nesting(tmp_path, count, thorough):
 
 
 @pytest.mark.promise(PROMISE)
-def test_garbled_text(tmp_path, count, thorough):
+def test_garbled_text(tmp_path, count, fuzz):
     tried = []
 
-    @fuzz(thorough)
+    @fuzz(EXAMPLES)
     @given(st.sampled_from(GALLERY), st.randoms(use_true_random=False))
     def read_garbled(path, rng):
         garbled = tmp_path / "garbled.toml"
@@ -208,14 +197,14 @@ def test_garbled_text(tmp_path, count, thorough):
 
 
 @pytest.mark.promise("Any `--set`: read, or refused in plain words (n: overrides)")
-def test_overrides(count, thorough):
+def test_overrides(count, fuzz):
     keys = st.lists(
         st.sampled_from(["training", "transforms", "0", "99", "random", "model", "name", "plugins", "", " ", "é"]),
         max_size=4,
     )
     tried = []
 
-    @fuzz(thorough)
+    @fuzz(EXAMPLES)
     @given(
         st.sampled_from(GALLERY[:3]),
         st.lists(st.one_of(st.text(max_size=30), st.tuples(keys, VALUES)), min_size=1, max_size=3),

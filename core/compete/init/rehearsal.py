@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from compete.config import load_config
 from compete.errors import CompeteError, UserError
 from compete.foldfile import group_leaks, missing_classes
-from compete.images import Decoder
 from compete.init.look import spread
-from compete.preparation import check_scale, read_tables, try_metric
+from compete.preparation import check_scale, make_decoder, read_tables, try_metric
 from compete.rehearsal import rehearse_submission
 from compete.runs import metric_for
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from compete.config import Config
     from compete.files import Files
-    from compete.types import Array, Tables, Target, Transform
+    from compete.types import Array, Tables, Target
 
 MOST_CELLS, MOST_PICTURES = 20_000_000, 8
 
@@ -55,9 +54,7 @@ def _fold_problems(config: Config, tables: Tables, target: Target, answers: Arra
 
 def _picture_problems(config: Config, tables: Tables, files: Files) -> list[str]:
     """Decode a few pictures of both tables."""
-    readers = {name: component.factory for name, component in config.plugins.registry["readers"].items()}
-    transforms: list[Transform] = [bound.build() for bound in config.many("transforms")]
-    decode = Decoder(files, readers, config.images, [t.fixed for t in transforms if t.fixed is not None])
+    decode = make_decoder(config, [bound.build() for bound in config.many("transforms")], files)
     problems = []
     for table in (tables.train, tables.test):
         for image in spread([image for image in table["image"] if image], MOST_PICTURES):
