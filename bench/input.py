@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from compete.files import Files
-from compete.images import Decoder, open_pictures
-from compete.loaders import EpochBatches, PictureDataset, RowPictures, make_loader, prediction_batches
-from compete.plugins import load_plugins
-from compete.settings import Images
+from compete.config.plugins import load_plugins
+from compete.config.settings import Images
+from compete.data.files import Files
+from compete.data.images import Decoder, open_pictures
+from compete.data.loaders import EpochBatches, PictureDataset, RowPictures, make_loader, prediction_batches
 
 
 def draw(folder: Path, count: int, height: int, width: int) -> list[str]:

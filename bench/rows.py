@@ -22,19 +22,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from compete.blending import blend
-from compete.config import load_config
-from compete.device import make_fabric
-from compete.finishing import write_checked
-from compete.images import Opened, PictureList
-from compete.loaders import RowPictures, prediction_batches, training_batches
-from compete.members import OOF, TEST
-from compete.postprocessing import submission_frame
-from compete.preparation import prepare
-from compete.runs import Data, Run
-from compete.tables import write_predictions
-from compete.topk import TopK
-from compete.trainer import epoch_order
+from compete.config.load import load_config
+from compete.data.images import Opened, PictureList
+from compete.data.loaders import RowPictures, prediction_batches, training_batches
+from compete.model.device import make_fabric
+from compete.predict.parquet import write_predictions
+from compete.predict.postprocessing import submission_frame
+from compete.predict.top_k import TopK
+from compete.run import Data, Run
+from compete.stages.blend import blend
+from compete.stages.finish import write_checked
+from compete.stages.members import OOF, TEST
+from compete.stages.prepare import prepare
+from compete.train.trainer import epoch_order
 from compete.types import Tables
 
 KEPT, FILES = 20, 1000

@@ -81,10 +81,10 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tiny: Callable[[
 
     Its runs draw no report page, which would take longer than all the rest of them.
     """
-    import compete.plugins
+    import compete.config.plugins
 
-    bundled = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
-    monkeypatch.setattr(compete.plugins, "BUNDLED", bundled)
+    bundled = tuple(name for name in compete.config.plugins.BUNDLED if name != "compete_plugins.report")
+    monkeypatch.setattr(compete.config.plugins, "BUNDLED", bundled)
     monkeypatch.chdir(tmp_path)
     write_tiny(tmp_path)
     return tmp_path
@@ -93,10 +93,10 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tiny: Callable[[
 @pytest.fixture
 def make_run(tiny: Path) -> Callable[..., object]:
     """Return a function that prepares a run of the tiny competition, ready to train, with overrides."""
-    from compete.config import load_config
-    from compete.device import make_fabric
-    from compete.preparation import open_data, prepare
-    from compete.runs import Run
+    from compete.config.load import load_config
+    from compete.model.device import make_fabric
+    from compete.run import Run
+    from compete.stages.prepare import open_data, prepare
 
     def make(*overrides: str) -> Run:
         config = load_config(tiny / "tiny.toml", overrides)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from compete.leaderboard.patience import Clock
 from compete.leaderboard.platform import BusyError, PlatformError, Quota, Receipt, Status, UnreachableError, Uploader
 from compete.leaderboard.records import Candidate, Record, load_records
+from compete.leaderboard.retry import Clock
 from compete.leaderboard.submitting import resume, submit
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from compete import cli
-from compete.config import load_config
+from compete.config.load import load_config
 from compete.leaderboard.commands import add_commands
-from compete.leaderboard.patience import Clock
-from compete.runfolder import start_folder
+from compete.leaderboard.retry import Clock
+from compete.stages.run_folder import start_folder
 from compete.store import file_hash
 from kaggle_server import Competition, KaggleServer
 

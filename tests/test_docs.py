@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compete.config import load_config
+from compete.config.load import load_config
 from conftest import load_module
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from compete.plugins import load_plugins
-from compete.registry import find
+from compete.config.plugins import load_plugins
+from compete.config.registry import find
 
 PAGE = Path(__file__).parents[1] / "docs/first-plugin.md"
 # What the page's run is cut down to; a class of so few people is in some folds only.

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from compete import Tables
-from compete.config import load_config
-from compete.preparation import read_tables
-from compete.runner import run_competition
-from compete.submission import check_submission
+from compete.config.load import load_config
+from compete.stages.prepare import read_tables
+from compete.stages.runner import run_competition
+from compete.submission.check import check_submission
 
 sys.path.insert(0, str(Path(__file__).parent))
 from miniatures import MINIATURES, STRETCH
@@ -102,10 +102,10 @@ def place(request, tmp_path_factory) -> tuple[str, Path, Drawn]:
 @pytest.fixture
 def slim(monkeypatch) -> None:
     """Runs draw no report page, which would take longer than all the rest of them."""
-    import compete.plugins
+    import compete.config.plugins
 
-    bundled = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
-    monkeypatch.setattr(compete.plugins, "BUNDLED", bundled)
+    bundled = tuple(name for name in compete.config.plugins.BUNDLED if name != "compete_plugins.report")
+    monkeypatch.setattr(compete.config.plugins, "BUNDLED", bundled)
 
 
 def run(name: str, folder: Path, model: str, *more: str) -> pd.DataFrame:

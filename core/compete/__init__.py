@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from compete.config.registry import InputFile, checked_by
+from compete.data.files import PICTURE_ENDINGS, Files, PathTemplate, path_template
 from compete.errors import (
     CompeteError,
     ConfigError,
@@ -13,7 +15,6 @@ from compete.errors import (
     did_you_mean,
     unknown_name,
 )
-from compete.files import PICTURE_ENDINGS, Files, PathTemplate, path_template
 from compete.hookspecs import hookimpl
 from compete.leaderboard.platform import (
     AccessError,
@@ -26,13 +27,12 @@ from compete.leaderboard.platform import (
     UnreachableError,
     Uploader,
 )
-from compete.registry import InputFile, checked_by
 from compete.types import Epoch, Member, MemberResult, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:
-    from compete.runs import Run
-    from compete.topk import TopK, top_labels
-    from compete.trainer import Trainer
+    from compete.predict.top_k import TopK, top_labels
+    from compete.run import Run
+    from compete.train.trainer import Trainer
 
 __all__ = [
     "PICTURE_ENDINGS",
@@ -77,7 +77,12 @@ __version__ = "0.1.0"
 
 
 # What needs NumPy or torch is imported when somebody asks for it.
-_LATE = {"Run": "compete.runs", "TopK": "compete.topk", "Trainer": "compete.trainer", "top_labels": "compete.topk"}
+_LATE = {
+    "Run": "compete.run",
+    "TopK": "compete.predict.top_k",
+    "Trainer": "compete.train.trainer",
+    "top_labels": "compete.predict.top_k",
+}
 
 
 def __getattr__(name: str) -> object:

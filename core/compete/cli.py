@@ -116,10 +116,10 @@ def run(
 
     The same command again goes on where the last one stopped.
     """
-    from compete.config import load_config
+    from compete.config.load import load_config
 
     config = load_config(file, overrides or [])
-    from compete.runner import run_competition
+    from compete.stages.runner import run_competition
 
     run_competition(config, name, fresh, interactive=sys.stdout.isatty())
 
@@ -131,7 +131,7 @@ def validate(
     submission: Annotated[Path | None, typer.Option(help="Also check this CSV against the sample submission.")] = None,
 ) -> None:
     """Check TOML files, and print every problem at once."""
-    from compete.config import load_config
+    from compete.config.load import load_config
 
     problems: list[str] = []
     for file in files:
@@ -143,7 +143,7 @@ def validate(
         for note in config.notes:
             typer.echo(f"note: {note}")
         if submission is not None:
-            from compete.checking import check_file
+            from compete.stages.check_file import check_file
 
             warnings = check_file(config, submission)
             for warning in warnings:
@@ -164,10 +164,10 @@ def sample(
     ] = None,
 ) -> None:
     """Draw a small stand-in data set in a competition's exact layout."""
-    from compete.options import bind
-    from compete.plugins import load_plugins
-    from compete.registry import find
-    from compete.tomlfile import apply_overrides
+    from compete.config.options import bind
+    from compete.config.plugins import load_plugins
+    from compete.config.registry import find
+    from compete.config.toml import apply_overrides
 
     component = find(load_plugins().registry, "samples", name)
     bound, problems = bind(component, apply_overrides({}, overrides or []), f"sample {name}")
@@ -196,7 +196,7 @@ def plugins(
     file: Annotated[Path | None, typer.Argument(help="Also load the plugins that this TOML names.")] = None,
 ) -> None:
     """List the loaded plugins: name, where from, which hooks."""
-    from compete.listing import plugin_lines
+    from compete.config.listing import plugin_lines
 
     for line in plugin_lines(file):
         typer.echo(line)
@@ -209,7 +209,7 @@ def options(
     file: Annotated[Path | None, typer.Option("--file", help="Also load the plugins that this TOML names.")] = None,
 ) -> None:
     """Print the components of a kind with their options, types, defaults and docstrings."""
-    from compete.listing import option_lines
+    from compete.config.listing import option_lines
 
     for line in option_lines(kind, name, file):
         typer.echo(line)
@@ -218,9 +218,9 @@ def options(
 @app.command()
 def report(run: Annotated[str, typer.Argument(help="A run's name, or its folder.")]) -> None:
     """Write the report page of a finished run anew."""
+    from compete.config.plugins import load_plugins
     from compete.leaderboard.records import find_candidate
-    from compete.plugins import load_plugins
-    from compete.runfolder import check_format
+    from compete.stages.run_folder import check_format
     from compete.store import read_json
 
     folder = find_candidate(run).folder

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from compete.runs import Run
-    from compete.trainer import Trainer
+    from compete.run import Run
+    from compete.train.trainer import Trainer
     from compete.types import Epoch, Member, MemberResult
 
 hookspec = pluggy.HookspecMarker("compete")

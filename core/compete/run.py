@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from compete.config.plugins import Plugins
 from compete.errors import CompeteError, PluginFault, fault_place
-from compete.plugins import Plugins
 from compete.store import fingerprint
 
 if TYPE_CHECKING:
     import pluggy
     from lightning_fabric import Fabric
 
-    from compete.columns import TableColumns
-    from compete.config import Config
-    from compete.images import Opened
-    from compete.inference import Views
-    from compete.loaders import RowPictures
+    from compete.config.load import Config
+    from compete.data.columns import TableColumns
+    from compete.data.images import Opened
+    from compete.data.loaders import RowPictures
+    from compete.predict.inference import Views
     from compete.types import Array, Image, Member, Metric, Tables, Target
 
 
@@ -133,7 +133,7 @@ class Run:
     @property
     def views(self) -> Views:
         """The TTA views of a batch."""
-        from compete.inference import views_of
+        from compete.predict.inference import views_of
 
         return views_of([bound.build() for bound in self.config.many("tta")])
 

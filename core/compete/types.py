@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from compete.topk import TopK
+    from compete.predict.top_k import TopK
 
     Image = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, C) uint8
     Array = np.ndarray[Any, Any]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from compete.plugins import BUNDLED
+from compete.config.plugins import BUNDLED
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core/compete"
@@ -37,7 +37,7 @@ LAYERS = [
     "blending",
     "finishing",
     "runner listing",
-    "leaderboard.records leaderboard.limits leaderboard.patience",
+    "leaderboard.records leaderboard.limits leaderboard.retry",
     "leaderboard.rows",
     "leaderboard.ledger",
     "leaderboard.creating leaderboard.standings",

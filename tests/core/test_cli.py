@@ -57,12 +57,12 @@ def test_options_list_everything():
 
 
 def test_what_the_disk_refuses_to_a_plugin_is_a_sentence(tmp_path, monkeypatch, capsys):
-    import compete.plugins
+    import compete.config.plugins
 
     def refused():
         raise PermissionError(13, "Permission denied", "/data/mask")
 
-    monkeypatch.setattr(compete.plugins, "load_plugins", refused)
+    monkeypatch.setattr(compete.config.plugins, "load_plugins", refused)
     with pytest.raises(SystemExit) as stopped:
         app(["sample", "mask", str(tmp_path)])
     assert stopped.value.code == 1

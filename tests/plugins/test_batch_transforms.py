@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.batch_transforms import cutmix, half_cutmix, mixup, register_batch_transforms
 
 UNHURRIED = settings(deadline=None)  # torch's first call can take half a second

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from compete import DataError, Tables
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.datasets import csv
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from compete import DataError
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.datasets import folder
 
 

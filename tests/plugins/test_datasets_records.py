@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compete import DataError, Tables
-from compete.files import Files
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
+from compete.data.files import Files
 from compete_plugins.datasets import _bson, records
 
 RNG = np.random.default_rng(0)

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from compete import DataError
-from compete_plugins.samples import _folder, _mask, mask_sample, register_samples
-from compete_plugins.samples._canvas import Canvas, Pose, ellipse, ribbon, smooth
-from compete_plugins.samples._looks import draw_person
-from compete_plugins.samples._people import STATES, label_of, plan_people
-from compete_plugins.samples._portrait import choose_shot, draw_photograph
+from compete_plugins.demos import _folder, _mask, mask_sample, register_samples
+from compete_plugins.demos._canvas import Canvas, Pose, ellipse, ribbon, smooth
+from compete_plugins.demos._looks import draw_person
+from compete_plugins.demos._people import STATES, label_of, plan_people
+from compete_plugins.demos._portrait import choose_shot, draw_photograph
 
 TINY = {"people": 12, "test_people": 6, "size": (36, 48)}
 REAL_SHARES = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from compete import CompeteError, ConfigError
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.metrics import register_metrics
 
 METRICS = register_metrics()

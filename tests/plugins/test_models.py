@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from compete import CompeteError, ConfigError, PluginError
-from compete.options import bind
-from compete.registry import Component
-from compete_plugins.backbones import register_models
+from compete.config.options import bind
+from compete.config.registry import Component
+from compete_plugins.models import register_models
 
 COMPONENTS = register_models()
 TIMM = {"backbone": "test_resnet"}

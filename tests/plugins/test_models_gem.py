@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from compete import ConfigError
-from compete_plugins.backbones import register_models
-from compete_plugins.backbones._gem import GeneralisedMean
+from compete_plugins.models import register_models
+from compete_plugins.models._gem import GeneralisedMean
 
 timm_network = register_models()["timm"]
 

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from compete import ConfigError
-from compete.options import bind
-from compete.registry import Component
-from compete_plugins.backbones import register_models
+from compete.config.options import bind
+from compete.config.registry import Component
+from compete_plugins.models import register_models
 
 COMPONENTS = register_models()
 TIMM = {"backbone": "test_resnet"}

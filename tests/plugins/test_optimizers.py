@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from compete import ConfigError
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.optimizers import register_optimizers
 
 FIXED = ["sgd", "adam", "adamw", "rmsprop"]

@@ -9,8 +9,8 @@ import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
 from compete import ConfigError, Metric
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.postprocessors import (
     clip,
     cut_points,

@@ -15,8 +15,8 @@ import pluggy
 import pytest
 
 from compete import DataError, hookimpl, hookspecs
-from compete.tables import write_predictions
-from compete.topk import TopK
+from compete.predict.parquet import write_predictions
+from compete.predict.top_k import TopK
 from compete_plugins import report
 from compete_plugins.report import write_report
 from compete_plugins.report._confusion import confusion

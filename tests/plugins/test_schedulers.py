@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.schedulers import cosine, none, one_cycle, plateau, register_schedulers, step
 
 UNHURRIED = settings(deadline=None, max_examples=40)  # torch's first call can take half a second

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from compete import ConfigError, SubmissionError, Target
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.submissions import (
     label,
     long,

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compete import DataError
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.targets import (
     binary,
     columns,

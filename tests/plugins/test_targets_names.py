@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from compete import DataError
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins.targets import label, register_targets, tokens
 
 ANIMALS = pd.DataFrame({"id": ["1", "2"], "label": ["cat", "ape"]})

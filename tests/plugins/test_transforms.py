@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from compete import DataError
-from compete.options import bind
-from compete.registry import Component
+from compete.config.options import bind
+from compete.config.registry import Component
 from compete_plugins import transforms
 
 COMPONENTS = transforms.register_transforms()

@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from compete.config.options import bind
+from compete.config.plugins import load_plugins
 from compete.leaderboard.platform import AccessError, BusyError, Limits, PlatformError, Quota, UnreachableError
-from compete.options import bind
-from compete.plugins import load_plugins
 from compete_plugins.uploads import dacon, huggingface, manual, register_uploads
 
 CSV = b"id,label\n1,0\n"

@@ -19,26 +19,26 @@ from typing import Any
 
 import torch
 
-import compete.checkpoints
 import compete.cli
-import compete.imagecache
-import compete.images
-import compete.members
-import compete.plugins
-import compete.runner
-import compete.training
-from compete.config import load_config
+import compete.config.plugins
+import compete.data.image_cache
+import compete.data.images
+import compete.stages.members
+import compete.stages.runner
+import compete.train.checkpoints
+import compete.train.loop
+from compete.config.load import load_config
 
 PLACES: dict[str, tuple[ModuleType, str]] = {
-    "cache build": (compete.images, "open_cache"),
-    "epoch": (compete.training, "train_epoch"),
-    "validation": (compete.training, "validate"),
-    "checkpoint": (compete.checkpoints, "save_checkpoint"),
-    "end of a member": (compete.members, "write_member"),
-    "prediction of OOF": (compete.members, "_predict_oof"),
-    "prediction of test": (compete.members, "_predict_test"),
-    "ensemble": (compete.runner, "blend"),
-    "submission": (compete.runner, "write_checked"),
+    "cache build": (compete.data.images, "open_cache"),
+    "epoch": (compete.train.loop, "train_epoch"),
+    "validation": (compete.train.loop, "validate"),
+    "checkpoint": (compete.train.checkpoints, "save_checkpoint"),
+    "end of a member": (compete.stages.members, "write_member"),
+    "prediction of OOF": (compete.stages.members, "_predict_oof"),
+    "prediction of test": (compete.stages.members, "_predict_test"),
+    "ensemble": (compete.stages.runner, "blend"),
+    "submission": (compete.stages.runner, "write_checked"),
 }
 
 
@@ -102,7 +102,7 @@ def run_killed(folder: str, overrides: tuple[str, ...], place: str = "", at: int
     sys.stdout = Path("output.txt").open("a")  # noqa: SIM115 - the process's own, until it is killed
     config = load_config(Path("tiny.toml"), overrides)
     calls = Calls(place, at) if place or measure else None
-    compete.runner.run_competition(config)
+    compete.stages.runner.run_competition(config)
     if measure and calls:
         Path("calls.txt").write_text(
             "".join(f"{name}\t{made // max(1, calls.times[name])}\n" for name, made in calls.made.items())
@@ -113,10 +113,12 @@ def _begin(folder: str) -> None:
     """Make runs small: no report page, which takes longer than all the rest, and several chunks in a tiny cache."""
     os.chdir(folder)
     torch.set_num_threads(1)
-    compete.plugins.BUNDLED = tuple(name for name in compete.plugins.BUNDLED if name != "compete_plugins.report")
-    compete.imagecache.CHUNK = 5
+    compete.config.plugins.BUNDLED = tuple(
+        name for name in compete.config.plugins.BUNDLED if name != "compete_plugins.report"
+    )
+    compete.data.image_cache.CHUNK = 5
 
 
-compete.plugins.load_plugins()
+compete.config.plugins.load_plugins()
 import albumentations  # noqa: E402, F401
 import sklearn.metrics  # noqa: E402, F401

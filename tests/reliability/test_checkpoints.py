@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from compete.checkpoints import checkpoint, resume
-from compete.config import load_config
+from compete.config.load import load_config
 from compete.errors import CompeteError
-from compete.members import finish_member, member_predictions, predict_members
-from compete.runner import run_competition
-from compete.trainer import build_trainer
-from compete.training import train_epoch
+from compete.stages.members import finish_member, member_predictions, predict_members
+from compete.stages.runner import run_competition
+from compete.train.checkpoints import checkpoint, resume
+from compete.train.loop import train_epoch
+from compete.train.trainer import build_trainer
 from compete.types import Member
 
 STOPPING = """

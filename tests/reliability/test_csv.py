@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compete.checking import check_file
-from compete.config import Config, load_config
-from compete.device import make_fabric
+from compete.config.load import Config, load_config
 from compete.errors import UserError
-from compete.preparation import prepare, read_tables
-from compete.runs import Run
+from compete.model.device import make_fabric
+from compete.run import Run
+from compete.stages.check_file import check_file
+from compete.stages.prepare import prepare, read_tables
 
 TABLES = "Any CSV table: read as what it says, or refused in plain words that name the table (n: damaged tables)"
 SUBMISSIONS = "Any submission CSV: fits the sample, or is refused in plain words (n: damaged submissions)"

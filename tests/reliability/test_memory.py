@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from compete.errors import TrainingError
-from compete.prediction import predict_rows
-from compete.trainer import build_trainer
-from compete.training import refuse_not_finite, train, train_epoch
+from compete.predict.rows import predict_rows
+from compete.train.loop import refuse_not_finite, train, train_epoch
+from compete.train.trainer import build_trainer
 from compete.types import Member
 
 GREEDY = '''
@@ -103,7 +103,7 @@ def test_predictions_are_those_of_the_whole_batch(tiny, make_run):
 
 @pytest.mark.promise("Out of memory in training: smaller pieces, the same effective batch and gradients")
 def test_what_was_learnt_about_memory_is_kept_in_the_checkpoint(tiny, make_run):
-    from compete.checkpoints import checkpoint, resume
+    from compete.train.checkpoints import checkpoint, resume
 
     trainer, _ = one_epoch(make_run, tiny, 2)
     checkpoint(trainer)
@@ -172,7 +172,7 @@ def test_a_step_that_is_no_number_is_left_out(make_run):
     'NaN loss with on_nan = "skip": the step adds no gradient and no running statistic, and is counted'
 )
 def test_the_run_goes_on_and_says_so(make_run, monkeypatch):
-    import compete.training as training
+    import compete.train.loop as training
 
     run = make_run(NAN)
     built = training.build_trainer

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from compete.config import load_config
+from compete.config.load import load_config
 from compete.errors import DataError
-from compete.runner import run_competition
+from compete.stages.runner import run_competition
 
 FAST = ("training.epochs=1", "training.workers=0")
 SKIP = "images.unreadable=skip"
@@ -64,8 +64,8 @@ def test_an_unreadable_picture_met_in_a_loader_process_is_refused(tiny, compete,
     "An unreadable picture in train, valid or test: refused with its path (n: damages and ways to read)"
 )
 def test_an_unreadable_validation_picture(tiny, make_run):
-    from compete.trainer import build_trainer
-    from compete.training import train_epoch, validate
+    from compete.train.loop import train_epoch, validate
+    from compete.train.trainer import build_trainer
     from compete.types import Member
 
     run = make_run("images.cache=false")

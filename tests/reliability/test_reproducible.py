@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from compete.checkpoints import checkpoint, resume
-from compete.config import load_config
+from compete.config.load import load_config
 from compete.hookspecs import hookimpl
-from compete.runner import run_competition
-from compete.trainer import build_trainer
-from compete.training import train_epoch
+from compete.stages.runner import run_competition
+from compete.train.checkpoints import checkpoint, resume
+from compete.train.loop import train_epoch
+from compete.train.trainer import build_trainer
 from compete.types import Member
 
 COMPETE = (sys.executable, "-c", "from compete.cli import main; main()")
@@ -120,8 +120,8 @@ def noisy(image, seed):
 
 def epoch_of_noise(make_run, *overrides, epoch=0):
     """Return the pictures of an epoch (batches, rows, 3), as `noisy` made them."""
-    from compete.loaders import read_batches
-    from compete.training import _plan_epoch
+    from compete.data.loaders import read_batches
+    from compete.train.loop import _plan_epoch
 
     run = make_run(*overrides)
     run.data = replace(run.data, random=noisy)

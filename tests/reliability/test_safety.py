@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from compete.inference import Done
-from compete.memory import Pieces
-from compete.prediction import Saved
+from compete.model.memory import Pieces
+from compete.predict.inference import Done
+from compete.predict.rows import Saved
 from compete.store import load_state
 
 PROMISE = "Pickles that would run code are refused as weights, checkpoints and saved predictions"

@@ -13,7 +13,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compete.config import load_config
+from compete.config.load import load_config
 from compete.errors import ConfigError
 
 GALLERY = sorted((Path(__file__).parents[2] / "competitions").glob("*.toml"))

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+from compete.config.options import list_options
+from compete.config.plugins import Plugins, load_plugins
+from compete.config.registry import Component, find, singular
+from compete.config.slots import SLOTS
+from compete.config.toml import read_toml
 from compete.errors import UserError, unknown_name
-from compete.options import list_options
-from compete.plugins import Plugins, load_plugins
-from compete.registry import Component, find, singular
-from compete.slots import SLOTS
-from compete.tomlfile import read_toml
 
 
 def plugin_lines(file: Path | None) -> Iterator[str]:

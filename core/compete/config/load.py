@@ -8,14 +8,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from compete.config.options import Bound, bind, json_text, option_names, validate
+from compete.config.plugins import Plugins, load_plugins
+from compete.config.registry import Component, Registry
+from compete.config.settings import (
+    CORE_TABLES,
+    Checks,
+    Columns,
+    Competition,
+    Finetune,
+    Images,
+    Inference,
+    Table,
+    Training,
+)
+from compete.config.slots import SLOTS, Slot
+from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem, choices, did_you_mean, unknown_name
-from compete.options import Bound, bind, json_text, option_names, validate
-from compete.plugins import Plugins, load_plugins
-from compete.registry import Component, Registry
-from compete.settings import CORE_TABLES, Checks, Columns, Competition, Finetune, Images, Inference, Table, Training
-from compete.slots import SLOTS, Slot
 from compete.store import file_hash
-from compete.tomlfile import Lines, apply_overrides, override_keys, read_toml
 
 T = TypeVar("T", bound=Table)
 

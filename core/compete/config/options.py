@@ -17,9 +17,9 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
+from compete.config.option_types import type_text
+from compete.config.registry import Component, FileMark
 from compete.errors import PluginError, Problem, choices, did_you_mean
-from compete.registry import Component, FileMark
-from compete.typetext import type_text
 
 
 @dataclass(frozen=True)

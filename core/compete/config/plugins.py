@@ -15,8 +15,8 @@ from types import ModuleType
 import pluggy
 
 from compete import hookspecs
+from compete.config.registry import Registry, build_registry
 from compete.errors import PluginError, did_you_mean, fault_place
-from compete.registry import Registry, build_registry
 
 ENTRY_POINTS = "compete"
 
@@ -24,9 +24,9 @@ BUNDLED = tuple(
     f"compete_plugins.{name}"
     for name in (
         "datasets", "readers", "targets", "folds", "transforms", "batch_transforms", "samplers",
-        "backbones", "heads", "losses", "metrics", "optimizers", "schedulers",
+        "models", "heads", "losses", "metrics", "optimizers", "schedulers",
         "tta", "ensembles", "postprocessors", "submissions", "uploads",
-        "callbacks", "executors", "samples", "console", "report",
+        "callbacks", "executors", "demos", "console", "report",
     )
 )  # fmt: skip
 

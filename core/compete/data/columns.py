@@ -12,7 +12,7 @@ import pandas as pd
 from compete.errors import DataError, choices, did_you_mean
 
 if TYPE_CHECKING:
-    from compete.settings import Columns
+    from compete.config.settings import Columns
     from compete.types import Array, Tables
 
 MOST_CATEGORIES = 1000

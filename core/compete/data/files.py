@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compete.archives import ENDINGS, Archive, file_stamp, is_clutter, open_archive, packing
+from compete.data.archives import ENDINGS, Archive, file_stamp, is_clutter, open_archive, packing
+from compete.data.templates import PICTURE_ENDINGS, PathTemplate, path_template
+from compete.data.unpacking import built_once
 from compete.errors import DataError, did_you_mean
-from compete.templates import PICTURE_ENDINGS, PathTemplate, path_template
-from compete.unpacking import built_once
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ from compete.errors import DataError
 from compete.store import fingerprint, write_text
 
 if TYPE_CHECKING:
-    from compete.config import Config
+    from compete.config.load import Config
     from compete.types import Array, Target
 
 SHOWN = 3

@@ -15,7 +15,7 @@ import numpy as np
 from compete.store import cannot_write, make_folder, read_json, write_json
 
 if TYPE_CHECKING:
-    from compete.images import Decoder
+    from compete.data.images import Decoder
     from compete.types import Array, Image
 
 CHUNK = 256

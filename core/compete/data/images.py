@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from compete.data.image_cache import Progress, decode_all, open_cache
 from compete.errors import CompeteError, DataError, PluginFault, fault_place
-from compete.imagecache import Progress, decode_all, open_cache
 from compete.store import fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from compete.files import Files
-    from compete.settings import Images
+    from compete.config.settings import Images
+    from compete.data.files import Files
     from compete.types import Array, Image
 
 

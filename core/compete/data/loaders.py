@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from compete.data.image_cache import as_shares
 from compete.errors import CompeteError, DataError, PluginFault, TrainingError, fault_place
-from compete.imagecache import as_shares
 
 if TYPE_CHECKING:
-    from compete.images import Pictures
+    from compete.data.images import Pictures
     from compete.types import Array, Image
 
 MOST_WORKERS = 8

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compete.data.folds import class_counts, rows_of
 from compete.errors import did_you_mean
-from compete.foldfile import class_counts, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd

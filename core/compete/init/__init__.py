@@ -12,7 +12,7 @@ from compete.store import write_text
 
 if TYPE_CHECKING:
     from compete.init.findings import Section, Source, Table
-    from compete.init.look import Look
+    from compete.init.scan import Look
 
 MOST_BYTES_REHEARSED = 1_000_000_000
 HEAD = (
@@ -42,9 +42,9 @@ def write_toml(folder: Path, output: Path | None = None) -> InitResult:
     name = _slug(folder)
     path = output or Path(f"{name}.toml")
     _refuse_place(folder, path)
-    from compete.files import CACHE
-    from compete.init.look import look_at
-    from compete.init.screen import gallery_hint, screen_lines
+    from compete.data.files import CACHE
+    from compete.init.output import gallery_hint, screen_lines
+    from compete.init.scan import look_at
 
     hint = gallery_hint(folder, name, path)
     try:
@@ -105,9 +105,9 @@ def _decide(look: Look, folder: Path, name: str) -> tuple[Source, list[Section],
 
 
 def _find_source(look: Look) -> tuple[Source, Table]:
-    from compete.init.look import refuse_without_pictures
-    from compete.init.peek import read_table
+    from compete.init.read_head import read_table
     from compete.init.sample import sample_name
+    from compete.init.scan import refuse_without_pictures
     from compete.init.source_csv import csv_source
     from compete.init.source_folder import folder_source, mask_source
     from compete.init.source_records import json_source

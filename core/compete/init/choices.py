@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from compete.init.findings import Goal, Group, Key, Pixels, Section, Source
-from compete.init.offered import offered_columns
 from compete.init.sizes import SMALL_SIDE, image_keys
 from compete.init.sounds import sound_sections
+from compete.init.suggested_columns import offered_columns
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
 

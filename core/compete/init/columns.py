@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compete.init.endings import SOUNDS, ending_of
+from compete.init.extensions import SOUNDS, ending_of
 from compete.init.findings import Goal, Group, Key, Source
 from compete.init.naming import name_words
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from compete.files import PICTURE_ENDINGS
+from compete.data.files import PICTURE_ENDINGS
 
 DICOM, SOUNDS, TABLES = ("dcm", "dicom"), ("aif", "aiff", "wav", "flac", "ogg"), ("parquet",)
 FAMILIES: tuple[tuple[str, ...], ...] = (PICTURE_ENDINGS, DICOM, SOUNDS, TABLES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from compete.init.findings import Goal, Key
-from compete.init.look import Look
+from compete.init.scan import Look
 
 MOST_BYTES, TEXTS = 300_000, (".md", ".txt", ".html")
 # A description praises accuracy, and shows ROC curves, before it comes to what is scored.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compete.init.look import without_packing
+from compete.init.scan import without_packing
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compete.config import load_config
+from compete.config.load import load_config
+from compete.data.folds import group_leaks, missing_classes
 from compete.errors import CompeteError, UserError
-from compete.foldfile import group_leaks, missing_classes
-from compete.init.look import spread
-from compete.preparation import check_scale, make_decoder, read_tables, try_metric
-from compete.rehearsal import rehearse_submission
-from compete.runs import metric_for
+from compete.init.scan import spread
+from compete.run import metric_for
+from compete.stages.prepare import check_scale, make_decoder, read_tables, try_metric
+from compete.stages.rehearse import rehearse_submission
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from compete.config import Config
-    from compete.files import Files
+    from compete.config.load import Config
+    from compete.data.files import Files
     from compete.types import Array, Tables, Target
 
 MOST_CELLS, MOST_PICTURES = 20_000_000, 8

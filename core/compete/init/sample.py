@@ -13,7 +13,7 @@ from compete.init.naming import name_words
 from compete.init.source_folder import label_folder
 
 if TYPE_CHECKING:
-    from compete.init.look import Look
+    from compete.init.scan import Look
 
 TEST_WORDS = ("test", "eval", "valid", "validation")
 SHOWN_ROWS = 2

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from compete.archives import ENDINGS, is_clutter
+from compete.data.archives import ENDINGS, is_clutter
+from compete.data.files import PICTURE_ENDINGS, Files
 from compete.errors import DataError
-from compete.files import PICTURE_ENDINGS, Files
-from compete.init.endings import READABLE, choose_family, ending_of, what_is_there_instead
+from compete.init.extensions import READABLE, choose_family, ending_of, what_is_there_instead
 
 T = TypeVar("T")
 

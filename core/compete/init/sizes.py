@@ -8,17 +8,17 @@ from dataclasses import replace
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
+from compete.config.plugins import load_plugins
+from compete.config.registry import find
+from compete.data.files import PICTURE_ENDINGS
 from compete.errors import DataError
-from compete.files import PICTURE_ENDINGS
-from compete.init.endings import EXTRAS, SOUNDS, TABLES, ending_of
+from compete.init.extensions import EXTRAS, SOUNDS, TABLES, ending_of
 from compete.init.findings import Key, Pixels, Source
-from compete.init.look import spread
+from compete.init.scan import spread
 from compete.init.sounds import sound_pixels
-from compete.plugins import load_plugins
-from compete.registry import find
 
 if TYPE_CHECKING:
-    from compete.files import Files
+    from compete.data.files import Files
 
 USUAL_SIDE, SMALL_SIDE, STEP = 224, 128, 32
 LONG_RATIO, MIXED_RATIO = 1.3, 1.4

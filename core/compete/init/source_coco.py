@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from compete.errors import DataError, choices
 from compete.init.findings import Key, Source, Table
-from compete.init.look import Look
 from compete.init.naming import plain_name
 from compete.init.paths import Found, find_template, picture_paths
-from compete.init.peek import JsonFile, Objects, peek_json
+from compete.init.read_head import JsonFile, Objects, peek_json
+from compete.init.scan import Look
 from compete.init.source_csv import MOST_PICTURES, image_keys, missing_test
 
 if TYPE_CHECKING:

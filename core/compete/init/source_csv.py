@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from compete.errors import DataError, choices
+from compete.init.composite_ids import differing, find_join, join_columns, join_key, joined
 from compete.init.findings import Key, Source, Table
-from compete.init.joins import differing, find_join, join_columns, join_key, joined
-from compete.init.look import Look
 from compete.init.naming import name_words, plain_name, same_name
 from compete.init.paths import Found, find_template, picture_paths
-from compete.init.peek import read_table
+from compete.init.read_head import read_table
+from compete.init.scan import Look
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from compete.config.plugins import load_plugins
+from compete.config.registry import find
+from compete.data.files import PICTURE_ENDINGS
 from compete.errors import DataError
-from compete.files import PICTURE_ENDINGS
-from compete.init.endings import ending_of
+from compete.init.extensions import ending_of
 from compete.init.findings import Key, Source, Table
-from compete.init.look import Look, refuse_without_pictures, spread
 from compete.init.paths import find_template
-from compete.init.peek import read_table
+from compete.init.read_head import read_table
+from compete.init.scan import Look, refuse_without_pictures, spread
 from compete.init.source_csv import MOST_PICTURES, missing_test
 from compete.init.versions import by_hand, doubts_about_folders, naming_table
-from compete.plugins import load_plugins
-from compete.registry import find
 
 if TYPE_CHECKING:
     import pandas as pd

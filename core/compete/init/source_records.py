@@ -8,9 +8,9 @@ from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 from compete.init.findings import Key, Pixels, Source, Table
-from compete.init.look import Look
 from compete.init.naming import same_name
-from compete.init.peek import JsonFile, peek_bson, peek_json
+from compete.init.read_head import JsonFile, peek_bson, peek_json
+from compete.init.scan import Look
 from compete.init.source_coco import coco_source
 
 if TYPE_CHECKING:

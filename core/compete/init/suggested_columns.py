@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from glob import escape
 from typing import TYPE_CHECKING
 
+from compete.config.settings import Columns
 from compete.init.columns import splits_test_off
 from compete.init.findings import Goal, Group, Key, Section, Source
 from compete.init.naming import name_words
-from compete.settings import Columns
 
 if TYPE_CHECKING:
     import pandas as pd

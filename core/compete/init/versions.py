@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from compete.errors import DataError, choices
 from compete.init.paths import find_template
-from compete.init.peek import read_table
+from compete.init.read_head import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from compete.init.findings import Table
-    from compete.init.look import Look
+    from compete.init.scan import Look
 
 MOST_SHARED, ENOUGH_NAMED = 0.5, 0.5
 MOST_TABLES, MOST_BYTES = 60, 50_000_000

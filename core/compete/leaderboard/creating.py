@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from compete.errors import CompeteError
-from compete.leaderboard.patience import LONGEST_PAUSE_SECONDS, Clock, Say, patiently
 from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Receipt, UnreachableError, Uploader
 from compete.leaderboard.records import Candidate, Record, time_text, update_record
+from compete.leaderboard.retry import LONGEST_PAUSE_SECONDS, Clock, Say, patiently
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from compete.errors import DataError, UserError
-from compete.leaderboard.patience import CLOCK, Clock, Say, patiently
 from compete.leaderboard.platform import PlatformError, Progress, Uploader
 from compete.leaderboard.records import held, time_text
+from compete.leaderboard.retry import CLOCK, Clock, Say, patiently
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import cannot_write, make_folder, read_json, write_json
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from compete.errors import CompeteError, UserError
 from compete.leaderboard.ledger import Ledger, open_ledger
-from compete.leaderboard.patience import CLOCK, Say
 from compete.leaderboard.platform import PlatformError, Uploader
 from compete.leaderboard.records import (
     COUNTED,
@@ -27,6 +26,7 @@ from compete.leaderboard.records import (
     time_text,
     update_record,
 )
+from compete.leaderboard.retry import CLOCK, Say
 from compete.leaderboard.setup import (
     check_candidate,
     cv_of,

@@ -14,10 +14,10 @@ from compete.leaderboard.platform import Uploader
 from compete.leaderboard.records import SUBMISSIONS, Candidate, Record
 from compete.leaderboard.rows import upload_table
 from compete.store import file_hash, read_json
-from compete.submission import read_submission
+from compete.submission.check import read_submission
 
 if TYPE_CHECKING:
-    from compete.config import Config
+    from compete.config.load import Config
 
 SOURCE_FILE = ".downloaded.json"  # `compete download` leaves it with the files
 
@@ -40,7 +40,7 @@ def find_toml(candidate: Candidate, given: Path | None, record: Record | None = 
 @contextmanager
 def open_uploader(toml: Path, candidate: Candidate) -> Iterator[tuple[Config, Uploader]]:
     """Read a TOML and open the platform of its `[upload]` table, to which the candidate goes."""
-    from compete.config import load_config
+    from compete.config.load import load_config
 
     config = load_config(toml)
     bound = config.many("uploads")
@@ -53,9 +53,9 @@ def open_uploader(toml: Path, candidate: Candidate) -> Iterator[tuple[Config, Up
 @contextmanager
 def open_platform(name: str, competition: str) -> Iterator[Uploader]:
     """Open a platform by its name, without a TOML."""
-    from compete.options import bind
-    from compete.plugins import load_plugins
-    from compete.registry import find
+    from compete.config.options import bind
+    from compete.config.plugins import load_plugins
+    from compete.config.registry import find
 
     component = find(load_plugins().registry, "uploads", name)
     bound, problems = bind(component, {"competition": competition}, f"{name}:")
@@ -91,7 +91,7 @@ def check_candidate(config: Config, candidate: Candidate) -> list[str]:
     if _checked_before(candidate):
         read_submission(candidate.file)
         return []
-    from compete.checking import check_file
+    from compete.stages.check_file import check_file
 
     return check_file(config, candidate.file)
 

@@ -12,7 +12,6 @@ from typing import Any
 from compete.errors import UserError
 from compete.leaderboard.creating import Job, create_once, note_refusal, resume_command
 from compete.leaderboard.limits import refuse_over_limits
-from compete.leaderboard.patience import CLOCK, Clock, Say, patiently
 from compete.leaderboard.platform import AccessError, BusyError, PlatformError, UnreachableError, Uploader
 from compete.leaderboard.records import (
     UNFINISHED,
@@ -26,6 +25,7 @@ from compete.leaderboard.records import (
     time_text,
     update_record,
 )
+from compete.leaderboard.retry import CLOCK, Clock, Say, patiently
 from compete.store import file_hash
 
 LONGEST_POLL_SECONDS = 30.0

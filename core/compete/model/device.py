@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from compete.errors import ConfigError
 
 if TYPE_CHECKING:
-    from compete.settings import Training
+    from compete.config.settings import Training
 
 
 def make_fabric(settings: Training) -> Fabric:

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from compete.options import Bound
+    from compete.config.options import Bound
     from compete.types import Array, Target
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

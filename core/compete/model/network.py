@@ -12,9 +12,9 @@ from torch import nn
 from compete.errors import CompeteError, ConfigError, choices, did_you_mean, fault_place
 
 if TYPE_CHECKING:
-    from compete.config import Config
-    from compete.options import Bound
-    from compete.settings import Finetune, Images
+    from compete.config.load import Config
+    from compete.config.options import Bound
+    from compete.config.settings import Finetune, Images
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

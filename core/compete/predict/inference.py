@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from compete.errors import TrainingError
-from compete.memory import Pieces
+from compete.model.memory import Pieces
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from compete.loaders import Batch
+    from compete.data.loaders import Batch
     from compete.types import Array
 
 Views = Callable[[torch.Tensor], list[torch.Tensor]]

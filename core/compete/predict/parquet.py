@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from compete.errors import CompeteError
+from compete.predict.top_k import TopK, known_rows
 from compete.store import write_atomic
-from compete.topk import TopK, known_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from compete.errors import SubmissionError
-from compete.topk import TopK
+from compete.predict.top_k import TopK
 
 if TYPE_CHECKING:
-    from compete.config import Config
-    from compete.options import Bound
+    from compete.config.load import Config
+    from compete.config.options import Bound
     from compete.types import Array, Metric, Predictions, Tables, Target
 
 Step = Callable[["Array"], "Array"]

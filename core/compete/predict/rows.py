@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from compete.inference import Done, Ensemble, Pooling, Scaler, predict, views_of
-from compete.loaders import (
+from compete.data.loaders import (
     EpochBatches,
     PictureDataset,
     choose_workers,
@@ -22,13 +21,14 @@ from compete.loaders import (
     prediction_batches,
     read_batches,
 )
-from compete.memory import Pieces
-from compete.runs import Run
+from compete.model.memory import Pieces
+from compete.predict.inference import Done, Ensemble, Pooling, Scaler, predict, views_of
+from compete.predict.top_k import TopK
+from compete.run import Run
 from compete.store import load_state, save_state
-from compete.topk import TopK
 
 if TYPE_CHECKING:
-    from compete.loaders import Batch
+    from compete.data.loaders import Batch
     from compete.types import Array, Predictions
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compete.errors import TrainingError
-from compete.members import member_predictions
-from compete.runs import Run
-from compete.tables import answer_columns, write_predictions
-from compete.topk import TopK, concatenate, keep_top, known_rows
+from compete.predict.parquet import answer_columns, write_predictions
+from compete.predict.top_k import TopK, concatenate, keep_top, known_rows
+from compete.run import Run
+from compete.stages.members import member_predictions
 
 if TYPE_CHECKING:
-    from compete.options import Bound
+    from compete.config.options import Bound
     from compete.types import Array, Predictions
 
 ROWS_AT_ONCE = 64  # few, because each row brings columns of its own, and the work grows with rows x columns

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.errors import SubmissionError
-from compete.preparation import read_tables
-from compete.submission import check_submission, read_submission
+from compete.stages.prepare import read_tables
+from compete.submission.check import check_submission, read_submission
 
 if TYPE_CHECKING:
-    from compete.config import Config
+    from compete.config.load import Config
 
 
 def check_file(config: Config, path: Path) -> list[str]:

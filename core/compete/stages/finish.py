@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compete.blending import Blend
+from compete.config.toml import override_keys
+from compete.data.folds import class_counts, fold_counts
 from compete.errors import SubmissionError
-from compete.foldfile import class_counts, fold_counts
-from compete.postprocessing import Step, fit_steps
-from compete.runs import Run
-from compete.submission import check_submission, read_submission, write_submission
-from compete.tomlfile import override_keys
-from compete.topk import TopK, known_rows, top_labels
+from compete.predict.postprocessing import Step, fit_steps
+from compete.predict.top_k import TopK, known_rows, top_labels
+from compete.run import Run
+from compete.stages.blend import Blend
+from compete.submission.check import check_submission, read_submission, write_submission
 
 if TYPE_CHECKING:
     from compete.types import Array, MemberResult, Predictions

@@ -10,8 +10,8 @@ from compete.hookspecs import hookimpl
 from compete.store import append_line
 
 if TYPE_CHECKING:
-    from compete.runs import Run
-    from compete.trainer import Trainer
+    from compete.run import Run
+    from compete.train.trainer import Trainer
     from compete.types import Epoch, MemberResult
 
 

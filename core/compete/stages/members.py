@@ -13,14 +13,14 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from compete.errors import CompeteError
-from compete.inference import Scaler
-from compete.network import build_network, input_scale
-from compete.prediction import Saved, predict_rows
-from compete.runfolder import competition_folder, run_folders
-from compete.runs import Run, call_hook, member_fingerprint, prediction_fingerprint
+from compete.model.network import build_network, input_scale
+from compete.predict.inference import Scaler
+from compete.predict.parquet import read_predictions, write_predictions
+from compete.predict.rows import Saved, predict_rows
+from compete.run import Run, call_hook, member_fingerprint, prediction_fingerprint
+from compete.stages.run_folder import competition_folder, run_folders
 from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
-from compete.tables import read_predictions, write_predictions
-from compete.training import train
+from compete.train.loop import train
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compete.columns import encode_columns
+from compete.data.columns import encode_columns
+from compete.data.files import Files
+from compete.data.folds import group_leaks, make_folds, missing_classes
+from compete.data.images import Decoder, Opened, PictureList, open_pictures, options_text, refuse_unreadable
+from compete.data.loaders import RowPictures, augmented
+from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, SubmissionError, did_you_mean
-from compete.files import Files
-from compete.foldfile import group_leaks, make_folds, missing_classes
-from compete.images import Decoder, Opened, PictureList, open_pictures, options_text, refuse_unreadable
-from compete.loaders import RowPictures, augmented
-from compete.rehearsal import rehearse_submission
-from compete.rowchecks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
-from compete.runfolder import competition_folder
-from compete.runs import Data, Prepared, Run, metric_for
+from compete.predict.top_k import TopK
+from compete.run import Data, Prepared, Run, metric_for
+from compete.stages.rehearse import rehearse_submission
+from compete.stages.run_folder import competition_folder
 from compete.store import fingerprint
-from compete.topk import TopK
 from compete.types import Member, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from compete.config import Config
+    from compete.config.load import Config
     from compete.types import Array, Image
 
 SHOWN = 5

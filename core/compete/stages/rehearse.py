@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from compete.postprocessing import Step, fit_steps, submission_frame
-from compete.submission import check_submission
+from compete.predict.postprocessing import Step, fit_steps, submission_frame
+from compete.submission.check import check_submission
 
 if TYPE_CHECKING:
-    from compete.config import Config
+    from compete.config.load import Config
     from compete.types import Array, Metric, Tables, Target
 
 MOST_CELLS, MOST_ROWS = 20_000_000, 20_000  # of the predictions that are written

@@ -11,11 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from compete.config import Config
+from compete.config.load import Config
+from compete.config.settings import FOLDER_NAME
+from compete.config.toml import write_toml_text
 from compete.errors import ConfigError
-from compete.settings import FOLDER_NAME
 from compete.store import fingerprint, make_folder, read_json, remove_litter, write_json, write_text
-from compete.tomlfile import write_toml_text
 
 FORMAT = 1
 SUBMISSIONS = Path("submissions")
@@ -108,7 +108,7 @@ def update_state(folder: Path, **changes: object) -> None:
 
 def changed_since(folder: Path, config: Config) -> list[str]:
     """Return what differs from the configuration of an earlier run: `training.epochs: 3 -> 5`, `file a.py`."""
-    from compete.tomlfile import read_toml
+    from compete.config.toml import read_toml
 
     try:
         before = _flat(read_toml(folder / "config.toml")[0])

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from compete.blending import blend
-from compete.device import make_fabric
+from compete.data.folds import write_folds
 from compete.errors import ConfigError, UserError
-from compete.finishing import fit_postprocessing, score_run, write_checked
-from compete.foldfile import write_folds
-from compete.losses import joint_loss
-from compete.members import finish_member, finished, predict_members, take_over
-from compete.network import build_network, build_optimizer, freeze, parameter_groups
-from compete.postprocessing import submission_frame
-from compete.preparation import open_data, prepare
-from compete.runfolder import (
+from compete.model.device import make_fabric
+from compete.model.losses import joint_loss
+from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
+from compete.predict.postprocessing import submission_frame
+from compete.run import Run, call_hook
+from compete.stages.blend import blend
+from compete.stages.finish import fit_postprocessing, score_run, write_checked
+from compete.stages.log import RunLog
+from compete.stages.members import finish_member, finished, predict_members, take_over
+from compete.stages.prepare import open_data, prepare
+from compete.stages.run_folder import (
     changed_since,
     choose_folder,
     competition_folder,
@@ -32,12 +34,10 @@ from compete.runfolder import (
     start_folder,
     update_state,
 )
-from compete.runlog import RunLog
-from compete.runs import Run, call_hook
 from compete.store import make_folder, read_json, run_lock, write_json
 
 if TYPE_CHECKING:
-    from compete.config import Config
+    from compete.config.load import Config
     from compete.types import Array, MemberResult
 
 

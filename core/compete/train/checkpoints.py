@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from compete.runs import member_fingerprint
+from compete.run import member_fingerprint
 from compete.store import load_checkpoint, save_checkpoint
-from compete.trainer import Trainer
+from compete.train.trainer import Trainer
 from compete.types import Epoch
 
 FORMAT = 1

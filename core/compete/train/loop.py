@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from compete.checkpoints import checkpoint, resume
+from compete.data.folds import class_counts
+from compete.data.loaders import loader_processes, read_batches, seed_host, training_batches
 from compete.errors import TrainingError
-from compete.finite import buffers_of, gradients_are_finite, leave_out, weights_are_finite
-from compete.foldfile import class_counts
-from compete.loaders import loader_processes, read_batches, seed_host, training_batches
-from compete.losses import soft_targets
-from compete.network import set_training_mode
-from compete.prediction import predict_rows
-from compete.runs import Run, call_hook
-from compete.trainer import Trainer, build_trainer, epoch_order
+from compete.model.losses import soft_targets
+from compete.model.network import set_training_mode
+from compete.model.non_finite import buffers_of, gradients_are_finite, leave_out, weights_are_finite
+from compete.predict.rows import predict_rows
+from compete.run import Run, call_hook
+from compete.train.checkpoints import checkpoint, resume
+from compete.train.trainer import Trainer, build_trainer, epoch_order
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
-    from compete.loaders import Batch
+    from compete.data.loaders import Batch
     from compete.types import Array
 
 

@@ -10,21 +10,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from compete.device import seed_of
+from compete.data.loaders import EpochBatches, PictureDataset, choose_workers, make_loader
 from compete.errors import CompeteError
-from compete.finite import Faults
-from compete.inference import Scaler
-from compete.loaders import EpochBatches, PictureDataset, choose_workers, make_loader
-from compete.losses import joint_loss
-from compete.memory import Pieces
-from compete.network import build_network, build_optimizer, freeze, input_scale, parameter_groups
-from compete.runs import Run, call_hook
+from compete.model.device import seed_of
+from compete.model.losses import joint_loss
+from compete.model.memory import Pieces
+from compete.model.network import build_network, build_optimizer, freeze, input_scale, parameter_groups
+from compete.model.non_finite import Faults
+from compete.predict.inference import Scaler
+from compete.run import Run, call_hook
 from compete.types import Epoch, Member, Metric
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
-    from compete.loaders import Batch
+    from compete.data.loaders import Batch
     from compete.types import Array
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from compete.config import load_config
+from compete.config.load import load_config
+from compete.config.toml import key_lines, write_toml_text
 from compete.errors import ConfigError
-from compete.tomlfile import key_lines, write_toml_text
 
 
 def problems(path, *overrides):

@@ -10,7 +10,7 @@ import annotated_types
 import pytest
 from pydantic import Field, PositiveInt
 
-from compete.typetext import type_text
+from compete.config.option_types import type_text
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 

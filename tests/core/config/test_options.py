@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
+from compete.config.options import bind, list_options
+from compete.config.registry import Component, checked_by
 from compete.errors import PluginError
-from compete.options import bind, list_options
-from compete.registry import Component, checked_by
 
 
 def focal(

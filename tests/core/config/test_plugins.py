@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from compete.config.plugins import load_plugins
 from compete.errors import PluginError
-from compete.plugins import load_plugins
 
 GOOD = """
 from compete import hookimpl

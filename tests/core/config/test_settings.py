@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compete.settings import Checks
+from compete.config.settings import Checks
 
 
 def test_what_the_toml_leaves_open_is_not_checked():

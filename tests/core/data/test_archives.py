@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from compete import DataError
-from compete.files import Files
+from compete.data.files import Files
 
 
 def write(root: Path, path: str, data: bytes = b"data") -> Path:

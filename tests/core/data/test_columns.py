@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from compete.columns import encode_columns
+from compete.config.settings import Columns
+from compete.data.columns import encode_columns
 from compete.errors import DataError
-from compete.settings import Columns
 from compete.types import Tables
 
 TRAIN = pd.DataFrame({"id": list("abcd"), "age": ["10", "30", "NA", "20"], "sex": ["f", "m", "f", ""]})

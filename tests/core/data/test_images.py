@@ -7,10 +7,10 @@ import io
 import numpy as np
 import pytest
 
-from compete.files import Files
-from compete.images import Decoder, open_pictures
-from compete.loaders import Item, PictureDataset
-from compete.settings import Images
+from compete.config.settings import Images
+from compete.data.files import Files
+from compete.data.images import Decoder, open_pictures
+from compete.data.loaders import Item, PictureDataset
 
 
 def opened(folder, *names, cache=True):

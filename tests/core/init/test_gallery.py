@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from compete.config import load_config
+from compete.config.load import load_config
 from compete.init import write_toml
-from compete.runner import run_competition
+from compete.stages.runner import run_competition
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from miniatures import MINIATURES

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compete.config import load_config
+from compete.config.load import load_config
 from compete.errors import UserError
 from compete.init import peek, write_toml
 
@@ -398,7 +398,7 @@ def test_every_class_is_kept_where_the_metric_or_a_threshold_needs_it(folder, pa
 
 
 def test_predictions_that_memory_cannot_hold_are_told(folder, monkeypatch):
-    monkeypatch.setattr("compete.preparation.os.sysconf", lambda name: 1000)
+    monkeypatch.setattr("compete.stages.prepare.os.sysconf", lambda name: 1000)
     put(folder, crowded("w_", "w_1") | {"page.md": b"scored by the logarithmic loss"})
     result = write_toml(folder)
     assert "Write keep_top = 20 to keep the best 20 classes of a row." in result.todo[0]

@@ -13,9 +13,9 @@ import pytest
 
 from compete.errors import UserError
 from compete.init import write_toml
-from compete.init.endings import choose_family
+from compete.init.composite_ids import find_join
+from compete.init.extensions import choose_family
 from compete.init.findings import Pixels
-from compete.init.joins import find_join
 from compete.init.sizes import image_keys
 from compete.init.sounds import sound_pixels, sound_sections, windows
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compete.data.files import Files
 from compete.errors import DataError
-from compete.files import Files
 from compete.init.columns import find_group, find_leaks
 from compete.init.findings import Goal, Key, Pixels, Section, Source, Table
 from compete.init.kinds import one_column_goal
-from compete.init.peek import peek_bson
+from compete.init.read_head import peek_bson
 from compete.init.sizes import image_keys
 from compete.init.text import toml_text, toml_value
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from compete.columns import encode_columns
-from compete.config import load_config
-from compete.device import make_fabric
+from compete.config.load import load_config
+from compete.data.columns import encode_columns
 from compete.init import write_toml
 from compete.init.findings import Goal, Group, Key, Source
-from compete.init.offered import offered_columns, patterns
-from compete.preparation import prepare
-from compete.runs import Run
+from compete.init.suggested_columns import offered_columns, patterns
+from compete.model.device import make_fabric
+from compete.run import Run
+from compete.stages.prepare import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from miniatures.drawing import picture, put, table

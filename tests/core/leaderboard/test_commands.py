@@ -9,7 +9,7 @@ import signal
 import time
 from pathlib import Path
 
-from compete.config import load_config
+from compete.config.load import load_config
 from compete.leaderboard.records import load_records
 from compete.store import file_hash
 from submit_fixtures import compete, make_run, no_pauses, server, start, write_predictions  # noqa: F401

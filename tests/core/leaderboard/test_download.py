@@ -17,8 +17,8 @@ import pytest
 from compete.errors import CompeteError, DataError, RunBusyError, UserError
 from compete.leaderboard import download as module
 from compete.leaderboard.download import download, safe_extract, slug_of
-from compete.leaderboard.patience import Clock
 from compete.leaderboard.platform import AccessError, PlatformError, Receipt, UnreachableError, Uploader
+from compete.leaderboard.retry import Clock
 
 FILES = {"train.csv": b"id,label\n1,0\n", "images/1.jpg": b"pixels" * 100, "images/more/2.jpg": b"more"}
 CLOCK = Clock(pause=lambda _: None)

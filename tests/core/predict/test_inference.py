@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compete.inference import Pooling
-from compete.loaders import RowPictures, prediction_batches
-from compete.prediction import predict_rows
-from compete.trainer import build_trainer
+from compete.data.loaders import RowPictures, prediction_batches
+from compete.predict.inference import Pooling
+from compete.predict.rows import predict_rows
+from compete.train.trainer import build_trainer
 from compete.types import Member
 
 PREDICTIONS = torch.tensor([[0.1, 0.9], [0.5, 0.5], [0.3, 0.7]])

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from compete.errors import CompeteError
-from compete.tables import read_predictions, write_predictions
-from compete.topk import TopK
+from compete.predict.parquet import read_predictions, write_predictions
+from compete.predict.top_k import TopK
 
 CLASSES = ["id", "b c", "2"]
 VALUES = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])

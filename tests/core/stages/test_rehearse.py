@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from compete import rehearsal
-from compete.config import load_config
-from compete.device import make_fabric
+from compete.config.load import load_config
 from compete.errors import ConfigError, DataError, SubmissionError, UserError
-from compete.preparation import prepare
-from compete.runs import Run
+from compete.model.device import make_fabric
+from compete.run import Run
+from compete.stages import rehearse as rehearsal
+from compete.stages.prepare import prepare
 
 CLASSES = ("submission.name=probabilities", "checks.rows_sum_to_one=true")
 SETS = (

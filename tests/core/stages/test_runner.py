@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from compete.config import load_config
+from compete.config.load import load_config
 from compete.errors import ConfigError, DataError, UserError
-from compete.runner import run_competition
+from compete.stages.runner import run_competition
 
 FAST = ("training.epochs=1",)
 
@@ -299,7 +299,7 @@ def test_the_best_classes_alone_give_the_same_submission(tiny):
 
 
 def test_a_row_without_a_picture_keeps_the_width_of_the_best_classes(tiny, monkeypatch):
-    monkeypatch.setattr("compete.blending.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("compete.stages.blend.ROWS_AT_ONCE", 1)
     (tiny / "data/train/p03_1.png").write_bytes(b"no picture")
     (tiny / "data/test/t6.png").write_bytes(b"no picture")
     done = run(tiny, "images.unreadable=skip", "inference.keep_top=2")
@@ -354,8 +354,8 @@ def test_columns_cannot_be_mixed(tiny):
 
 
 def test_a_cosine_head_with_a_frozen_backbone_trains_all_that_is_new(tiny):
-    from compete.device import make_fabric
-    from compete.network import build_network, freeze
+    from compete.model.device import make_fabric
+    from compete.model.network import build_network, freeze
 
     config = load_config(
         tiny / "tiny.toml", ["head.name=cosine", "head.width=8", "loss.name=arcface", "finetune.freeze=backbone"]
@@ -383,9 +383,9 @@ def test_with_one_validated_fold_postprocessing_is_still_measured_on_other_rows(
 
 def test_the_first_stage_says_equal_folds_and_one_output_plainly(tiny):
     from compete import hookimpl
-    from compete.device import make_fabric
-    from compete.runner import _prepare
-    from compete.runs import Run
+    from compete.model.device import make_fabric
+    from compete.run import Run
+    from compete.stages.runner import _prepare
 
     class Stages:
         @hookimpl

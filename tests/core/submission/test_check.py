@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compete.errors import CompeteError, SubmissionError
-from compete.submission import check_submission, read_submission, write_submission
+from compete.submission.check import check_submission, read_submission, write_submission
 
 SAMPLE = pd.DataFrame({"ImageID": ["a.jpg", "b.jpg", "c.jpg", "a.jpg"], "ans": ["0", "0", "0", "0"]})
 

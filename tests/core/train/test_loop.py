@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from compete.errors import ConfigError, TrainingError
-from compete.trainer import build_trainer
-from compete.training import train, train_epoch, train_step, validate
+from compete.train.loop import train, train_epoch, train_step, validate
+from compete.train.trainer import build_trainer
 from compete.types import Member
 
 
@@ -99,7 +99,7 @@ def test_rows_are_dropped_in_training_only(make_run):
     assert trainer.seen == 15  # of 16
     rows = []
     predictions = []
-    from compete.prediction import predict_rows
+    from compete.predict.rows import predict_rows
 
     predictions = predict_rows(
         run, [trainer.network], [trainer.scaler], trainer.valid_rows, watch=lambda r, _: rows.extend(r.tolist())
@@ -170,7 +170,7 @@ def test_training_is_in_training_mode_again_after_validation(make_run):
 
 
 def test_the_kept_epoch_is_the_best_by_the_competition_s_metric(make_run, monkeypatch):
-    import compete.training as training
+    import compete.train.loop as training
 
     run = make_run("training.epochs=4")
     given = iter([(0.9, 0.5), (0.8, 0.7), (0.1, 0.6), (0.05, 0.4)])  # (loss, score): the loss would choose the last
@@ -202,8 +202,8 @@ def test_accumulated_batches_give_the_step_of_one_big_batch(make_run):
 def test_a_step_starts_from_zero_gradients(make_run):
     run = make_run("optimizer.lr=1e-12", 'finetune.freeze=["stem"]')
     trainer = first_fold(run)
-    from compete.network import set_training_mode
-    from compete.training import _plan_epoch
+    from compete.model.network import set_training_mode
+    from compete.train.loop import _plan_epoch
 
     _plan_epoch(trainer)
     set_training_mode(trainer.network, trainer.frozen)

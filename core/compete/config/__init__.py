@@ -1,0 +1,1 @@
+"""A TOML becomes a frozen `Config`: tables, plugins, components and their options."""

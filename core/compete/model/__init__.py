@@ -1,0 +1,1 @@
+"""A network, its head, its loss and the device that it runs on."""

@@ -1,0 +1,1 @@
+"""The submission file: checked against the sample, written, read back."""

@@ -1,0 +1,1 @@
+"""Train one member: its parts, its progress, the loop and its checkpoints."""
