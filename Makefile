@@ -7,7 +7,7 @@ DATA := data/mask
 .PHONY: run test docs
 
 run: $(VENV)/.installed
-	$(BIN)/compete sample mask $(DATA)
+	$(BIN)/compete demo mask $(DATA)
 	$(BIN)/compete run competitions/mask.toml
 
 test: $(VENV)/.installed-test

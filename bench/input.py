@@ -1,9 +1,9 @@
-"""How fast pictures reach the network: decoded each time or from the cache, with and without loader processes.
+"""How fast images reach the network: decoded each time or from the cache, with and without loader processes.
 
-    python bench/input.py --pictures 600 --height 512 --width 384 --size 96
+    python bench/input.py --images 600 --height 512 --width 384 --size 96
 
 Draws JPEGs of the given size into a temporary folder and reads one shuffled epoch of them in each way, three times in
-turn. Prints medians in pictures per second, and ratios to the first way; trust the ratios.
+turn. Prints medians in images per second, and ratios to the first way; trust the ratios.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as Picture
+from PIL import Image as Image
 
 from compete.config.plugins import load_plugins
 from compete.config.settings import Images
 from compete.data.files import Files
-from compete.data.images import Decoder, open_pictures
-from compete.data.loaders import EpochBatches, PictureDataset, RowPictures, make_loader, prediction_batches
+from compete.data.images import Decoder, open_image_set
+from compete.data.loaders import EpochBatches, ImageDataset, ImagesByRow, make_loader, prediction_batches
 
 
 def draw(folder: Path, count: int, height: int, width: int) -> list[str]:
-    """Draw smooth random pictures, 20 to 60 KB each at 512 x 384."""
+    """Draw smooth random images, 20 to 60 KB each at 512 x 384."""
     rng = np.random.default_rng(0)
     names = [f"{number}.jpg" for number in range(count)]
     for name in names:
-        small = Picture.fromarray(rng.integers(0, 255, (24, 18, 3), dtype=np.uint8))
-        small.resize((width, height), Picture.Resampling.BICUBIC).save(folder / name, quality=90)
+        small = Image.fromarray(rng.integers(0, 255, (24, 18, 3), dtype=np.uint8))
+        small.resize((width, height), Image.Resampling.BICUBIC).save(folder / name, quality=90)
     return names
 
 
-def epoch_seconds(dataset: PictureDataset, count: int, workers: int) -> float:
+def epoch_seconds(dataset: ImageDataset, count: int, workers: int) -> float:
     """Read one shuffled epoch in batches of 32."""
     rows = np.random.default_rng(1).permutation(count)
     batches = EpochBatches()
-    batches.batches = prediction_batches(rows, RowPictures(np.arange(count), count), 32)
+    batches.batches = prediction_batches(rows, ImagesByRow(np.arange(count), count), 32)
     started = time.perf_counter()
     read = sum(len(batch.rows) for batch in make_loader(dataset, batches, workers, pin_memory=False))
     assert read == count
@@ -54,8 +54,8 @@ def ways(folder: Path, names: list[str], size: int) -> Mapping[str, Callable[[],
     for cache in (False, True):
         settings = Images(size=(size, size), cache=cache, cache_dir=str(folder / "cache"))
         decoder = Decoder(Files(folder), readers, settings)
-        opened = open_pictures(names, decoder, "", lambda _done, _total: None)
-        datasets[cache] = PictureDataset(opened.pictures)
+        opened = open_image_set(names, decoder, "", lambda _done, _total: None)
+        datasets[cache] = ImageDataset(opened.images)
     return {
         "decode each time, 0 workers": lambda: epoch_seconds(datasets[False], len(names), 0),
         "decode each time, 2 workers": lambda: epoch_seconds(datasets[False], len(names), 2),
@@ -67,11 +67,11 @@ def ways(folder: Path, names: list[str], size: int) -> Mapping[str, Callable[[],
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("pictures", 600), ("height", 512), ("width", 384), ("size", 96), ("rounds", 3)):
+    for name, default in (("images", 600), ("height", 512), ("width", 384), ("size", 96), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        names = draw(Path(name), options.pictures, options.height, options.width)
+        names = draw(Path(name), options.images, options.height, options.width)
         timed = ways(Path(name), names, options.size)
         measured: dict[str, list[float]] = {way: [] for way in timed}
         for _ in range(options.rounds):
@@ -80,7 +80,7 @@ def main() -> None:
     first = statistics.median(next(iter(measured.values())))
     for way, seconds in measured.items():
         median = statistics.median(seconds)
-        print(f"{way:<28} {options.pictures / median:>9.0f} pictures/s   x {first / median:.1f}")
+        print(f"{way:<28} {options.images / median:>9.0f} images/s   x {first / median:.1f}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python bench/rows.py --rows 10000 100000 1000000 --classes 65000
 
 Each size runs in a process of its own, on a table of so many training rows and a tenth as many test rows, whose
-pictures are 1,000 files (nothing is decoded). Five members' predictions, the 20 best classes of each row, are drawn,
+images are 1,000 files (nothing is decoded). Five members' predictions, the 20 best classes of each row, are drawn,
 written and read back as a run does. Prints the seconds of each part and the process's peak memory.
 """
 
@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 
 from compete.config.load import load_config
-from compete.data.images import Opened, PictureList
-from compete.data.loaders import RowPictures, prediction_batches, training_batches
+from compete.data.images import ImageIndex, ImageSet
+from compete.data.loaders import ImagesByRow, prediction_batches, training_batches
 from compete.model.device import make_fabric
 from compete.predict.parquet import write_predictions
 from compete.predict.postprocessing import submission_frame
@@ -65,7 +65,7 @@ missing_class = "warn"
 
 
 def draw(root: Path, rows: int, classes: int) -> None:
-    """Write the tables, with a long tail of classes, and empty picture files."""
+    """Write the tables, with a long tail of classes, and empty image files."""
     rng = np.random.default_rng(0)
     (root / "images").mkdir(parents=True)
     for number in range(FILES):
@@ -99,11 +99,11 @@ def measure(rows: int, classes: int) -> None:
     run = Run(config, Path("submissions/rows/run-001"), make_fabric(config.training))
     prepared = run.prepared = prepare(run)
     done("tables, target, folds")
-    train, test = (RowPictures(PictureList.of(t).rows, len(t)) for t in (prepared.tables.train, prepared.tables.test))
+    train, test = (ImagesByRow(ImageIndex.of(t).rows, len(t)) for t in (prepared.tables.train, prepared.tables.test))
     order = epoch_order(run_of(run, train, test), np.arange(rows), seed=0)
     plan = training_batches(order, train, np.random.default_rng(0), 64, drop_last=True)
     read = sum(len(batch) for batch in plan) + sum(len(b) for b in prediction_batches(np.arange(rows), train, 64))
-    done(f"an epoch's batches, {read:,} pictures")
+    done(f"an epoch's batches, {read:,} images")
     write_members(run, prepared.tables, len(prepared.target.classes))
     done("members' predictions written")
     blended = blend(run)
@@ -115,12 +115,12 @@ def measure(rows: int, classes: int) -> None:
     print(f"{rows:>9,} rows, {classes:,} classes: {'; '.join(parts)}; peak memory {peak:.2f} GiB", flush=True)
 
 
-def run_of(run: Run, train: RowPictures, test: RowPictures) -> Run:
-    """Give a run the data of its tables, without any picture."""
+def run_of(run: Run, train: ImagesByRow, test: ImagesByRow) -> Run:
+    """Give a run the data of its tables, without any image."""
     assert run.prepared is not None
-    tables, target, encoded, answers, folds, key, columns = run.prepared
-    none = Opened([], {}, "")
-    run.data = Data(tables, target, encoded, answers, folds, none, none, train, test, columns, None, "", "", key)
+    tables, target, encoded, labels, folds, key, columns = run.prepared
+    none = ImageSet([], {}, "")
+    run.data = Data(tables, target, encoded, labels, folds, none, none, train, test, columns, None, "", "", key)
     return run
 
 

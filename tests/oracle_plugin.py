@@ -1,4 +1,4 @@
-"""A local plugin for the gallery's tests: a network that reads the number a miniature's pictures hold.
+"""A local plugin for the gallery's tests: a network that reads the number a miniature's images hold.
 
 With it every answer is known before training, so a wrong cell in a submission is a row, class or column mixed up.
 """
@@ -15,7 +15,7 @@ from compete import hookimpl
 
 
 class Oracle(nn.Module):
-    """Logits that say what a picture holds; only how sure they are is learnt."""
+    """Logits that say what a image holds; only how sure they are is learnt."""
 
     head_name = "sureness"
 
@@ -53,7 +53,7 @@ class Oracle(nn.Module):
 
 
 def oracle(outputs: int, channels: int, *, holds: Literal["share", "class", "set", "measured", "level"]) -> nn.Module:
-    """A network that needs no training; `holds` says what the number in a picture means."""
+    """A network that needs no training; `holds` says what the number in a image means."""
     return Oracle(outputs, channels, holds)
 
 

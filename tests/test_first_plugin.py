@@ -37,7 +37,7 @@ def compete(*arguments: str, path: Path | None = None) -> str:
 def toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The page's `my.toml`, in a folder with a few people drawn: the working directory."""
     monkeypatch.chdir(tmp_path)
-    draw = find(load_plugins().registry, "samples", "mask").factory
+    draw = find(load_plugins().registry, "demos", "mask").factory
     draw(Path("data/mask"), people=12, test_people=6, size=(24, 32))
     text = (PAGE.parents[1] / "competitions/mask.toml").read_text()
     path = tmp_path / "my.toml"

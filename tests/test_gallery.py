@@ -62,13 +62,13 @@ FITS = {
     "value": lambda cells: bool(((numbers(cells) >= 1) & (numbers(cells) <= 100)).all()),
 }
 RIGHT = {
-    "chance": lambda cells, answers: (numbers(cells)[:, 0] > 0.5).tolist() == [answer == 1 for answer in answers],
-    "classes": lambda cells, answers: cells.columns[numbers(cells).argmax(axis=1)].tolist() == answers,
-    "columns": lambda cells, answers: [set(cells.columns[row > 0.5]) for row in numbers(cells)] == answers,
-    "label": lambda cells, answers: cells.iloc[:, 0].tolist() == [str(answer) for answer in answers],
-    "tokens": lambda cells, answers: [set(row) for row in sets(cells)] == answers,
-    "top_k": lambda cells, answers: [row[0] for row in sets(cells)] == [str(answer) for answer in answers],
-    "value": lambda cells, answers: np.allclose(numbers(cells)[:, 0], answers, atol=0.6),
+    "chance": lambda cells, labels: (numbers(cells)[:, 0] > 0.5).tolist() == [answer == 1 for answer in labels],
+    "classes": lambda cells, labels: cells.columns[numbers(cells).argmax(axis=1)].tolist() == labels,
+    "columns": lambda cells, labels: [set(cells.columns[row > 0.5]) for row in numbers(cells)] == labels,
+    "label": lambda cells, labels: cells.iloc[:, 0].tolist() == [str(answer) for answer in labels],
+    "tokens": lambda cells, labels: [set(row) for row in sets(cells)] == labels,
+    "top_k": lambda cells, labels: [row[0] for row in sets(cells)] == [str(answer) for answer in labels],
+    "value": lambda cells, labels: np.allclose(numbers(cells)[:, 0], labels, atol=0.6),
 }
 
 
@@ -91,7 +91,7 @@ def test_a_kaggle_competition_goes_by_one_name(name):
 
 @pytest.fixture(scope="module", params=sorted(ALL))
 def place(request, tmp_path_factory) -> tuple[str, Path, Drawn]:
-    """A competition, a folder with its miniature in it, and the answers. Its two tests share the decoded pictures."""
+    """A competition, a folder with its miniature in it, and the labels. Its two tests share the decoded images."""
     name, folder = request.param, tmp_path_factory.mktemp(request.param)
     torch.set_num_threads(1)
     shutil.copy(ORACLE, folder / "oracle.py")
@@ -109,7 +109,7 @@ def slim(monkeypatch) -> None:
 
 
 def run(name: str, folder: Path, model: str, *more: str) -> pd.DataFrame:
-    """Run a TOML of the gallery with a tiny network, tiny pictures and one epoch; return its submission as text."""
+    """Run a TOML of the gallery with a tiny network, tiny images and one epoch; return its submission as text."""
     text = re.sub(r"size = \[\d+, \d+\]", f"size = [{SIDE}, {SIDE}]", GALLERY[name].read_text())
     toml = folder / f"{name}.toml"
     toml.write_text(text)
@@ -127,7 +127,7 @@ def test_it_trains_and_writes_a_file_that_passes_the_check(place, slim, monkeypa
     monkeypatch.chdir(folder)
     written = run(name, folder, '{name="resnet9", width=4}')
     assert list(written.columns) == drawn.header
-    assert written.iloc[:, 0].tolist() == list(drawn.rows or drawn.answers)
+    assert written.iloc[:, 0].tolist() == list(drawn.rows or drawn.labels)
     assert FITS[drawn.kind](written.iloc[:, 1:])
 
 
@@ -135,16 +135,16 @@ def test_every_answer_reaches_its_id(place, slim, monkeypatch):
     name, folder, drawn = place
     monkeypatch.chdir(folder)
     written = run(name, folder, f'{{name="oracle", holds="{drawn.holds}"}}', 'head={name="bare"}')
-    answers = [drawn.answers[row] for row in written.iloc[:, 0]]
-    assert RIGHT[drawn.kind](written.iloc[:, 1:], answers)
+    labels = [drawn.labels[row] for row in written.iloc[:, 0]]
+    assert RIGHT[drawn.kind](written.iloc[:, 1:], labels)
 
 
-def test_a_test_row_without_its_picture_gets_the_mean_prediction(tmp_path, slim, monkeypatch):
+def test_a_test_row_without_its_image_gets_the_mean_prediction(tmp_path, slim, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ORACLE, tmp_path / "oracle.py")
     name = "histopathologic-cancer-detection"
     drawn = ALL[name](tmp_path / "data" / name)
-    *others, lost = drawn.answers
+    *others, lost = drawn.labels
     (tmp_path / "data" / name / "test" / f"{lost}.tif").unlink()
     written = run(name, tmp_path, '{name="oracle", holds="share"}', "dataset.missing_images=skip")
     cells = written.set_index("id")["label"].astype(float)

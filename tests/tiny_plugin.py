@@ -1,4 +1,4 @@
-"""A local plugin for the tests: 8 x 8 pictures whose brightness is their class, and networks that can read it."""
+"""A local plugin for the tests: 8 x 8 images whose brightness is their class, and networks that can read it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def brightness(outputs: int, channels: int, *, dropout: float = 0.0) -> nn.Modul
 
 
 class Oracle(nn.Module):
-    """Answers the class that a picture's brightness means: picture value = 20 + 40 * class."""
+    """Answers the class that a image's brightness means: image value = 20 + 40 * class."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -75,8 +75,8 @@ def register_models() -> dict:
     return {"brightness": brightness, "oracle": oracle, "softmaxed": softmaxed}
 
 
-def draw_tiny(root: Path, classes: int = 3, people: int = 12, pictures: int = 2, test: int = 7) -> None:
-    """Draw people whose pictures all have one class, and a test set, deterministically."""
+def draw_tiny(root: Path, classes: int = 3, people: int = 12, images: int = 2, test: int = 7) -> None:
+    """Draw people whose images all have one class, and a test set, deterministically."""
     from PIL import Image
 
     rng = np.random.default_rng(0)
@@ -88,8 +88,8 @@ def draw_tiny(root: Path, classes: int = 3, people: int = 12, pictures: int = 2,
 
     rows = []
     for person in range(people):
-        for picture in range(pictures):
-            name = f"p{person:02d}_{picture}"
+        for image in range(images):
+            name = f"p{person:02d}_{image}"
             draw(root / "train" / f"{name}.png", person % classes)
             rows.append((name, f"train/{name}.png", "abc"[person % classes], f"p{person:02d}"))
     pd.DataFrame(rows, columns=["id", "image", "label", "group"]).to_csv(root / "train.csv", index=False)

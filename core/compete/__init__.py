@@ -3,18 +3,8 @@
 from typing import TYPE_CHECKING
 
 from compete.config.registry import InputFile, checked_by
-from compete.data.files import PICTURE_ENDINGS, Files, PathTemplate, path_template
-from compete.errors import (
-    CompeteError,
-    ConfigError,
-    DataError,
-    PluginError,
-    SubmissionError,
-    TrainingError,
-    choices,
-    did_you_mean,
-    unknown_name,
-)
+from compete.data.files import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
+from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
 from compete.hookspecs import hookimpl
 from compete.leaderboard.platform import (
     AccessError,
@@ -27,6 +17,7 @@ from compete.leaderboard.platform import (
     UnreachableError,
     Uploader,
 )
+from compete.text import did_you_mean, format_list, unknown_name
 from compete.types import Epoch, Member, MemberResult, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:
@@ -35,7 +26,7 @@ if TYPE_CHECKING:
     from compete.train.trainer import Trainer
 
 __all__ = [
-    "PICTURE_ENDINGS",
+    "IMAGE_EXTENSIONS",
     "AccessError",
     "BusyError",
     "CompeteError",
@@ -65,8 +56,8 @@ __all__ = [
     "UnreachableError",
     "Uploader",
     "checked_by",
-    "choices",
     "did_you_mean",
+    "format_list",
     "hookimpl",
     "path_template",
     "top_labels",

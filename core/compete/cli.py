@@ -93,7 +93,7 @@ def _unexpected(error: Exception) -> str:
     """Say where an error was raised, and keep its traceback in a file where that can be written."""
     import traceback
 
-    from compete.errors import fault_place
+    from compete.errors import error_location
 
     path = Path(".compete/last-error.txt")
     kept = f"; the traceback is in {path}"
@@ -102,7 +102,7 @@ def _unexpected(error: Exception) -> str:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError:
         kept = ""
-    return f"{type(error).__name__}: {error} (at {fault_place(error)}{kept})"
+    return f"{type(error).__name__}: {error} (at {error_location(error)}{kept})"
 
 
 @app.command()
@@ -156,11 +156,11 @@ def validate(
 
 
 @app.command()
-def sample(
-    name: Annotated[str, typer.Argument(help="Whose layout to draw, for example `mask`.")],
+def demo(
+    name: Annotated[str, typer.Argument(help="The competition whose layout to draw, for example `mask`.")],
     folder: Annotated[Path, typer.Argument(help="The folder to draw into.")],
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the sample.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the demo data.")
     ] = None,
 ) -> None:
     """Draw a small stand-in data set in a competition's exact layout."""
@@ -169,8 +169,8 @@ def sample(
     from compete.config.registry import find
     from compete.config.toml import apply_overrides
 
-    component = find(load_plugins().registry, "samples", name)
-    bound, problems = bind(component, apply_overrides({}, overrides or []), f"sample {name}")
+    component = find(load_plugins().registry, "demos", name)
+    bound, problems = bind(component, apply_overrides({}, overrides or []), f"demo {name}")
     if bound is None or problems:
         raise ConfigError(problems)
     bound.build(folder)

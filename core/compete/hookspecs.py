@@ -46,7 +46,7 @@ def register_readers() -> Components:
     """How a file becomes pixels: `(data: bytes) -> (H, W, C) uint8 array`.
 
     The name is the file ending without its dot (`"jpg"`), or a name that `[images] reader` chooses.
-    Raise `ValueError` when the bytes are no such image; never return another picture in its place.
+    Raise `ValueError` when the bytes are no such image; never return another image in its place.
     """
 
 
@@ -57,7 +57,7 @@ def register_targets() -> Components:
 
 @hookspec
 def register_folds() -> Components:
-    """How rows are split: `(train: DataFrame, answers: (N,) or (N, C), seed: int) -> int64 (N,)`.
+    """How rows are split: `(train: DataFrame, labels: (N,) or (N, C), seed: int) -> int64 (N,)`.
 
     The value is the fold in which the row is validated; -1 means that it only ever trains.
     """
@@ -65,7 +65,7 @@ def register_folds() -> Components:
 
 @hookspec
 def register_transforms() -> Components:
-    """What is done to one picture: `() -> Transform`. Several `[[transforms]]` run one after the other."""
+    """What is done to one image: `() -> Transform`. Several `[[transforms]]` run one after the other."""
 
 
 @hookspec
@@ -79,7 +79,7 @@ def register_batch_transforms() -> Components:
 
 @hookspec
 def register_samplers() -> Components:
-    """Which rows an epoch sees: `(answers: (N,), generator: torch.Generator) -> iterable of row numbers`.
+    """Which rows an epoch sees: `(labels: (N,), generator: torch.Generator) -> iterable of row numbers`.
 
     Called anew for each epoch with a freshly seeded generator. N counts the fold's training rows.
     """
@@ -153,22 +153,22 @@ def register_schedulers() -> Components:
 def register_tta() -> Components:
     """Views of a batch: `() -> (images (B, C, H, W)) -> list of extra views` of that shape.
 
-    The untouched picture is always the first view; predictions are averaged over all of them.
+    The untouched image is always the first view; predictions are averaged over all of them.
     """
 
 
 @hookspec
 def register_ensembles() -> Components:
-    """How members become one: `(oof (M, N, C), answers, test (M, T, C), metric) -> (oof (N, C), test (T, C))`.
+    """How members become one: `(oof (M, N, C), labels, test (M, T, C), metric) -> (oof (N, C), test (T, C))`.
 
     OOF rows that a member did not validate are NaN. Rows that nobody validated stay NaN. A component with the attribute
-    `row_by_row = True` needs neither answers nor other rows for a row, and may be given some rows and classes only.
+    `row_by_row = True` needs neither labels nor other rows for a row, and may be given some rows and classes only.
     """
 
 
 @hookspec
 def register_postprocessors() -> Components:
-    """What is fitted on OOF and applied to test: `(oof (N, C), answers, metric) -> (predictions) -> predictions`.
+    """What is fitted on OOF and applied to test: `(oof (N, C), labels, metric) -> (predictions) -> predictions`.
 
     A component with the attribute `needs_classes = True` gets the classes' names as a fourth argument.
     """
@@ -179,7 +179,7 @@ def register_submissions() -> Components:
     """The file's cells: `(sample: DataFrame, predictions: DataFrame, target: Target) -> DataFrame`.
 
     Predictions are indexed by id with one column per class, and already in the sample's row order. A component with
-    the attribute `ids_of_its_own = True` writes other ids than the test table's, such as one row for each picture and
+    the attribute `ids_of_its_own = True` writes other ids than the test table's, such as one row for each image and
     class; it gets the predictions in the test table's order. Before training it is tried, as post-processing is, on
     made-up predictions for the sample's first rows.
     """
@@ -210,8 +210,8 @@ def register_executors() -> Components:
 
 
 @hookspec
-def register_samples() -> Components:
-    """Draw a small stand-in data set in a competition's exact layout: `(folder: Path) -> None`."""
+def register_demos() -> Components:
+    """Demo data: draws a small stand-in data set in a competition's exact layout: `(folder: Path) -> None`."""
 
 
 # --- decisions: the first plugin that does not return None decides --------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compete.config.plugins import Plugins
-from compete.errors import CompeteError, PluginFault, fault_place
+from compete.errors import CompeteError, PluginRuntimeError, error_location
 from compete.store import fingerprint
 
 if TYPE_CHECKING:
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
     from compete.config.load import Config
     from compete.data.columns import TableColumns
-    from compete.data.images import Opened
-    from compete.data.loaders import RowPictures
+    from compete.data.images import ImageSet
+    from compete.data.loaders import ImagesByRow
     from compete.predict.inference import Views
     from compete.types import Array, Image, Member, Metric, Tables, Target
 
 
 class Prepared(NamedTuple):
-    """What stage 1 found, before any picture is opened."""
+    """What stage 1 found, before any image is opened."""
 
     tables: Tables
     target: Target
     encoded: Array
-    answers: Array
+    labels: Array
     folds: Array
     folds_fingerprint: str
     columns: TableColumns | None
@@ -39,19 +39,19 @@ class Prepared(NamedTuple):
 class Data:
     """A competition's data, ready to train on.
 
-    `encoded` is what the loss sees and `answers` what is scored, row by row of `tables.train`. `train_rows` and
-    `test_rows` hold the picture numbers of each row. `columns` are the numbers beside the pictures.
+    `encoded` is what the loss sees and `labels` what is scored, row by row of `tables.train`. `train_rows` and
+    `test_rows` hold the image numbers of each row. `columns` are the numbers beside the images.
     """
 
     tables: Tables
     target: Target
     encoded: Array
-    answers: Array
+    labels: Array
     folds: Array
-    train: Opened
-    test: Opened
-    train_rows: RowPictures
-    test_rows: RowPictures
+    train: ImageSet
+    test: ImageSet
+    train_rows: ImagesByRow
+    test_rows: ImagesByRow
     columns: TableColumns | None
     random: Callable[[Image, int], Image] | None
     fingerprint: str
@@ -60,7 +60,7 @@ class Data:
 
     @property
     def column_count(self) -> int:
-        """How many numbers a row has beside its pictures."""
+        """How many numbers a row has beside its images."""
         return len(self.columns.names) if self.columns else 0
 
 
@@ -166,14 +166,14 @@ def metric_for(config: Config, target: Target) -> Metric:
 
 
 def call_hook(caller: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 - what the hook returns
-    """Call a hook; an exception from a plugin becomes a `PluginFault` that says where it was raised."""
+    """Call a hook; an exception from a plugin becomes a `PluginRuntimeError` that says where it was raised."""
     try:
         return caller(**arguments)
     except (CompeteError, KeyboardInterrupt):
         raise
     except Exception as error:
         name = getattr(caller, "name", "a hook")
-        raise PluginFault(f"hook {name}: a plugin raised {error!r} at {fault_place(error)}") from error
+        raise PluginRuntimeError(f"hook {name}: a plugin raised {error!r} at {error_location(error)}") from error
 
 
 # A member depends on these tables, except for what only says where, how often and how much of it is kept.

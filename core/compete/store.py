@@ -190,7 +190,7 @@ def drop_checkpoints(folder: Path) -> None:
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Hold a run folder. Raise `RunBusyError` with the owner's process and host when another process does.
 
     The lock is the operating system's, so it goes with its process however that ends.

@@ -25,7 +25,7 @@ class Tables:
     `train` and `test` have the columns `id` (text, unique) and `image` (one path below the root, or a list of
     them); `train` also has the raw labels and, where people, patients or places repeat, a column `group`.
     `sample` is the sample submission as read, ids as text in its first column: its rows, columns and order are
-    what the platform expects. `note` is shown with every result, for example that the pictures are drawn;
+    what the platform expects. `note` is shown with every result, for example that the images are drawn;
     `warnings` are shown with the run's own, for example that rows were lost.
     """
 
@@ -41,14 +41,14 @@ class Target:
     """What a network learns and how its logits become the competition's labels.
 
     `encode(table)` gives what the loss sees: int64 (N,) for one head, int64 (N, heads) for several, or
-    float32 (N, K). `answers(table)` gives what metrics, folds and samplers see: int64 class numbers (N,), or
+    float32 (N, K). `labels(table)` gives what metrics, folds and samplers see: int64 class numbers (N,), or
     float32 (N, C). `activation` maps logits (B, K) to predictions (B, C). `decode` maps predictions (T, C) to
     labels (T,) in the competition's own spelling.
     """
 
     classes: tuple[str, ...]
     encode: Callable[[pd.DataFrame], Array]
-    answers: Callable[[pd.DataFrame], Array]
+    labels: Callable[[pd.DataFrame], Array]
     activation: Callable[[torch.Tensor], torch.Tensor]
     decode: Callable[[Array], Sequence[Any]]
     heads: tuple[int, ...] = ()
@@ -64,8 +64,8 @@ class Target:
 class Transform:
     """An image pipeline in two parts, each (H, W, C) uint8 -> the same.
 
-    `fixed` is the same for every picture of train, valid and test, so its result can be cached. `random`
-    gets a seed as well, runs in training only, and gives the same picture for the same seed.
+    `fixed` is the same for every image of train, valid and test, so its result can be cached. `random`
+    gets a seed as well, runs in training only, and gives the same image for the same seed.
     """
 
     fixed: Callable[[Image], Image] | None = None
@@ -74,7 +74,7 @@ class Transform:
 
 @dataclass(frozen=True)
 class Metric:
-    """A competition metric over whole arrays: `score(answers, predictions)`, and which direction is better.
+    """A competition metric over whole arrays: `score(labels, predictions)`, and which direction is better.
 
     `top` is how many of the best classes of a row it looks at, by `top_labels`; such a metric also takes a `TopK` in
     place of (N, C). 0: it needs every probability. `named(classes)` is there where options name classes: it returns
@@ -124,7 +124,7 @@ class MemberResult:
 
     member: Member
     score: float
-    kept_epoch: int
+    best_epoch: int
     epochs: tuple[Epoch, ...] = ()
-    drawn: dict[str, int] = field(default_factory=dict)
+    class_draws: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""What is done to a training batch on the device: pictures are mixed, and their labels with them.
+"""What is done to a training batch on the device: images are mixed, and their labels with them.
 
 The chance of a batch and the shares are drawn on the CPU and the partners on the device, so that no step waits
 for a transfer. One share holds for the whole batch, and every label row still sums to one within each head.
@@ -25,9 +25,9 @@ def mixup(
     alpha: Annotated[float, Field(gt=0)] = 0.2,
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0,
 ) -> BatchTransform:
-    """Blend each picture with another one of the batch (mixup, Zhang et al. 2018).
+    """Blend each image with another one of the batch (mixup, Zhang et al. 2018).
 
-    The share of the picture itself is drawn from Beta(alpha, alpha): a small `alpha` leaves most batches
+    The share of the image itself is drawn from Beta(alpha, alpha): a small `alpha` leaves most batches
     nearly unmixed, 1 draws all shares alike. `probability` is the chance that a batch is mixed at all.
     """
     shares = Beta(alpha, alpha)
@@ -45,10 +45,10 @@ def cutmix(
     alpha: Annotated[float, Field(gt=0)] = 1.0,
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5,
 ) -> BatchTransform:
-    """Paste a box of another picture of the batch into each picture (CutMix, Yun et al. 2019).
+    """Paste a box of another image of the batch into each image (CutMix, Yun et al. 2019).
 
     The box's share of the area is drawn from Beta(alpha, alpha) and its centre anywhere; what lies outside the
-    picture is cut off. Labels are mixed by the share of pixels that were really pasted. `probability` is the
+    image is cut off. Labels are mixed by the share of pixels that were really pasted. `probability` is the
     chance that a batch is mixed at all.
     """
     areas = Beta(alpha, alpha)
@@ -74,9 +74,9 @@ def half_cutmix(
     high: Annotated[float, Field(ge=0, le=1)] = 0.54,
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5,
 ) -> BatchTransform:
-    """Join the left part of each picture and the right part of another one of the batch.
+    """Join the left part of each image and the right part of another one of the batch.
 
-    For pictures that are alike on both sides, such as faces. The left part's share of the width is drawn
+    For images that are alike on both sides, such as faces. The left part's share of the width is drawn
     evenly from `low` to `high`; labels are mixed by the exact share of pixels. `probability` is the chance
     that a batch is mixed at all.
     """
@@ -114,7 +114,7 @@ def _span(length: int, share: float) -> slice:
 
 
 def _paste(images: torch.Tensor, targets: torch.Tensor, rows: slice, columns: slice) -> Batch:
-    """Replace a box by that of a partner picture; labels follow the exact share of pixels."""
+    """Replace a box by that of a partner image; labels follow the exact share of pixels."""
     partners = _partners(images)
     mixed = images.clone()
     mixed[..., rows, columns] = images[..., rows, columns][partners]

@@ -25,8 +25,8 @@ class Trainer(Protocol):
     network: nn.Module
     metric: Metric
 
-    def keep(self) -> None:
-        """Keep the weights of now as those that the member will end with."""
+    def mark_best(self) -> None:
+        """Mark the current weights as those that the member ends with."""
 
 
 class BestCheckpoint:
@@ -45,7 +45,7 @@ class BestCheckpoint:
         """Keep the weights if this is the best epoch so far; of equal ones the first stays."""
         if trainer.metric.better(epoch.score, self.best):
             self.best = epoch.score
-            trainer.keep()
+            trainer.mark_best()
 
     def state_dict(self) -> State:
         """Return the best score."""

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch.optim import Optimizer
 
-from compete import ConfigError, checked_by, choices, did_you_mean, hookimpl, unknown_name
+from compete import ConfigError, checked_by, did_you_mean, format_list, hookimpl, unknown_name
 
 Groups = list[dict[str, Any]]
 
@@ -186,7 +186,7 @@ def _check_arguments(
         else:
             yield (
                 f"arguments.{argument}: {name} takes no such argument.{did_you_mean(argument, allowed)} "
-                f"Arguments: {choices(allowed, most=20)}."
+                f"Arguments: {format_list(allowed, most=20)}."
             )
     if not unknown:
         yield from _refused_values(name, make, arguments)

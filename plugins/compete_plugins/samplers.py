@@ -21,18 +21,18 @@ Array = np.ndarray[Any, Any]
 NO_CLASSES = '[sampler] draws by class, but the target is a number and has no classes. Use name = "shuffle".'
 
 
-def shuffle(answers: Array, generator: torch.Generator) -> list[int]:
+def shuffle(labels: Array, generator: torch.Generator) -> list[int]:
     """Every row once, in random order."""
-    return _order(len(answers), generator).tolist()
+    return _order(len(labels), generator).tolist()
 
 
-def sequential(answers: Array, _generator: torch.Generator) -> list[int]:
+def sequential(labels: Array, _generator: torch.Generator) -> list[int]:
     """Every row once, in the table's order."""
-    return list(range(len(answers)))
+    return list(range(len(labels)))
 
 
 def weighted(
-    answers: Array,
+    labels: Array,
     generator: torch.Generator,
     *,
     power: Annotated[float, Field(ge=0)] = 1.0,
@@ -44,12 +44,12 @@ def weighted(
     all rows alike. `rows` is how many are drawn in an epoch, by default as many as there are. With several
     label columns the class of a row is its rarest label.
     """
-    counts, classes = _classes(answers)
+    counts, classes = _classes(labels)
     return _drawn((counts**-power)[classes], rows, generator)
 
 
 def effective_number(
-    answers: Array,
+    labels: Array,
     generator: torch.Generator,
     *,
     beta: Annotated[float, Field(ge=0, lt=1)] = 0.999,
@@ -61,20 +61,20 @@ def effective_number(
     0 draws all rows alike, and towards 1 all classes are drawn alike. `rows` is how many are drawn in an epoch,
     by default as many as there are. With several label columns the class of a row is its rarest label.
     """
-    counts, classes = _classes(answers)
+    counts, classes = _classes(labels)
     return _drawn(((1 - beta) / (1 - beta**counts))[classes], rows, generator)
 
 
 def class_balanced(
-    answers: Array, generator: torch.Generator, *, rows: Annotated[int, Field(ge=1)] | None = None
+    labels: Array, generator: torch.Generator, *, rows: Annotated[int, Field(ge=1)] | None = None
 ) -> list[int]:
     """A class drawn evenly for each place, then a row of it; none repeats before its class is used up.
 
     `rows` is how many are drawn in an epoch, by default as many as there are. With several label columns the
     class of a row is its rarest label.
     """
-    members = _members(answers)
-    classes = torch.randint(len(members), (rows or len(answers),), generator=generator).numpy()
+    members = _members(labels)
+    classes = torch.randint(len(members), (rows or len(labels),), generator=generator).numpy()
     places = _split(classes, len(members))
     order = np.empty(len(classes), dtype=np.int64)
     for own, at in zip(members, places, strict=True):
@@ -84,14 +84,14 @@ def class_balanced(
 
 
 def oversample(
-    answers: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)] | None = None
+    labels: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)] | None = None
 ) -> list[int]:
     """Every row at least once, and rows of smaller classes again until they reach the largest, in random order.
 
     `most` is the largest number of times that a row may appear; without it a class of one row appears as often
     as the largest class has rows. With several label columns the class of a row is its rarest label.
     """
-    members = _members(answers)
+    members = _members(labels)
     largest = max(len(own) for own in members)
     wanted = [largest if most is None else min(largest, most * len(own)) for own in members]
     taken = [_taken(own, count, generator) for own, count in zip(members, wanted, strict=True)]
@@ -100,14 +100,14 @@ def oversample(
     return drawn
 
 
-def capped(answers: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)]) -> list[int]:
+def capped(labels: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)]) -> list[int]:
     """At most so many rows of each class, others in every epoch, in random order; small classes keep all their rows.
 
     `most` is how many rows of a class an epoch sees. It thins out an endless majority (`empty` at a camera trap,
     healthy breasts) and makes epochs of millions of rows short. With several label columns the class of a row is its
     rarest label.
     """
-    rows = np.concatenate([_taken(own, min(most, len(own)), generator) for own in _members(answers)])
+    rows = np.concatenate([_taken(own, min(most, len(own)), generator) for own in _members(labels)])
     drawn: list[int] = rows[_order(len(rows), generator).numpy()].tolist()
     return drawn
 
@@ -145,9 +145,9 @@ def _taken(own: Array, count: int, generator: torch.Generator) -> Array:
     return own[np.concatenate(orders)[:count]] if orders else own[:0]
 
 
-def _members(answers: Array) -> list[Array]:
+def _members(labels: Array) -> list[Array]:
     """Return the row numbers of each class that has any."""
-    counts, classes = _classes(answers)
+    counts, classes = _classes(labels)
     return _split(classes, len(counts))
 
 
@@ -157,22 +157,22 @@ def _split(classes: Array, count: int) -> list[Array]:
     return np.split(np.argsort(classes, kind="stable"), np.cumsum(sizes)[:-1])
 
 
-def _classes(answers: Array) -> tuple[Array, Array]:
+def _classes(labels: Array) -> tuple[Array, Array]:
     """Return the rows of each class that has any, float64 (classes,), and each row's place among them (N,)."""
-    labels = answers if answers.ndim == 1 else _rarest_label(answers)
+    labels = labels if labels.ndim == 1 else _rarest_label(labels)
     if not np.issubdtype(labels.dtype, np.integer):
         raise ConfigError(NO_CLASSES)
     _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return counts.astype(np.float64), classes
 
 
-def _rarest_label(answers: Array) -> Array:
+def _rarest_label(labels: Array) -> Array:
     """Return a number (N,) for each row's rarest label, 0 the rarest of all; C where a row has none."""
-    if answers.shape[1] == 1 and not np.isin(answers, (0, 1)).all():
+    if labels.shape[1] == 1 and not np.isin(labels, (0, 1)).all():
         raise ConfigError(NO_CLASSES)
-    held = (answers == answers.max(axis=1, keepdims=True)) & (answers > 0)
+    held = (labels == labels.max(axis=1, keepdims=True)) & (labels > 0)
     rarest_first = np.argsort(held.sum(axis=0), kind="stable")
-    best = np.full(len(answers), answers.shape[1])
+    best = np.full(len(labels), labels.shape[1])
     rows, places = np.nonzero(held[:, rarest_first])
     np.minimum.at(best, rows, places)
     return best

@@ -16,7 +16,7 @@ Scale = Annotated[float, Field(ge=0.6, le=2)]
 
 
 def none() -> Views:
-    """Predict the untouched picture only."""
+    """Predict the untouched image only."""
     return lambda images: []  # noqa: ARG005
 
 
@@ -27,13 +27,13 @@ def flips(*, horizontal: bool = True, vertical: bool = False) -> Views:
 
 
 def rotations(*, degrees: tuple[Literal[90, 180, 270], ...] = (90, 180, 270)) -> Views:
-    """Rotate counter-clockwise by each of `degrees`. Pictures that are not square can only turn by 180."""
+    """Rotate counter-clockwise by each of `degrees`. Images that are not square can only turn by 180."""
 
     def views(images: torch.Tensor) -> list[torch.Tensor]:
         height, width = images.shape[-2:]
         if height != width and set(degrees) != {180}:
             raise ConfigError(
-                f"tta rotations: turning by 90 or 270 degrees needs square pictures, these are {height} x {width}. "
+                f"tta rotations: turning by 90 or 270 degrees needs square images, these are {height} x {width}. "
                 "Set degrees = [180]."
             )
         return [images.rot90(turn // 90, (-2, -1)) for turn in degrees]
@@ -58,7 +58,7 @@ def multi_crop(*, scale: Annotated[float, Field(gt=0, lt=1)] = 0.875) -> Views:
 
 
 def multi_scale(*, scales: tuple[Scale, ...] = (0.9, 1.1)) -> Views:
-    """Zoom out (a scale below 1, with mirrored borders) or in (above 1), keeping the size of the picture."""
+    """Zoom out (a scale below 1, with mirrored borders) or in (above 1), keeping the size of the image."""
     return lambda images: [_zoomed(images, scale) for scale in scales]
 
 

@@ -17,35 +17,13 @@ CORE = ROOT / "core/compete"
 PLUGINS = ROOT / "plugins/compete_plugins"
 SOURCES = sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")])
 
-# Data goes one way: a module may import only from those in lines above its own.
-LAYERS = [
-    "errors",
-    "types",
-    "topk",
-    "hookspecs leaderboard.platform",
-    "registry typetext",
-    "plugins options",
-    "settings tomlfile templates slots",
-    "config store archives unpacking",
-    "files",
-    "columns imagecache images runs losses loaders network device inference memory finite submission postprocessing tables",
-    "foldfile runfolder prediction trainer runlog",
-    "rehearsal rowchecks",
-    "preparation checkpoints",
-    "training checking",
-    "members",
-    "blending",
-    "finishing",
-    "runner listing",
-    "leaderboard.records leaderboard.limits leaderboard.retry",
-    "leaderboard.rows",
-    "leaderboard.ledger",
-    "leaderboard.creating leaderboard.standings",
-    "leaderboard.submitting leaderboard.setup leaderboard.download",
-    "leaderboard.flow",
-    "leaderboard.commands",
-    "cli",
-]
+# Data goes one way: a part may import only from its own line and from those before it.
+ORDER = (
+    "text types < errors < hookspecs store < config < data < submission model < predict < identity run < train < stages"
+    " < init leaderboard < cli"
+)
+LEVEL = {part: number for number, parts in enumerate(ORDER.split(" < ")) for part in parts.split()}
+MOST_FILES = 12
 
 
 def imports(path: Path) -> set[str]:
@@ -58,35 +36,52 @@ def imports(path: Path) -> set[str]:
     return {name for name in found if name.split(".")[0] in ("compete", "compete_plugins")}
 
 
-def runtime_imports(path: Path) -> set[str]:
-    """Imports that happen: not those for type checkers only."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = [ast.Pass()]
-    found = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module and n.level == 0}
-    return {name for name in found if name.startswith("compete")}
-
-
 @pytest.mark.parametrize("path", sorted(PLUGINS.rglob("*.py")), ids=lambda p: str(p.relative_to(PLUGINS)))
 def test_bundled_plugins_import_only_what_any_plugin_may(path):
     assert imports(path) <= {"compete"}
 
 
-@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda p: str(p.relative_to(CORE)))
-def test_core_imports_no_plugin_and_nothing_above_it(path):
-    level = {name: number for number, line in enumerate(LAYERS) for name in line.split()}
-    for module in runtime_imports(path):
-        assert not module.startswith("compete_plugins")
-        name, own = module.removeprefix("compete."), ".".join(path.relative_to(CORE).with_suffix("").parts)
-        if own in level and name in level:
-            assert level[name] <= level[own], f"{path.name} imports {module}, which stands above it"
+def module_of(path: Path) -> str:
+    """Return a core module's name below `compete`, a folder's own for its `__init__`."""
+    parts = path.relative_to(CORE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def test_every_core_module_has_its_layer():
-    placed = {name for line in LAYERS for name in line.split()}
-    modules = {".".join(p.relative_to(CORE).with_suffix("").parts) for p in CORE.rglob("*.py") if "init" not in p.parts}
-    assert {m for m in modules if not m.endswith("__init__")} == placed
+MODULES = {module_of(path): path for path in sorted(CORE.rglob("*.py")) if path.parent != CORE or path.stem[0] != "_"}
+
+
+def arrows(path: Path) -> set[str]:
+    """Return the core modules that a file imports, those for type checkers included."""
+    found = {name.removeprefix("compete.") for name in imports(path) if name.startswith("compete.")}
+    return {name for name in found if name in MODULES}
+
+
+def test_core_imports_no_plugin_and_nothing_above_it():
+    wrong = []
+    for module, path in MODULES.items():
+        assert not any(name.startswith("compete_plugins") for name in imports(path)), module
+        for other in arrows(path):
+            own, used = module.split(".")[0], other.split(".")[0]
+            if own != used and LEVEL[own] <= LEVEL[used]:
+                wrong.append(f"{module} imports {other}")
+    assert not wrong
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    left = {module: arrows(path) - {module} for module, path in MODULES.items()}
+    while free := [module for module, used in left.items() if not used & set(left)]:
+        for module in free:
+            del left[module]
+    assert not left
+
+
+def test_every_part_of_the_core_has_its_place_in_the_order():
+    assert {module.split(".")[0] for module in MODULES} == set(LEVEL)
+
+
+def test_no_folder_of_the_core_is_crowded():
+    folders = [CORE, *(path for path in CORE.rglob("*") if path.is_dir() and path.name != "__pycache__")]
+    assert not {folder.name: n for folder in folders if (n := len(list(folder.glob("*.py")))) > MOST_FILES}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)

@@ -32,7 +32,7 @@ def test_version_and_help():
         (["run", "tiny.toml", "--set", "competition.root=nowhere"], "there is no folder nowhere"),
         (["options", "looses"], "Did you mean 'losses'?"),
         (["options", "loss", "focl"], "Did you mean 'focal'?"),
-        (["sample", "masc", "out"], "Did you mean 'mask'?"),
+        (["demo", "masc", "out"], "Did you mean 'mask'?"),
         (["report", "submissions/tiny/run-009"], "is no run in submissions"),
         (["validate", "tiny.toml", "--set", "a"], "write it as table.key=value"),
     ],
@@ -64,7 +64,7 @@ def test_what_the_disk_refuses_to_a_plugin_is_a_sentence(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(compete.config.plugins, "load_plugins", refused)
     with pytest.raises(SystemExit) as stopped:
-        app(["sample", "mask", str(tmp_path)])
+        app(["demo", "mask", str(tmp_path)])
     assert stopped.value.code == 1
     assert capsys.readouterr().err == "error: /data/mask: Permission denied\n"
 

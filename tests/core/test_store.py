@@ -13,9 +13,9 @@ from compete.errors import CompeteError, RunBusyError
 from compete.store import (
     CHECKPOINT,
     fingerprint,
+    folder_lock,
     load_checkpoint,
     read_json,
-    run_lock,
     save_checkpoint,
     write_atomic,
     write_json,
@@ -79,11 +79,11 @@ with run_lock(Path({str(tmp_path)!r})):
     owner = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert owner.stdout.readline() == "held\n"
-        with pytest.raises(RunBusyError, match=rf"in use by process {owner.pid} on .+"), run_lock(tmp_path):
+        with pytest.raises(RunBusyError, match=rf"in use by process {owner.pid} on .+"), folder_lock(tmp_path):
             pass
         owner.kill()  # a lock of a dead process holds nobody up
         owner.wait()
-        with run_lock(tmp_path):
+        with folder_lock(tmp_path):
             pass
     finally:
         owner.kill()

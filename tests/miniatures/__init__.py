@@ -1,4 +1,4 @@
-"""Miniatures of real competitions: a few dozen tiny pictures in the layout and packing of each, traps included."""
+"""Miniatures of real competitions: a few dozen tiny images in the layout and packing of each, traps included."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MINIATURES: dict[str, Callable[[Path], Drawn]] = {
     "whale-categorization-playground": label_sets.whales,
 }
 
-# The same task in harder clothes: what the pictures are made of takes more than a photograph's reader.
+# The same task in harder clothes: what the images are made of takes more than a image's reader.
 STRETCH: dict[str, Callable[[Path], Drawn]] = {
     "hms-harmful-brain-activity-classification": stretch.eegs,
     "mlsp-2013-birds": stretch.birds,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from miniatures.drawing import Drawn, dealt, hashes, picture, put, table, zipped
+from miniatures.drawing import Drawn, dealt, hashes, image, put, table, zipped
 
 PADDY = [
     "NA",  # not in the real data, but in others: text that pandas would take for a missing cell
@@ -26,7 +26,7 @@ def _labels(ids: Sequence[str], classes: Sequence[str], seed: int = 0) -> dict[s
 
 
 def aptos2019(root: Path) -> Drawn:
-    """Ids without their ending, pictures of any shape, whole levels."""
+    """Ids without their ending, images of any shape, whole levels."""
     header, names = ["id_code", "diagnosis"], hashes(42, 12)
     levels = [str(level) for level in range(5)]
     train, test = _labels(names[:30], levels), _labels(names[30:], levels, 1)
@@ -35,9 +35,9 @@ def aptos2019(root: Path) -> Drawn:
         "train.csv": table(header, train.items()),
         "test.csv": table(header[:1], ([name] for name in reversed(test))),
         "sample_submission.csv": table(header, ((name, 0) for name in test)),
-        **{f"train_images/{name}.png": picture(25 * int(level), shapes[number % 3], "png")
+        **{f"train_images/{name}.png": image(25 * int(level), shapes[number % 3], "png")
            for number, (name, level) in enumerate(train.items())},
-        **{f"test_images/{name}.png": picture(25 * int(level), shapes[number % 3], "png")
+        **{f"test_images/{name}.png": image(25 * int(level), shapes[number % 3], "png")
            for number, (name, level) in enumerate(test.items())},
     })  # fmt: skip
     return Drawn(header, "label", test, holds="share")
@@ -52,8 +52,8 @@ def cassava(root: Path) -> Drawn:
         "train.csv": table(header, train.items()),
         "label_num_to_disease_map.json": b'{"0": "Cassava Bacterial Blight (CBB)", "4": "Healthy"}',
         "sample_submission.csv": table(header, ((name, 4) for name in test)),
-        **{f"train_images/{name}": picture(int(label), (20, 15)) for name, label in train.items()},
-        **{f"test_images/{name}": picture(int(label), (20, 15)) for name, label in test.items()},
+        **{f"train_images/{name}": image(int(label), (20, 15)) for name, label in train.items()},
+        **{f"test_images/{name}": image(int(label), (20, 15)) for name, label in test.items()},
     })  # fmt: skip
     return Drawn(header, "label", test)
 
@@ -66,19 +66,19 @@ def dog_breeds(root: Path) -> Drawn:
     put(root, {
         "labels.csv": table(["id", "breed"], train.items()),
         "sample_submission.csv": table(["id", *columns], ([name, *[1 / 120] * 120] for name in test)),
-        **{f"train/{name}.jpg": picture(breeds.index(breed)) for name, breed in train.items()},
-        **{f"test/{name}.jpg": picture(breeds.index(breed)) for name, breed in test.items()},
+        **{f"train/{name}.jpg": image(breeds.index(breed)) for name, breed in train.items()},
+        **{f"test/{name}.jpg": image(breeds.index(breed)) for name, breed in test.items()},
     })  # fmt: skip
     return Drawn(["id", *columns], "classes", test)
 
 
 def leaves(root: Path) -> Drawn:
-    """One folder of pictures for train and test; tables in zips, with features beside the label."""
+    """One folder of images for train and test; tables in zips, with features beside the label."""
     ids, species = [str(number) for number in range(1, 238)], [f"Quercus_{number}" for number in range(1, 100)]
     train, test = _labels(ids[:198], species), _labels(ids[198:], species, 1)
     columns, features = sorted(species), ["margin1", "shape1", "texture1"]
     sample = table(["id", *columns], ([row, *[1 / 99] * 99] for row in test))
-    leaf = {row: picture(species.index(name), (30, 12)) for row, name in {**train, **test}.items()}
+    leaf = {row: image(species.index(name), (30, 12)) for row, name in {**train, **test}.items()}
     put(root, {
         "train.csv.zip": zipped({"train.csv": table(
             ["id", "species", *features], ((row, name, 0.1, 0.2, 0.3) for row, name in train.items())
@@ -93,14 +93,14 @@ def leaves(root: Path) -> Drawn:
 
 
 def paddy(root: Path) -> Drawn:
-    """Train pictures in a folder for each label; the sample's label cells are empty."""
+    """Train images in a folder for each label; the sample's label cells are empty."""
     header, names = ["image_id", "label"], [f"{number}.jpg" for number in range(100001, 100056)]
     train, test = _labels(names[:44], PADDY), _labels([f"{number:06d}.jpg" for number in range(1, 12)], PADDY, 1)
     put(root, {
         "train.csv": table([*header, "variety", "age"], ((*row, "ADT45", 45) for row in train.items())),
         "sample_submission.csv": table(header, ((name, "") for name in test)),
-        **{f"train_images/{label}/{name}": picture(PADDY.index(label), (12, 16)) for name, label in train.items()},
-        **{f"test_images/{name}": picture(PADDY.index(label), (12, 16)) for name, label in test.items()},
+        **{f"train_images/{label}/{name}": image(PADDY.index(label), (12, 16)) for name, label in train.items()},
+        **{f"test_images/{name}": image(PADDY.index(label), (12, 16)) for name, label in test.items()},
     })  # fmt: skip
     return Drawn(header, "label", test)
 
@@ -114,14 +114,14 @@ def petfinder(root: Path) -> Drawn:
         "train.csv": table(["Id", *facts, "Pawpularity"], ((name, 0, 1, 1, scores[name]) for name in names[:30])),
         "test.csv": table(["Id", *facts], ((name, 0, 1, 1) for name in reversed(test))),
         "sample_submission.csv": table(["Id", "Pawpularity"], ((name, 50.0) for name in test)),
-        **{f"{'test' if name in test else 'train'}/{name}.jpg": picture(round(100 * (score - 1) / 99), (18, 24))
+        **{f"{'test' if name in test else 'train'}/{name}.jpg": image(round(100 * (score - 1) / 99), (18, 24))
            for name, score in scores.items()},
     })  # fmt: skip
     return Drawn(["Id", "Pawpularity"], "value", {name: scores[name] for name in test}, holds="share")
 
 
 def plant_pathology_2020(root: Path) -> Drawn:
-    """One class a row, as a 1 in one of four columns; one folder of pictures for train and test."""
+    """One class a row, as a 1 in one of four columns; one folder of images for train and test."""
     classes = ["healthy", "multiple_diseases", "rust", "scab"]
     train = _labels([f"Train_{number}" for number in range(24)], classes)
     test = _labels([f"Test_{number}" for number in range(12)], classes, 1)
@@ -132,7 +132,7 @@ def plant_pathology_2020(root: Path) -> Drawn:
         ),
         "test.csv": table(["image_id"], ([name] for name in reversed(test))),
         "sample_submission.csv": table(["image_id", *classes], ([name, *[0.25] * 4] for name in test)),
-        **{f"images/{name}.jpg": picture(classes.index(label), (24, 16)) for name, label in {**train, **test}.items()},
+        **{f"images/{name}.jpg": image(classes.index(label), (24, 16)) for name, label in {**train, **test}.items()},
     })  # fmt: skip
     return Drawn(["image_id", *classes], "classes", test)
 
@@ -143,7 +143,7 @@ def plant_seedlings(root: Path) -> Drawn:
     train, test = _labels(names[:48], SEEDLINGS), _labels(names[48:], SEEDLINGS, 1)
     put(root, {
         "sample_submission.csv": table(header, ((name, "Sugar beet") for name in test)),
-        **{f"train/{label}/{name}": picture(SEEDLINGS.index(label), (9, 9), "png") for name, label in train.items()},
-        **{f"test/{name}": picture(SEEDLINGS.index(label), (40, 40), "png") for name, label in test.items()},
+        **{f"train/{label}/{name}": image(SEEDLINGS.index(label), (9, 9), "png") for name, label in train.items()},
+        **{f"test/{name}": image(SEEDLINGS.index(label), (40, 40), "png") for name, label in test.items()},
     })  # fmt: skip
     return Drawn(header, "label", test)

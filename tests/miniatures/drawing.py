@@ -1,7 +1,7 @@
-"""What every miniature is drawn with: flat pictures whose colour holds a number, tables, and packings.
+"""What every miniature is drawn with: flat images whose colour holds a number, tables, and packings.
 
 A test network reads the number back from the colour (`tests/oracle_plugin.py`), so that a submission can be checked
-row by row against the answers.
+row by row against the labels.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ YES, NO = 100, 0
 class Drawn:
     """What a right submission of a miniature holds: its header, the kind of its cells, the answer of each test id.
 
-    `holds` says what the number in a picture means: a share in percent, a class, a label set, or, where it is measured,
+    `holds` says what the number in a image means: a share in percent, a class, a label set, or, where it is measured,
     a share of high values or the level of all values.
-    `rows` are the sample's ids where these are not simply those of the answers.
+    `rows` are the sample's ids where these are not simply those of the labels.
     """
 
     header: list[str]
     kind: Kind
-    answers: Mapping[str, Any]
+    labels: Mapping[str, Any]
     holds: Literal["share", "class", "set", "measured", "level"] = "class"
     rows: Sequence[str] = ()
 
@@ -49,8 +49,8 @@ def colour(code: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def picture(code: int, size: Size = (16, 16), kind: str = "jpeg") -> bytes:
-    """Return the bytes of a flat picture, `size` = (width, height)."""
+def image(code: int, size: Size = (16, 16), kind: str = "jpeg") -> bytes:
+    """Return the bytes of a flat image, `size` = (width, height)."""
     data = io.BytesIO()
     Image.new("RGB", size, colour(code)).save(data, kind)
     return data.getvalue()
@@ -75,7 +75,7 @@ def dealt(labels: Sequence[Any], rows: int, seed: int = 0) -> list[Any]:
 
 
 def hashes(count: int, length: int, salt: str = "") -> list[str]:
-    """Return ids such as Kaggle's: hexadecimal, and in no order that a picture's content would follow."""
+    """Return ids such as Kaggle's: hexadecimal, and in no order that a image's content would follow."""
     return [sha1(f"{salt}{number}".encode()).hexdigest()[:length] for number in range(count)]
 
 

@@ -1,11 +1,11 @@
-"""Miniatures of the competitions that ask for several labels of a picture, or for its best guesses."""
+"""Miniatures of the competitions that ask for several labels of a image, or for its best guesses."""
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
 
-from miniatures.drawing import Drawn, bits, dealt, hashes, picture, put, table
+from miniatures.drawing import Drawn, bits, dealt, hashes, image, put, table
 
 DISEASES = ["complex", "frog_eye_leaf_spot", "healthy", "powdery_mildew", "rust", "scab"]
 COMBINATIONS = [
@@ -31,14 +31,14 @@ def plant_pathology_2021(root: Path) -> Drawn:
     put(root, {
         "train.csv": table(header, ((name, cells[name]) for name in names[:40])),
         "sample_submission.csv": table(header, ((name, "healthy") for name in test)),
-        **{f"{'test' if name in test else 'train'}_images/{name}": picture(bits(cell.split(), DISEASES), (24, 16))
+        **{f"{'test' if name in test else 'train'}_images/{name}": image(bits(cell.split(), DISEASES), (24, 16))
            for name, cell in cells.items()},
     })  # fmt: skip
     return Drawn(header, "tokens", {name: set(cells[name].split()) for name in test}, holds="set")
 
 
 def ranzcr(root: Path) -> Drawn:
-    """Ids full of dots, several pictures of a patient, eleven labels of which nine are asked for."""
+    """Ids full of dots, several images of a patient, eleven labels of which nine are asked for."""
     draw = random.Random(0)
     names = [f"1.2.826.0.1.3680043.8.498.{draw.randrange(10**37)}" for _ in range(60)]
     lines = {name: [label for label in LINES if draw.random() < 0.4] for name in names}
@@ -50,15 +50,15 @@ def ranzcr(root: Path) -> Drawn:
              for number, name in enumerate(train)),
         ),
         "sample_submission.csv": table(["StudyInstanceUID", *GRADED_LINES], ([name, *[0] * 9] for name in test)),
-        **{f"{'test' if name in test else 'train'}/{name}.jpg": picture(bits(labels, LINES))
+        **{f"{'test' if name in test else 'train'}/{name}.jpg": image(bits(labels, LINES))
            for name, labels in lines.items()},
     })  # fmt: skip
-    answers = {name: set(lines[name]) & set(GRADED_LINES) for name in test}
-    return Drawn(["StudyInstanceUID", *GRADED_LINES], "columns", answers, holds="set")
+    labels = {name: set(lines[name]) & set(GRADED_LINES) for name in test}
+    return Drawn(["StudyInstanceUID", *GRADED_LINES], "columns", labels, holds="set")
 
 
 def imet_2020(root: Path) -> Drawn:
-    """Sets of whole numbers with gaps; pictures of extreme shapes; a table of names that is no train table."""
+    """Sets of whole numbers with gaps; images of extreme shapes; a table of names that is no train table."""
     draw, header, names = random.Random(1), ["id", "attribute_ids"], hashes(60, 16)
     sets = {name: draw.sample(ATTRIBUTES, draw.randint(1, 4)) for name in names}
     test = names[48:]
@@ -66,16 +66,16 @@ def imet_2020(root: Path) -> Drawn:
         "train.csv": table(header, ((name, " ".join(sets[name])) for name in names[:48])),
         "labels.csv": table(["attribute_id", "attribute_name"], ((row, f"tag::{row}") for row in ATTRIBUTES)),
         "sample_submission.csv": table(header, ((name, "0 1 2") for name in test)),
-        **{f"{'test' if name in test else 'train'}/{name}.png": picture(bits(labels, ATTRIBUTES), (30, 10), "png")
+        **{f"{'test' if name in test else 'train'}/{name}.png": image(bits(labels, ATTRIBUTES), (30, 10), "png")
            for name, labels in sets.items()},
     })  # fmt: skip
     return Drawn(header, "tokens", {name: set(sets[name]) for name in test}, holds="set")
 
 
 def whales(root: Path) -> Drawn:
-    """Half of the whales have one picture; test has some that train does not know."""
+    """Half of the whales have one image; test has some that train does not know."""
     header, names = ["Image", "Id"], [f"{name}.jpg" for name in hashes(42, 8)]
-    # Two whales with one picture, the others with several, and most of all those without a name.
+    # Two whales with one image, the others with several, and most of all those without a name.
     train = dict(zip(names, [*WHALES[5:], *WHALES[1:5] * 4, *["new_whale"] * 14], strict=False))
     test = dict(zip(names[32:], [*WHALES, None, None, None], strict=True))
     code = {whale: number for number, whale in enumerate(WHALES)} | {None: NOT_IN_TRAIN}
@@ -83,8 +83,8 @@ def whales(root: Path) -> Drawn:
     put(root, {
         "train.csv": table(header, train.items()),
         "sample_submission.csv": table(header, ((name, guesses) for name in test)),
-        **{f"train/{name}": picture(code[whale], (32, 16)) for name, whale in train.items()},
-        **{f"test/{name}": picture(code[whale], (32, 16)) for name, whale in test.items()},
+        **{f"train/{name}": image(code[whale], (32, 16)) for name, whale in train.items()},
+        **{f"test/{name}": image(code[whale], (32, 16)) for name, whale in test.items()},
     })  # fmt: skip
     return Drawn(header, "top_k", {name: whale or "new_whale" for name, whale in test.items()})
 
@@ -101,7 +101,7 @@ def hotels(root: Path) -> Drawn:
             ((name, chain[hotel], hotel, "2018-04-09 17:35:30") for name, hotel in train.items()),
         ),
         "sample_submission.csv": table(header, ((name, "36363 53586 18807 64314 60181") for name in test)),
-        **{f"train_images/{chain[hotel]}/{name}": picture(HOTELS.index(hotel)) for name, hotel in train.items()},
-        **{f"test_images/{name}": picture(HOTELS.index(hotel)) for name, hotel in test.items()},
+        **{f"train_images/{chain[hotel]}/{name}": image(HOTELS.index(hotel)) for name, hotel in train.items()},
+        **{f"test_images/{name}": image(HOTELS.index(hotel)) for name, hotel in test.items()},
     })  # fmt: skip
     return Drawn(header, "top_k", test)

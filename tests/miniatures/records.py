@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from miniatures.drawing import Drawn, dealt, hashes, picture, put, table, tarred, zipped
+from miniatures.drawing import Drawn, dealt, hashes, image, put, table, tarred, zipped
 
 ANIMALS = ["0", "1", "11", "19"]
 
 
 def iwildcam_2019(root: Path) -> Drawn:
-    """Ids that are there twice, in the sample too; an index column written by mistake; pictures only in zips."""
+    """Ids that are there twice, in the sample too; an index column written by mistake; images only in zips."""
     names, header = hashes(44, 36), ["Id", "Category"]
     train = dict(zip(names[:32], dealt(ANIMALS, 32), strict=True))
     test = dict(zip(names[32:], dealt(ANIMALS, 12, 1), strict=True))
@@ -22,7 +22,7 @@ def iwildcam_2019(root: Path) -> Drawn:
     place = {name: number // 4 for number, name in enumerate(names)}
     rows = {name: ("2011-05-13", f"{name}.jpg", 1, name, place[name], f"s{place[name]}") for name in names}
     twice, sampled = names[3], [*test, names[35]]
-    shots = {f"{name}.jpg": picture(ANIMALS.index(animal), (20, 15)) for name, animal in {**train, **test}.items()}
+    shots = {f"{name}.jpg": image(ANIMALS.index(animal), (20, 15)) for name, animal in {**train, **test}.items()}
     put(root, {
         "train.csv": table(["category_id", *facts], ((train[name], *rows[name]) for name in [*train, twice])),
         "test.csv": table(facts, (rows[name] for name in reversed(sampled))),
@@ -48,8 +48,8 @@ def iwildcam_2020(root: Path) -> Drawn:
         "iwildcam2020_test_information.json": _json({"images": images[:29:-1], "categories": []}),
         "iwildcam2020_megadetector_results.json": _json({"images": []}),
         "sample_submission.csv": table(["Id", "Category"], ((name, 0) for name in test)),
-        **{f"train/{name}.jpg": picture(kinds.index(kind), (20, 15)) for name, kind in train.items()},
-        **{f"test/{name}.jpg": picture(kinds.index(kind), (20, 15)) for name, kind in test.items()},
+        **{f"train/{name}.jpg": image(kinds.index(kind), (20, 15)) for name, kind in train.items()},
+        **{f"test/{name}.jpg": image(kinds.index(kind), (20, 15)) for name, kind in test.items()},
     })  # fmt: skip
     return Drawn(["Id", "Category"], "label", test)
 
@@ -73,8 +73,8 @@ def _herbarium(root: Path, train_folder: str, test_folder: str, encoding: str) -
         f"{train_folder}metadata.json": _coco([images[row] for row in train], train.values(), encoding),
         f"{test_folder}metadata.json": _json({"images": [images[row] for row in reversed(test)]}, encoding),
         "sample_submission.csv": table(["Id", "Predicted"], ((row, 0) for row in test)),
-        **{f"{train_folder}{path[row]}": picture(species.index(kind), (12, 18)) for row, kind in train.items()},
-        **{f"{test_folder}{path[row]}": picture(species.index(kind), (12, 18)) for row, kind in test.items()},
+        **{f"{train_folder}{path[row]}": image(species.index(kind), (12, 18)) for row, kind in train.items()},
+        **{f"{test_folder}{path[row]}": image(species.index(kind), (12, 18)) for row, kind in test.items()},
     })  # fmt: skip
     return Drawn(["Id", "Predicted"], "label", test)
 
@@ -89,48 +89,48 @@ def herbarium_2022(root: Path) -> Drawn:
         "train_metadata.json": _json({"annotations": annotations, "images": list(listed.values())}),
         "test_metadata.json": _json([{"image_id": row, "file_name": f"000/test-{row}.jpg"} for row in reversed(test)]),
         "sample_submission.csv": table(["Id", "Predicted"], ((row, 42) for row in test)),
-        **{f"train_images/{listed[row]['file_name']}": picture(species.index(kind)) for row, kind in train.items()},
-        **{f"test_images/000/test-{row}.jpg": picture(species.index(kind)) for row, kind in test.items()},
+        **{f"train_images/{listed[row]['file_name']}": image(species.index(kind)) for row, kind in train.items()},
+        **{f"test_images/000/test-{row}.jpg": image(species.index(kind)) for row, kind in test.items()},
     })  # fmt: skip
     return Drawn(["Id", "Predicted"], "label", test)
 
 
 def inaturalist_2019(root: Path) -> Drawn:
-    """Two train files, some rows of the second without pictures; plain tars called .tar.gz, without a top folder."""
+    """Two train files, some rows of the second without images; plain tars called .tar.gz, without a top folder."""
     kinds, names, header = ["0", "4", "97", "1009"], hashes(44, 32), ["id", "predicted"]
-    answers = dict(zip(map(str, range(44)), dealt(kinds, 44), strict=True))
+    labels = dict(zip(map(str, range(44)), dealt(kinds, 44), strict=True))
     images = [
-        {"id": number, "file_name": f"train_val2019/Plants/{answers[str(number)]}/{name}.jpg", "rights_holder": "é"}
+        {"id": number, "file_name": f"train_val2019/Plants/{labels[str(number)]}/{name}.jpg", "rights_holder": "é"}
         for number, name in enumerate(names)
     ]
-    pictures = [picture(kinds.index(answer), (20, 15)) for answer in answers.values()]
+    images = [image(kinds.index(answer), (20, 15)) for answer in labels.values()]
     test = [{"id": number, "file_name": f"test2019/{name}.jpg"} for number, name in enumerate(names)][34:]
-    # Of val, rows 28 to 33, the last two have no picture.
-    there = {image["file_name"].removeprefix("train_val2019/"): pictures[image["id"]] for image in images[:32]}
+    # Of val, rows 28 to 33, the last two have no image.
+    there = {image["file_name"].removeprefix("train_val2019/"): images[image["id"]] for image in images[:32]}
     put(root, {
-        "train2019.json": _coco(images[:28], list(answers.values())[:28]),
-        "val2019.json": _coco(images[28:34], list(answers.values())[28:34]),
+        "train2019.json": _coco(images[:28], list(labels.values())[:28]),
+        "val2019.json": _coco(images[28:34], list(labels.values())[28:34]),
         "test2019.json": _json({"images": test[::-1]}),
         "kaggle_sample_submission.csv": table(header, ((row, 0) for row in range(34, 44))),
         "train_val2019.tar.gz": tarred(there),
-        "test2019.tar.gz": tarred({f"{name}.jpg": data for name, data in zip(names[34:], pictures[34:], strict=True)}),
+        "test2019.tar.gz": tarred({f"{name}.jpg": data for name, data in zip(names[34:], images[34:], strict=True)}),
     })  # fmt: skip
-    return Drawn(header, "label", {str(row): answers[str(row)] for row in range(34, 44)})
+    return Drawn(header, "label", {str(row): labels[str(row)] for row in range(34, 44)})
 
 
 def cdiscount(root: Path) -> Drawn:
     """BSON documents with one to four JPEGs inside, of which one may look like another product."""
     kinds, header = ["1000000235", "1000004079", "1000010653", "1000021794"], ["_id", "category_id"]
-    answers = dict(zip(map(str, range(44)), dealt(kinds, 44), strict=True))
-    documents = {row: _product(int(row), kinds.index(kind)) for row, kind in answers.items()}
+    labels = dict(zip(map(str, range(44)), dealt(kinds, 44), strict=True))
+    documents = {row: _product(int(row), kinds.index(kind)) for row, kind in labels.items()}
     test = [str(row) for row in range(32, 44)]
-    labelled = ({**documents[row], "category_id": int(kind)} for row, kind in answers.items() if row not in test)
+    labelled = ({**documents[row], "category_id": int(kind)} for row, kind in labels.items() if row not in test)
     put(root, {
         "train.bson": b"".join(map(_bson, labelled)),
         "test.bson": b"".join(_bson(documents[row]) for row in reversed(test)),
         "sample_submission.csv": table(header, ((row, 1000010653) for row in test)),
     })  # fmt: skip
-    return Drawn(header, "label", {row: answers[row] for row in test})
+    return Drawn(header, "label", {row: labels[row] for row in test})
 
 
 def _sheets() -> tuple[list[str], dict[str, str], dict[str, str]]:
@@ -141,10 +141,10 @@ def _sheets() -> tuple[list[str], dict[str, str], dict[str, str]]:
 
 
 def _product(row: int, code: int) -> dict[str, Any]:
-    pictures = [picture(code) for _ in range(row % 4 + 1)]
-    if len(pictures) > 2:
-        pictures[0] = picture((code + 1) % 4)
-    return {"_id": row, "imgs": [{"picture": data} for data in pictures]}
+    images = [image(code) for _ in range(row % 4 + 1)]
+    if len(images) > 2:
+        images[0] = image((code + 1) % 4)
+    return {"_id": row, "imgs": [{"image": data} for data in images]}
 
 
 def _json(data: object, encoding: str = "utf-8") -> bytes:

@@ -1,4 +1,4 @@
-"""Miniatures of four competitions whose pictures are no photographs: spectrograms, sounds, mammograms, an EEG."""
+"""Miniatures of four competitions whose images are no images: spectrograms, sounds, mammograms, an EEG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from miniatures.drawing import Drawn, bits, dealt, measured, picture, put, table, zipped
+from miniatures.drawing import Drawn, bits, dealt, image, measured, put, table, zipped
 
 BIRDS = [str(number) for number in range(19)]
 DRAWN_BIRDS = BIRDS[:12]  # as many as a colour has bits
@@ -27,17 +27,17 @@ def birds(root: Path) -> Drawn:
     names = {row: f"PC{row % 13 + 1}_20100{row % 3 + 6}{row:02d}_050000_0010" for row in labels}
     test = list(range(5, 52, 5))
     lines = [f"{row},?" if row in test else ",".join([str(row), *names_of]) for row, names_of in labels.items()]
-    answers = {str(row * 100 + int(name)): int(name in labels[row]) for row in test for name in BIRDS}
+    labels = {str(row * 100 + int(name)): int(name in labels[row]) for row in test for name in BIRDS}
     put(root, {
         "essential_data/rec_labels_test_hidden.txt": "\n".join(["rec_id,[labels]", *lines, ""]).encode(),
         "essential_data/rec_id2filename.txt": table(["rec_id", "filename"], names.items()),
         "essential_data/CVfolds_2.txt": table(["rec_id", "fold"], ((row, int(row in test)) for row in labels)),
         "essential_data/species_list.txt": table(["class_id", "code", "species"], ((n, "x", "y") for n in BIRDS)),
-        "sample_submission.csv": table(["Id", "Probability"], ((row, 0) for row in answers)),
-        **{f"supplemental_data/filtered_spectrograms/{names[row]}.bmp": picture(bits(found, BIRDS), (50, 20), "bmp")
+        "sample_submission.csv": table(["Id", "Probability"], ((row, 0) for row in labels)),
+        **{f"supplemental_data/filtered_spectrograms/{names[row]}.bmp": image(bits(found, BIRDS), (50, 20), "bmp")
            for row, found in labels.items()},
     })  # fmt: skip
-    return Drawn(["Id", "Probability"], "chance", answers, holds="set")
+    return Drawn(["Id", "Probability"], "chance", labels, holds="set")
 
 
 def right_whales(root: Path) -> Drawn:
@@ -53,7 +53,7 @@ def right_whales(root: Path) -> Drawn:
 
 
 def mammograms(root: Path) -> Drawn:
-    """DICOM, two or three pictures of each breast, and one answer for it."""
+    """DICOM, two or three images of each breast, and one answer for it."""
     facts = ["patient_id", "image_id", "laterality", "view", "age"]
     found = ["cancer", "biopsy", "invasive", "BIRADS", "density", "difficult_negative_case"]
     breasts = [(patient, side) for patient in range(10006, 10031) for side in "LR"]
@@ -64,22 +64,22 @@ def mammograms(root: Path) -> Drawn:
         for view in range(2 + patient % 2)
     ]
     train, test = ([row for row in rows if (row[0] > 10025) == is_test] for is_test in (False, True))
-    answers = {f"{patient}_{side}": cancer[patient, side] for patient, side in breasts if patient > 10025}
+    labels = {f"{patient}_{side}": cancer[patient, side] for patient, side in breasts if patient > 10025}
     put(root, {
         "train.csv": table([*facts, *found], ((*row, cancer[row[0], row[2]], 0, 0, "", "", False) for row in train)),
         "test.csv": table([*facts, "prediction_id"], ((*row, f"{row[0]}_{row[2]}") for row in reversed(test))),
-        "sample_submission.csv": table(["prediction_id", "cancer"], ((name, 0.02) for name in answers)),
+        "sample_submission.csv": table(["prediction_id", "cancer"], ((name, 0.02) for name in labels)),
         **{f"{'test' if row in test else 'train'}_images/{row[0]}/{row[1]}.dcm":
            dicom(measured(cancer[row[0], row[2]] == 1, (40, 20), row[1]) * 10 + 500) for row in rows},
     })  # fmt: skip
-    return Drawn(["prediction_id", "cancer"], "chance", answers, holds="measured")
+    return Drawn(["prediction_id", "cancer"], "chance", labels, holds="measured")
 
 
 def eegs(root: Path) -> Drawn:
     """Votes for windows of longer recordings, of which test has one each; some recordings are there several times."""
     facts = ["eeg_id", "eeg_sub_id", "eeg_label_offset_seconds", "spectrogram_id", "label_id", "patient_id"]
-    answers = dict(zip(range(568657, 568657 + 46), dealt(VOTES, 46), strict=True))
-    train, test = dict(list(answers.items())[:36]), dict(list(answers.items())[36:])
+    labels = dict(zip(range(568657, 568657 + 46), dealt(VOTES, 46), strict=True))
+    train, test = dict(list(labels.items())[:36]), dict(list(labels.items())[36:])
     labels = {row: [7 if name == most else int(name == "other_vote") for name in VOTES] for row, most in train.items()}
     windows = [(row, part) for row in train for part in range(row % 3 + 1)]
     twice = [*test, 568700]

@@ -14,8 +14,8 @@ from miniatures.drawing import (
     Drawn,
     dealt,
     hashes,
+    image,
     measured,
-    picture,
     put,
     seven_zipped,
     table,
@@ -29,8 +29,8 @@ def _answers(ids: list[str], labels: tuple[int, ...] = (0, 1), seed: int = 0) ->
     return dict(zip(ids, dealt(labels, len(ids), seed), strict=True))
 
 
-def _picture(answer: int, size: tuple[int, int] = (16, 16), kind: str = "jpeg") -> bytes:
-    return picture(YES if answer else NO, size, kind)
+def _image(answer: int, size: tuple[int, int] = (16, 16), kind: str = "jpeg") -> bytes:
+    return image(YES if answer else NO, size, kind)
 
 
 def _sample(header: list[str], ids: list[str]) -> bytes:
@@ -38,14 +38,14 @@ def _sample(header: list[str], ids: list[str]) -> bytes:
 
 
 def aerial_cactus(root: Path) -> Drawn:
-    """Ids with an ending; pictures only in zips, at their root."""
+    """Ids with an ending; images only in zips, at their root."""
     header, names = ["id", "has_cactus"], [f"{name}.jpg" for name in hashes(36, 32)]
     train, test = _answers(names[:24], (1, 1, 1, 0)), _answers(sorted(names[24:]))
     put(root, {
         "train.csv": table(header, train.items()),
         "sample_submission.csv": _sample(header, list(test)),
-        "train.zip": zipped({name: _picture(answer, (32, 32)) for name, answer in train.items()}),
-        "test.zip": zipped({name: _picture(answer, (32, 32)) for name, answer in test.items()}),
+        "train.zip": zipped({name: _image(answer, (32, 32)) for name, answer in train.items()}),
+        "test.zip": zipped({name: _image(answer, (32, 32)) for name, answer in test.items()}),
     })  # fmt: skip
     return Drawn(header, "chance", test, holds="share")
 
@@ -56,8 +56,8 @@ def dogs_vs_cats(root: Path) -> Drawn:
     train = {f"{name}.{number}.jpg": dog for number in range(12) for dog, name in enumerate(("cat", "dog"))}
     put(root, {
         "sample_submission.csv": _sample(header, list(test)),
-        "train.zip": zipped({name: _picture(dog, (20, 14)) for name, dog in train.items()}),
-        "test.zip": zipped({f"{row}.jpg": _picture(dog, (14, 20)) for row, dog in test.items()}),
+        "train.zip": zipped({name: _image(dog, (20, 14)) for name, dog in train.items()}),
+        "test.zip": zipped({f"{row}.jpg": _image(dog, (14, 20)) for row, dog in test.items()}),
     })  # fmt: skip
     return Drawn(header, "chance", test, holds="share")
 
@@ -69,22 +69,22 @@ def histopathologic(root: Path) -> Drawn:
     put(root, {
         "train_labels.csv": table(header, train.items()),
         "sample_submission.csv": _sample(header, list(test)),
-        **{f"train/{name}.tif": _picture(answer, (96, 96), "tiff") for name, answer in train.items()},
-        **{f"test/{name}.tif": _picture(answer, (96, 96), "tiff") for name, answer in test.items()},
+        **{f"train/{name}.tif": _image(answer, (96, 96), "tiff") for name, answer in train.items()},
+        **{f"test/{name}.tif": _image(answer, (96, 96), "tiff") for name, answer in test.items()},
     })  # fmt: skip
     return Drawn(header, "chance", test, holds="share")
 
 
 def invasive_species(root: Path) -> Drawn:
-    """Pictures in 7z, tables in zips, and the same numbers in train and test."""
+    """Images in 7z, tables in zips, and the same numbers in train and test."""
     header = ["name", "invasive"]
     train = _answers([str(number) for number in range(1, 25)])
     test = _answers([str(number) for number in range(1, 13)], seed=2)
     put(root, {
         "train_labels.csv.zip": zipped({"train_labels.csv": table(header, train.items())}),
         "sample_submission.csv.zip": zipped({"sample_submission.csv": _sample(header, list(test))}),
-        "train.7z": seven_zipped({f"train/{row}.jpg": _picture(answer, (20, 15)) for row, answer in train.items()}),
-        "test.7z": seven_zipped({f"test/{row}.jpg": _picture(answer, (20, 15)) for row, answer in test.items()}),
+        "train.7z": seven_zipped({f"train/{row}.jpg": _image(answer, (20, 15)) for row, answer in train.items()}),
+        "test.7z": seven_zipped({f"test/{row}.jpg": _image(answer, (20, 15)) for row, answer in test.items()}),
     })  # fmt: skip
     return Drawn(header, "chance", test, holds="share")
 
@@ -109,8 +109,8 @@ def siim_isic(root: Path) -> Drawn:
         ),
         "sample_submission.csv": _sample(["image_name", "target"], list(test)),
         "train/ISIC_0015719.dcm": b"not read",
-        **{f"jpeg/train/{name}.jpg": _picture(answer, (30, 20)) for name, answer in train.items()},
-        **{f"jpeg/test/{name}.jpg": _picture(answer, (20, 15)) for name, answer in test.items()},
+        **{f"jpeg/train/{name}.jpg": _image(answer, (30, 20)) for name, answer in train.items()},
+        **{f"jpeg/test/{name}.jpg": _image(answer, (20, 15)) for name, answer in test.items()},
     })  # fmt: skip
     return Drawn(["image_name", "target"], "chance", test, holds="share")
 
@@ -122,8 +122,8 @@ def alaska2(root: Path) -> Drawn:
     folders = {"Cover": 0, "JMiPOD": 1, "JUNIWARD": 1, "UERD": 1}
     put(root, {
         "sample_submission.csv": _sample(header, list(test)),
-        **{f"{folder}/{name}": _picture(answer) for folder, answer in folders.items() for name in names},
-        **{f"Test/{name}": _picture(answer) for name, answer in test.items()},
+        **{f"{folder}/{name}": _image(answer) for folder, answer in folders.items() for name in names},
+        **{f"Test/{name}": _image(answer) for name, answer in test.items()},
     })  # fmt: skip
     return Drawn(header, "chance", test, holds="share")
 
@@ -134,8 +134,8 @@ def seti(root: Path) -> Drawn:
     train, test = _answers(names[:24]), _answers(names[24:])
     arrays = {
         f"{part}/{name[0]}/{name}.npy": _npy(measured(answer == 1, (6, 39, 36), seed).astype(np.float16))
-        for part, answers in (("train", train), ("test", test))
-        for seed, (name, answer) in enumerate(answers.items())
+        for part, labels in (("train", train), ("test", test))
+        for seed, (name, answer) in enumerate(labels.items())
     }
     put(root, {
         "train_labels.csv": table(header, train.items()),
@@ -164,9 +164,9 @@ def _npy(array: np.ndarray) -> bytes:
     return data.getvalue()
 
 
-def _scenes(answers: Answers, labelled: bool) -> bytes:
+def _scenes(labels: Answers, labelled: bool) -> bytes:
     scenes = []
-    for seed, (name, answer) in enumerate(answers.items()):
+    for seed, (name, answer) in enumerate(labels.items()):
         bands = measured(answer == 1, (2, 75 * 75), seed).tolist()
         scene = {"id": name, "band_1": bands[0], "band_2": bands[1], "inc_angle": "na" if seed % 3 == 0 else 38.15}
         scenes.append({**scene, "is_iceberg": answer} if labelled else scene)

@@ -15,7 +15,7 @@ ALL = {"mixup": mixup, "cutmix": cutmix, "half_cutmix": half_cutmix}
 
 
 def painted(batch: int, height: int, width: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return pictures painted with their class number in every pixel, and the shares of two heads."""
+    """Return images painted with their class number in every pixel, and the shares of two heads."""
     labels = torch.arange(batch) % classes
     images = labels.float()[:, None, None, None].expand(batch, 3, height, width).contiguous()
     first = torch.nn.functional.one_hot(labels, classes).float()
@@ -50,7 +50,7 @@ def test_the_label_is_the_exact_share_of_pixels(name, batch, height, width, seed
 
 @UNHURRIED
 @given(st.integers(1, 7), st.integers(0, 2**31))
-def test_mixup_blends_pictures_and_labels_alike(batch, seed):
+def test_mixup_blends_images_and_labels_alike(batch, seed):
     images, targets = painted(batch, 4, 4, classes=7)
     torch.manual_seed(seed)
     mixed, labels = mixup(alpha=1.0)(images, targets)

@@ -28,7 +28,7 @@ def hooks(*callbacks):
 def make_trainer(network=None, higher_is_better=True):
     kept = []
     trainer = SimpleNamespace(network=network, metric=Metric(lambda a, p: 0.0, higher_is_better), kept=kept, epoch=0)
-    trainer.keep = lambda: kept.append(trainer.epoch)
+    trainer.mark_best = lambda: kept.append(trainer.epoch)
     return trainer
 
 
@@ -60,7 +60,7 @@ def test_best_checkpoint_keeps_every_new_best_epoch(scores, higher, kept):
     hook = hooks(COMPONENTS["best_checkpoint"]())
     hook.on_member_start(trainer=trainer)
     run_epochs(hook, trainer, scores)
-    assert trainer.kept == kept
+    assert trainer.best_weights == kept
 
 
 def test_best_checkpoint_starts_anew_with_each_member():
@@ -69,7 +69,7 @@ def test_best_checkpoint_starts_anew_with_each_member():
         trainer = make_trainer()
         hook.on_member_start(trainer=trainer)
         run_epochs(hook, trainer, scores)
-        assert trainer.kept == [1]
+        assert trainer.best_weights == [1]
 
 
 def test_best_checkpoint_goes_on_where_it_was():
@@ -79,9 +79,9 @@ def test_best_checkpoint_goes_on_where_it_was():
         hook = hooks(after)
         hook.on_member_start(trainer=trainer)
         after.load_state_dict(before.state_dict())
-        trainer.kept.clear()
+        trainer.best_weights.clear()
         run_epochs(hook, trainer, [0.45], start=3)
-        assert trainer.kept == ([] if scores else [3])
+        assert trainer.best_weights == ([] if scores else [3])
 
 
 @pytest.mark.parametrize(

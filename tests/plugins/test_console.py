@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.chdir(tmp_path)
-    tables = SimpleNamespace(note="These pictures are drawn.")
+    tables = SimpleNamespace(note="These images are drawn.")
     return SimpleNamespace(
         config=SimpleNamespace(competition=SimpleNamespace(name="mask", title="Mask wearing")),
         folder=tmp_path / "submissions" / "mask" / "run-001",
@@ -72,7 +72,7 @@ def make_scores() -> dict[str, Any]:
             {"class": "not wear", "precision": 0.9, "recall": 0.8, "f1": 0.847, "support": 1234},
             {"class": NASTY, "precision": 0.5, "recall": 0.4, "f1": 0.444, "support": 83},
         ],
-        "members": {"fold0-seed0": {"kept_epoch": 2}, "fold1-seed0": {"kept_epoch": 3}},
+        "members": {"fold0-seed0": {"best_epoch": 2}, "fold1-seed0": {"best_epoch": 3}},
         "submission": {"path": "elsewhere/submission.csv", "rows": 12600, "sha256": "ab12", "warnings": []},
         "warnings": ["submission: one label is in every row"],
         "next": ["compete submit submissions/mask/run-001 --message 'a long message that must not be broken in two'"],
@@ -81,7 +81,7 @@ def make_scores() -> dict[str, Any]:
 
 def make_trainer(run: SimpleNamespace, **changes: object) -> SimpleNamespace:
     state: dict[str, Any] = {"epoch": 0, "epochs": 3, "step": 0, "steps_per_epoch": 10, "seen": 0, "history": []}
-    metric = Metric(lambda answers, predictions: 0.0)
+    metric = Metric(lambda labels, predictions: 0.0)
     return SimpleNamespace(run=run, member=Member(0, 0), metric=metric, **(state | changes))
 
 
@@ -127,7 +127,7 @@ def test_records_name_what_they_are_about(run: SimpleNamespace) -> None:
         "run mask/run-001",
         "stage 1/6 preprocess: 18 rows",
         "stage 1/6 preprocess: 2 classes",
-        "note These pictures are drawn.",
+        "note These images are drawn.",
         "stage 6/6 run",
         "member fold0-seed0 starts",
         "member fold0-seed0 epoch 1/3 loss 1.2300 valid 1.1000 macro_f1 0.5200 lr 1.0e-03 4.1s",
@@ -150,7 +150,7 @@ def test_records_of_the_results(run: SimpleNamespace) -> None:
         "check rows and columns as in the sample submission",
         "warning submission: one label is in every row",
         "report submissions/mask/run-001/report.html",
-        "note These pictures are drawn.",
+        "note These images are drawn.",
         f"next {run.scores['next'][0]}",
     ]
 
@@ -191,11 +191,11 @@ def test_records_of_long_epochs_show_speed_and_time_left(run: SimpleNamespace, c
     trainer = make_trainer(run)
     plugin.on_member_start(trainer=trainer)
     for step in range(1, 6):
-        trainer.step, trainer.seen = step, 64 * step
+        trainer.step, trainer.samples_seen = step, 64 * step
         plugin.on_step_end(trainer=trainer)
         clock.now += 10
     steps = [line for line in stream.getvalue().splitlines() if " step " in line]
-    # One record after 30 s; 3 steps of 64 pictures in 30 s, and 26 of 30 steps left at 10 s each.
+    # One record after 30 s; 3 steps of 64 images in 30 s, and 26 of 30 steps left at 10 s each.
     assert steps == ["member fold0-seed0 epoch 1/3 step 4/10 6 img/s eta 4m20s"]
 
 
@@ -263,8 +263,8 @@ def test_the_note_is_shown_at_the_start_and_at_the_end(run: SimpleNamespace) -> 
     plugin, stream = terminal(run)
     play(plugin, run)
     text = visible(stream.getvalue())
-    assert text.count("These pictures are drawn.") == 2
-    assert text.index("These pictures") < text.index("fold0-seed0")
+    assert text.count("These images are drawn.") == 2
+    assert text.index("These images") < text.index("fold0-seed0")
 
 
 def test_no_note_no_frame(run: SimpleNamespace) -> None:
@@ -288,7 +288,7 @@ def test_the_live_line_is_redrawn_a_few_times_a_second(run: SimpleNamespace, clo
     trainer = make_trainer(run, steps_per_epoch=10_000)
     plugin.on_member_start(trainer=trainer)
     for step in range(1, 1001):
-        trainer.step, trainer.seen = step, 32 * step
+        trainer.step, trainer.samples_seen = step, 32 * step
         clock.now += 0.001
         plugin.on_step_end(trainer=trainer)
     assert 2 <= stream.getvalue().count("img/s") <= 5

@@ -89,15 +89,15 @@ def test_without_a_test_file_the_sample_names_the_rows(root: Path) -> None:
     ]
 
 
-def test_several_files_and_pictures_that_are_missing(root: Path) -> None:
+def test_several_files_and_images_that_are_missing(root: Path) -> None:
     more = {"images": [{"id": 10, "file_name": "none.jpg"}], "annotations": [{"image_id": 10, "category_id": 5}]}
     with zipfile.ZipFile(root / "val.json.zip", "w") as archive:
         archive.writestr("val.json", json.dumps(more))
-    with pytest.raises(DataError, match=r"1 of 4 train.json, val.json rows have no picture .*Missing: train/none.jpg"):
+    with pytest.raises(DataError, match=r"1 of 4 train.json, val.json rows have no image .*Missing: train/none.jpg"):
         read(root, train=("train.json", "val.json"))
     tables = read(root, train=("train.json", "val.json"), missing_images="skip")
     assert tables.train["id"].tolist() == ["7", "x-8", "9"]
-    assert tables.note == "1 training rows have no picture and were left out."
+    assert tables.note == "1 training rows have no image and were left out."
 
 
 def test_annotations_that_agree_are_one_label(root: Path) -> None:
@@ -119,8 +119,7 @@ def test_images_without_a_label_are_counted(root: Path) -> None:
     tables = read(root, missing_images="skip")
     assert tables.train["id"].tolist() == ["9"]
     assert tables.note == (
-        "1 images of train.json have no annotation and were left out. "
-        "1 training rows have no picture and were left out."
+        "1 images of train.json have no annotation and were left out. 1 training rows have no image and were left out."
     )
 
 

@@ -53,7 +53,7 @@ def read_breasts(root: Path, **options: Any) -> Tables:
     return csv(root, **joined | places | {"group": "patient_id"} | options)
 
 
-def test_rows_with_one_key_become_one_row_with_several_pictures(breasts: Path) -> None:
+def test_rows_with_one_key_become_one_row_with_several_images(breasts: Path) -> None:
     tables = read_breasts(breasts)
     assert tables.train.to_dict("list") == {
         "id": ["10_L", "10_R", "11_L"],
@@ -75,7 +75,7 @@ def test_rows_with_one_key_become_one_row_with_several_pictures(breasts: Path) -
     )
 
 
-def test_pictures_of_joined_rows_may_lie_in_one_cell(tmp_path: Path) -> None:
+def test_images_of_joined_rows_may_lie_in_one_cell(tmp_path: Path) -> None:
     put(tmp_path, "train.csv", "who,files,y\na,1|2,0\nb,3,1\na,4,0\n")
     put(tmp_path, "sample_submission.csv", "who,y\nc,0\n")
     for name in ("1", "2", "3", "4", "c"):
@@ -102,22 +102,24 @@ def test_a_key_of_unknown_columns_is_told_for_both_tables(breasts: Path) -> None
         read_breasts(breasts, join_on="breast")
 
 
-def test_joined_rows_keep_the_pictures_they_have(breasts: Path) -> None:
+def test_joined_rows_keep_the_images_they_have(breasts: Path) -> None:
     (breasts / "train/10/2.png").unlink()
     (breasts / "train/11/4.png").unlink()
     (breasts / "test/20/8.png").unlink()
     tables = read_breasts(breasts, missing_images="skip")
     assert tables.train["image"].tolist() == [["train/10/1.png"], ["train/10/3.png", "train/10/5.png"]]
     assert tables.test["image"].tolist() == [[], ["test/20/6.png", "test/20/7.png"]]
-    told = "1 pictures of train.csv are missing from rows that have others. 1 training rows have no picture and were left out."
+    told = (
+        "1 images of train.csv are missing from rows that have others. 1 training rows have no image and were left out."
+    )
     assert told in tables.note
-    assert tables.note.endswith("1 test rows have no picture and get the mean prediction.")
+    assert tables.note.endswith("1 test rows have no image and get the mean prediction.")
 
 
-def test_a_test_row_without_a_picture_is_refused_without_the_policy(breasts: Path) -> None:
+def test_a_test_row_without_a_image_is_refused_without_the_policy(breasts: Path) -> None:
     (breasts / "test/20/8.png").unlink()
     with pytest.raises(
-        DataError, match=r"1 of 2 test.csv rows have no picture .* With missing_images = 'skip' they would"
+        DataError, match=r"1 of 2 test.csv rows have no image .* With missing_images = 'skip' they would"
     ):
         read_breasts(breasts)
 
@@ -132,22 +134,22 @@ def birds(tmp_path: Path) -> Path:
     put(tmp_path, "names.txt", "rec_id,filename\n0,PC1_a\n1,PC1_b\n2,PC2_a\n3,PC2_b\n4,PC4_a\n")
     put(tmp_path, "sample_submission.csv", "Id,Probability\n100,0\n101,0\n300,0\n301,0\n")
     for name in ("PC1_a", "PC1_b", "PC2_a", "PC2_b", "PC4_a"):
-        put(tmp_path, f"pictures/{name}.bmp")
+        put(tmp_path, f"images/{name}.bmp")
     return tmp_path
 
 
 def read_birds(root: Path, **options: Any) -> Tables:
     split = {"train_where": {"fold": "0"}, "test_where": {"fold": "1"}, "more": ("names.txt", "folds.txt")}
-    named = {"train": "labels.txt", "test": "labels.txt", "id": "rec_id", "image": "pictures/{filename}.bmp"}
+    named = {"train": "labels.txt", "test": "labels.txt", "id": "rec_id", "image": "images/{filename}.bmp"}
     return csv(root, **split | named | {"ragged": True} | options)
 
 
 def test_one_ragged_table_gives_train_and_test(birds: Path) -> None:
     tables = read_birds(birds)
     assert tables.train[["id", "image", "[labels]"]].to_numpy().tolist() == [
-        ["0", "pictures/PC1_a.bmp", "11,12"],
-        ["2", "pictures/PC2_a.bmp", ""],
-        ["4", "pictures/PC4_a.bmp", "3"],
+        ["0", "images/PC1_a.bmp", "11,12"],
+        ["2", "images/PC2_a.bmp", ""],
+        ["4", "images/PC4_a.bmp", "3"],
     ]
     assert tables.test["id"].tolist() == ["1", "3"]
 
@@ -186,7 +188,7 @@ def test_training_rows_that_another_table_lacks_are_told(birds: Path) -> None:
     lost = "train_where leaves out 2 rows of labels.txt, as folds.txt has no row with rec_id = 2, 4."
     assert tables.warnings == (lost,)
     put(birds, "names.txt", "rec_id,filename\n0,PC1_a\n1,PC1_b\n2,PC2_a\n3,PC2_b\n")
-    chosen = read_birds(birds, train_where={"rec_id": ["0", "4"]}, image="pictures/PC1_a.bmp")
+    chosen = read_birds(birds, train_where={"rec_id": ["0", "4"]}, image="images/PC1_a.bmp")
     assert chosen.warnings == (
         "filename: empty in 1 row of labels.txt, as names.txt has no row with rec_id = 4.",
         "fold: empty in 1 row of labels.txt, as folds.txt has no row with rec_id = 4.",
@@ -209,7 +211,7 @@ def test_test_rows_that_another_table_lacks_are_an_error(birds: Path) -> None:
 
 
 def test_the_test_table_may_have_ids_of_its_own(birds: Path) -> None:
-    tables = read_birds(birds, id="filename", test_id="rec_id", test_image="pictures/{filename}.bmp")
+    tables = read_birds(birds, id="filename", test_id="rec_id", test_image="images/{filename}.bmp")
     assert tables.train["id"].tolist() == ["PC1_a", "PC2_a", "PC4_a"]
     assert tables.test["id"].tolist() == ["1", "3"]
 

@@ -42,7 +42,7 @@ def read(root: Path, **options: Any) -> Tables:
     return csv(root, **options)
 
 
-def test_rows_ids_and_pictures_of_a_plain_competition(root: Path) -> None:
+def test_rows_ids_and_images_of_a_plain_competition(root: Path) -> None:
     tables = read(root)
     assert tables.train.to_dict("list") == {
         "id": ["007", "008", "010"],
@@ -105,7 +105,7 @@ def test_the_sample_is_found_by_its_name_packed_or_not(root: Path, name: str, pa
     assert len(read(root).test) == 2
 
 
-def test_tables_and_pictures_may_be_packed(root: Path) -> None:
+def test_tables_and_images_may_be_packed(root: Path) -> None:
     for folder in ("train", "test"):
         with zipfile.ZipFile(root / f"{folder}.zip", "w") as archive:
             for path in sorted((root / folder).iterdir()):
@@ -139,31 +139,31 @@ def test_repeated_ids_by_policy(root: Path) -> None:
     assert first.note == "2 training rows repeat an id and were left out."
 
 
-def test_missing_pictures_by_policy(root: Path) -> None:
+def test_missing_images_by_policy(root: Path) -> None:
     (root / "train/008.jpg").unlink()
     with pytest.raises(DataError) as caught:
         read(root)
     (problem,) = caught.value.problems
     assert problem.startswith(
-        "image = 'train/{id}.jpg': 1 of 3 train.csv rows have no picture (66.7% do). Missing: train/008.jpg. "
+        "image = 'train/{id}.jpg': 1 of 3 train.csv rows have no image (66.7% do). Missing: train/008.jpg. "
         "'train' holds 007.jpg, 010.jpg. "
     )
     assert problem.endswith("Training rows can be left out with missing_images = 'skip'.")
-    assert "Did you mean" not in problem  # 007.jpg is another row's picture
+    assert "Did you mean" not in problem  # 007.jpg is another row's image
     tables = read(root, missing_images="skip")
     assert tables.train["id"].tolist() == ["007", "010"]
     assert tables.train.index.tolist() == [0, 1]
-    assert tables.note == "1 training rows have no picture and were left out."
+    assert tables.note == "1 training rows have no image and were left out."
 
 
 def test_skipping_never_leaves_nothing_and_never_touches_the_test_rows(root: Path) -> None:
     with pytest.raises(DataError) as caught:
         csv(root, image="tran/{id}.jpg", missing_images="skip")
     train, test = caught.value.problems
-    assert "3 of 3 train.csv rows have no picture (0.0% do)" in train
+    assert "3 of 3 train.csv rows have no image (0.0% do)" in train
     assert "There is no folder or archive 'tran'. Did you mean 'train'?" in train
-    assert "2 of 2 sample_submission.csv rows have no picture" in test
-    assert test.endswith("Are the test pictures elsewhere? Set test_image.")
+    assert "2 of 2 sample_submission.csv rows have no image" in test
+    assert test.endswith("Are the test images elsewhere? Set test_image.")
     with pytest.raises(DataError) as caught:
         read(root, test_image="tset/{id}.jpg", missing_images="skip")
     assert caught.value.problems[0].startswith("test_image = 'tset/{id}.jpg': 2 of 2")
@@ -204,7 +204,7 @@ def test_leaks_are_dropped(root: Path) -> None:
     assert "site" not in read(root, drop=("site", "patient")).train.columns
 
 
-def test_several_pictures_in_a_row(root: Path) -> None:
+def test_several_images_in_a_row(root: Path) -> None:
     put(root, "train.csv", "image_name,views,target\na,007|008,0\nb,010,1\n")
     put(root, "sample_submission.csv", "image_name,target\n100|101,0\n")
     tables = csv(

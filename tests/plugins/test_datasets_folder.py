@@ -87,7 +87,7 @@ def test_several_folders_may_share_a_label(steganography: Path) -> None:
     assert tables.test["image"].tolist() == ["Test/0001.jpg"]
 
 
-def test_the_root_as_train_leaves_out_the_test_pictures(steganography: Path) -> None:
+def test_the_root_as_train_leaves_out_the_test_images(steganography: Path) -> None:
     assert folder(steganography, train=".", test="Test").train["label"].unique().tolist() == ["Cover", "JMiPOD", "UERD"]
 
 
@@ -117,7 +117,7 @@ def test_found_labels_may_be_renamed(dogs: Path) -> None:
         folder(dogs, pattern=r"^(?P<label>\w+)", labels={"cat": "0", "dogs": "1"})
 
 
-def test_the_test_pictures_may_follow_a_template(dogs: Path) -> None:
+def test_the_test_images_may_follow_a_template(dogs: Path) -> None:
     assert folder(dogs, pattern=r"^(?P<label>\w+)", test="test/{id}.jpg").test["image"].tolist()[1] == "test/10.jpg"
 
 
@@ -127,7 +127,7 @@ def test_without_a_sample_the_test_folder_is_listed(seedlings: Path) -> None:
     tables = folder(seedlings)
     assert tables.test["id"].tolist() == ["x.png", "y.png"]
     assert tables.sample.to_dict("list") == {"id": ["x.png", "y.png"], "label": ["", ""]}
-    assert tables.note == "There is no sample submission: the 2 pictures of 'test' are the test rows."
+    assert tables.note == "There is no sample submission: the 2 images of 'test' are the test rows."
 
 
 def test_a_table_of_ids_will_do_as_the_sample(seedlings: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_table_of_ids_will_do_as_the_sample(seedlings: Path) -> None:
     assert tables.sample.to_dict("list") == {"file": ["x"], "label": [""]}
 
 
-def test_other_endings_can_be_pictures(seedlings: Path) -> None:
+def test_other_endings_can_be_images(seedlings: Path) -> None:
     assert folder(seedlings, endings=("txt", "png")).train["id"].tolist()[1] == "Maize/notes.txt"
 
 
@@ -146,12 +146,12 @@ def test_other_endings_can_be_pictures(seedlings: Path) -> None:
     [
         (
             {"train": "trian"},
-            r"train = 'trian': there is no picture below it\. .* nothing\. Did you mean 'train'\?",
+            r"train = 'trian': there is no image below it\. .* nothing\. Did you mean 'train'\?",
         ),
-        ({"train": "test"}, r"2 pictures lie in no folder of their own: x.png, y.png\. Set pattern"),
+        ({"train": "test"}, r"2 images lie in no folder of their own: x.png, y.png\. Set pattern"),
         ({"labels": {"Maise": "0"}}, r"labels: there is no folder 'train/Maise' .* Did you mean 'Maize'\?"),
-        ({"pattern": "(?P<label>Maize)"}, r"pattern = .* fits 33.3% of the training pictures; not, for example, Sugar"),
-        ({"pattern": "(?P<id>[ac])?(?P<label>.)"}, r"gives \d pictures an id that is taken"),
+        ({"pattern": "(?P<label>Maize)"}, r"pattern = .* fits 33.3% of the training images; not, for example, Sugar"),
+        ({"pattern": "(?P<id>[ac])?(?P<label>.)"}, r"gives \d images an id that is taken"),
         ({"group_pattern": "Maize"}, r"group_pattern = 'Maize' fits 33.3% of train"),
         (
             {"test": "tests"},
@@ -173,9 +173,9 @@ def test_train_and_test_are_told_at_once(seedlings: Path) -> None:
     assert len(caught.value.problems) == 2
 
 
-def test_neither_sample_nor_test_pictures(seedlings: Path) -> None:
+def test_neither_sample_nor_test_images(seedlings: Path) -> None:
     (seedlings / "sample_submission.csv").unlink()
-    with pytest.raises(DataError, match="test = 'tests': there is no picture below it, and no sample submission"):
+    with pytest.raises(DataError, match="test = 'tests': there is no image below it, and no sample submission"):
         folder(seedlings, test="tests")
 
 

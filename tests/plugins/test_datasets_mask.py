@@ -84,7 +84,7 @@ def test_the_folders_may_be_packed(root: Path) -> None:
     assert mask(root).train["id"].tolist() == expected["id"].tolist()
 
 
-def test_drawn_pictures_are_noted(root: Path) -> None:
+def test_drawn_images_are_noted(root: Path) -> None:
     (root / "DRAWN.txt").write_text("These people are drawn.\nMore.\n")
     assert mask(root).note == "These people are drawn."
 
@@ -95,7 +95,7 @@ def test_fewer_kinds_of_photograph_are_noted(root: Path) -> None:
             path.unlink()
     tables = mask(root)
     assert tables.train["label"].tolist() == [12, 16, 16, 17, 12]
-    assert tables.note == "Of the 7 kinds of photograph only normal is there."
+    assert tables.note == "Of the 7 kinds of image only normal is there."
 
 
 def test_what_differs_from_the_competition_is_noted(root: Path) -> None:
@@ -109,17 +109,17 @@ def test_what_differs_from_the_competition_is_noted(root: Path) -> None:
     tables = mask(root)
     assert len(tables.train) == 32
     assert tables.note == (
-        "3 photographs are missing, in 2 folders: 000001_male_Asian_29, 000002-1_female_Asian_30. "
-        "1 pictures with other names were left out: 000002-2_female_Asian_59/portrait.jpg. "
+        "3 images are missing, in 2 folders: 000001_male_Asian_29, 000002-1_female_Asian_30. "
+        "1 images with other names were left out: 000002-2_female_Asian_59/portrait.jpg. "
         "1 folders are not in train/train.csv and were left out: stranger."
     )
 
 
 def test_missing_data_says_where_it_comes_from(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no folder .*nowhere\. .*AI Stages.*`compete sample mask .*nowhere`"):
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere\. .*AI Stages.*`compete demo mask .*nowhere`"):
         mask(tmp_path / "nowhere")
     (root / "train/train.csv").unlink()
-    with pytest.raises(DataError, match=r"lacks train/train.csv\. .*Boostcamp.*compete sample mask"):
+    with pytest.raises(DataError, match=r"lacks train/train.csv\. .*Boostcamp.*compete demo mask"):
         mask(root)
     (root / "eval/info.csv").unlink()
     with pytest.raises(DataError, match=r"lacks train/train.csv and eval/info.csv"):
@@ -135,21 +135,21 @@ def test_all_problems_are_told_at_once(root: Path) -> None:
         "train/train.csv: 2 cells of column 'gender' are not male or female: 'man' (line 7), 'femal' (line 8).",
         "train/train.csv: 1 cells of column 'age' are not a whole number of years: '3-Sep' (line 7).",
         "train/train.csv: 1 cells of column 'path' are not a folder of its own: '000001_male_Asian_29' (line 9).",
-        "eval/images: 1 of 2 eval/info.csv rows have no picture (50.0% do). Missing: eval/images/a1.jpg. "
+        "eval/images: 1 of 2 eval/info.csv rows have no image (50.0% do). Missing: eval/images/a1.jpg. "
         "'eval/images' holds f0.jpg.",
     ]
 
 
-def test_folders_without_a_picture_are_an_error(root: Path) -> None:
+def test_folders_without_a_image_are_an_error(root: Path) -> None:
     write_listing(root, [*PEOPLE, ("000009", "male", "20")])
     shutil.rmtree(root / "train/images" / folder_of(PEOPLE[1]))
-    with pytest.raises(DataError, match=r"2 of 6 listed folders hold no picture: 000002-1.*, 000009_male_Asian_20\."):
+    with pytest.raises(DataError, match=r"2 of 6 listed folders hold no image: 000002-1.*, 000009_male_Asian_20\."):
         mask(root)
 
 
 def test_one_photograph_with_two_endings_is_an_error(root: Path) -> None:
     touch(root / "train/images" / folder_of(PEOPLE[0]) / "normal.png")
-    with pytest.raises(DataError, match=r"1 photographs are there with two endings: 000001_male_Asian_29/normal\."):
+    with pytest.raises(DataError, match=r"1 images are there with two endings: 000001_male_Asian_29/normal\."):
         mask(root)
 
 

@@ -61,7 +61,7 @@ def read(root: Path, **options: Any) -> Tables:
     return records(root, **(defaults | options))
 
 
-def test_the_bands_of_a_record_are_its_picture(icebergs: Path) -> None:
+def test_the_bands_of_a_record_are_its_image(icebergs: Path) -> None:
     tables = read(icebergs)
     assert tables.train.drop(columns="image").to_dict("list") == {
         "id": ["5a", "5b"],
@@ -144,7 +144,7 @@ def test_group_and_duplicates(icebergs: Path) -> None:
     assert train["group"].tolist() == ["na", "43.9", "na"]
 
 
-# --- pictures in BSON ------------------------------------------------------------------------------------------
+# --- images in BSON ------------------------------------------------------------------------------------------
 
 
 def element(kind: int, name: str, payload: bytes) -> bytes:
@@ -160,8 +160,8 @@ def block(data: bytes) -> bytes:
     return struct.pack("<i", len(data)) + b"\0" + data
 
 
-def product(number: int, pictures: list[bytes], category: int | None = None) -> bytes:
-    images = [element(3, str(n), document(element(5, "picture", block(data)))) for n, data in enumerate(pictures)]
+def product(number: int, images: list[bytes], category: int | None = None) -> bytes:
+    images = [element(3, str(n), document(element(5, "image", block(data)))) for n, data in enumerate(images)]
     label = [] if category is None else [element(0x12, "category_id", struct.pack("<q", category))]
     return document(element(0x10, "_id", struct.pack("<i", number)), *label, element(4, "imgs", document(*images)))
 
@@ -178,7 +178,7 @@ def read_products(root: Path, **options: Any) -> Tables:
     return records(root, **({"train": "train.bson", "test": "test.bson"} | options))
 
 
-def test_pictures_are_slices_of_the_file(products: Path) -> None:
+def test_images_are_slices_of_the_file(products: Path) -> None:
     for _ in range(2):  # the second time from the index
         tables = read_products(products, group="_id")
         files = Files(products)
@@ -228,8 +228,8 @@ def test_every_plain_type_is_read(tmp_path: Path) -> None:
         (document(element(5, "x", struct.pack("<i", -1) + b"\0")), "a length is negative"),
         (document(element(5, "x", struct.pack("<i", 99) + b"\0ab")), "a value is longer than its document"),
         (struct.pack("<i", 8) + b"\x10ab\0", "a name has no end|longer than"),
-        (product(0, []), "1 of its 1 documents hold no picture"),
-        (b"", "0 of its 0 documents hold no picture"),
+        (product(0, []), "1 of its 1 documents hold no image"),
+        (b"", "0 of its 0 documents hold no image"),
     ],
 )
 def test_damaged_bson_is_named_with_its_place(products: Path, data: bytes, message: str) -> None:

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from compete import DataError
-from compete_plugins.demos import _folder, _mask, mask_sample, register_samples
+from compete_plugins.demos import _folder, _mask, mask_demo, register_demos
 from compete_plugins.demos._canvas import Canvas, Pose, ellipse, ribbon, smooth
 from compete_plugins.demos._looks import draw_person
 from compete_plugins.demos._people import STATES, label_of, plan_people
-from compete_plugins.demos._portrait import choose_shot, draw_photograph
+from compete_plugins.demos._portrait import choose_shot, draw_images
 
 TINY = {"people": 12, "test_people": 6, "size": (36, 48)}
 REAL_SHARES = {
@@ -29,7 +29,7 @@ REAL_SHARES = {
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("samples") / "data" / "mask"
-    mask_sample(folder, **TINY)
+    mask_demo(folder, **TINY)
     return folder
 
 
@@ -55,7 +55,7 @@ def band(age: int) -> int:
 
 
 def test_mask_is_registered():
-    assert register_samples() == {"mask": mask_sample}
+    assert register_demos() == {"mask": mask_demo}
 
 
 def test_the_listing_has_the_competitions_columns_and_folder_names(drawn):
@@ -67,23 +67,23 @@ def test_the_listing_has_the_competitions_columns_and_folder_names(drawn):
     assert sorted(p.name for p in (drawn / "train/images").iterdir()) == sorted(table["path"])
 
 
-def test_every_person_has_the_seven_photographs(drawn):
+def test_every_person_has_the_seven_images(drawn):
     for folder in (drawn / "train/images").iterdir():
         stems = sorted(p.stem for p in folder.iterdir())
         assert stems == sorted(["mask1", "mask2", "mask3", "mask4", "mask5", "incorrect_mask", "normal"])
 
 
 def test_the_test_set_hides_who_is_shown_and_gives_its_answers_in_a_file_of_their_own(drawn):
-    info, answers = pd.read_csv(drawn / "eval/info.csv"), pd.read_csv(drawn / "eval/answers.csv")
-    assert info.columns.tolist() == answers.columns.tolist() == ["ImageID", "ans"]
+    info, labels = pd.read_csv(drawn / "eval/info.csv"), pd.read_csv(drawn / "eval/labels.csv")
+    assert info.columns.tolist() == labels.columns.tolist() == ["ImageID", "ans"]
     assert (info["ans"] == 0).all()
-    assert info["ImageID"].tolist() == answers["ImageID"].tolist()
+    assert info["ImageID"].tolist() == labels["ImageID"].tolist()
     assert info["ImageID"].str.fullmatch(r"[0-9a-f]{40}\.jpg").all()
     assert sorted(info["ImageID"]) == sorted(p.name for p in (drawn / "eval/images").iterdir())
-    assert np.bincount(answers["ans"] // 6).tolist() == [30, 6, 6]
+    assert np.bincount(labels["ans"] // 6).tolist() == [30, 6, 6]
 
 
-def test_pictures_open_at_the_asked_size_and_in_the_format_their_name_says(drawn):
+def test_images_open_at_the_asked_size_and_in_the_format_their_name_says(drawn):
     formats = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
     for path in [*drawn.rglob("*.jpg"), *drawn.rglob("*.jpeg"), *drawn.rglob("*.png")]:
         with Image.open(path) as image:
@@ -100,16 +100,16 @@ def test_endings_are_mixed_and_some_png_have_an_alpha_channel(drawn):
 
 
 def test_endings_of_the_default_have_the_real_shares(default_plan):
-    endings = Counter(p.path.suffix for p in default_plan.pictures if p.split == 0)
+    endings = Counter(p.path.suffix for p in default_plan.images if p.split == 0)
     assert endings == {".jpg": 1336, ".png": 38, ".jpeg": 26}
-    assert sum(p.alpha for p in default_plan.pictures) == 19
+    assert sum(p.alpha for p in default_plan.images) == 19
 
 
-def test_the_note_says_first_that_nothing_is_a_photograph(drawn):
+def test_the_note_says_first_that_nothing_is_a_images(drawn):
     lines = (drawn / "DRAWN.txt").read_text().splitlines()
-    assert "Drawings made by `compete sample mask`, not photographs" in lines[0]
+    assert "Drawings made by `compete demo mask`, not images" in lines[0]
     assert "nothing about the real competition" in lines[0]
-    assert any("eval/answers.csv" in line for line in lines)
+    assert any("eval/labels.csv" in line for line in lines)
     options = json.loads(next(line for line in lines if line.startswith("options: ")).removeprefix("options: "))
     assert options == {"sample": "mask", **TINY, "size": [36, 48], "label_noise": 0.01, "seed": 42}
 
@@ -123,13 +123,13 @@ def test_the_default_keeps_the_real_shares_and_imbalance(default_plan):
     for group, real in REAL_SHARES.items():
         assert people[group] == pytest.approx(real * 200 / 2700, abs=1)
     assert min(people.values()) == 6
-    classes = Counter(label_of(p.state, p.subject.gender, p.subject.age) for p in default_plan.pictures if p.split == 0)
+    classes = Counter(label_of(p.state, p.subject.gender, p.subject.age) for p in default_plan.images if p.split == 0)
     assert set(classes) == set(range(18))
     assert 45 < max(classes.values()) / min(classes.values()) < 55
 
 
 def test_the_test_people_are_others_in_the_same_shares(default_plan):
-    people = Counter((s.gender, band(s.age)) for s in {p.subject for p in default_plan.pictures if p.split == 1})
+    people = Counter((s.gender, band(s.age)) for s in {p.subject for p in default_plan.images if p.split == 1})
     assert people == {
         ("male", 0): 16, ("male", 1): 12, ("male", 2): 3, ("female", 0): 22, ("female", 1): 24, ("female", 2): 3,
     }  # fmt: skip
@@ -171,9 +171,9 @@ def test_some_ids_share_a_base_and_are_different_people(default_plan):
 
 
 def test_about_one_percent_of_the_training_labels_are_wrong(default_plan):
-    pictures = [p for p in default_plan.pictures if p.split == 0]
-    gender = [p for p in pictures if p.subject.drawn_gender != p.subject.gender]
-    state = [p for p in pictures if STATES[p.path.stem] != p.state]
+    images = [p for p in default_plan.images if p.split == 0]
+    gender = [p for p in images if p.subject.drawn_gender != p.subject.gender]
+    state = [p for p in images if STATES[p.path.stem] != p.state]
     assert (len(gender), len(state)) == (7, 6)
     assert len(default_plan.wrong) == 1 + 3
     named = {re.search(r"images/([^:]+):", line).group(1) for line in default_plan.wrong}
@@ -181,13 +181,13 @@ def test_about_one_percent_of_the_training_labels_are_wrong(default_plan):
 
 
 def test_no_test_label_is_wrong_and_noise_can_be_turned_off(default_plan):
-    test = [p for p in default_plan.pictures if p.split == 1]
+    test = [p for p in default_plan.images if p.split == 1]
     assert all(p.subject.drawn_gender == p.subject.gender for p in test)
-    answers = [label_of(p.state, p.subject.gender, p.subject.age) for p in test]
-    assert answers == [answer for _, answer in default_plan.answers]
+    labels = [label_of(p.state, p.subject.gender, p.subject.age) for p in test]
+    assert labels == [answer for _, answer in default_plan.labels]
     clean = plan_people(200, 80, 0.0, 42)
     assert clean.wrong == ()
-    assert all(STATES[p.path.stem] == p.state for p in clean.pictures if p.split == 0)
+    assert all(STATES[p.path.stem] == p.state for p in clean.images if p.split == 0)
 
 
 def test_the_note_names_the_wrong_labels(drawn, default_plan):
@@ -210,22 +210,22 @@ def test_label_formula(state, gender, age, label):
 
 
 def test_the_same_options_give_the_same_bytes_in_every_order(drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(_mask, "_draw_all", lambda draw, pictures: [draw(p) for p in reversed(pictures)])
-    mask_sample(tmp_path / "again", **TINY)
+    monkeypatch.setattr(_mask, "_draw_all", lambda draw, images: [draw(p) for p in reversed(images)])
+    mask_demo(tmp_path / "again", **TINY)
     assert digests(tmp_path / "again") == digests(drawn)
 
 
 def test_many_processes_draw_what_one_draws(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(_mask, "_SERIAL_AT_MOST", 0)
     monkeypatch.setattr(_mask.os, "cpu_count", lambda: 2)
-    mask_sample(tmp_path / "again", **TINY)
+    mask_demo(tmp_path / "again", **TINY)
     assert digests(tmp_path / "again") == digests(drawn)
 
 
 def test_another_seed_draws_other_people(drawn):
     other = plan_people(TINY["people"], TINY["test_people"], 0.01, seed=43)
     assert not {s.folder for s in other.train} & set(listing(drawn)["path"])
-    assert not {name for name, _ in other.answers} & set(pd.read_csv(drawn / "eval/info.csv")["ImageID"])
+    assert not {name for name, _ in other.labels} & set(pd.read_csv(drawn / "eval/info.csv")["ImageID"])
 
 
 # --- whose folder it is --------------------------------------------------------------------------------------
@@ -233,14 +233,14 @@ def test_another_seed_draws_other_people(drawn):
 
 def test_a_finished_folder_is_left_as_it_is(drawn):
     before = {p: p.stat().st_mtime_ns for p in drawn.rglob("*")}
-    mask_sample(drawn, **TINY)
+    mask_demo(drawn, **TINY)
     assert {p: p.stat().st_mtime_ns for p in drawn.rglob("*")} == before
 
 
 def test_a_folder_drawn_with_other_options_is_refused(drawn):
     before = digests(drawn)
     with pytest.raises(DataError, match=r"holds drawings made with other options \(seed = 42, not 7\)") as error:
-        mask_sample(drawn, **TINY, seed=7)
+        mask_demo(drawn, **TINY, seed=7)
     assert str(drawn) in str(error.value)
     assert digests(drawn) == before
 
@@ -250,14 +250,14 @@ def test_a_folder_with_anything_else_in_it_is_refused(tmp_path, note):
     name = "photo.jpg" if note is None else "DRAWN.txt"
     (tmp_path / name).write_text(note or "precious")
     with pytest.raises(DataError, match="is not empty, and nothing in it will be touched"):
-        mask_sample(tmp_path, **TINY)
+        mask_demo(tmp_path, **TINY)
     assert digests(tmp_path) == {name: sha256((note or "precious").encode()).hexdigest()}
 
 
 def test_a_file_is_refused(tmp_path):
     (tmp_path / "mask").write_text("precious")
     with pytest.raises(DataError, match="is a file"):
-        mask_sample(tmp_path / "mask", **TINY)
+        mask_demo(tmp_path / "mask", **TINY)
 
 
 def test_an_empty_folder_is_filled_and_a_parent_made(tmp_path):
@@ -278,7 +278,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
 
 
 def test_sizes_that_cannot_be_drawn_are_refused():
-    check = mask_sample.__compete_check__
+    check = mask_demo.__compete_check__
     assert list(check(size=(120, 160))) == []
     assert list(check(size=(16, 160))) == ["size = [16, 160]: width and height must be between 32 and 2048 pixels."]
 
@@ -289,7 +289,7 @@ def test_sizes_that_cannot_be_drawn_are_refused():
 def portrait(state: str, seed: int = 0, gender: str = "female", age: int = 25) -> np.ndarray:
     person = draw_person(gender, age, np.random.default_rng([seed, 1]))
     rng = np.random.default_rng([seed, 2])
-    return draw_photograph(person, choose_shot(person, state, rng), (60, 80), rng)
+    return draw_images(person, choose_shot(person, state, rng), (60, 80), rng)
 
 
 def test_states_look_different_on_the_lower_face():
@@ -307,7 +307,7 @@ def test_signs_of_age_grow_with_age_and_overlap():
     assert old.max() > np.quantile(older, 0.25)
 
 
-def test_a_person_is_the_same_in_every_photograph():
+def test_a_person_is_the_same_in_every_images():
     first, again = (draw_person("male", 40, np.random.default_rng(5)) for _ in range(2))
     assert first == again
 
@@ -316,7 +316,7 @@ def test_a_person_is_the_same_in_every_photograph():
 def test_unusual_sizes_can_be_drawn(size):
     person = draw_person("male", 70, np.random.default_rng(3))
     rng = np.random.default_rng(4)
-    assert draw_photograph(person, choose_shot(person, "wear", rng), size, rng).shape == (size[1], size[0], 3)
+    assert draw_images(person, choose_shot(person, "wear", rng), size, rng).shape == (size[1], size[0], 3)
 
 
 # --- the drawing board ---------------------------------------------------------------------------------------
@@ -327,17 +327,17 @@ def test_a_shape_covers_its_area_and_alpha_mixes():
     square = np.array([(20.0, 20.0), (60.0, 20.0), (60.0, 60.0), (20.0, 60.0)])
     canvas.shape(square, (200, 100, 50))
     canvas.shape(square, (0, 0, 0), alpha=0.5)
-    picture = canvas.finished()
-    assert picture[20, 20] == pytest.approx([100, 50, 25], abs=1)
-    assert picture[2, 2].tolist() == [0, 0, 0]
+    image = canvas.finished()
+    assert image[20, 20] == pytest.approx([100, 50, 25], abs=1)
+    assert image[2, 2].tolist() == [0, 0, 0]
 
 
 def test_shapes_are_clipped_softened_and_may_lie_off_the_board():
     canvas = Canvas(40, 40)
     canvas.shape(ellipse(40, 40, 30, 30), (255, 255, 255), inside=ellipse(20, 40, 20, 40))
-    picture = canvas.finished()
-    assert picture[20, 15].min() > 250
-    assert picture[20, 30].max() == 0
+    image = canvas.finished()
+    assert image[20, 15].min() > 250
+    assert image[20, 30].max() == 0
     before = canvas.pixels.copy()
     canvas.shape(ellipse(900, 900, 10, 10), (255, 0, 0), soft=3)
     assert (canvas.pixels == before).all()

@@ -22,12 +22,12 @@ from compete_plugins.ensembles import (
 NAN = np.nan
 
 
-def log_loss(answers, predictions) -> float:
-    return float(-np.log(np.clip(predictions[np.arange(len(answers)), answers], 1e-9, 1)).mean())
+def log_loss(labels, predictions) -> float:
+    return float(-np.log(np.clip(predictions[np.arange(len(labels)), labels], 1e-9, 1)).mean())
 
 
-def accuracy(answers, predictions) -> float:
-    return float((predictions.argmax(axis=1) == answers).mean())
+def accuracy(labels, predictions) -> float:
+    return float((predictions.argmax(axis=1) == labels).mean())
 
 
 LOG_LOSS = Metric(log_loss, higher_is_better=False)
@@ -40,11 +40,11 @@ def softmax(logits) -> np.ndarray:
 
 
 def members(noise, rows=300, classes=4, seed=0) -> tuple[np.ndarray, np.ndarray]:
-    """Members that see the answers through noise of different strength: (answers, predictions (M, N, C))."""
+    """Members that see the labels through noise of different strength: (labels, predictions (M, N, C))."""
     rng = np.random.default_rng(seed)
-    answers = rng.integers(0, classes, rows)
-    signal = 3 * np.eye(classes)[answers]
-    return answers, np.stack([softmax(signal + n * rng.normal(size=signal.shape)) for n in noise])
+    labels = rng.integers(0, classes, rows)
+    signal = 3 * np.eye(classes)[labels]
+    return labels, np.stack([softmax(signal + n * rng.normal(size=signal.shape)) for n in noise])
 
 
 def by_fold(predictions, folds=3) -> np.ndarray:
@@ -67,33 +67,33 @@ def test_mean_averages_what_members_saw():
 @pytest.mark.parametrize("name", list(register_ensembles()))
 def test_every_ensemble_keeps_the_contract(name):
     """Folds with two seeds, one row that only trains, float32, and the members are left as they were."""
-    answers, predictions = members([1, 1, 1, 1, 1, 1])
+    labels, predictions = members([1, 1, 1, 1, 1, 1])
     oof = by_fold(predictions).astype(np.float32)
     oof[:, 7] = NAN
     before, test = oof.copy(), predictions[:, :50].astype(np.float32)
-    blended, predicted = register_ensembles()[name](oof, answers, test, ACCURACY)
+    blended, predicted = register_ensembles()[name](oof, labels, test, ACCURACY)
     assert blended.shape == (300, 4) and predicted.shape == (50, 4)
     assert np.isnan(blended[7]).all() and np.isnan(blended).sum() == 4
     np.testing.assert_allclose(predicted.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(np.delete(blended, 7, axis=0).sum(axis=1), 1, rtol=1e-5)
-    assert accuracy(answers[:50], predicted) > 0.9
+    assert accuracy(labels[:50], predicted) > 0.9
     np.testing.assert_array_equal(oof, before)
 
 
 @pytest.mark.parametrize("name", list(register_ensembles()))
 def test_one_member_keeps_its_order(name):
-    answers, predictions = members([1.5])
-    blended, predicted = register_ensembles()[name](predictions, answers, predictions, ACCURACY)
+    labels, predictions = members([1.5])
+    blended, predicted = register_ensembles()[name](predictions, labels, predictions, ACCURACY)
     np.testing.assert_array_equal(blended, predicted)
     if name != "rank_mean":  # ranks within a class may change the order within a row
         assert (predicted.argmax(axis=1) == predictions[0].argmax(axis=1)).all()
 
 
 def test_weighted_prefers_the_better_member():
-    answers, predictions = members([0.5, 8.0])
-    blended, predicted = weighted(predictions, answers, predictions, LOG_LOSS)
-    equal, _ = mean(predictions, answers, predictions, LOG_LOSS)
-    assert log_loss(answers, blended) < log_loss(answers, equal)
+    labels, predictions = members([0.5, 8.0])
+    blended, predicted = weighted(predictions, labels, predictions, LOG_LOSS)
+    equal, _ = mean(predictions, labels, predictions, LOG_LOSS)
+    assert log_loss(labels, blended) < log_loss(labels, equal)
     # The weights are the same for test as for OOF, and lean to the first member.
     np.testing.assert_allclose(predicted, blended)
     share = (predicted - predictions[1])[0, 0] / (predictions[0] - predictions[1])[0, 0]
@@ -103,43 +103,43 @@ def test_weighted_prefers_the_better_member():
 @given(st.integers(0, 1000), st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_weighted_is_never_worse_than_equal_weights_on_oof(seed, whole):
-    answers, predictions = members(np.random.default_rng(seed).uniform(0.5, 5, 4), rows=60, seed=seed)
+    labels, predictions = members(np.random.default_rng(seed).uniform(0.5, 5, 4), rows=60, seed=seed)
     oof = predictions if whole else by_fold(predictions, folds=2)
     for metric in (LOG_LOSS, ACCURACY):
-        equal = mean(oof, answers, predictions, metric)[0]
-        found = weighted(oof, answers, predictions, metric, rounds=8)[0]
+        equal = mean(oof, labels, predictions, metric)[0]
+        found = weighted(oof, labels, predictions, metric, rounds=8)[0]
         if whole:
-            assert not metric.better(metric.score(answers, equal), metric.score(answers, found))
+            assert not metric.better(metric.score(labels, equal), metric.score(labels, found))
         else:
             for rows in (np.arange(60) % 2 == 0, np.arange(60) % 2 == 1):
-                best = metric.score(answers[rows], equal[rows])
-                assert not metric.better(best, metric.score(answers[rows], found[rows]))
+                best = metric.score(labels[rows], equal[rows])
+                assert not metric.better(best, metric.score(labels[rows], found[rows]))
 
 
 def test_weighted_gives_folds_equal_weights_when_nothing_can_be_compared():
-    answers, predictions = members([0.5, 8.0, 3.0])
-    _, predicted = weighted(by_fold(predictions), answers, predictions, LOG_LOSS)
+    labels, predictions = members([0.5, 8.0, 3.0])
+    _, predicted = weighted(by_fold(predictions), labels, predictions, LOG_LOSS)
     np.testing.assert_allclose(predicted, predictions.mean(axis=0))
 
 
 def test_weighted_compares_seeds_within_folds_and_leaves_the_folds_equal():
     # Members 0 and 3 share fold 0, 1 and 4 fold 1, 2 and 5 fold 2; the first of each pair is good.
-    answers, predictions = members([0.5, 0.5, 0.5, 20.0, 20.0, 20.0])
+    labels, predictions = members([0.5, 0.5, 0.5, 20.0, 20.0, 20.0])
     test = np.zeros((6, 1, 6))
     test[np.arange(6), 0, np.arange(6)] = 1  # what comes out is the weights
-    _, weights = weighted(by_fold(predictions), answers, test, LOG_LOSS)
+    _, weights = weighted(by_fold(predictions), labels, test, LOG_LOSS)
     np.testing.assert_allclose(weights[0].reshape(2, 3).sum(axis=0), 1 / 3)
     assert (weights[0, :3] > 0.25).all()
 
 
 def test_weighted_takes_seeds_with_different_splits():
-    answers, predictions = members([1.0, 2.0, 3.0, 4.0])
+    labels, predictions = members([1.0, 2.0, 3.0, 4.0])
     oof = predictions.copy()
     for number, rows in enumerate([slice(0, 150), slice(150, 300), slice(0, 200), slice(200, 300)]):
         keep = np.zeros(300, bool)
         keep[rows] = True
         oof[number, ~keep] = NAN
-    blended, predicted = weighted(oof, answers, predictions, LOG_LOSS, rounds=5)
+    blended, predicted = weighted(oof, labels, predictions, LOG_LOSS, rounds=5)
     assert not np.isnan(blended).any()
     np.testing.assert_allclose(predicted.sum(axis=1), 1)
 

@@ -14,7 +14,7 @@ def test_local_trains_each_member_once_and_in_order():
 
     def train(member):
         trained.append(member)
-        return MemberResult(member, score=len(trained), kept_epoch=1)
+        return MemberResult(member, score=len(trained), best_epoch=1)
 
     results = register_executors()["local"](members, train)
     assert trained == members

@@ -29,9 +29,9 @@ def table(rows: int, **cells) -> pd.DataFrame:
     return pd.DataFrame({"id": [f"r{number}" for number in range(rows)], **cells})
 
 
-def counts(folds, answers) -> np.ndarray:
+def counts(folds, labels) -> np.ndarray:
     """Rows of each class in each fold (folds, C)."""
-    sets = np.eye(answers.max() + 1)[answers] if answers.ndim == 1 else answers
+    sets = np.eye(labels.max() + 1)[labels] if labels.ndim == 1 else labels
     return np.stack([sets[folds == fold].sum(axis=0) for fold in range(folds.max() + 1)])
 
 
@@ -40,12 +40,12 @@ def straddling(folds, groups) -> int:
 
 
 def mask_people() -> tuple[pd.DataFrame, np.ndarray]:
-    """The mask competition's table: 7 pictures of each person, 5 with a mask, 18 classes, 49:1."""
+    """The mask competition's table: 7 images of each person, 5 with a mask, 18 classes, 49:1."""
     people = {(0, 0): 549, (0, 1): 410, (0, 2): 83, (1, 0): 732, (1, 1): 817, (1, 2): 109}
     kinds = np.repeat([gender * 3 + age for gender, age in people], list(people.values()))
     kinds = np.random.default_rng(0).permutation(kinds)
-    answers = (kinds[:, None] + np.array([0, 0, 0, 0, 0, 6, 12])).ravel()
-    return table(len(answers), group=np.repeat(np.arange(len(kinds)), 7)), answers
+    labels = (kinds[:, None] + np.array([0, 0, 0, 0, 0, 6, 12])).ravel()
+    return table(len(labels), group=np.repeat(np.arange(len(kinds)), 7)), labels
 
 
 def test_kfold_gives_folds_of_one_size():
@@ -56,16 +56,16 @@ def test_kfold_gives_folds_of_one_size():
 
 @given(st.lists(st.integers(0, 6), min_size=7, max_size=80), st.integers(2, 7), st.integers(0, 9))
 def test_stratified_spreads_every_class_to_within_one_row(labels, n, seed):
-    answers = np.array(labels)
-    folds = stratified(table(len(answers)), answers, seed, n=n)
+    labels = np.array(labels)
+    folds = stratified(table(len(labels)), labels, seed, n=n)
     assert np.ptp(np.bincount(folds, minlength=n)) <= 1
-    assert (np.ptp(counts(folds, answers), axis=0) <= 1).all()
+    assert (np.ptp(counts(folds, labels), axis=0) <= 1).all()
 
 
 def test_stratified_spreads_a_class_smaller_than_the_number_of_folds():
-    answers = np.array([0] * 20 + [1] * 3)
-    folds = stratified(table(23), answers, 0, n=5)
-    assert len(set(folds[answers == 1])) == 3
+    labels = np.array([0] * 20 + [1] * 3)
+    folds = stratified(table(23), labels, 0, n=5)
+    assert len(set(folds[labels == 1])) == 3
 
 
 def test_stratified_takes_the_largest_share_of_votes():
@@ -75,27 +75,27 @@ def test_stratified_takes_the_largest_share_of_votes():
 
 
 def test_stratified_group_is_as_even_as_whole_people_allow():
-    train, answers = mask_people()
+    train, labels = mask_people()
     for seed in range(3):
-        folds = stratified_group(train, answers, seed, n=5)
+        folds = stratified_group(train, labels, seed, n=5)
         assert straddling(folds, train["group"]) == 0
-        spread = np.ptp(counts(folds, answers), axis=0)
-        # One person more or less: five pictures in the classes with a mask, one in the others.
+        spread = np.ptp(counts(folds, labels), axis=0)
+        # One person more or less: five images in the classes with a mask, one in the others.
         assert spread[:6].max() <= 5 and spread[6:].max() <= 1
         assert np.ptp(np.bincount(folds)) <= 7
 
 
-def unevenness(folds, answers) -> float:
+def unevenness(folds, labels) -> float:
     """Mean over folds and classes of how far a class's rows are from their even share, in parts of it."""
-    found = counts(folds, answers)
+    found = counts(folds, labels)
     return float((np.abs(found - found.mean(axis=0)) / found.mean(axis=0)).mean())
 
 
-def sklearn_folds(answers, groups, seed) -> np.ndarray:
+def sklearn_folds(labels, groups, seed) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold
 
-    folds = np.empty(len(answers), int)
-    split = StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(answers, answers, groups)
+    folds = np.empty(len(labels), int)
+    split = StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(labels, labels, groups)
     for fold, (_, valid) in enumerate(split):
         folds[valid] = fold
     return folds
@@ -104,38 +104,38 @@ def sklearn_folds(answers, groups, seed) -> np.ndarray:
 def test_stratified_group_is_more_even_than_scikit_learn_with_rare_positives():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(500), rng.integers(1, 20, 500))
-    answers = ((rng.random(len(groups)) < 0.4) & (groups < 25)).astype(int)
+    labels = ((rng.random(len(groups)) < 0.4) & (groups < 25)).astype(int)
     train = table(len(groups), group=groups)
     for seed in range(3):
-        ours = unevenness(stratified_group(train, answers, seed), answers)
-        assert ours < unevenness(sklearn_folds(answers, groups, seed), answers)
+        ours = unevenness(stratified_group(train, labels, seed), labels)
+        assert ours < unevenness(sklearn_folds(labels, groups, seed), labels)
 
 
 def test_stratified_group_is_as_even_as_scikit_learn_on_mixed_groups():
     rng = np.random.default_rng(1)
     sizes = rng.integers(1, 30, 150)
     groups = np.repeat(np.arange(150), sizes)
-    answers = np.concatenate([rng.choice(8, size, p=rng.dirichlet(np.full(8, 0.3))) for size in sizes])
-    train = table(len(answers), group=groups)
-    ours = [unevenness(stratified_group(train, answers, seed), answers) for seed in range(5)]
-    theirs = [unevenness(sklearn_folds(answers, groups, seed), answers) for seed in range(5)]
+    labels = np.concatenate([rng.choice(8, size, p=rng.dirichlet(np.full(8, 0.3))) for size in sizes])
+    train = table(len(labels), group=groups)
+    ours = [unevenness(stratified_group(train, labels, seed), labels) for seed in range(5)]
+    theirs = [unevenness(sklearn_folds(labels, groups, seed), labels) for seed in range(5)]
     assert np.mean(ours) < 1.1 * np.mean(theirs)
 
 
 @given(st.data())
 def test_stratified_group_never_splits_a_group_and_uses_every_fold(data):
     groups = data.draw(st.lists(st.integers(0, 30), min_size=12, max_size=60).filter(lambda g: len(set(g)) >= 4))
-    answers = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(groups), max_size=len(groups))))
-    folds = stratified_group(table(len(groups), group=groups), answers, 0, n=4)
+    labels = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(groups), max_size=len(groups))))
+    folds = stratified_group(table(len(groups), group=groups), labels, 0, n=4)
     assert straddling(folds, groups) == 0
     assert set(folds) == {0, 1, 2, 3}
 
 
 def test_stratified_group_spreads_a_class_of_few_groups():
     groups = np.repeat(np.arange(30), 4)
-    answers = np.where(groups < 3, 1, 0)
-    folds = stratified_group(table(120, group=groups), answers, 0, n=5)
-    assert len(set(folds[answers == 1])) == 3
+    labels = np.where(groups < 3, 1, 0)
+    folds = stratified_group(table(120, group=groups), labels, 0, n=5)
+    assert len(set(folds[labels == 1])) == 3
 
 
 def test_group_balances_sizes():
@@ -200,18 +200,18 @@ def test_fixed_names_what_is_no_fold():
 
 
 def test_holdout_validates_its_share_of_every_class():
-    answers = np.repeat([0, 1, 2], [700, 200, 100])
-    folds = holdout(table(1000), answers, 0, share=0.15)
+    labels = np.repeat([0, 1, 2], [700, 200, 100])
+    folds = holdout(table(1000), labels, 0, share=0.15)
     assert set(folds) == {0, -1}
     for label, rows in enumerate([105, 30, 15]):
-        assert abs((folds[answers == label] == 0).sum() - rows) <= 1
+        assert abs((folds[labels == label] == 0).sum() - rows) <= 1
 
 
 def test_holdout_keeps_groups_whole_and_label_sets_spread():
-    train, answers = mask_people()
-    folds = holdout(train, answers, 0, share=0.25)
+    train, labels = mask_people()
+    folds = holdout(train, labels, 0, share=0.25)
     assert straddling(folds, train["group"]) == 0
-    share = np.bincount(answers[folds == 0]) / np.bincount(answers)
+    share = np.bincount(labels[folds == 0]) / np.bincount(labels)
     assert (np.abs(share - 0.25) < 0.01).all()
     sets = label_sets()
     folds = holdout(table(400), sets, 0, share=0.25)
@@ -219,15 +219,15 @@ def test_holdout_keeps_groups_whole_and_label_sets_spread():
 
 
 def test_holdout_trains_on_the_only_group_of_a_class():
-    answers = np.concatenate([np.zeros(100, int), np.arange(1, 21)])
-    folds = holdout(table(120, group=np.arange(120)), answers, 0, share=0.2)
+    labels = np.concatenate([np.zeros(100, int), np.arange(1, 21)])
+    folds = holdout(table(120, group=np.arange(120)), labels, 0, share=0.2)
     assert (folds[100:] == -1).all()
 
 
 def test_holdout_trains_on_the_only_row_of_a_class():
-    answers = np.concatenate([np.zeros(60, int), np.repeat(np.arange(1, 11), 2), np.arange(11, 41)])
-    folds = holdout(table(len(answers)), answers, 0, share=0.2)
-    assert set(answers[folds == -1]) == set(answers)
+    labels = np.concatenate([np.zeros(60, int), np.repeat(np.arange(1, 11), 2), np.arange(11, 41)])
+    folds = holdout(table(len(labels)), labels, 0, share=0.2)
+    assert set(labels[folds == -1]) == set(labels)
     assert (folds[-30:] == -1).all()
     assert 12 <= (folds == 0).sum() <= 22
 
@@ -238,10 +238,10 @@ def test_holdout_refuses_a_share_of_nothing():
 
 
 def test_auto_chooses_by_the_table():
-    train, answers = mask_people()
-    assert (auto(train, answers, 3) == stratified_group(train, answers, 3)).all()
+    train, labels = mask_people()
+    assert (auto(train, labels, 3) == stratified_group(train, labels, 3)).all()
     alone = train.drop(columns="group")
-    assert (auto(alone, answers, 3) == stratified(alone, answers, 3)).all()
+    assert (auto(alone, labels, 3) == stratified(alone, labels, 3)).all()
     sets = label_sets()
     assert (auto(table(400), sets, 3) == multilabel_stratified(table(400), sets, 3)).all()
     values = np.linspace(0, 1, 50)[:, None]
@@ -251,20 +251,20 @@ def test_auto_chooses_by_the_table():
 @pytest.mark.parametrize("name", sorted(set(register_folds()) - {"fixed"}))
 def test_the_seed_decides(name):
     split = register_folds()[name]
-    answers = label_sets() if name == "multilabel_stratified" else np.arange(400) % 7
+    labels = label_sets() if name == "multilabel_stratified" else np.arange(400) % 7
     train = table(400, group=np.arange(400) // 4)
-    first = split(train, answers, 1)
+    first = split(train, labels, 1)
     assert first.shape == (400,) and first.dtype == np.int64
-    assert (first == split(train, answers, 1)).all()
-    assert (first != split(train, answers, 2)).any()
+    assert (first == split(train, labels, 1)).all()
+    assert (first != split(train, labels, 2)).any()
 
 
 def test_missing_and_empty_groups_are_named():
-    answers = np.array([0, 1] * 5)
+    labels = np.array([0, 1] * 5)
     with pytest.raises(DataError, match=r"column = 'patient': .* Did you mean 'patients'\? Columns: patients\."):
-        stratified_group(table(10, patients=range(10)), answers, 0, column="patient")
+        stratified_group(table(10, patients=range(10)), labels, 0, column="patient")
     with pytest.raises(DataError, match=r"column 'group' has no group in 2 rows: id r1, r2\."):
-        group(table(10, group=["a", "", None, *"bcdefgh"]), answers, 0)
+        group(table(10, group=["a", "", None, *"bcdefgh"]), labels, 0)
 
 
 def test_too_few_rows_or_groups_are_named():

@@ -28,7 +28,7 @@ def test_without_columns_the_linear_head_is_the_backbone_s_own():
     assert type(network) is Body and network(IMAGES).shape == (4, 7)
 
 
-def test_columns_change_the_logits_as_pictures_do():
+def test_columns_change_the_logits_as_images_do():
     torch.manual_seed(0)
     network = linear(Body, 5, 7, width=16, columns_width=8)
     logits = network(IMAGES, COLUMNS)

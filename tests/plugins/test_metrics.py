@@ -17,8 +17,8 @@ METRICS = register_metrics()
 LOWER = {"error", "log_loss", "kl_divergence", "multilabel_log_loss", "rmse"}
 
 
-def score(name: str, answers: object, predictions: object, **options: object) -> float:
-    result = METRICS[name](**options).score(np.asarray(answers), np.asarray(predictions))
+def score(name: str, y_true: object, predictions: object, **options: object) -> float:
+    result = METRICS[name](**options).score(np.asarray(y_true), np.asarray(predictions))
     assert type(result) is float
     return result
 
@@ -253,7 +253,7 @@ def test_columns_of_one_kind_are_left_out_or_an_error():
     with pytest.raises(ConfigError) as error:
         score("mean_column_auc", truth, scores, one_class="error")
     assert str(error.value) == (
-        '[metric] the metric has one_class = "error", and all answers are the same in column 1, 2.'
+        '[metric] the metric has one_class = "error", and all y_true are the same in column 1, 2.'
     )
 
 

@@ -29,9 +29,9 @@ LABELS = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0]], dtype=np.float32)
 CHANCES = np.array([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2], [0.2, 0.2, 0.6]])
 
 
-def message(kind: type[CompeteError], name: str, answers: object, predictions: object, **options: object) -> str:
+def message(kind: type[CompeteError], name: str, y_true: object, predictions: object, **options: object) -> str:
     with pytest.raises(kind) as error:
-        METRICS[name](**options).score(np.asarray(answers), np.asarray(predictions))
+        METRICS[name](**options).score(np.asarray(y_true), np.asarray(predictions))
     return str(error.value)
 
 
@@ -48,14 +48,14 @@ def test_no_metric_scores_a_row_that_is_not_finite(name, bad):
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_no_metric_scores_rows_without_answers_or_no_rows(name):
     text = message(CompeteError, name, [0, 1], np.ones((3, 2)))
-    assert text == "cannot score: 2 answers, but 3 rows of predictions."
+    assert text == "cannot score: 2 y_true, but 3 rows of predictions."
     assert message(CompeteError, name, np.zeros(0, int), np.ones((0, 2))) == "cannot score: there are no rows."
 
 
 @pytest.mark.parametrize("name", ONE_CLASS)
 def test_one_class_per_row_is_needed(name):
     assert message(ConfigError, name, LABELS, CHANCES) == (
-        "[metric] the metric needs one class, or shares that sum to one, per row; 2 of 3 rows of the answers hold "
+        "[metric] the metric needs one class, or shares that sum to one, per row; 2 of 3 rows of the y_true hold "
         "several labels or none. Use label_set_f1, mean_column_auc or multilabel_log_loss."
     )
 
@@ -98,25 +98,25 @@ def test_yes_or_no_metrics_refuse_more_columns(name):
 @pytest.mark.parametrize("name", YES_OR_NO)
 def test_yes_or_no_metrics_refuse_more_classes(name):
     text = message(ConfigError, name, [0, 1, 2], CHANCES[:, :2])
-    assert text == "[metric] the metric is for yes or no; the answers hold class 2."
+    assert text == "[metric] the metric is for yes or no; the y_true hold class 2."
 
 
 @pytest.mark.parametrize("name", ["label_set_f1", "multilabel_log_loss", "mean_column_auc", "flat_auc"])
 def test_columns_must_match(name):
     text = message(ConfigError, name, LABELS, CHANCES[:, :2])
-    assert text == "[metric] the metric needs as many columns as the answers: 3, but 2 are predicted."
+    assert text == "[metric] the metric needs as many columns as the y_true: 3, but 2 are predicted."
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "mean_column_auc", "flat_auc", "weighted_auc"])
 def test_areas_need_answers_of_both_kinds(name):
     text = message(ConfigError, name, [1, 1], [[0.5], [0.6]])
-    assert text == "[metric] the metric needs answers of both kinds in some column; every column holds one kind only."
+    assert text == "[metric] the metric needs y_true of both kinds in some column; every column holds one kind only."
 
 
 def test_mean_column_auc_names_its_faults():
     truth = np.array([[1.0, 0, 1], [0, 0, 1]])
     text = message(ConfigError, "mean_column_auc", truth, CHANCES[:2], one_class="error")
-    assert text == '[metric] the metric has one_class = "error", and all answers are the same in column 1, 2.'
+    assert text == '[metric] the metric has one_class = "error", and all y_true are the same in column 1, 2.'
     text = message(ConfigError, "mean_column_auc", truth, CHANCES[:2], columns=[0, 3])
     assert text == "[metric] the metric has columns = [0, 3], but there are 3, numbered from 0."
 
@@ -128,7 +128,7 @@ def test_multilabel_weights_must_match():
 
 def test_rmse_compares_the_same_columns():
     text = message(ConfigError, "rmse", [0, 1, 2], CHANCES)
-    assert text == "[metric] the metric compares numbers; answers have 1 columns, predictions 3."
+    assert text == "[metric] the metric compares numbers; y_true have 1 columns, predictions 3."
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_metric_is_cheap_enough_for_every_epoch(name):
     rng = np.random.default_rng(0)
     columns = 1 if name in {*YES_OR_NO, "rmse"} else 5
     scores = rng.random((200_000, columns), dtype=np.float32)
-    answers = rng.integers(0, max(columns, 2), 200_000)
+    y_true = rng.integers(0, max(columns, 2), 200_000)
     started = time.process_time()
-    METRICS[name]().score(answers, scores)
+    METRICS[name]().score(y_true, scores)
     assert time.process_time() - started < 2

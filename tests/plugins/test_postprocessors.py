@@ -22,36 +22,36 @@ from compete_plugins.postprocessors import (
 )
 
 
-def micro_f1(answers, sets) -> float:
-    answers = answers.reshape(sets.shape)
-    return float(2 * (answers * sets).sum() / max(answers.sum() + sets.sum(), 1))
+def micro_f1(y_true, sets) -> float:
+    y_true = y_true.reshape(sets.shape)
+    return float(2 * (y_true * sets).sum() / max(y_true.sum() + sets.sum(), 1))
 
 
-def kappa(answers, levels) -> float:
+def kappa(y_true, levels) -> float:
     """Quadratic weighted kappa: squared error against that of levels drawn independently."""
     levels = levels[:, 0]
-    by_chance = answers.var() + levels.var() + (answers.mean() - levels.mean()) ** 2
-    return float(1 - ((answers - levels) ** 2).mean() / by_chance)
+    by_chance = y_true.var() + levels.var() + (y_true.mean() - levels.mean()) ** 2
+    return float(1 - ((y_true - levels) ** 2).mean() / by_chance)
 
 
 MICRO_F1, KAPPA = Metric(micro_f1), Metric(kappa)
-BALANCED = Metric(lambda answers, shares: f1_score(answers, shares.argmax(axis=1), average="macro", zero_division=0))
-ACCURACY = Metric(lambda answers, shares: accuracy_score(answers, shares.argmax(axis=1)))
-RMSE = Metric(lambda answers, values: float(np.sqrt(((answers - values) ** 2).mean())), higher_is_better=False)
+BALANCED = Metric(lambda y_true, shares: f1_score(y_true, shares.argmax(axis=1), average="macro", zero_division=0))
+ACCURACY = Metric(lambda y_true, shares: accuracy_score(y_true, shares.argmax(axis=1)))
+RMSE = Metric(lambda y_true, values: float(np.sqrt(((y_true - values) ** 2).mean())), higher_is_better=False)
 
 
 def label_sets(rows=200, labels=4, seed=0):
     """Label sets whose probabilities are right in order but far too low, each label on a scale of its own."""
     rng = np.random.default_rng(seed)
-    answers = (rng.random((rows, labels)) < 0.3).astype(np.float32)
+    y_true = (rng.random((rows, labels)) < 0.3).astype(np.float32)
     scale = np.array([0.4, 0.2, 0.1, 0.05])[:labels]
-    return answers, (scale * np.clip(0.3 + 0.5 * answers + 0.15 * rng.normal(size=answers.shape), 0, 1))
+    return y_true, (scale * np.clip(0.3 + 0.5 * y_true + 0.15 * rng.normal(size=y_true.shape), 0, 1))
 
 
 def test_the_fast_metrics_used_here_are_scikit_learns():
     rng = np.random.default_rng(0)
-    answers, sets = rng.integers(0, 2, (2, 30, 4))
-    assert micro_f1(answers, sets) == pytest.approx(f1_score(answers, sets, average="micro"))
+    y_true, sets = rng.integers(0, 2, (2, 30, 4))
+    assert micro_f1(y_true, sets) == pytest.approx(f1_score(y_true, sets, average="micro"))
     levels, others = rng.integers(0, 5, (2, 50))
     assert kappa(levels, others[:, None]) == pytest.approx(cohen_kappa_score(levels, others, weights="quadratic"))
 
@@ -60,55 +60,55 @@ def test_the_fast_metrics_used_here_are_scikit_learns():
 
 
 def test_threshold_finds_the_one_limit_that_is_best():
-    answers, oof = label_sets()
-    apply = threshold(oof, answers, MICRO_F1, steps=200)
-    best = max(MICRO_F1.score(answers, (oof >= limit).astype(int)) for limit in np.unique(oof))
+    y_true, oof = label_sets()
+    apply = threshold(oof, y_true, MICRO_F1, steps=200)
+    best = max(MICRO_F1.score(y_true, (oof >= limit).astype(int)) for limit in np.unique(oof))
     found = apply(oof)
     assert set(np.unique(found)) == {0, 1}
-    assert MICRO_F1.score(answers, found) == pytest.approx(best, abs=0.005)
-    assert best > MICRO_F1.score(answers, (oof >= 0.5).astype(int)) + 0.3
+    assert MICRO_F1.score(y_true, found) == pytest.approx(best, abs=0.005)
+    assert best > MICRO_F1.score(y_true, (oof >= 0.5).astype(int)) + 0.3
 
 
 def test_threshold_per_label_beats_one_for_all():
-    answers, oof = label_sets()
-    one = MICRO_F1.score(answers, threshold(oof, answers, MICRO_F1)(oof))
-    each = MICRO_F1.score(answers, threshold(oof, answers, MICRO_F1, scope="per_label")(oof))
+    y_true, oof = label_sets()
+    one = MICRO_F1.score(y_true, threshold(oof, y_true, MICRO_F1)(oof))
+    each = MICRO_F1.score(y_true, threshold(oof, y_true, MICRO_F1, scope="per_label")(oof))
     assert each > one + 0.1 and each > 0.85
 
 
 def test_threshold_applies_what_it_fitted():
-    oof, answers = np.array([[0.1], [0.2], [0.3], [0.4]]), np.array([0, 0, 1, 1])
-    assert threshold(oof, answers, MICRO_F1)(np.array([[0.29], [0.31]])).tolist() == [[0], [1]]
+    oof, y_true = np.array([[0.1], [0.2], [0.3], [0.4]]), np.array([0, 0, 1, 1])
+    assert threshold(oof, y_true, MICRO_F1)(np.array([[0.29], [0.31]])).tolist() == [[0], [1]]
 
 
 def test_threshold_gives_at_least_and_at_most_so_many_labels():
-    answers, oof = label_sets()
+    y_true, oof = label_sets()
     test = np.array([[0.01, 0.02, 0.001, 0.0], [0.9, 0.8, 0.95, 0.7]])
-    found = threshold(oof, answers, MICRO_F1, min_labels=1, max_labels=2)(test)
+    found = threshold(oof, y_true, MICRO_F1, min_labels=1, max_labels=2)(test)
     assert found.tolist() == [[0, 1, 0, 0], [1, 0, 1, 0]]
-    assert threshold(oof, answers, MICRO_F1)(test).tolist() == [[0, 0, 0, 0], [1, 1, 1, 1]]
+    assert threshold(oof, y_true, MICRO_F1)(test).tolist() == [[0, 0, 0, 0], [1, 1, 1, 1]]
 
 
 def test_threshold_keeps_labels_above_their_limit_before_more_probable_ones_below_theirs():
-    answers, oof = label_sets(labels=2)
+    y_true, oof = label_sets(labels=2)
     oof = oof / [0.4, 0.2] * [0.9, 0.09]
-    apply = threshold(oof, answers, MICRO_F1, scope="per_label", max_labels=1)
+    apply = threshold(oof, y_true, MICRO_F1, scope="per_label", max_labels=1)
     assert apply(np.array([[0.3, 0.08]])).tolist() == [[0, 1]]
 
 
 def test_threshold_leaves_nan_rows_out_of_fit_and_result():
-    answers, oof = label_sets()
+    y_true, oof = label_sets()
     with_nan = np.vstack([oof, np.full((3, 4), np.nan)])
-    apply = threshold(with_nan, np.vstack([answers, np.ones((3, 4))]), MICRO_F1)
-    np.testing.assert_array_equal(apply(oof), threshold(oof, answers, MICRO_F1)(oof))
+    apply = threshold(with_nan, np.vstack([y_true, np.ones((3, 4))]), MICRO_F1)
+    np.testing.assert_array_equal(apply(oof), threshold(oof, y_true, MICRO_F1)(oof))
     assert np.isnan(apply(with_nan)[-3:]).all() and not np.isnan(apply(with_nan)[:-3]).any()
 
 
 def test_threshold_takes_a_label_that_no_row_has():
-    answers, oof = label_sets()
-    answers[:, 0] = 0
-    found = threshold(oof, answers, MICRO_F1, scope="per_label")(oof)
-    assert MICRO_F1.score(answers, found) > 0.8
+    y_true, oof = label_sets()
+    y_true[:, 0] = 0
+    found = threshold(oof, y_true, MICRO_F1, scope="per_label")(oof)
+    assert MICRO_F1.score(y_true, found) > 0.8
 
 
 def test_threshold_refuses_classes():
@@ -122,41 +122,41 @@ def test_threshold_refuses_classes():
 def graded(rows=300, seed=0):
     """Levels 0 to 4, few high ones, and predictions squeezed towards the middle."""
     rng = np.random.default_rng(seed)
-    answers = rng.choice(5, rows, p=[0.5, 0.1, 0.25, 0.05, 0.1])
-    return answers, (1 + 0.4 * answers + 0.12 * rng.normal(size=rows))[:, None]
+    y_true = rng.choice(5, rows, p=[0.5, 0.1, 0.25, 0.05, 0.1])
+    return y_true, (1 + 0.4 * y_true + 0.12 * rng.normal(size=rows))[:, None]
 
 
 def test_cut_points_beat_rounding():
-    answers, oof = graded()
-    found = cut_points(oof, answers, KAPPA)(oof)
+    y_true, oof = graded()
+    found = cut_points(oof, y_true, KAPPA)(oof)
     assert np.issubdtype(found.dtype, np.integer) and found.shape == (300, 1)
-    assert KAPPA.score(answers, found) > 0.95
-    assert KAPPA.score(answers, np.rint(oof)) < 0.75
+    assert KAPPA.score(y_true, found) > 0.95
+    assert KAPPA.score(y_true, np.rint(oof)) < 0.75
 
 
 def test_cut_points_find_the_best_of_all_cuts():
-    answers = np.array([0, 0, 1, 0, 1, 1, 2, 1, 2, 2])
+    y_true = np.array([0, 0, 1, 0, 1, 1, 2, 1, 2, 2])
     oof = np.linspace(0.5, 1.4, 10)[:, None]
     best = max(
-        KAPPA.score(answers, np.searchsorted(cuts, oof[:, 0], side="right")[:, None])
+        KAPPA.score(y_true, np.searchsorted(cuts, oof[:, 0], side="right")[:, None])
         for cuts in itertools.combinations(oof[:, 0], 2)
     )
-    assert KAPPA.score(answers, cut_points(oof, answers, KAPPA)(oof)) == pytest.approx(best)
+    assert KAPPA.score(y_true, cut_points(oof, y_true, KAPPA)(oof)) == pytest.approx(best)
 
 
 def test_cut_points_are_never_worse_than_rounding_and_keep_their_order():
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        answers, oof = rng.integers(0, 4, 60), rng.uniform(0, 3, (60, 1))
-        apply = cut_points(oof, answers, KAPPA)
-        assert KAPPA.score(answers, apply(oof)) >= KAPPA.score(answers, np.floor(oof + 0.5))
+        y_true, oof = rng.integers(0, 4, 60), rng.uniform(0, 3, (60, 1))
+        apply = cut_points(oof, y_true, KAPPA)
+        assert KAPPA.score(y_true, apply(oof)) >= KAPPA.score(y_true, np.floor(oof + 0.5))
         assert (np.diff(apply(np.linspace(-1, 4, 200)[:, None])[:, 0]) >= 0).all()
 
 
 def test_cut_points_keep_nan_rows():
-    answers, oof = graded()
+    y_true, oof = graded()
     oof[5] = np.nan
-    found = cut_points(oof, answers, KAPPA)(oof)
+    found = cut_points(oof, y_true, KAPPA)(oof)
     assert np.isnan(found[5]) and np.isnan(found).sum() == 1
 
 
@@ -192,39 +192,39 @@ def test_floor_of_independent_probabilities_only_clips():
 
 def imbalanced(rows=400, seed=0):
     rng = np.random.default_rng(seed)
-    answers = (rng.random(rows) < 0.1).astype(int)
-    logit = -3 + 2.5 * answers + rng.normal(size=rows)
+    y_true = (rng.random(rows) < 0.1).astype(int)
+    logit = -3 + 2.5 * y_true + rng.normal(size=rows)
     rare = 1 / (1 + np.exp(-logit))
-    return answers, np.column_stack([1 - rare, rare])
+    return y_true, np.column_stack([1 - rare, rare])
 
 
 def test_prior_divides_by_the_training_shares():
-    answers, oof = imbalanced()
-    shares = np.bincount(answers) / len(answers)
+    y_true, oof = imbalanced()
+    shares = np.bincount(y_true) / len(y_true)
     expected = oof / shares
-    found = prior(oof, answers, BALANCED, tau=1.0)(oof)
+    found = prior(oof, y_true, BALANCED, tau=1.0)(oof)
     np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(prior(oof, answers, BALANCED, tau=0.0)(oof), oof)
+    np.testing.assert_allclose(prior(oof, y_true, BALANCED, tau=0.0)(oof), oof)
 
 
 def test_prior_is_tuned_for_the_metric():
-    answers, oof = imbalanced()
-    assert BALANCED.score(answers, prior(oof, answers, BALANCED)(oof)) > BALANCED.score(answers, oof) + 0.1
-    assert ACCURACY.score(answers, prior(oof, answers, ACCURACY)(oof)) >= ACCURACY.score(answers, oof)
+    y_true, oof = imbalanced()
+    assert BALANCED.score(y_true, prior(oof, y_true, BALANCED)(oof)) > BALANCED.score(y_true, oof) + 0.1
+    assert ACCURACY.score(y_true, prior(oof, y_true, ACCURACY)(oof)) >= ACCURACY.score(y_true, oof)
 
 
 def test_prior_leaves_classes_without_rows_finite_and_nan_rows_nan():
-    answers = np.array([0, 0, 2, 2])
+    y_true = np.array([0, 0, 2, 2])
     oof = np.array([[0.6, 0.2, 0.2], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [np.nan] * 3])
-    found = prior(oof, answers, ACCURACY, tau=1.0)(oof)
+    found = prior(oof, y_true, ACCURACY, tau=1.0)(oof)
     np.testing.assert_allclose(found[:3], oof[:3])
     assert np.isnan(found[3]).all()
 
 
 def test_prior_refuses_label_sets():
-    answers, oof = label_sets()
+    y_true, oof = label_sets()
     with pytest.raises(ConfigError, match="'prior' needs class probabilities and one class for each row"):
-        prior(oof, answers, MICRO_F1)
+        prior(oof, y_true, MICRO_F1)
 
 
 # --- open_set ------------------------------------------------------------------------------------------------------
@@ -232,9 +232,9 @@ def test_prior_refuses_label_sets():
 WHALES = ("new_whale", "w_1", "w_2", "w_3")
 
 
-def _map_at_2(answers, shares) -> float:
+def _map_at_2(y_true, shares) -> float:
     first, second = np.argsort(-shares, axis=1, kind="stable")[:, :2].T
-    return float(((first == answers) + (second == answers) / 2).mean())
+    return float(((first == y_true) + (second == y_true) / 2).mean())
 
 
 MAP_AT_2 = Metric(_map_at_2)
@@ -243,23 +243,23 @@ MAP_AT_2 = Metric(_map_at_2)
 def whales(rows=300, seed=0):
     """Rows of known whales, which the network is sure of, and of new ones, which it takes for any other."""
     rng = np.random.default_rng(seed)
-    answers = rng.integers(0, 4, rows)
+    y_true = rng.integers(0, 4, rows)
     logits = rng.normal(size=(rows, 4)) - np.array([3.0, 0, 0, 0])
-    logits[np.arange(rows), answers] += np.where(answers > 0, 4, 0)
+    logits[np.arange(rows), y_true] += np.where(y_true > 0, 4, 0)
     shares = np.exp(logits)
-    return answers, shares / shares.sum(axis=1, keepdims=True)
+    return y_true, shares / shares.sum(axis=1, keepdims=True)
 
 
 def test_open_set_finds_the_threshold_that_scores_best():
-    answers, oof = whales()
-    found = open_set(oof, answers, MAP_AT_2, WHALES, label="new_whale", steps=300)(oof)
+    y_true, oof = whales()
+    found = open_set(oof, y_true, MAP_AT_2, WHALES, label="new_whale", steps=300)(oof)
     limits = np.unique(oof[:, 1:].max(axis=1))
     best = max(
-        MAP_AT_2.score(answers, open_set(oof, answers, MAP_AT_2, WHALES, label="new_whale", threshold=limit)(oof))
+        MAP_AT_2.score(y_true, open_set(oof, y_true, MAP_AT_2, WHALES, label="new_whale", threshold=limit)(oof))
         for limit in limits
     )
-    assert MAP_AT_2.score(answers, found) == pytest.approx(best, abs=1e-9)
-    assert best > MAP_AT_2.score(answers, oof) + 0.1
+    assert MAP_AT_2.score(y_true, found) == pytest.approx(best, abs=1e-9)
+    assert best > MAP_AT_2.score(y_true, oof) + 0.1
     np.testing.assert_array_equal(found[:, 1:], oof[:, 1:])
 
 
@@ -272,17 +272,17 @@ def test_open_set_raises_only_what_is_less_sure():
 
 
 def test_open_set_changes_nothing_where_no_row_has_the_label():
-    answers, oof = whales()
-    known = answers > 0
-    step = open_set(oof[known], answers[known], MAP_AT_2, WHALES, label="new_whale")
+    y_true, oof = whales()
+    known = y_true > 0
+    step = open_set(oof[known], y_true[known], MAP_AT_2, WHALES, label="new_whale")
     np.testing.assert_array_equal(step(oof), oof)
 
 
 def test_open_set_takes_numbers_and_names_the_nearest_class():
-    answers, oof = whales()
-    assert open_set(oof, answers, MAP_AT_2, ("0", "5", "7", "9"), label=5, threshold=0.9)(oof)[:, 1].min() == 0.9
+    y_true, oof = whales()
+    assert open_set(oof, y_true, MAP_AT_2, ("0", "5", "7", "9"), label=5, threshold=0.9)(oof)[:, 1].min() == 0.9
     with pytest.raises(ConfigError, match=r"label = 'new_whales' is no class. Did you mean 'new_whale'\?"):
-        open_set(oof, answers, MAP_AT_2, WHALES, label="new_whales")
+        open_set(oof, y_true, MAP_AT_2, WHALES, label="new_whales")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from compete_plugins.readers import npy, picture, register_readers
+from compete_plugins.readers import image, npy, register_readers
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -27,12 +27,12 @@ def saved(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-# --- photographs -----------------------------------------------------------------------------------------------
+# --- images -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("kind", "options"), [("png", {}), ("bmp", {}), ("tiff", {}), ("webp", {"lossless": True})])
-def test_lossless_pictures_come_back_as_they_were(kind: str, options: dict[str, Any]) -> None:
-    pixels = picture(encoded(PHOTO, kind, **options))
+def test_lossless_images_come_back_as_they_were(kind: str, options: dict[str, Any]) -> None:
+    pixels = image(encoded(PHOTO, kind, **options))
     assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(pixels, PHOTO)
     pixels[0, 0] = 0  # others may change what they were given
@@ -40,7 +40,7 @@ def test_lossless_pictures_come_back_as_they_were(kind: str, options: dict[str, 
 
 def test_jpeg_comes_back_nearly() -> None:
     smooth = np.tile(np.arange(64, dtype=np.uint8)[:, None, None] * 3, (1, 48, 3))
-    assert np.abs(picture(encoded(smooth, "jpeg", quality=95)).astype(int) - smooth).max() <= 4
+    assert np.abs(image(encoded(smooth, "jpeg", quality=95)).astype(int) - smooth).max() <= 4
 
 
 def test_every_ending_reads_every_kind() -> None:
@@ -53,22 +53,22 @@ def test_every_ending_reads_every_kind() -> None:
 
 
 @pytest.mark.parametrize(("orientation", "turned"), [(3, np.rot90(PHOTO, 2)), (6, np.rot90(PHOTO, -1))])
-def test_pictures_are_turned_upright(orientation: int, turned: np.ndarray) -> None:
+def test_images_are_turned_upright(orientation: int, turned: np.ndarray) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    np.testing.assert_array_equal(picture(encoded(PHOTO, "png", exif=exif)), turned)
+    np.testing.assert_array_equal(image(encoded(PHOTO, "png", exif=exif)), turned)
 
 
 def test_a_broken_exif_block_is_passed_over() -> None:
     data = encoded(PHOTO, "png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05broken")
-    np.testing.assert_array_equal(picture(data), PHOTO)
+    np.testing.assert_array_equal(image(data), PHOTO)
 
 
 def test_transparency_is_dropped_not_blended() -> None:
     with_alpha = np.dstack([PHOTO, np.zeros(PHOTO.shape[:2], np.uint8)])
-    np.testing.assert_array_equal(picture(encoded(with_alpha)), PHOTO)
+    np.testing.assert_array_equal(image(encoded(with_alpha)), PHOTO)
     grey_alpha = Image.fromarray(PHOTO[:, :, 0]).convert("LA")
-    np.testing.assert_array_equal(picture(encoded(grey_alpha)), np.repeat(PHOTO[:, :, :1], 3, axis=2))
+    np.testing.assert_array_equal(image(encoded(grey_alpha)), np.repeat(PHOTO[:, :, :1], 3, axis=2))
 
 
 @pytest.mark.parametrize("options", [{}, {"transparency": 0}, {"transparency": bytes(range(4))}])
@@ -79,46 +79,46 @@ def test_palettes_become_colours(options: dict[str, Any]) -> None:
     image.putpalette(colours.tobytes())
     image = image.copy()
     image.frombytes(numbers.tobytes())
-    np.testing.assert_array_equal(picture(encoded(image, "png", **options)), colours[numbers])
+    np.testing.assert_array_equal(image(encoded(image, "png", **options)), colours[numbers])
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])
 def test_grey_and_black_and_white_get_three_channels(mode: str) -> None:
     image = Image.fromarray(PHOTO[:, :, 0]).convert(mode)
     expected = np.asarray(image.convert("L"))
-    np.testing.assert_array_equal(picture(encoded(image)), np.dstack([expected] * 3))
+    np.testing.assert_array_equal(image(encoded(image)), np.dstack([expected] * 3))
 
 
 def test_cmyk_becomes_rgb() -> None:
     plain = Image.new("RGB", (16, 16), (200, 40, 90))
-    assert np.abs(picture(encoded(plain.convert("CMYK"), "tiff")).astype(int) - (200, 40, 90)).max() <= 2
+    assert np.abs(image(encoded(plain.convert("CMYK"), "tiff")).astype(int) - (200, 40, 90)).max() <= 2
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])
 def test_sixteen_bits_are_scaled_over_their_full_range(kind: str) -> None:
     deep = np.array([[0, 257, 128 * 257], [65535, 300, 65000]], np.uint16)
-    pixels = picture(encoded(deep, kind))
+    pixels = image(encoded(deep, kind))
     np.testing.assert_array_equal(pixels, np.dstack([np.round(deep / 257).astype(np.uint8)] * 3))
 
 
 @pytest.mark.parametrize("deep", [np.full((3, 3), 0.5, np.float32), np.full((3, 3), 70_000, np.int32)])
-def test_32_bit_pictures_are_refused(deep: np.ndarray) -> None:
+def test_32_bit_images_are_refused(deep: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"no range that is known beforehand; store it as .npy"):
-        picture(encoded(deep, "tiff"))
+        image(encoded(deep, "tiff"))
 
 
 def test_the_first_frame_is_taken() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "gif", save_all=True, append_images=frames[1:])
-    assert picture(data)[0, 0].tolist() == [255, 0, 0]
+    assert image(data)[0, 0].tolist() == [255, 0, 0]
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "webp", "gif", "tiff"])
-def test_a_truncated_picture_is_an_error(kind: str) -> None:
+def test_a_truncated_image_is_an_error(kind: str) -> None:
     data = encoded(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8), kind)
     for share in (0.3, 0.7, 0.9):
-        with pytest.raises(ValueError, match=r"damaged or incomplete|no picture of a known kind"):
-            picture(data[: int(len(data) * share)])
+        with pytest.raises(ValueError, match=r"damaged or incomplete|no image of a known kind"):
+            image(data[: int(len(data) * share)])
 
 
 @pytest.mark.parametrize(
@@ -127,18 +127,18 @@ def test_a_truncated_picture_is_an_error(kind: str) -> None:
         (b"", "the file is empty"),
         (b"\n<!DOCTYPE html><html>", "web page or XML"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
-        (b"GARBAGE and more", r"no picture of a known kind; it begins with b'GARBAGE '"),
+        (b"GARBAGE and more", r"no image of a known kind; it begins with b'GARBAGE '"),
     ],
 )
-def test_what_is_no_picture_is_named(data: bytes, message: str) -> None:
+def test_what_is_no_image_is_named(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        picture(data)
+        image(data)
 
 
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(ValueError, match=r"refused as a decompression bomb: Image size \(63 pixels\)"):
-        picture(encoded(PHOTO))
+        image(encoded(PHOTO))
 
 
 WHOLE = {kind: encoded(PHOTO, kind) for kind in ("png", "jpeg", "bmp", "gif", "webp", "tiff")}
@@ -149,7 +149,7 @@ def test_damage_gives_pixels_or_a_reason(kind: str, at: int, noise: bytes) -> No
     data = WHOLE[kind]
     at %= len(data)
     try:
-        pixels = picture(data[:at] + noise + data[at + len(noise) :])
+        pixels = image(data[:at] + noise + data[at + len(noise) :])
     except ValueError as error:
         assert str(error)
     else:
@@ -207,9 +207,9 @@ def test_a_flat_array_is_zero() -> None:
         (saved(np.zeros((4, 4)))[:20], "no complete .npy array"),
         (b"\x93NUMPY", "no complete .npy array"),
         (b"", "no complete .npy array"),
-        (saved(np.zeros(5)), r"an array of shape \(5,\) is no picture"),
-        (saved(np.zeros((2, 3, 4, 5))), r"shape \(2, 3, 4, 5\) is no picture"),
-        (saved(np.zeros((0, 3))), r"shape \(0, 3\) is no picture"),
+        (saved(np.zeros(5)), r"an array of shape \(5,\) is no image"),
+        (saved(np.zeros((2, 3, 4, 5))), r"shape \(2, 3, 4, 5\) is no image"),
+        (saved(np.zeros((0, 3))), r"shape \(0, 3\) is no image"),
         (saved(np.array([["a"]])), "no .npy array of numbers"),
         (saved(np.full((2, 2), 1j)), "no .npy array of numbers"),
         (saved(np.full((2, 2), np.nan)), "holds no finite number"),

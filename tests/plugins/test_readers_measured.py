@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from compete import DataError
-from compete_plugins.readers import dicom, npy, parquet, picture, raw, register_readers
+from compete_plugins.readers import dicom, image, npy, parquet, raw, register_readers
 
 POWERS = np.geomspace(1e-3, 1e3, 60).reshape(6, 10)
 
@@ -67,15 +67,15 @@ def test_raw_reads_a_photograph_too():
     assert raw(png(photo, "webp")).shape == (3, 3, 3)  # a RIFF file as WAV is
 
 
-def test_raw_refuses_what_is_no_picture():
-    with pytest.raises(ValueError, match="no picture of a known kind"):
+def test_raw_refuses_what_is_no_image():
+    with pytest.raises(ValueError, match="no image of a known kind"):
         raw(b"hello there")
 
 
 # --- parquet ----------------------------------------------------------------------------------------------------
 
 
-def test_a_table_is_a_picture_of_its_numbers():
+def test_a_table_is_a_image_of_its_numbers():
     data = table(time=range(6), note=list("abcdef"), **{f"LL_{n}": POWERS[:, n] for n in range(10)})
     np.testing.assert_allclose(raw(data)[:, :, 0], POWERS, rtol=1e-6)
     scaled = parquet(data)
@@ -113,9 +113,9 @@ def test_a_broken_sound_is_explained():
         raw(sound(np.zeros((50, 1)))[:20])
 
 
-def test_a_sound_read_as_a_picture_says_what_to_write():
+def test_a_sound_read_as_a_image_says_what_to_write():
     with pytest.raises(ValueError, match=r"this is a sound; read it with \[images\] reader = 'raw'"):
-        picture(sound(np.zeros((50, 1))))
+        image(sound(np.zeros((50, 1))))
 
 
 @pytest.mark.parametrize(("package", "data", "extra"), [

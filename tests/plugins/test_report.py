@@ -41,13 +41,19 @@ def make_scores(classes: list[str]) -> dict[str, Any]:
     def member(score: float, *of_epochs: float) -> dict[str, Any]:
         best = 1 + of_epochs.index(max(of_epochs))
         drawn = dict.fromkeys(classes, 10)
-        return {"score": score, "kept_epoch": best, "seconds": 125.0, "epochs": epochs(*of_epochs), "drawn": drawn}
+        return {
+            "score": score,
+            "best_epoch": best,
+            "seconds": 125.0,
+            "epochs": epochs(*of_epochs),
+            "class_draws": drawn,
+        }
 
     return {
         "competition": "pets",
         "title": "Pets from above",
         "run": "run-007",
-        "note": "These pictures are drawn.",
+        "note": "These images are drawn.",
         "metric": "macro_f1",
         "higher_is_better": True,
         "classes": classes,
@@ -87,10 +93,10 @@ def make_scores(classes: list[str]) -> dict[str, Any]:
     }
 
 
-def make_oof(answers: list[int], predicted: list[int], classes: list[str]) -> pd.DataFrame:
+def make_oof(labels: list[int], predicted: list[int], classes: list[str]) -> pd.DataFrame:
     """Give every row 0.8 for the predicted class; -1 means that nobody validated the row."""
-    table = pd.DataFrame({"id": [f"r{i}" for i in range(len(answers))], "fold": 0, "answer": answers})
-    probabilities = np.full((len(answers), len(classes)), 0.2 / max(1, len(classes) - 1))
+    table = pd.DataFrame({"id": [f"r{i}" for i in range(len(labels))], "fold": 0, "label": labels})
+    probabilities = np.full((len(labels), len(classes)), 0.2 / max(1, len(classes) - 1))
     for row, name in enumerate(predicted):
         probabilities[row, name] = 0.8 if name >= 0 else np.nan
     probabilities[np.array(predicted) < 0] = np.nan
@@ -163,7 +169,7 @@ def test_the_page_says_what_happened(folder: Path) -> None:
     page = Page(write_report(folder))
     for expected in (
         "Pets from above",
-        "These pictures are drawn.",
+        "These images are drawn.",
         "0.6000 ± 0.0141 over 2 members",
         "0.6051",
         "0.6124 +0.0073 against OOF",
@@ -281,9 +287,9 @@ def test_compete_report_reaches_the_plugin(folder: Path) -> None:
 
 def test_of_the_best_classes_kept_the_first_is_predicted(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
-    labels, values = np.array([[1, 0], [0, 2], [2, 1]], np.int32), np.array([[0.6, 0.3], [0.5, 0.2], [np.nan] * 2])
-    best, answers = TopK(labels, values.astype(np.float32), 3), np.array([1, 2, 2])
-    write_predictions(folder / "oof.parquet", list("xyz"), best, CLASSES, fold=np.zeros(3, int), answer=answers)
+    best, values = np.array([[1, 0], [0, 2], [2, 1]], np.int32), np.array([[0.6, 0.3], [0.5, 0.2], [np.nan] * 2])
+    best, labels = TopK(best, values.astype(np.float32), 3), np.array([1, 2, 2])
+    write_predictions(folder / "oof.parquet", list("xyz"), best, CLASSES, fold=np.zeros(3, int), answer=labels)
     files = read_run(folder)
     assert files.predicted.tolist() == [1, 0, -1]
     found = confusion(files)
@@ -308,39 +314,39 @@ def test_a_page_lists_so_many_classes_and_no_more(tmp_path: Path) -> None:
 
 def test_a_regression_has_plots_instead_of_classes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    answers = rng.normal(size=50)
-    oof = pd.DataFrame({"id": [f"r{i}" for i in range(50)], "fold": 0, "answer": answers, "age": answers + 0.1})
+    labels = rng.normal(size=50)
+    oof = pd.DataFrame({"id": [f"r{i}" for i in range(50)], "fold": 0, "label": labels, "age": labels + 0.1})
     oof.loc[0, "age"] = np.nan
     scores = make_scores(["age"])
     for member in scores["members"].values():
-        member["drawn"] = {"age": 0}
+        member["class_draws"] = {"age": 0}
     scores |= {"per_class": [], "train_shares": {}, "higher_is_better": False}
     scores["submission"]["label_shares"] = {}
     scores["folds"]["counts"] = []
     scores["cv"]["oof_postprocessed"] = None
     page = Page(write_report(write_run(tmp_path, ["age"], oof, **scores)))
-    assert "Predictions and answers On OOF. Points on the dashed line are predicted exactly. age" in page.text
+    assert "Predictions and labels On OOF. Points on the dashed line are predicted exactly. age" in page.text
     assert "lower is better" in page.text
     for absent in ("Confusion", "Class shares", "recall", "post-processed", "Rows of each class"):
         assert absent not in page.text
 
 
 def test_a_multi_label_task_has_shares_but_no_confusion(tmp_path: Path) -> None:
-    answers = pd.DataFrame({"answer_a": [1.0, 0.0, 1.0], "answer_b": [0.0, 0.0, 1.0]})
+    labels = pd.DataFrame({"label_a": [1.0, 0.0, 1.0], "label_b": [0.0, 0.0, 1.0]})
     keys = pd.DataFrame({"id": ["x", "y", "z"], "fold": 0})
     predictions = pd.DataFrame({"a": [0.9, 0.1, 0.8], "b": [0.2, 0.1, 0.9]})
     submission = make_scores(["a", "b"])["submission"] | {"label_shares": {}}
     changes = {"per_class": [], "train_shares": {"a": 2 / 3, "b": 1 / 3}, "submission": submission}
-    folder = write_run(tmp_path, ["a", "b"], keys.join(answers).join(predictions), **changes)
+    folder = write_run(tmp_path, ["a", "b"], keys.join(labels).join(predictions), **changes)
     page = Page(write_report(folder))
     assert "class train a 66.7 % b 33.3 %" in page.text  # neither drawn nor predicted: both are unknown
     assert "Confusion" not in page.text
-    assert "Predictions and answers" not in page.text
+    assert "Predictions and labels" not in page.text
 
 
 def test_members_without_epochs_have_no_curve(tmp_path: Path) -> None:
     members = make_scores(CLASSES)["members"]
-    members["fold0-seed0"] |= {"epochs": [], "drawn": {}}
+    members["fold0-seed0"] |= {"epochs": [], "class_draws": {}}
     page = Page(write_report(write_run(tmp_path, members=members)))
     assert "fold0-seed0 epoch" not in page.text
     assert "fold1-seed0 epoch 3 is used" in page.text
@@ -390,10 +396,10 @@ def test_a_class_called_like_a_key_column_is_read_by_its_place(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("answers", "kind"), [([0, 1, 1], "labels"), ([0, 1, 3], "values"), ([0.0, 1.0, 0.5], "values")]
+    ("labels", "kind"), [([0, 1, 1], "labels"), ([0, 1, 3], "values"), ([0.0, 1.0, 0.5], "values")]
 )
-def test_one_prediction_column_is_a_label_or_a_value(tmp_path: Path, answers: list[float], kind: str) -> None:
-    oof = pd.DataFrame({"id": ["x", "y", "z"], "fold": 0, "answer": answers, "yes": [0.1, 0.9, 0.8]})
+def test_one_prediction_column_is_a_label_or_a_value(tmp_path: Path, labels: list[float], kind: str) -> None:
+    oof = pd.DataFrame({"id": ["x", "y", "z"], "fold": 0, "label": labels, "yes": [0.1, 0.9, 0.8]})
     files = read_run(write_run(tmp_path, ["yes"], oof))
     assert files.kind == kind
     assert confusion(files) is None
@@ -414,9 +420,13 @@ def test_member_rows_place_scores_between_the_extremes() -> None:
 
 
 def test_drawn_shares_add_all_members() -> None:
-    members = {"a": {"drawn": {"cat": 1, "dog": 3}}, "b": {"drawn": {"cat": 5, "dog": 1}}, "c": {"drawn": {}}}
+    members = {
+        "a": {"class_draws": {"cat": 1, "dog": 3}},
+        "b": {"class_draws": {"cat": 5, "dog": 1}},
+        "c": {"class_draws": {}},
+    }
     assert drawn_shares({"members": members}) == {"cat": 0.6, "dog": 0.4}
-    assert drawn_shares({"members": {"a": {"drawn": {"age": 0}}}}) == {}
+    assert drawn_shares({"members": {"a": {"class_draws": {"age": 0}}}}) == {}
 
 
 def test_labels_in_another_spelling_are_listed_after_the_classes(tmp_path: Path) -> None:

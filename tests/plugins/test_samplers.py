@@ -31,8 +31,8 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def class_shares(rows: list[int], answers: np.ndarray = ANSWERS) -> dict[int, float]:
-    counts = Counter(int(answers[row]) for row in rows)
+def class_shares(rows: list[int], labels: np.ndarray = ANSWERS) -> dict[int, float]:
+    counts = Counter(int(labels[row]) for row in rows)
     return {number: count / len(rows) for number, count in counts.items()}
 
 
@@ -56,12 +56,12 @@ def test_shuffle_and_sequential_draw_every_row_once():
 )
 def test_the_generator_alone_decides(name, labels, seed):
     sampler = SAMPLERS[name]
-    answers = np.array(labels)
-    first, second = (sampler(answers, seeded(seed)) for _ in range(2))
+    labels = np.array(labels)
+    first, second = (sampler(labels, seeded(seed)) for _ in range(2))
     assert first == second
     assert all(type(row) is int and 0 <= row < len(labels) for row in first)
     torch.manual_seed(1)
-    assert sampler(answers, seeded(seed)) == first
+    assert sampler(labels, seeded(seed)) == first
 
 
 @pytest.mark.parametrize("sampler", [shuffle, *BY_CLASS])
@@ -110,11 +110,11 @@ def test_class_balanced_draws_classes_evenly_and_uses_a_class_up_before_it_repea
 @UNHURRIED
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.none() | st.integers(1, 5), st.integers(0, 99))
 def test_oversample_lifts_every_class_to_the_largest(labels, most, seed):
-    answers = np.array(labels)
-    drawn = Counter(oversample(answers, seeded(seed), most=most))
+    labels = np.array(labels)
+    drawn = Counter(oversample(labels, seeded(seed), most=most))
     largest = max(Counter(labels).values())
     for number, count in Counter(labels).items():
-        own = [drawn[row] for row in np.flatnonzero(answers == number)]
+        own = [drawn[row] for row in np.flatnonzero(labels == number)]
         assert sum(own) == (largest if most is None else min(largest, most * count))
         assert min(own) >= 1 and max(own) - min(own) <= 1
         assert most is None or max(own) <= most
@@ -129,10 +129,10 @@ def test_oversample_mixes_the_classes():
 @UNHURRIED
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.integers(1, 12), st.integers(0, 99))
 def test_capped_thins_out_large_classes_and_keeps_small_ones_whole(labels, most, seed):
-    answers = np.array(labels)
-    drawn = capped(answers, seeded(seed), most=most)
+    labels = np.array(labels)
+    drawn = capped(labels, seeded(seed), most=most)
     assert len(set(drawn)) == len(drawn)
-    assert Counter(answers[drawn].tolist()) == {label: min(most, n) for label, n in Counter(labels).items()}
+    assert Counter(labels[drawn].tolist()) == {label: min(most, n) for label, n in Counter(labels).items()}
 
 
 def test_capped_sees_other_rows_in_other_epochs_and_mixes_the_classes():
@@ -167,10 +167,10 @@ def test_one_column_of_zeros_and_ones_has_two_classes():
 
 
 @pytest.mark.parametrize("sampler", BY_CLASS)
-@pytest.mark.parametrize("answers", [np.array([1.5, 2.0]), np.array([[1.5], [2.0]])], ids=["(N,)", "(N, 1)"])
-def test_numbers_have_no_classes_to_draw_by(sampler, answers):
+@pytest.mark.parametrize("labels", [np.array([1.5, 2.0]), np.array([[1.5], [2.0]])], ids=["(N,)", "(N, 1)"])
+def test_numbers_have_no_classes_to_draw_by(sampler, labels):
     with pytest.raises(ConfigError) as error:
-        sampler(answers, seeded())
+        sampler(labels, seeded())
     assert str(error.value) == (
         '[sampler] draws by class, but the target is a number and has no classes. Use name = "shuffle".'
     )

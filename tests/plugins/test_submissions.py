@@ -143,7 +143,7 @@ def test_positive_writes_the_only_or_the_named_class():
 
 def test_positive_asks_which_class():
     rows = predicted("a", [[0.1, 0.9]], ["cat", "dog"])
-    with pytest.raises(ConfigError, match=r"there are 2 classes \(cat, dog\); say with 'positive'"):
+    with pytest.raises(ConfigError, match=r"there are 2 classes \(cat, dog\); set 'positive'"):
         positive(sample("a", p=0), rows, target())
     with pytest.raises(ConfigError, match=r"positive = 'dig': .* Did you mean 'dog'\? Classes: cat, dog\."):
         positive(sample("a", p=0), rows, target(), positive="dig")
@@ -206,7 +206,7 @@ def test_top_k_raises_an_open_set_label_that_is_a_class_too():
 # --- long --------------------------------------------------------------------------------------------------------
 
 
-def test_long_writes_a_row_for_each_picture_and_class_in_the_samples_order():
+def test_long_writes_a_row_for_each_image_and_class_in_the_samples_order():
     rows = predicted(["u1", "u2"], [[0.1, 0.2], [0.3, 0.4]], ["C1", "C2"])
     frame = long(sample(["u2_C1", "u1_C2", "u1_C1", "u2_C2"], p=0), rows, target())
     assert frame["ImageID"].tolist() == ["u2_C1", "u1_C2", "u1_C1", "u2_C2"]
@@ -219,7 +219,7 @@ def test_long_takes_numbered_classes_and_whole_number_ids():
     assert frame["p"].tolist() == [0.1, 0.2, 0.3, 0.4]
 
 
-def test_long_names_rows_that_fit_no_picture():
+def test_long_names_rows_that_fit_no_image():
     rows = predicted(["u1"], [[0.1, 0.2]], ["C1", "C2"])
     with pytest.raises(
         SubmissionError, match=r"2 rows .* in the form '{id}_{class}', the first 'u1-C1'\. Did you mean"

@@ -45,8 +45,8 @@ def test_label_sorts_whole_numbers_as_numbers_and_keeps_them():
     target = label(train)
     assert target.classes == ("0", "2", "10")
     assert target.heads == (3,) and target.outputs == 3
-    assert target.answers(train).tolist() == [2, 1, 0, 1]
-    assert target.answers(train).dtype == np.int64
+    assert target.labels(train).tolist() == [2, 1, 0, 1]
+    assert target.labels(train).dtype == np.int64
     assert target.encode(train.iloc[[3, 0]]).tolist() == [1, 2]
     assert target.decode(np.eye(3)[[2, 0]]) == [10, 0]
 
@@ -71,7 +71,7 @@ def test_label_takes_the_order_given_and_classes_the_table_lacks():
     train = table(label=["dog", "cat"])
     target = label(train, classes=["dog", "emu", "cat"])
     assert target.classes == ("dog", "emu", "cat")
-    assert target.answers(train).tolist() == [0, 2]
+    assert target.labels(train).tolist() == [0, 2]
 
 
 def test_label_activation_is_softmax_in_float32():
@@ -140,8 +140,8 @@ def test_heads_number_combinations_with_the_first_column_slowest():
     assert target.head_names == ("mask", "gender", "age_group")
     assert target.encode(train).tolist() == [[0, 1, 2], [1, 0, 0], [2, 1, 1], [2, 0, 2]]
     # The mask competition's own rule: mask * 6 + gender * 3 + age group.
-    assert target.answers(train).tolist() == [5, 6, 16, 14]
-    assert target.encode(train).dtype == target.answers(train).dtype == np.int64
+    assert target.labels(train).tolist() == [5, 6, 16, 14]
+    assert target.encode(train).dtype == target.labels(train).dtype == np.int64
     assert target.classes == tuple(str(number) for number in range(18))
 
 
@@ -161,7 +161,7 @@ def test_heads_take_class_lists_and_names():
     train = table(wear=["on", "off"], sex=["male", "female"])
     target = heads(train, columns=["wear", "sex"], classes={"sex": ["male", "female"]}, labels="names", separator="/")
     assert target.classes == ("off/male", "off/female", "on/male", "on/female")
-    assert target.answers(train).tolist() == [2, 1]
+    assert target.labels(train).tolist() == [2, 1]
     assert target.decode(np.eye(4)) == list(target.classes)
 
 
@@ -183,7 +183,7 @@ def test_heads_name_the_problems_of_all_columns():
 def test_one_hot_reads_the_column_with_the_one():
     train = table(healthy=["1", "0", "0"], rust=["0", "1", "0"], scab=["0", "0", "1.0"])
     target = one_hot(train, columns=["healthy", "rust", "scab"])
-    assert target.answers(train).tolist() == [0, 1, 2]
+    assert target.labels(train).tolist() == [0, 1, 2]
     assert target.heads == (3,)
     assert target.decode(np.eye(3)) == ["healthy", "rust", "scab"]
 
@@ -200,10 +200,10 @@ def test_one_hot_refuses_rows_without_exactly_one():
 def test_votes_become_shares():
     train = table(seizure=[3, 0], other=[1, 5])
     target = votes(train, columns=["seizure", "other"])
-    for encoded in (target.encode(train), target.answers(train)):
+    for encoded in (target.encode(train), target.labels(train)):
         assert encoded.dtype == np.float32
         np.testing.assert_allclose(encoded, [[0.75, 0.25], [0, 1]])
-    assert target.decode(target.answers(train)) == ["seizure", "other"]
+    assert target.decode(target.labels(train)) == ["seizure", "other"]
 
 
 def test_votes_refuse_rows_without_votes():
@@ -221,11 +221,11 @@ def test_binary_predicts_the_class_named():
     target = binary(train, positive="dog")
     assert target.classes == ("dog",) and target.heads == (1,)
     assert target.encode(train).tolist() == [[1.0], [0.0], [1.0]] and target.encode(train).dtype == np.float32
-    assert target.answers(train).tolist() == [1, 0, 1] and target.answers(train).dtype == np.int64
+    assert target.labels(train).tolist() == [1, 0, 1] and target.labels(train).dtype == np.int64
     predictions = target.activation(torch.tensor([[0.0], [-2.0]]))
     np.testing.assert_allclose(predictions, [[0.5], [1 / (1 + np.exp(2))]], rtol=1e-6)
     assert target.decode(predictions.numpy()) == ["dog", "cat"]
-    assert binary(train, positive="cat").answers(train).tolist() == [0, 1, 0]
+    assert binary(train, positive="cat").labels(train).tolist() == [0, 1, 0]
 
 
 def test_binary_decodes_ints_and_takes_them_as_positive():
@@ -244,7 +244,7 @@ def test_columns_are_independent():
     train = table(ett=["1", "0"], ngt=["1", "1"])
     target = columns(train, columns=["ett", "ngt"])
     assert target.classes == ("ett", "ngt") and target.heads == (2,)
-    assert target.encode(train).tolist() == target.answers(train).tolist() == [[1, 1], [0, 1]]
+    assert target.encode(train).tolist() == target.labels(train).tolist() == [[1, 1], [0, 1]]
     assert target.activation(torch.zeros(1, 2)).tolist() == [[0.5, 0.5]]
     assert target.decode(np.array([[0.9, 0.6], [0.1, 0.2]])) == ["ett, ngt", ""]
 
@@ -253,9 +253,9 @@ def test_tokens_split_and_join():
     train = table(labels=["scab frog_eye", "healthy", " scab  healthy"])
     target = tokens(train)
     assert target.classes == ("frog_eye", "healthy", "scab")
-    assert target.answers(train).tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 1]]
+    assert target.labels(train).tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 1]]
     assert target.encode(train.iloc[[1]]).tolist() == [[0, 1, 0]]
-    assert target.decode(target.answers(train)) == ["frog_eye scab", "healthy", "healthy scab"]
+    assert target.decode(target.labels(train)) == ["frog_eye scab", "healthy", "healthy scab"]
 
 
 def test_tokens_sort_whole_numbers_as_numbers():
@@ -266,7 +266,7 @@ def test_tokens_take_empty_cells_only_when_told():
     train = table(labels=["a", "", "b"])
     with pytest.raises(DataError, match=r"column 'labels' is empty \(1 row: id r1\)"):
         tokens(train)
-    assert tokens(train, allow_empty=True).answers(train).tolist() == [[1, 0], [0, 0], [0, 1]]
+    assert tokens(train, allow_empty=True).labels(train).tolist() == [[1, 0], [0, 0], [0, 1]]
 
 
 def test_tokens_refuse_unknown_and_no_labels():
@@ -286,7 +286,7 @@ def test_ordinal_as_regression_lives_on_the_label_scale():
     target = ordinal(train)
     assert target.heads == (1,) and target.classes == ("label",)
     np.testing.assert_allclose(target.encode(train), [[0], [1], [0.5]])
-    assert target.answers(train).tolist() == [0, 4, 2]
+    assert target.labels(train).tolist() == [0, 4, 2]
     predictions = target.activation(torch.tensor([[0.0], [20.0]]))
     np.testing.assert_allclose(predictions, [[2.0], [4.0]], rtol=1e-6)
     assert target.decode(np.array([[2.4], [2.6], [-1.0], [9.0]])) == [2, 3, 0, 4]
@@ -311,7 +311,7 @@ def test_regression_is_scaled_to_its_range():
     train = table(pawpularity=["1", "100", "50.5"])
     target = regression(train, column="pawpularity", low=1, high=100)
     np.testing.assert_allclose(target.encode(train), [[0], [1], [0.5]])
-    np.testing.assert_allclose(target.answers(train), [[1], [100], [50.5]])
+    np.testing.assert_allclose(target.labels(train), [[1], [100], [50.5]])
     np.testing.assert_allclose(target.activation(torch.tensor([[0.0], [-99.0]])), [[50.5], [1.0]])
     assert target.decode(np.array([[3.25]])) == [3.25]
     assert regression(train, column="pawpularity").encode(train.iloc[[2]]).tolist() == [[0.5]]

@@ -44,7 +44,7 @@ def build(name, **table):
 
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_policy_gives_the_same_picture_for_the_same_seed(name, channels):
+def test_a_policy_gives_the_same_image_for_the_same_seed(name, channels):
     random = build(name).random
     image = IMAGE[..., :channels]
     first = [random(image, seed) for seed in range(12)]
@@ -55,7 +55,7 @@ def test_a_policy_gives_the_same_picture_for_the_same_seed(name, channels):
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_policy_leaves_the_global_generator_and_the_picture_alone(name):
+def test_a_policy_leaves_the_global_generator_and_the_image_alone(name):
     state, image = torch.get_rng_state(), IMAGE.copy()
     image.flags.writeable = False  # as a page of the cache is
     for seed in range(5):
@@ -77,7 +77,7 @@ def test_policies_take_their_options():
     assert any(not np.array_equal(one(IMAGE, s), deep(IMAGE, s)) for s in range(5))
 
 
-def test_policies_work_on_float_pictures():
+def test_policies_work_on_float_images():
     image = (IMAGE / 255).astype(np.float32)
     for seed in range(5):
         result = build("trivial_augment").random(image, seed)
@@ -85,7 +85,7 @@ def test_policies_work_on_float_pictures():
 
 
 def test_policies_refuse_other_channel_numbers():
-    with pytest.raises(DataError, match="RandAugment needs pictures of 1 or 3 channels, not 4"):
+    with pytest.raises(DataError, match="RandAugment needs images of 1 or 3 channels, not 4"):
         build("rand_augment").random(np.zeros((8, 8, 4), np.uint8), 0)
 
 
@@ -94,7 +94,7 @@ def test_none_does_nothing():
     assert transform.fixed is None and transform.random is None
 
 
-def test_albumentations_gives_the_same_picture_for_the_same_seed_in_any_order_and_thread():
+def test_albumentations_gives_the_same_image_for_the_same_seed_in_any_order_and_thread():
     random = build("albumentations", random=BUSY).random
     first = [random(IMAGE, seed) for seed in range(40)]
     other = build("albumentations", random=BUSY).random
@@ -117,7 +117,7 @@ def test_each_thread_has_transforms_of_its_own():
     assert built[0][0] is not built[1][0]
 
 
-def test_transforms_of_one_picture_are_drawn_independently():
+def test_transforms_of_one_image_are_drawn_independently():
     random = build("albumentations", random=FLIPS).random
     ways = {
         IMAGE[::vertical, ::horizontal].tobytes(): (vertical, horizontal)
@@ -147,13 +147,13 @@ def test_a_single_channel_stays():
     assert random(IMAGE[..., :1], 0).shape == (9, 7, 1)
 
 
-def test_float_pictures_stay_floats():
+def test_float_images_stay_floats():
     random = build("albumentations", random=[{"name": "Rotate", "p": 1.0}, {"name": "ColorJitter", "p": 1.0}]).random
     result = random((IMAGE / 255).astype(np.float32), 1)
     assert result.dtype == np.float32 and result.min() >= 0 and result.max() <= 1
 
 
-def test_a_transform_that_cannot_work_on_a_picture_says_so():
+def test_a_transform_that_cannot_work_on_a_image_says_so():
     random = build("albumentations", random=[{"name": "HorizontalFlip"}, {"name": "CLAHE", "p": 1.0}]).random
     with pytest.raises(DataError, match=r"transform CLAHE cannot work on .*\(8, 8, 4\) and type uint8: .*channel"):
         random(np.zeros((8, 8, 4), np.uint8), 0)
@@ -161,7 +161,7 @@ def test_a_transform_that_cannot_work_on_a_picture_says_so():
 
 def test_a_transform_that_changes_the_channels_is_an_error():
     random = build("albumentations", random=[{"name": "ToGray", "num_output_channels": 1, "p": 1.0}]).random
-    with pytest.raises(DataError, match=r"transform ToGray made shape \(24, 20, 1\) .* of a picture .*\(24, 20, 3\)"):
+    with pytest.raises(DataError, match=r"transform ToGray made shape \(24, 20, 1\) .* of a image .*\(24, 20, 3\)"):
         random(IMAGE, 0)
 
 
@@ -174,10 +174,10 @@ def test_a_transform_that_changes_the_channels_is_an_error():
         ({"name": "RandomResizedCrop"}, "random[0] RandomResizedCrop: option 'size' is required."),
         ({"name": "HorizontalFlip", "p": 3}, "random[0] HorizontalFlip: p = 3: Input should be less than or equal"),
         ({"p": 0.5}, "random[0]: each transform is a table with a name"),
-        ({"name": "Normalize"}, "random[0]: Normalize is not needed: pictures are scaled and normalised on"),
+        ({"name": "Normalize"}, "random[0]: Normalize is not needed: images are scaled and normalised on"),
         ({"name": "ToTensorV2"}, "random[0]: ToTensorV2 is not needed"),
         ({"name": "ToFloat"}, "random[0]: ToFloat is not needed"),
-        ({"name": "MaskDropout"}, "random[0]: MaskDropout needs masks, boxes, functions or other pictures"),
+        ({"name": "MaskDropout"}, "random[0]: MaskDropout needs masks, boxes, functions or other images"),
         ({"name": "OneOf"}, "random[0] OneOf: needs a list 'transforms' of tables"),
         ({"name": "OneOf", "transforms": [{"name": "Blr"}]}, "random[0] OneOf.transforms[0]: there is no albument"),
         (
@@ -201,8 +201,8 @@ def test_a_wrong_entry_is_found_when_the_toml_is_read(entry, message):
     ("entry", "message"),
     [
         ({"name": "HorizontalFlip", "p": 0.5}, "fixed[0] HorizontalFlip: p = 0.5, but what is fixed is done to"),
-        ({"name": "RandomRotate90"}, "fixed[0] RandomRotate90: changes pictures at random. Narrow its ranges"),
-        ({"name": "ChannelShuffle"}, "fixed[0] ChannelShuffle: changes pictures at random."),
+        ({"name": "RandomRotate90"}, "fixed[0] RandomRotate90: changes images at random. Narrow its ranges"),
+        ({"name": "ChannelShuffle"}, "fixed[0] ChannelShuffle: changes images at random."),
         ({"name": "OneOf", "transforms": [{"name": "Blur"}]}, "fixed[0]: OneOf chooses at random. It belongs in"),
         ({"name": "Blurr"}, "fixed[0]: there is no albumentations transform 'Blurr'. Did you mean 'Blur'?"),
     ],
@@ -212,7 +212,7 @@ def test_fixed_takes_no_random_transform(entry, message):
     assert problem.startswith(message)
 
 
-def test_fixed_accepts_a_crop_larger_than_the_trial_picture():
+def test_fixed_accepts_a_crop_larger_than_the_trial_image():
     assert not problems(fixed=[{"name": "CenterCrop", "height": 2000, "width": 2000}])
 
 

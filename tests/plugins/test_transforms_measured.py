@@ -40,13 +40,13 @@ def test_a_list_is_the_mean_of_its_channels():
     assert derived.dtype == np.float32
 
 
-def test_photographs_stay_photographs():
+def test_photographs_stay_images():
     photo = np.full((2, 2, 3), 255, np.uint8)
     assert fixed("channels", photo, keep=[[0, 1, 2]]).tolist() == [[[255], [255]], [[255], [255]]]
     assert fixed("channels", photo, keep=[[0, 1, 2]]).dtype == np.uint8
 
 
-def test_six_scans_become_one_tall_picture():
+def test_six_scans_become_one_tall_image():
     tall = fixed("channels", SCANS, tile=[6, 1])
     np.testing.assert_array_equal(tall[:, :, 0], np.concatenate([SCANS[:, :, n] for n in range(6)]))
 
@@ -77,12 +77,12 @@ def test_split_undoes_tile(down, across, each):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"keep": [6]}, r"keep = 6: a picture has 6 channels, from 0"),
-        ({"split": [1, 2]}, r"split = \[1, 2\]: a picture of 2 x 3 has no such parts"),
+        ({"keep": [6]}, r"keep = 6: a image has 6 channels, from 0"),
+        ({"split": [1, 2]}, r"split = \[1, 2\]: a image of 2 x 3 has no such parts"),
         ({"tile": [4, 1]}, r"tile = \[4, 1\]: 6 channels cannot be shared out to 4 tiles"),
     ],
 )
-def test_pictures_that_do_not_fit_are_explained(table, message):
+def test_images_that_do_not_fit_are_explained(table, message):
     with pytest.raises(DataError, match=message):
         fixed("channels", SCANS, **table)
 
@@ -90,14 +90,14 @@ def test_pictures_that_do_not_fit_are_explained(table, message):
 # --- scale ------------------------------------------------------------------------------------------------------
 
 
-def test_a_range_is_the_same_for_all_pictures():
+def test_a_range_is_the_same_for_all_images():
     decibels = np.array([-50.0, -45.0, -10.0, 25.0, 90.0], np.float32).reshape(1, 5, 1)
     scaled = fixed("scale", decibels, method="range", low=-45.0, high=25.0)
     np.testing.assert_allclose(scaled.ravel(), [0, 0, 0.5, 1, 1])
     assert scaled.dtype == np.float32
 
 
-def test_min_max_and_percentiles_follow_the_picture():
+def test_min_max_and_percentiles_follow_the_image():
     values = np.random.default_rng(0).normal(7, 3, (40, 50, 1)).astype(np.float32)
     full = fixed("scale", values, method="min_max")
     np.testing.assert_allclose(full, (values - values.min()) / np.ptp(values), atol=1e-5)
@@ -108,7 +108,7 @@ def test_min_max_and_percentiles_follow_the_picture():
 
 def test_each_channel_may_have_its_own_range():
     loud = np.dstack([np.linspace(0, 1, 12).reshape(3, 4), np.linspace(0, 1000, 12).reshape(3, 4)]).astype(np.float32)
-    together, apart = (fixed("scale", loud, method="min_max", per=per) for per in ("picture", "channel"))
+    together, apart = (fixed("scale", loud, method="min_max", per=per) for per in ("image", "channel"))
     assert together[:, :, 0].max() == pytest.approx(0.001)
     np.testing.assert_allclose(apart[:, :, 0], apart[:, :, 1], atol=1e-6)
 
@@ -121,7 +121,7 @@ def test_logarithms_are_scaled_between_bounds_in_the_data_s_own_unit():
     np.testing.assert_allclose(least.ravel()[3:], [0, 0.2, 0.4, 0.6, 1], atol=1e-6)
 
 
-def test_flat_and_empty_pictures_are_black():
+def test_flat_and_empty_images_are_black():
     for values in (np.full((2, 2, 1), 7.0), np.full((2, 2, 1), np.nan), np.full((2, 2, 1), -1.0)):
         assert fixed("scale", values, method="min_max", log=True).tolist() == np.zeros((2, 2, 1)).tolist()
 
@@ -132,11 +132,11 @@ def test_flat_and_empty_pictures_are_black():
 def test_a_tone_is_a_line_at_its_height():
     times = np.arange(2000) / 2000
     sound = np.stack([np.sin(2 * np.pi * 250 * times)] * 2, axis=-1)[None].astype(np.float32)
-    picture = fixed("spectrogram", sound, window=200, hop=50)
-    assert picture.shape == (101, 37, 1)  # 10 Hz to a row, the lowest at the bottom
-    assert set(picture[:, :, 0].argmax(axis=0)) == {100 - 25}
+    image = fixed("spectrogram", sound, window=200, hop=50)
+    assert image.shape == (101, 37, 1)  # 10 Hz to a row, the lowest at the bottom
+    assert set(image[:, :, 0].argmax(axis=0)) == {100 - 25}
     np.testing.assert_allclose(
-        fixed("spectrogram", sound, window=200, hop=50, power=2.0), picture**2, rtol=1e-4, atol=1e-4
+        fixed("spectrogram", sound, window=200, hop=50, power=2.0), image**2, rtol=1e-4, atol=1e-4
     )
 
 

@@ -41,17 +41,17 @@ def test_flips(options, axes):
     assert all(torch.equal(view, SMALL.flip(axis)) for view, axis in zip(views, axes, strict=True))
 
 
-def test_rotations_turn_square_pictures():
+def test_rotations_turn_square_images():
     square = torch.arange(4.0).reshape(1, 1, 2, 2)
     views = build("rotations", degrees=[90, 180, 270])(square)
     assert [view.flatten().tolist() for view in views] == [[1, 3, 0, 2], [3, 2, 1, 0], [2, 0, 3, 1]]
     assert len(build("rotations")(square)) == 3
 
 
-def test_rotations_of_other_pictures():
+def test_rotations_of_other_images():
     (view,) = build("rotations", degrees=[180])(SMALL)
     assert torch.equal(view, SMALL.flip(2, 3))
-    with pytest.raises(ConfigError, match=r"needs square pictures, these are 3 x 4. Set degrees = \[180\]"):
+    with pytest.raises(ConfigError, match=r"needs square images, these are 3 x 4. Set degrees = \[180\]"):
         build("rotations")(SMALL)
 
 

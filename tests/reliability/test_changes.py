@@ -41,7 +41,7 @@ def change_labels(tiny: Path) -> None:
     table.to_csv(tiny / "data/train.csv", index=False)
 
 
-def change_a_picture(tiny: Path) -> None:
+def change_a_image(tiny: Path) -> None:
     one, other = tiny / "data/train/p00_0.png", tiny / "data/train/p01_0.png"
     one.write_bytes(other.read_bytes())
 
@@ -54,7 +54,7 @@ CHANGES = {
     change_toml: "changed since run-001: optimizer.lr: 0.05 -> 0.04",
     change_plugin: "changed since run-001: file tiny_plugin.py",
     change_labels: "the data has changed since run-001, which is kept as it is",
-    change_a_picture: "the data has changed since run-001, which is kept as it is",
+    change_a_image: "the data has changed since run-001, which is kept as it is",
 }
 
 

@@ -128,10 +128,10 @@ def test_a_checkpoint_of_another_version(tiny, stopped):
 @pytest.mark.promise("A damaged cache is built anew")
 @pytest.mark.parametrize("damage", [truncate, Path.unlink, lambda path: path.with_suffix(".json").write_text("{")])
 def test_a_damaged_cache(tiny, make_run, damage):
-    pictures = make_run().ready.train.pictures
-    expected = np.array(pictures)
-    damage(Path(pictures.filename))
-    assert np.array_equal(make_run().ready.train.pictures, expected)
+    images = make_run().ready.train.images
+    expected = np.array(images)
+    damage(Path(images.filename))
+    assert np.array_equal(make_run().ready.train.images, expected)
 
 
 @pytest.mark.promise("Damaged weights or predictions: named, with what to do")
@@ -176,7 +176,7 @@ def test_two_callbacks_of_one_class(make_run):
 
 
 class Forwards:
-    """Counts the forward passes over single pictures, and stops like Ctrl-C before number `most` + 1."""
+    """Counts the forward passes over single images, and stops like Ctrl-C before number `most` + 1."""
 
     def __init__(self) -> None:
         self.made, self.most = 0, -1

@@ -290,7 +290,7 @@ def put(path: Path, row: int, column: int, cell: str) -> None:
 
 
 def repeat_rows(path: Path, times: int) -> None:
-    """Make a table longer: the same rows under other ids, with the same pictures."""
+    """Make a table longer: the same rows under other ids, with the same images."""
     header, *rows = rows_of(path.read_text())
     longer = [[f"{row[0]}-{number}", *row[1:]] for number in range(times) for row in rows]
     with path.open("w", newline="") as file:
@@ -304,7 +304,7 @@ def repeat_rows(path: Path, times: int) -> None:
         ("train.csv", 3, 0, 0, "submission.csv"),
         ("train.csv", 3, 2, 2, "column 'label' holds a label of 10,000,000 characters, 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...'"),
         ("train.csv", 3, 3, 0, "submission.csv"),
-        ("sample.csv", 3, 0, 2, "1 of 7 sample.csv rows have no picture"),
+        ("sample.csv", 3, 0, 2, "1 of 7 sample.csv rows have no image"),
         ("sample.csv", 0, 1, 0, "submission.csv"),
     ],
 )  # fmt: skip

@@ -37,7 +37,7 @@ def on_epoch_end(epoch):
 def register_tta():
     def filling():
         def views(images):
-            if len(images) > 1:  # one picture is only the trial before training
+            if len(images) > 1:  # one image is only the trial before training
                 fill("prediction")
             return []
         return views

@@ -22,7 +22,7 @@ ALLOCATED = {allocated}
 
 
 class Greedy(nn.Module):
-    """Runs out of memory above so many pictures, or really allocates so much for each."""
+    """Runs out of memory above so many images, or really allocates so much for each."""
 
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
@@ -69,12 +69,12 @@ def one_epoch(make_run, tiny, most, *overrides):
 
 
 @pytest.mark.promise("Out of memory in training: smaller pieces, the same effective batch and gradients")
-@pytest.mark.parametrize("overrides", [(), ("training.accumulate=2",), ('batch_transforms=[{name="mixup"}]',)])
+@pytest.mark.parametrize("overrides", [(), ("training.accumulation_steps=2",), ('batch_transforms=[{name="mixup"}]',)])
 def test_gradients_are_those_of_the_whole_batch(tiny, make_run, overrides):
     whole, expected = one_epoch(make_run, tiny, 100, *overrides)
     cut, gradients = one_epoch(make_run, tiny, 2, *overrides)
-    assert (whole.pieces.count, cut.pieces.count) == (1, 4)
-    assert whole.step == cut.step and whole.seen == cut.seen
+    assert (whole.splitter.count, cut.splitter.count) == (1, 4)
+    assert whole.step == cut.step and whole.samples_seen == cut.samples_seen
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(gradients, expected, strict=True))
     weights = zip(whole.network.parameters(), cut.network.parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in weights)
@@ -109,24 +109,24 @@ def test_what_was_learnt_about_memory_is_kept_in_the_checkpoint(tiny, make_run):
     checkpoint(trainer)
     again = build_trainer(trainer.run, trainer.member)
     resume(again)
-    assert again.pieces.count == 4
+    assert again.splitter.count == 4
 
 
 @pytest.mark.promise("Out of memory in training: smaller pieces, the same effective batch and gradients")
-def test_one_picture_that_does_not_fit_is_the_end(tiny, make_run):
+def test_one_image_that_does_not_fit_is_the_end(tiny, make_run):
     add_greedy(tiny, 2)
     run = make_run("model.name=greedy")
     plugin = tiny / "tiny_plugin.py"
     trainer = build_trainer(run, Member(0, 42))
     type(trainer.network).forward.__globals__["MOST"] = 0
     assert plugin.exists()
-    with pytest.raises(TrainingError, match=r"memory runs out with one picture at a time. Lower \[images\] size"):
+    with pytest.raises(TrainingError, match=r"memory runs out with one image at a time. Lower \[images\] size"):
         train_epoch(trainer)
 
 
 @pytest.mark.promise("Out of memory in training: smaller pieces, the same effective batch and gradients")
 def test_the_main_memory_s_own_refusal(tiny, compete):
-    """Each picture asks for 1.2 GB where 4 GB may be mapped: five do not fit, two do. Nothing of it is touched."""
+    """Each image asks for 1.2 GB where 4 GB may be mapped: five do not fit, two do. Nothing of it is touched."""
     add_greedy(tiny, 100, allocated=300_000_000)
     limits = {resource.RLIMIT_AS: 4_000_000_000}
     arguments = ("run", "tiny.toml", "--set", "model.name=greedy", "--set", "training.only_folds=[0]")
@@ -140,7 +140,7 @@ NAN = "training.on_nan=skip"
 
 
 def poisoned_step(make_run, *overrides):
-    """Train an epoch of three steps whose second batch holds an infinite picture."""
+    """Train an epoch of three steps whose second batch holds an infinite image."""
     run = make_run(
         "optimizer={name='sgd', momentum=0.0, nesterov=false, weight_decay=0.0}", "scheduler.name=none", *overrides
     )
@@ -164,7 +164,7 @@ def test_a_step_that_is_no_number_is_left_out(make_run):
     before, after = states[1], states[2]
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not all(torch.equal(states[0][name], before[name]) for name in before)
-    assert trainer.faults.state() == [1, 5, 2]
+    assert trainer.non_finite.state() == [1, 5, 2]
     assert np.isfinite(float(trainer.loss_sum))
 
 

@@ -13,11 +13,11 @@ HEAD = "import json\nimport torch\nfrom compete import Metric, Transform, hookim
 COMPONENTS = {
     "datasets": ("dataset", "def broken(root):\n    BOOM"),
     "targets": ("target", "def broken(train):\n    BOOM"),
-    "folds": ("folds", "def broken(train, answers, seed):\n    BOOM"),
-    "samplers": ("sampler", "def broken(answers, generator):\n    BOOM"),
+    "folds": ("folds", "def broken(train, labels, seed):\n    BOOM"),
+    "samplers": ("sampler", "def broken(labels, generator):\n    BOOM"),
     "models": ("model", "def broken(outputs, channels):\n    BOOM"),
     "losses": ("loss", "def broken(targets):\n    def loss(logits, targets):\n        BOOM\n    return loss"),
-    "metrics": ("metric", "def broken():\n    def score(answers, predictions):\n        BOOM\n    return Metric(score)"),
+    "metrics": ("metric", "def broken():\n    def score(labels, predictions):\n        BOOM\n    return Metric(score)"),
     "optimizers": (
         "optimizer",
         "def broken(groups):\n    class Broken(torch.optim.SGD):\n        def step(self, closure=None):\n            BOOM\n"
@@ -29,10 +29,10 @@ COMPONENTS = {
         "        def state_dict(self):\n            return {}\n    return Broken()",
     ),
     "tta": ("tta", "def broken():\n    def views(images):\n        BOOM\n    return views"),
-    "ensembles": ("ensemble", "def broken(oof, answers, test, metric):\n    BOOM"),
+    "ensembles": ("ensemble", "def broken(oof, labels, test, metric):\n    BOOM"),
     "postprocessors": (
         "postprocess",
-        "def broken(oof, answers, metric):\n    def apply(predictions):\n        BOOM\n    return apply",
+        "def broken(oof, labels, metric):\n    def apply(predictions):\n        BOOM\n    return apply",
     ),
     "submissions": ("submission", "def broken(sample, predictions, target):\n    BOOM"),
     "executors": ("executor", "def broken(members, train):\n    BOOM"),
@@ -108,7 +108,7 @@ def test_a_transform_in_a_loader_process(tiny, broken_plugin, part):
 
 
 @pytest.mark.promise(PROMISE)
-def test_a_reader_that_raises_is_no_unreadable_picture(tiny, broken_plugin):
+def test_a_reader_that_raises_is_no_unreadable_image(tiny, broken_plugin):
     source = (
         "def broken(data):\n    return {}['lost']  # here\n\n\n@hookimpl\n"
         "def register_readers():\n    return {'broken': broken}\n"

@@ -113,13 +113,13 @@ def test_deterministic_algorithms_can_be_asked_for(tiny, compete):
 
 
 def noisy(image, seed):
-    """Draw from the global generators, as careless plugins do, and put the draws into the picture."""
+    """Draw from the global generators, as careless plugins do, and put the draws into the image."""
     draws = random.random(), np.random.random(), torch.rand(()).item()
     return (np.ones_like(image) * (np.array(draws) * 255)).astype(image.dtype)
 
 
 def epoch_of_noise(make_run, *overrides, epoch=0):
-    """Return the pictures of an epoch (batches, rows, 3), as `noisy` made them."""
+    """Return the images of an epoch (batches, rows, 3), as `noisy` made them."""
     from compete.data.loaders import read_batches
     from compete.train.loop import _plan_epoch
 

@@ -28,7 +28,7 @@ CONFIGURATIONS = {
         "training.seeds=2",
         "training.only_folds=[0, 2]",
         "training.batch_size=3",
-        "training.accumulate=2",
+        "training.accumulation_steps=2",
         "training.on_nan=skip",
         'sampler={name="weighted"}',
         'scheduler={name="plateau", patience_epochs=0}',

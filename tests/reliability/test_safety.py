@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from compete.model.memory import Pieces
-from compete.predict.inference import Done
-from compete.predict.rows import Saved
+from compete.model.memory import BatchSplitter
+from compete.predict.inference import PartialPredictions
+from compete.predict.rows import PredictionCheckpoint
 from compete.store import load_state
 
 PROMISE = "Pickles that would run code are refused as weights, checkpoints and saved predictions"
@@ -58,8 +58,8 @@ def test_a_checkpoint_with_code_in_it_is_not_run(bomb, write):
 @pytest.mark.parametrize("write", BOMBS)
 def test_saved_predictions_with_code_in_them_are_predicted_anew(bomb, write):
     write(bomb)
-    empty = Done(Pieces(print))
-    assert Saved(bomb, ["a"], 1.0).load(empty) is empty
+    empty = PartialPredictions(BatchSplitter(print))
+    assert PredictionCheckpoint(bomb, ["a"], 1.0).load(empty) is empty
 
 
 @pytest.mark.promise(PROMISE)

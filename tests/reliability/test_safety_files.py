@@ -23,7 +23,7 @@ from compete.data.files import Files
 from compete.errors import DataError
 
 OUTSIDE = "Archives with absolute paths, `..` or links: refused, or the link is no file; nothing is written outside"
-BOMBS = "Archives and pictures that unpack to far more than they are: refused"
+BOMBS = "Archives and images that unpack to far more than they are: refused"
 TEMPLATES = "Path templates, cells and links cannot leave the data root"
 FORMULAS = "Cells that a spreadsheet would take for formulas stay the text that they are"
 REPORT = "The report page escapes labels, ids and file names (n: pages and browsers)"
@@ -86,7 +86,7 @@ def test_members_that_lead_outside(tables, compete, packing, name):
 @pytest.mark.promise(OUTSIDE)
 @pytest.mark.parametrize("packing", ["zip", "tar", "tar.gz", "hard.tar"])
 def test_links_in_archives(tables, compete, packing):
-    """The link leads to a real picture: were it followed, nobody would notice."""
+    """The link leads to a real image: were it followed, nobody would notice."""
     folder = tables / "data/train"
     members = {path.name: path.read_bytes() for path in folder.iterdir()}
     shutil.copy(folder / "p00_0.png", tables / "secret.png")
@@ -95,7 +95,7 @@ def test_links_in_archives(tables, compete, packing):
     pack = hard_linked if packing == "hard.tar" else PACKINGS[packing]
     pack(members, tables / f"data/train.{packing.removeprefix('hard.')}", link="p00_0.png")
     status, text = compete("run", "tiny.toml")
-    assert status == 2 and "train/p00_0.png" in text and ("no picture" in text or "cannot be read" in text), text
+    assert status == 2 and "train/p00_0.png" in text and ("no image" in text or "cannot be read" in text), text
 
 
 @pytest.mark.promise(OUTSIDE)
@@ -135,7 +135,7 @@ def test_archives_that_are_bombs(tmp_path, name):
 
 
 @pytest.mark.promise(BOMBS)
-def test_a_picture_that_is_a_bomb(tables, compete):
+def test_a_image_that_is_a_bomb(tables, compete):
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -159,7 +159,7 @@ def test_paths_cannot_leave_the_root(tables, compete, where, cell):
     else:
         status, text = compete("run", "tiny.toml", "--set", f"dataset.image='{cell}'")
     assert status == 2 and "image = " in text, text
-    assert "leads outside the root" in text or ("\\" in cell and "no picture" in text), text
+    assert "leads outside the root" in text or ("\\" in cell and "no image" in text), text
 
 
 @pytest.mark.promise(FORMULAS)
@@ -219,7 +219,7 @@ def hostile_report(tmp_path_factory, write_tiny) -> Path:
     toml = toml.replace('root = "data"', f"root = \"data\"\ntitle = '''{LABELS['a']}'''")
     (folder / "tiny.toml").write_text(toml.replace("epochs = 2", "epochs = 1").replace("[8, 8]", '[8, 8]\nunreadable = "skip"'))  # fmt: skip
     (folder / "data/train/p00_0.png").unlink()
-    (folder / "data/train" / NAME).write_text("no picture")
+    (folder / "data/train" / NAME).write_text("no image")
     change_cells(folder / "data/train.csv", lambda _, row: [*row[:2], LABELS[row[2]], row[3]])
     first = [LABELS["b"], f"train/{NAME}"]
     change_cells(folder / "data/train.csv", lambda number, row: [*first, *row[2:]] if number == 0 else row)

@@ -11,7 +11,8 @@ from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Component, find, singular
 from compete.config.slots import SLOTS
 from compete.config.toml import read_toml
-from compete.errors import UserError, unknown_name
+from compete.errors import UserError
+from compete.text import unknown_name
 
 
 def plugin_lines(file: Path | None) -> Iterator[str]:

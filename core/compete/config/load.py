@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from compete.config.options import Bound, bind, json_text, option_names, validate
+from compete.config.options import BoundComponent, bind, json_text, option_names, validate
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Component, Registry
 from compete.config.settings import (
@@ -24,8 +24,9 @@ from compete.config.settings import (
 )
 from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
-from compete.errors import ConfigError, PluginError, Problem, choices, did_you_mean, unknown_name
+from compete.errors import ConfigError, PluginError, Problem
 from compete.store import file_hash
+from compete.text import did_you_mean, format_list, unknown_name
 
 T = TypeVar("T", bound=Table)
 
@@ -45,17 +46,17 @@ class Config:
     finetune: Finetune
     inference: Inference
     checks: Checks
-    components: Mapping[str, tuple[Bound, ...]]
+    components: Mapping[str, tuple[BoundComponent, ...]]
     plugin_files: tuple[Path, ...]
     plugins: Plugins
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def one(self, kind: str) -> Bound:
+    def one(self, kind: str) -> BoundComponent:
         """Return the only component of a kind."""
         return self.components[kind][0]
 
-    def many(self, kind: str) -> tuple[Bound, ...]:
+    def many(self, kind: str) -> tuple[BoundComponent, ...]:
         """Return all components of a kind, in the TOML's order."""
         return self.components[kind]
 
@@ -72,7 +73,7 @@ class Config:
 
     @property
     def prediction_batch(self) -> int:
-        """How many pictures are predicted at once."""
+        """How many images are predicted at once."""
         return self.inference.batch_size or 2 * self.training.batch_size
 
     @property
@@ -203,16 +204,16 @@ class _Reader:
             self.add(problem, name, _key_of(problem))
         return cast("Table | None", values)
 
-    def components(self, data: Mapping[str, Any], registry: Registry) -> dict[str, tuple[Bound, ...]]:
+    def components(self, data: Mapping[str, Any], registry: Registry) -> dict[str, tuple[BoundComponent, ...]]:
         """Bind the tables of every kind of component."""
         return {kind: tuple(self.kind(kind, slot, data, registry)) for kind, slot in SLOTS.items()}
 
-    def kind(self, kind: str, slot: Slot, data: Mapping[str, Any], registry: Registry) -> Iterator[Bound]:
+    def kind(self, kind: str, slot: Slot, data: Mapping[str, Any], registry: Registry) -> Iterator[BoundComponent]:
         """Bind the table, or tables, of one kind of component."""
         tables = data.get(slot.table)
         if tables is None:
             if slot.required:
-                known = choices(registry[kind])
+                known = format_list(registry[kind])
                 self.add(Problem(f"[{slot.table}]", f'the table is missing. Give it a name = "...": {known}.'))
                 return
             tables = [] if slot.default is None else [{}]
@@ -229,7 +230,7 @@ class _Reader:
 
     def component(
         self, kind: str, slot: Slot, table: object, registry: Registry, place: tuple[str, ...]
-    ) -> Bound | None:
+    ) -> BoundComponent | None:
         """Bind one component's table."""
         where = f"[[{slot.table}]]" if slot.repeats else f"[{slot.table}]"
         if not isinstance(table, dict):
@@ -239,7 +240,7 @@ class _Reader:
         if not isinstance(name, str) or name not in registry[kind]:
             what = "is required and missing" if name is None else unknown_name(slot.table, name, registry[kind])
             shown = "name" if name is None else f"name = {json_text(name)}"
-            hint = f": one of {choices(registry[kind])}." if name is None else ""
+            hint = f": one of {format_list(registry[kind])}." if name is None else ""
             self.add(Problem(f"{where} {shown}", what + hint), *place, "name")
             return None
         options = {key: value for key, value in table.items() if key != "name"}
@@ -248,7 +249,7 @@ class _Reader:
             self.add(problem, *place, _key_of(problem))
         return None if problems else bound
 
-    def head_of_loss(self, components: Mapping[str, tuple[Bound, ...]]) -> None:
+    def head_of_loss(self, components: Mapping[str, tuple[BoundComponent, ...]]) -> None:
         """Refuse a loss on cosines without a head that gives them, times the scale that the loss expects."""
         for loss, head in zip(components.get("losses", ()), components.get("heads", ()), strict=False):
             if not getattr(loss.component.factory, "needs_cosines", False):
@@ -270,7 +271,7 @@ class _Reader:
             if name not in known:
                 inside = [f"{table}.{name}" for table, model in CORE_TABLES.items() if name in model.model_fields]
                 hint = f" Did you mean {inside[0]}?" if inside else did_you_mean(name, known)
-                tables = f" Tables: {choices(known, most=40)}."
+                tables = f" Tables: {format_list(known, most=40)}."
                 self.add(Problem(f"[{name}]", f"unknown table.{hint}{tables}"), name)
 
 

@@ -19,11 +19,12 @@ from pydantic_core import ErrorDetails
 
 from compete.config.option_types import type_text
 from compete.config.registry import Component, FileMark
-from compete.errors import PluginError, Problem, choices, did_you_mean
+from compete.errors import PluginError, Problem
+from compete.text import did_you_mean, format_list
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundComponent:
     """A component with its options filled in; call `build` with what the runner passes.
 
     `files` are those that its options name, of the type `InputFile`.
@@ -53,7 +54,7 @@ class Option:
     default: str
 
 
-def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bound | None, list[Problem]]:
+def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[BoundComponent | None, list[Problem]]:
     """Bind a TOML table (without `name`) to a component; return it, or every problem with the table."""
     model = options_model(component)
     values, problems = validate(model, table, where)
@@ -63,7 +64,7 @@ def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bo
     check = getattr(component.factory, "__compete_check__", None)
     if check is not None:
         problems = [Problem(where, message) for message in check(**options)]
-    return Bound(component, options, tuple(_input_files(model, options))), problems
+    return BoundComponent(component, options, tuple(_input_files(model, options))), problems
 
 
 def _input_files(model: type[BaseModel], options: Mapping[str, Any]) -> Iterator[Path]:
@@ -148,7 +149,7 @@ def _problem(details: ErrorDetails, table: Mapping[str, Any], where: str, known:
     keys = [str(part) for part in details["loc"]]
     key = ".".join(keys)
     if details["type"] == "extra_forbidden" and len(keys) == 1:
-        offered = f" Options: {choices(known)}." if known else " It has no options."
+        offered = f" Options: {format_list(known)}." if known else " It has no options."
         return Problem(f"{where} {key}", f"unknown option.{did_you_mean(key, known)}{offered}")
     if details["type"] == "missing":
         return Problem(f"{where} {key}", "is required and missing.")

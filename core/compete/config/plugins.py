@@ -16,7 +16,8 @@ import pluggy
 
 from compete import hookspecs
 from compete.config.registry import Registry, build_registry
-from compete.errors import PluginError, did_you_mean, fault_place
+from compete.errors import PluginError, error_location
+from compete.text import did_you_mean
 
 ENTRY_POINTS = "compete"
 
@@ -80,7 +81,7 @@ def _register(
         raise PluginError(f"plugin {name} ({source}) is no valid Python: {place}: {error.msg}") from error
     except Exception as error:
         raise PluginError(
-            f"plugin {name} ({source}) could not be imported: {error!r} at {fault_place(error)}"
+            f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}"
         ) from error
     if name in sources:
         raise PluginError(f"two plugins are called {name}: {sources[name]} and {source}. Rename one.")

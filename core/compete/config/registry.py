@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeVar
 import pluggy
 
 from compete import hookspecs
-from compete.errors import PluginError, unknown_name
+from compete.errors import PluginError
+from compete.text import unknown_name
 
 PREFIX = "register_"
 F = TypeVar("F", bound=Callable[..., Any])

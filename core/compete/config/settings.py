@@ -29,25 +29,25 @@ class Competition(Table):
 
 
 class Images(Table):
-    """How pictures are read before any augmentation."""
+    """How images are read before any augmentation."""
 
     size: tuple[Count, Count] = Field((224, 224), description="height and width that the network sees")
-    fit: Literal["squash", "pad", "crop"] = Field(
-        "squash", description="squash to the size, pad to keep the aspect, or crop the centre"
+    resize: Literal["stretch", "pad", "crop"] = Field(
+        "stretch", description="stretch to the size, pad to keep the aspect, or crop the centre"
     )
-    channels: Annotated[int, Field(ge=1, le=64)] = Field(3, description="channels of a picture")
+    channels: Annotated[int, Field(ge=1, le=64)] = Field(3, description="channels of a image")
     reader: str = Field("", description="a reader's name; empty: by the file's ending and first bytes")
     unreadable: Literal["error", "skip"] = Field(
-        "error", description="training pictures that cannot be read: stop, or skip and count them"
+        "error", description="training images that cannot be read: stop, or skip and count them"
     )
-    cache: bool = Field(True, description="decode every picture once into a memory map of uint8")
+    cache: bool = Field(True, description="decode every image once into a memory map of uint8")
     cache_dir: str = Field(".compete/cache", description="where the memory maps lie")
     mean: list[float] | None = Field(None, description="per channel, 0..1; default: the model's own, else ImageNet's")
     std: list[float] | None = Field(None, description="per channel, 0..1; default: the model's own, else ImageNet's")
 
 
 class Columns(Table):
-    """Columns of the tables that the network sees beside the picture; `[head]` joins both."""
+    """Columns of the tables that the network sees beside the image; `[head]` joins both."""
 
     numeric: list[str] = Field([], description="columns with numbers, or patterns such as `margin*`")
     categorical: list[str] = Field([], description="columns with names, or patterns")
@@ -60,9 +60,9 @@ class Training(Table):
     """How a member is trained."""
 
     epochs: Count = Field(10, description="passes over the sampler's rows")
-    batch_size: Count = Field(32, description="pictures in a micro-batch")
-    accumulate: Count = Field(1, description="micro-batches to an optimizer step")
-    clip_norm: Annotated[float, Field(ge=0)] = Field(0.0, description="largest gradient norm; 0: no clipping")
+    batch_size: Count = Field(32, description="images in a micro-batch")
+    accumulation_steps: Count = Field(1, description="micro-batches to an optimizer step")
+    max_grad_norm: Annotated[float, Field(ge=0)] = Field(0.0, description="largest gradient norm; 0: no clipping")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(42, description="the first member's seed, and the folds'")
     seeds: Annotated[int, Field(ge=1, le=100)] = Field(1, description="members trained on each fold")
     only_folds: list[int] = Field([], description="train these folds only; empty: all")
@@ -101,9 +101,7 @@ class Inference(Table):
     """How predictions are made."""
 
     batch_size: Count | None = Field(None, description="default: twice the training batch")
-    pool: Literal["mean", "max"] = Field(
-        "mean", description="how the predictions of a row's several pictures become one"
-    )
+    pool: Literal["mean", "max"] = Field("mean", description="how the predictions of a row's several images become one")
     keep_top: Annotated[int, Field(ge=0)] = Field(
         0, description="keep the most probable classes of each row only, for thousands of classes; 0: all"
     )

@@ -10,7 +10,8 @@ from typing import Any
 
 import tomli_w
 
-from compete.errors import ConfigError, choices, nearest
+from compete.errors import ConfigError
+from compete.text import format_list, nearest
 
 _HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
@@ -47,7 +48,7 @@ def _other_files(path: Path) -> str:
     near = nearest(path.stem, there.values())
     if near is not None:
         return " Did you mean " + " or ".join(f"'{file}'" for file, stem in there.items() if stem == near) + "?"
-    return f" There: {choices(there)}." if there else ""
+    return f" There: {format_list(there)}." if there else ""
 
 
 def key_lines(text: str) -> Lines:

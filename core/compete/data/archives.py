@@ -23,7 +23,7 @@ from compete.errors import DataError
 T = TypeVar("T")
 Packing = Literal["zip", "tar", "7z", "gz", "bz2", "xz"]
 
-ENDINGS = (".zip", ".tar", ".7z", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+EXTENSIONS = (".zip", ".tar", ".7z", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _PLAIN = -1  # a member whose bytes lie in the file as they are, without a zip header
 _LOCAL_HEADER_BYTES = 30
 
@@ -161,7 +161,7 @@ def file_stamp(path: Path) -> str:
 
 
 def is_clutter(name: str) -> bool:
-    """Tell whether a name is what macOS and Windows leave beside pictures."""
+    """Tell whether a name is what macOS and Windows leave beside images."""
     last = name.rpartition("/")[2]
     return last.startswith("._") or last in {".DS_Store", "Thumbs.db"} or name.split("/", 1)[0] == "__MACOSX"
 
@@ -216,7 +216,7 @@ def _base(members: Mapping[str, Member], path: Path) -> str:
     """Return the folder that paths may leave out, with its slash, or ""."""
     tops = {name.partition("/")[0] if "/" in name else "" for name in members}
     stem = path.name
-    for ending in sorted(ENDINGS, key=len, reverse=True):
+    for ending in sorted(EXTENSIONS, key=len, reverse=True):
         stem = stem.removesuffix(ending)
     if len(tops) == 1 and "" not in tops:
         return f"{tops.pop()}/"

@@ -1,4 +1,4 @@
-"""Columns of the tables that the network sees beside the picture, as numbers."""
+"""Columns of the tables that the network sees beside the image, as numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from compete.errors import DataError, choices, did_you_mean
+from compete.errors import DataError
+from compete.text import did_you_mean, format_list
 
 if TYPE_CHECKING:
     from compete.config.settings import Columns
@@ -77,7 +78,7 @@ def _chosen(key: str, patterns: list[str], tables: Tables, problems: list[str]) 
 
 def _own(columns: list[str]) -> str:
     """Return the columns that are the competition's: every dataset makes `id` and `image`."""
-    return choices(name for name in columns if name not in ("id", "image")) or "no other column"
+    return format_list(name for name in columns if name not in ("id", "image")) or "no other column"
 
 
 def _numbers(name: str, column: pd.Series, missing: set[str], train_rows: int, problems: list[str]) -> dict[str, Array]:
@@ -86,7 +87,7 @@ def _numbers(name: str, column: pd.Series, missing: set[str], train_rows: int, p
     text = column.astype(str)
     wrong = ~known & ~text.isin(missing).to_numpy()
     if wrong.any():
-        shown = choices(sorted(set(text[wrong].head(5))))
+        shown = format_list(sorted(set(text[wrong].head(5))))
         problems.append(
             f'[columns] numeric = "{name}": {wrong.sum()} cells are no numbers: {shown}. Name the column under '
             "`categorical`, or add what stands for a missing value to `missing`."

@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compete.data.archives import ENDINGS, Archive, file_stamp, is_clutter, open_archive, packing
-from compete.data.templates import PICTURE_ENDINGS, PathTemplate, path_template
+from compete.data.archives import EXTENSIONS, Archive, file_stamp, is_clutter, open_archive, packing
+from compete.data.templates import IMAGE_EXTENSIONS, PathTemplate, path_template
 from compete.data.unpacking import built_once
-from compete.errors import DataError, did_you_mean
+from compete.errors import DataError
+from compete.text import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["CACHE", "PICTURE_ENDINGS", "Files", "PathTemplate", "path_template"]
+__all__ = ["CACHE", "IMAGE_EXTENSIONS", "Files", "PathTemplate", "path_template"]
 
 CACHE = Path(".compete")
 CACHE_PREFIX = "cache:"
@@ -227,7 +228,7 @@ def _archive_file(folder: Path, part: str) -> Path | None:
     exact = folder / part
     if exact.is_file():
         return exact if packing(exact) else None
-    return next((file for ending in ENDINGS if (file := folder / (part + ending)).is_file()), None)
+    return next((file for ending in EXTENSIONS if (file := folder / (part + ending)).is_file()), None)
 
 
 def _nearest_sibling(root: Path) -> str:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 SHOWN = 3
 
 
-def make_folds(config: Config, train: pd.DataFrame, answers: Array, folder: Path) -> tuple[Array, str]:
+def make_folds(config: Config, train: pd.DataFrame, labels: Array, folder: Path) -> tuple[Array, str]:
     """Return the fold of each row (N,) and the folds' fingerprint.
 
-    The same rows, answers, options and seed give the same file under `folder`, and a later run reads that, whatever
+    The same rows, labels, options and seed give the same file under `folder`, and a later run reads that, whatever
     its library versions would draw.
     """
     bound, seed = config.one("folds"), config.training.seed
@@ -29,12 +29,12 @@ def make_folds(config: Config, train: pd.DataFrame, answers: Array, folder: Path
     named = [value for value in ("group", *bound.options.values()) if isinstance(value, str) and value in train]
     columns = ["\n".join(train[name].astype(str)) for name in dict.fromkeys(named)]
     code = config.hashes_of([bound.component])
-    key = fingerprint(bound.name, bound.options, seed, "\n".join(train["id"]), answers, columns, code)
+    key = fingerprint(bound.name, bound.options, seed, "\n".join(train["id"]), labels, columns, code)
     path = folder / f"{bound.name}-{key}.csv"
     if path.exists():
         known = pd.read_csv(path, dtype={"id": str, "fold": np.int64}, keep_default_na=False)
         return known["fold"].to_numpy(), key
-    folds = np.asarray(bound.build(train, answers, seed))
+    folds = np.asarray(bound.build(train, labels, seed))
     if folds.shape != (len(train),) or not np.issubdtype(folds.dtype, np.integer):
         raise DataError(f'[folds] name = "{bound.name}": gave {folds.dtype} {folds.shape}, not one whole number a row')
     write_folds(path, train, folds)
@@ -60,17 +60,17 @@ def group_leaks(train: pd.DataFrame, folds: Array) -> list[str]:
     return [
         f"[folds]: {len(straddling)} of {groups} groups are in more than one fold ({'; '.join(shown)}"
         f"{' ...' if len(straddling) > SHOWN else ''}). A network that has seen a person, patient or place in training "
-        'scores too well on its other pictures. Write [folds] name = "stratified_group" or "group".'
+        'scores too well on its other images. Write [folds] name = "stratified_group" or "group".'
     ]
 
 
-def missing_classes(folds: Array, answers: Array, target: Target, ids: pd.Series[str]) -> list[str]:
+def missing_classes(folds: Array, labels: Array, target: Target, ids: pd.Series[str]) -> list[str]:
     """Return the classes that no row of some fold's validation, or training, part has.
 
     A class that the whole table lacks is not the folds' fault and is left out. Of a class with fewer rows than folds
     its rows are told: it may be a misspelt or cut label.
     """
-    total = class_counts(answers, len(target.classes))
+    total = class_counts(labels, len(target.classes))
     if total is None:
         return []
     numbers = sorted(set(folds[folds >= 0].tolist()))
@@ -80,12 +80,12 @@ def missing_classes(folds: Array, answers: Array, target: Target, ids: pd.Series
         name, rows = target.classes[number], total[number]
         if rows >= few:
             return name
-        first = ids.iloc[np.argmax(rows_of(answers, number, len(target.classes)))]
+        first = ids.iloc[np.argmax(rows_of(labels, number, len(target.classes)))]
         return f"{name} (1 row in all, id {first})" if rows == 1 else f"{name} ({rows} rows in all, first id {first})"
 
     problems = []
     for fold in numbers:
-        validated = class_counts(answers[folds == fold], len(target.classes))
+        validated = class_counts(labels[folds == fold], len(target.classes))
         for part, count in (("validation", validated), ("training", total - validated)):
             lacking = np.flatnonzero((total > 0) & (count == 0)).tolist()
             if lacking:
@@ -95,27 +95,27 @@ def missing_classes(folds: Array, answers: Array, target: Target, ids: pd.Series
     return problems
 
 
-def class_counts(answers: Array, classes: int) -> Array | None:
+def class_counts(labels: Array, classes: int) -> Array | None:
     """Return how many rows have each class (C,), or None for numbers that are no classes."""
-    if answers.ndim == 2:
-        return np.asarray((answers > 0).sum(axis=0))
-    if not np.issubdtype(answers.dtype, np.integer):
+    if labels.ndim == 2:
+        return np.asarray((labels > 0).sum(axis=0))
+    if not np.issubdtype(labels.dtype, np.integer):
         return None
     if classes == 1:  # one output: yes or no, or a level on a scale, which is no class
-        return np.array([(answers == 1).sum()]) if answers.max(initial=0) <= 1 else None
-    return np.bincount(answers, minlength=classes)
+        return np.array([(labels == 1).sum()]) if labels.max(initial=0) <= 1 else None
+    return np.bincount(labels, minlength=classes)
 
 
-def rows_of(answers: Array, number: int, classes: int) -> Array:
+def rows_of(labels: Array, number: int, classes: int) -> Array:
     """Return which rows (N,) have a class."""
-    if answers.ndim == 2:
-        return np.asarray(answers[:, number] > 0)
-    return np.asarray(answers == (number if classes > 1 else 1))
+    if labels.ndim == 2:
+        return np.asarray(labels[:, number] > 0)
+    return np.asarray(labels == (number if classes > 1 else 1))
 
 
-def fold_counts(folds: Array, answers: Array, classes: int) -> list[list[int]]:
+def fold_counts(folds: Array, labels: Array, classes: int) -> list[list[int]]:
     """Return the rows of each class in each fold's validation part."""
-    if class_counts(answers, classes) is None:
+    if class_counts(labels, classes) is None:
         return []
-    of_folds = (class_counts(answers[folds == fold], classes) for fold in sorted(set(folds[folds >= 0].tolist())))
+    of_folds = (class_counts(labels[folds == fold], classes) for fold in sorted(set(folds[folds >= 0].tolist())))
     return [[] if counts is None else counts.tolist() for counts in of_folds]

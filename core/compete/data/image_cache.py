@@ -1,4 +1,4 @@
-"""The decode-once cache: every picture of a table, decoded and resized, in one memory map."""
+"""The decode-once cache: every image of a table, decoded and resized, in one memory map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 def open_cache(
     folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress
 ) -> tuple[Array, dict[int, str]]:
-    """Return the memory map of these pictures, building what of it is not there yet, and which could not be read."""
+    """Return the memory map of these images, building what of it is not there yet, and which could not be read."""
     data, marks = folder / f"{key}.npy", folder / f"{key}.json"
     with _building(folder, key):
         state = read_json(marks)
@@ -90,11 +90,11 @@ def _writer(pixels: Array, numbers: Sequence[int], paths: Sequence[str]) -> Call
 
 
 def _cached(image: Image, dtype: np.dtype[Any]) -> Array:
-    """Return a picture as the cache keeps all of them. Raise `ValueError` where that would change what it shows."""
+    """Return a image as the cache keeps all of them. Raise `ValueError` where that would change what it shows."""
     if image.dtype == dtype:
         return image
     if dtype == np.uint8:
-        raise ValueError(f"its numbers are {image.dtype}, those of the first picture are bytes: mixed kinds of data")
+        raise ValueError(f"its numbers are {image.dtype}, those of the first image are bytes: mixed kinds of data")
     if image.dtype == np.uint8:
         return as_shares(image)
     if np.abs(image).max(initial=0) > np.finfo(dtype).max:
@@ -106,12 +106,12 @@ def _cached(image: Image, dtype: np.dtype[Any]) -> Array:
 
 
 def as_shares(image: Image) -> Array:
-    """Return a picture as numbers in 0..1: bytes as shares of 255, measured data as it is."""
+    """Return a image as numbers in 0..1: bytes as shares of 255, measured data as it is."""
     return image / np.float32(255) if image.dtype == np.uint8 else image
 
 
 def _pixel_type(paths: Sequence[str], decoder: Decoder) -> str:
-    """Measured data (float32 in 0..1) is kept in half precision, photographs in uint8."""
+    """Measured data (float32 in 0..1) is kept in half precision, images in uint8."""
     for path in paths:
         try:
             return "uint8" if decoder(path).dtype == np.uint8 else "float16"
@@ -123,7 +123,7 @@ def _pixel_type(paths: Sequence[str], decoder: Decoder) -> str:
 def decode_all(
     paths: Sequence[str], decoder: Decoder, keep: Callable[[int, Image], None], progress: Progress
 ) -> Iterator[tuple[int, str]]:
-    """Decode on all cores (the decoders release the interpreter lock); yield the pictures that failed."""
+    """Decode on all cores (the decoders release the interpreter lock); yield the images that failed."""
 
     def decode(number: int) -> str | None:
         try:

@@ -1,6 +1,6 @@
 """Batches for training, validation and prediction.
 
-Every picture of a training epoch carries its own augmentation seed, drawn from (seed, fold, epoch). So the same
+Every image of a training epoch carries its own augmentation seed, drawn from (seed, fold, epoch). So the same
 epoch gives the same batches with any number of loader processes, and an epoch can be taken up in its middle.
 """
 
@@ -19,19 +19,19 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from compete.data.image_cache import as_shares
-from compete.errors import CompeteError, DataError, PluginFault, TrainingError, fault_place
+from compete.errors import CompeteError, DataError, PluginRuntimeError, TrainingError, error_location
 
 if TYPE_CHECKING:
-    from compete.data.images import Pictures
+    from compete.data.images import ImageSequence
     from compete.types import Array, Image
 
 MOST_WORKERS = 8
 
 
 class Item(NamedTuple):
-    """One picture to load: its number, its table row, and the seed of its random transforms."""
+    """One image to load: its number, its table row, and the seed of its random transforms."""
 
-    picture: int
+    image: int
     row: int
     seed: int
 
@@ -56,11 +56,11 @@ class EpochBatches:
         return len(self.batches)
 
 
-class PictureDataset(Dataset[Batch | CompeteError]):
-    """Loads whole batches of items from `pictures`, with random transforms where there are any."""
+class ImageDataset(Dataset[Batch | CompeteError]):
+    """Loads whole batches of items from `images`, with random transforms where there are any."""
 
-    def __init__(self, pictures: Pictures, transform: Callable[[Image, int], Image] | None = None) -> None:
-        self.pictures = pictures
+    def __init__(self, images: ImageSequence, transform: Callable[[Image, int], Image] | None = None) -> None:
+        self.images = images
         self.transform = transform
 
     def __getitems__(self, items: Sequence[Item]) -> Batch | CompeteError:
@@ -69,14 +69,14 @@ class PictureDataset(Dataset[Batch | CompeteError]):
         What goes wrong is returned: raised in a loader process, it would arrive as the text of a traceback.
         """
         try:
-            images = _stacked([augmented(self.transform, self.pictures[i.picture], i.seed) for i in items])
+            images = _stacked([augmented(self.transform, self.images[i.image], i.seed) for i in items])
         except CompeteError as error:
             return error
         return Batch(torch.from_numpy(images), torch.tensor([item.row for item in items]))
 
 
 def augmented(transform: Callable[[Image, int], Image] | None, image: Image, seed: int) -> Image:
-    """Return a picture after the random transforms. Raise `CompeteError` where they fail or change its size."""
+    """Return a image after the random transforms. Raise `CompeteError` where they fail or change its size."""
     if transform is None:
         return image
     if image.dtype == np.float16:  # how the cache keeps measured data; transforms want float32
@@ -87,17 +87,17 @@ def augmented(transform: Callable[[Image, int], Image] | None, image: Image, see
     except CompeteError:
         raise
     except Exception as error:
-        raise PluginFault(f"[[transforms]] random raised {error!r} at {fault_place(error)}") from error
+        raise PluginRuntimeError(f"[[transforms]] random raised {error!r} at {error_location(error)}") from error
     if changed.shape != image.shape:
         raise DataError(
-            f"[[transforms]] random: a picture of shape {image.shape} became {changed.shape}. Random transforms "
+            f"[[transforms]] random: a image of shape {image.shape} became {changed.shape}. Random transforms "
             "must keep the size: use RandomResizedCrop with the size of [images], or move the crop to `fixed`."
         )
     return changed
 
 
 def _stacked(images: list[Image]) -> Array:
-    """Join pictures; where bytes and measured numbers in 0..1 are mixed, all become such numbers."""
+    """Join images; where bytes and measured numbers in 0..1 are mixed, all become such numbers."""
     mixed = len({image.dtype for image in images}) > 1
     return np.stack([as_shares(image) for image in images] if mixed else images)
 
@@ -113,7 +113,7 @@ def seed_host(seed: int) -> None:
 
 
 def make_loader(
-    dataset: PictureDataset, batches: EpochBatches, workers: int, pin_memory: bool
+    dataset: ImageDataset, batches: EpochBatches, workers: int, pin_memory: bool
 ) -> DataLoader[Batch | CompeteError]:
     """Make a loader over `batches`; read it through `read_batches`. Its processes stay alive from epoch to epoch."""
     return DataLoader(
@@ -177,25 +177,25 @@ def choose_workers(setting: int, device: str, cached: bool) -> int:
     return min(MOST_WORKERS, cores)
 
 
-class RowPictures:
-    """The numbers of each row's pictures: all in one array, and where each row begins."""
+class ImagesByRow:
+    """The numbers of each row's images: all in one array, and where each row begins."""
 
     def __init__(self, rows: Array, count: int) -> None:
-        """Take the row of each picture, in ascending order, and the number of rows."""
+        """Take the row of each image, in ascending order, and the number of rows."""
         self.numbers = np.arange(len(rows))
         self.starts = np.searchsorted(rows, np.arange(count + 1))
 
-    def without(self, lost: Array) -> RowPictures:
-        """Leave out some pictures."""
+    def without(self, lost: Array) -> ImagesByRow:
+        """Leave out some images."""
         rows = np.repeat(np.arange(len(self)), self.counts)
         stays = ~np.isin(self.numbers, lost)
-        left = RowPictures(rows[stays], len(self))
+        left = ImagesByRow(rows[stays], len(self))
         left.numbers = self.numbers[stays]
         return left
 
     @property
     def counts(self) -> Array:
-        """How many pictures each row has."""
+        """How many images each row has."""
         return np.diff(self.starts)
 
     def __len__(self) -> int:
@@ -224,31 +224,31 @@ class Batches:
 
 
 def training_batches(
-    order: Array, pictures_of_row: RowPictures, rng: np.random.Generator, batch_size: int, drop_last: bool
+    order: Array, images_by_row: ImagesByRow, rng: np.random.Generator, batch_size: int, drop_last: bool
 ) -> Batches:
-    """Cut an epoch's row order into batches. Of a row with several pictures, one is drawn.
+    """Cut an epoch's row order into batches. Of a row with several images, one is drawn.
 
     A last, smaller batch is left out if `drop_last`, unless it is the only one.
     """
     seeds = rng.integers(2**31, size=len(order))
-    drawn = (rng.random(len(order)) * pictures_of_row.counts[order]).astype(np.int64)
-    pictures = pictures_of_row.numbers[pictures_of_row.starts[order] + drawn]
+    drawn = (rng.random(len(order)) * images_by_row.counts[order]).astype(np.int64)
+    images = images_by_row.numbers[images_by_row.starts[order] + drawn]
     edges = np.append(np.arange(0, len(order), batch_size), len(order))
     if drop_last and len(edges) > 2 and edges[-1] - edges[-2] < batch_size:
         edges = edges[:-1]
-    return Batches(np.stack([pictures, order, seeds], axis=1), edges)
+    return Batches(np.stack([images, order, seeds], axis=1), edges)
 
 
-def prediction_batches(rows: Array, pictures_of_row: RowPictures, batch_size: int) -> Batches:
-    """Cut every picture of `rows` into batches of about `batch_size`; nothing is left out, and no row is cut in two."""
-    counts = pictures_of_row.counts[rows]
+def prediction_batches(rows: Array, images_by_row: ImagesByRow, batch_size: int) -> Batches:
+    """Cut every image of `rows` into batches of about `batch_size`; nothing is left out, and no row is cut in two."""
+    counts = images_by_row.counts[rows]
     ends = np.cumsum(counts)
     owner = np.repeat(np.arange(len(rows)), counts)
     within = np.arange(len(owner)) - (ends - counts)[owner]
-    pictures = pictures_of_row.numbers[pictures_of_row.starts[rows][owner] + within]
+    images = images_by_row.numbers[images_by_row.starts[rows][owner] + within]
     edges = [0]
     while edges[-1] < len(owner):
         last = np.searchsorted(ends, edges[-1] + batch_size, side="right") - 1
-        # A row of more pictures than a batch is a batch of its own.
+        # A row of more images than a batch is a batch of its own.
         edges.append(int(ends[max(last, owner[edges[-1]])]))
-    return Batches(np.stack([pictures, rows[owner], np.zeros_like(owner)], axis=1), np.array(edges))
+    return Batches(np.stack([images, rows[owner], np.zeros_like(owner)], axis=1), np.array(edges))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compete.data.folds import class_counts, rows_of
-from compete.errors import did_you_mean
+from compete.text import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,41 +59,41 @@ def sample_warnings(tables: Tables) -> Iterator[str]:
         )
 
 
-def label_problems(allowed: Sequence[object], train: pd.DataFrame, answers: Array, classes: Sequence[str]) -> list[str]:
+def label_problems(allowed: Sequence[object], train: pd.DataFrame, labels: Array, classes: Sequence[str]) -> list[str]:
     """Return the classes of training rows that `[checks] allowed` lacks, each with its rows and the nearest label.
 
     Where it has none of the classes, the submission spells them in its own way, and only its cells can be compared.
     """
-    labels = {str(label) for label in allowed}
-    trained = _trained(answers, classes)
-    strange = {name: number for name, number in trained.items() if name not in labels}
+    known = {str(label) for label in allowed}
+    trained = _trained(labels, classes)
+    strange = {name: number for name, number in trained.items() if name not in known}
     if len(strange) == len(trained):
         return []
     problems = []
     for name, number in list(strange.items())[:SHOWN]:
-        has = np.flatnonzero(rows_of(answers, number, len(classes)))
+        has = np.flatnonzero(rows_of(labels, number, len(classes)))
         rows = "1 training row has" if len(has) == 1 else f"{len(has)} training rows have"
         problems.append(
             f"[checks] allowed: '{name}' is no label of it, but {rows} this class, the first "
-            f"'{train['id'].iloc[has[0]]}'.{did_you_mean(name, labels)}"
+            f"'{train['id'].iloc[has[0]]}'.{did_you_mean(name, known)}"
         )
     if len(strange) > SHOWN:
         problems.append(f"[checks] allowed: {len(strange) - SHOWN} more classes are no labels of it.")
     return problems
 
 
-def label_warnings(allowed: Sequence[object], answers: Array, classes: Sequence[str]) -> Iterator[str]:
+def label_warnings(allowed: Sequence[object], labels: Array, classes: Sequence[str]) -> Iterator[str]:
     """Yield which allowed labels no training row has, such as one for what is unknown."""
-    trained = _trained(answers, classes)
-    labels = [str(label) for label in allowed]
-    lacking = [label for label in labels if label not in trained]
-    if lacking and len(lacking) < len(labels):
+    trained = _trained(labels, classes)
+    permitted = [str(label) for label in allowed]
+    lacking = [label for label in permitted if label not in trained]
+    if lacking and len(lacking) < len(permitted):
         more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
         shown = ", ".join(f"'{label}'" for label in lacking[:SHOWN])
         yield f"[checks] allowed: no training row has the label {shown}{more}: a network cannot learn it"
 
 
-def _trained(answers: Array, classes: Sequence[str]) -> dict[str, int]:
+def _trained(labels: Array, classes: Sequence[str]) -> dict[str, int]:
     """Return the number of each class that training rows have, if there are several classes."""
-    counts = class_counts(answers, len(classes)) if len(classes) > 1 else None
+    counts = class_counts(labels, len(classes)) if len(classes) > 1 else None
     return {} if counts is None else {classes[number]: number for number in np.flatnonzero(counts > 0).tolist()}

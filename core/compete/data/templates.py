@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from compete.errors import DataError, unknown_name
+from compete.errors import DataError
+from compete.text import unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PICTURE_ENDINGS = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy")
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy")
 _ANY_ENDING = ".*"
 _FIELD = re.compile(r"([^\[\]{}]+)(?:\[(-?\d+)\]|\[(-?\d*):(-?\d*)\])?")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|.")
@@ -65,7 +66,7 @@ class PathTemplate:
     def apply(self, table: pd.DataFrame, files: Lists) -> list[str]:
         """Return the path for every row. With the ending `.*` the folders' listings say which file is meant.
 
-        A path that no file answers keeps its `.*`. Raise `DataError` where several files do.
+        A path that no file labels keeps its `.*`. Raise `DataError` where several files do.
         """
         paths = self.fill(table)
         if not self.text.endswith(_ANY_ENDING):
@@ -122,7 +123,7 @@ def _cells(table: pd.DataFrame, field: Field) -> pd.Series[str]:
 
 
 def _files_by_stem(folder: str, names: Iterable[str], wanted: set[str]) -> dict[str, str]:
-    """Return `{path without ending: path}` for the wanted ones; pictures come before other files."""
+    """Return `{path without ending: path}` for the wanted ones; images come before other files."""
     prefix = f"{folder}/" if folder else ""
     candidates: dict[str, list[str]] = {}
     for name in names:
@@ -131,10 +132,10 @@ def _files_by_stem(folder: str, names: Iterable[str], wanted: set[str]) -> dict[
             candidates.setdefault(stem, []).append(name)
     chosen = {}
     for stem, several in candidates.items():
-        pictures = [name for name in several if name.rpartition(".")[2].lower() in PICTURE_ENDINGS] or several
-        if len(pictures) > 1:
+        images = [name for name in several if name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS] or several
+        if len(images) > 1:
             raise DataError(
-                f"'{stem}.*' means several files: {', '.join(sorted(pictures))}. Write the ending into the template."
+                f"'{stem}.*' means several files: {', '.join(sorted(images))}. Write the ending into the template."
             )
-        chosen[stem] = prefix + pictures[0]
+        chosen[stem] = prefix + images[0]
     return chosen

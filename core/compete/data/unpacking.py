@@ -16,7 +16,7 @@ from typing import Any
 
 from compete.errors import DataError
 
-MOST_RATIO = 200  # unpacked bytes for each packed one; pictures and tables stay far below
+MOST_RATIO = 200  # unpacked bytes for each packed one; images and tables stay far below
 _OPENERS: Mapping[str, Callable[[Path], Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 
 

@@ -98,7 +98,7 @@ def _decide(look: Look, folder: Path, name: str) -> tuple[Source, list[Section],
         *source.todo,
         *goal.todo,
         f"[metric]: '{metric[0].value}' is {metric[0].why}. Read how the competition is scored.",
-        *(f"unreadable picture: {fault}" for fault in pixels.unreadable[:3]),
+        *(f"unreadable image: {fault}" for fault in pixels.unreadable[:3]),
     ]
     leaks = find_leaks(source, goal, group)
     return source, list(sections(name, folder.as_posix(), source, goal, group, leaks, metric, pixels)), todo
@@ -107,13 +107,13 @@ def _decide(look: Look, folder: Path, name: str) -> tuple[Source, list[Section],
 def _find_source(look: Look) -> tuple[Source, Table]:
     from compete.init.read_head import read_table
     from compete.init.sample import sample_name
-    from compete.init.scan import refuse_without_pictures
+    from compete.init.scan import refuse_without_images
     from compete.init.source_csv import csv_source
     from compete.init.source_folder import folder_source, mask_source
     from compete.init.source_records import json_source
 
     if not look.records:  # which may hold the pixels
-        refuse_without_pictures(look)
+        refuse_without_images(look)
     mask = mask_source(look)
     if mask is not None:
         return mask

@@ -27,10 +27,10 @@ LOSSES = {
 }
 YES_OR_NO = ("bce", "each output is a yes or no of its own")
 DATASETS = {
-    "csv": "a table names the pictures",
+    "csv": "a table names the images",
     "coco": "JSON files list images and their annotations",
     "records": "the pixels are inside the records",
-    "folder": "no table names the training pictures; the names of their folders or files hold the labels",
+    "folder": "no table names the training images; the names of their folders or files hold the labels",
     "mask": "the mask competition's own layout",
 }
 MANY_CLASSES, KEPT = 1_000, 20
@@ -86,10 +86,10 @@ def _folds(source: Source, group: Group) -> Section:
 def _transforms(pixels: Pixels, group: Group) -> Iterator[Section]:
     if pixels.extra == "sound":
         yield from sound_sections(pixels)
-    if not pixels.photographs:
+    if not pixels.images:
         return
     random = [{"name": "HorizontalFlip", "p": 0.5}]
-    why = "the safest augmentation; leave it out where left and right differ, and add what the pictures allow"
+    why = "the safest augmentation; leave it out where left and right differ, and add what the images allow"
     if group.versions:
         random = _turns(pixels)
         why = "flips and quarter turns alone, which move pixels; changing some destroys what tells the versions apart"
@@ -116,7 +116,7 @@ def _sampler(goal: Goal, metric: str) -> Iterator[Section]:
 def _learning(source: Source, goal: Goal, pixels: Pixels) -> Iterator[Section]:
     small = bool(pixels.sizes) and max(map(max, pixels.sizes)) <= SMALL_SIDE / 2
     if small:
-        yield Section("model", (Key("name", "resnet9", "made for pictures as small as these"),))
+        yield Section("model", (Key("name", "resnet9", "made for images as small as these"),))
     else:
         yield Section("model", (Key("name", "timm"), Key("backbone", BACKBONE), Key("pretrained", True, PRETRAINED)))
     yield Section("loss", (Key("name", *LOSSES.get(goal.kind, YES_OR_NO)),))

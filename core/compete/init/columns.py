@@ -43,7 +43,7 @@ def find_group(source: Source, goal: Goal) -> Group:
     """Return the rows that must stay in one fold, and what speaks for and against each column considered."""
     if source.dataset == "folder":
         return _versions(source) or _hours(source, goal) or Group()
-    if "group" in source.train and source.dataset == "mask":  # it says itself which photographs are of one person
+    if "group" in source.train and source.dataset == "mask":  # it says itself which images are of one person
         return _group(source, goal, (), source.train["group"], [])
     notes: list[str] = []
     found = sorted(_candidates(source, goal, notes), key=lambda candidate: candidate.rank)
@@ -125,12 +125,12 @@ def _group(source: Source, goal: Goal, keys: tuple[Key, ...], groups: pd.Series[
 
 
 def _versions(source: Source) -> Group | None:
-    """Return the group where every label folder holds the same file names: versions of one picture."""
+    """Return the group where every label folder holds the same file names: versions of one image."""
     parts = source.train["image"].str.rpartition("/")
     names, folders = parts[2], parts[0].nunique()
     if folders < 2 or not (names.value_counts() == folders).all():
         return None
-    why = f"each of {names.nunique()} file names is in all {folders} folders: versions of one picture stay together"
+    why = f"each of {names.nunique()} file names is in all {folders} folders: versions of one image stay together"
     return Group((Key("group_pattern", r"[^/]+$", why),), names.nunique(), names.nunique(), versions=True)
 
 

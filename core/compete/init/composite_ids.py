@@ -48,7 +48,7 @@ def differing(table: pd.DataFrame, name: str) -> list[str]:
 
 def join_key(table: pd.DataFrame, template: str, name: str) -> Key:
     """Return the key that joins the rows, with what it makes of them."""
-    rows = f"{len(table)} rows become {table[name].nunique()} with several pictures each"
+    rows = f"{len(table)} rows become {table[name].nunique()} with several images each"
     pool = 'whose predictions are averaged; [inference] pool = "max" would trust the highest'
     why = f"the sample's '{name}' is made of these columns: {rows}, {pool}"
     return Key("join_on", template, why)

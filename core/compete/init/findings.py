@@ -51,7 +51,7 @@ class Source:
     """Where the rows come from: the `[dataset]` table, and the training and test rows as text.
 
     `label` is the label's column where the source itself gives one, and `used` are columns that the TOML needs.
-    `pictures` are some of the training pictures' paths; where there are none, `pixels` says what they look like.
+    `images` are some of the training images' paths; where there are none, `pixels` says what they look like.
     """
 
     dataset: str
@@ -60,7 +60,7 @@ class Source:
     rows: int
     test: pd.DataFrame
     id_column: str
-    pictures: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     pixels: Pixels | None = None
     label: str = ""
     used: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Goal:
 class Group:
     """The rows that belong together: the `[dataset]` keys that say so, their number, and what was considered.
 
-    `versions` says that they are versions of one picture, each in a label's folder.
+    `versions` says that they are versions of one image, each in a label's folder.
     """
 
     keys: tuple[Key, ...] = ()
@@ -115,7 +115,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Pixels:
-    """What a sample of pictures looks like: sizes as (height, width), channels, and whether they are photographs.
+    """What a sample of images looks like: sizes as (height, width), channels, and whether they are images.
 
     `extra` is the extra of this package that reads them. Of sounds, the sizes are their spectrograms', and `samples`
     their lengths.
@@ -123,7 +123,7 @@ class Pixels:
 
     sizes: tuple[tuple[int, int], ...]
     channels: int = 3
-    photographs: bool = True
+    images: bool = True
     unreadable: tuple[str, ...] = ()
     samples: tuple[int, ...] = ()
     extra: str = ""

@@ -1,4 +1,4 @@
-"""How rows become file names: templates are derived from the pictures that are there, and tried on every row."""
+"""How rows become file names: templates are derived from the images that are there, and tried on every row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row = Mapping[str, str]
 
 MOST_PAIRS, MOST_PATHS, MOST_CANDIDATES, MOST_TRIED = 300, 8, 24, 1000
 LONGEST_SLICE, MOST_SLICE_STARTS = 4, 8
-# Folders that say for which rows their pictures are.
+# Folders that say for which rows their images are.
 WORDS = {"train": ("train",), "test": ("test", "eval", "valid")}
 
 
@@ -46,12 +46,12 @@ class Found:
         return path_template(self.template).columns
 
     def __str__(self) -> str:
-        return f"finds {self.resolved} of {self.rows} pictures ({self.share:.1%})"
+        return f"finds {self.resolved} of {self.rows} images ({self.share:.1%})"
 
 
-def find_template(table: pd.DataFrame, pictures: Sequence[str], files: Files, part: str) -> Found | None:
-    """Return the template that finds most rows' pictures, or None; `part` is `train` or `test`."""
-    names = _by_name(pictures)
+def find_template(table: pd.DataFrame, images: Sequence[str], files: Files, part: str) -> Found | None:
+    """Return the template that finds most rows' images, or None; `part` is `train` or `test`."""
+    names = _by_name(images)
     votes: Counter[str] = Counter()
     for column in table.columns:
         for row in _matching_rows(table, column, names):
@@ -67,10 +67,10 @@ def find_template(table: pd.DataFrame, pictures: Sequence[str], files: Files, pa
     return Found(best, len(_present(best, table, files)), len(table), others[:2])
 
 
-def _by_name(pictures: Sequence[str]) -> dict[str, list[str]]:
+def _by_name(images: Sequence[str]) -> dict[str, list[str]]:
     """Return the paths that a cell may mean: under the file's whole name, and under it without its ending."""
     names: dict[str, list[str]] = defaultdict(list)
-    for path in pictures:
+    for path in images:
         name = path.rpartition("/")[2]
         names[name].append(path)
         names[name.rpartition(".")[0]].append(path)
@@ -82,7 +82,7 @@ def _tail(cell: str) -> str:
 
 
 def _matching_rows(table: pd.DataFrame, column: str, names: Mapping[str, Any]) -> list[Row]:
-    """Return rows, evenly spread, whose cell in the column names a picture."""
+    """Return rows, evenly spread, whose cell in the column names a image."""
     if re.search(r"[\[\]{}]", column):
         return []  # no template can write such a column
     cells = table[column]
@@ -135,7 +135,7 @@ def _score(text: str, table: pd.DataFrame, files: Files, part: str) -> tuple[flo
     """Rank a template: rows with a file, then what its folders are called, then how little it needs."""
     words = {name: any(word in text.lower() for word in words) for name, words in WORDS.items()}
     right = words[part] - any(said for name, said in words.items() if name != part)
-    # Each file counts once, or a column of small numbers would do where pictures are called 1.jpg, 2.jpg ...
+    # Each file counts once, or a column of small numbers would do where images are called 1.jpg, 2.jpg ...
     share = round(len(set(_present(text, table, files))) / len(table), 3)
     return share, right, -text.count("{"), -text.count("/"), -len(text), text
 
@@ -149,6 +149,6 @@ def _present(text: str, table: pd.DataFrame, files: Files) -> list[str]:
     return [path for path, there in zip(paths, files.present(paths), strict=True) if there]
 
 
-def picture_paths(found: Found, table: pd.DataFrame, files: Files, most: int) -> tuple[str, ...]:
+def image_paths(found: Found, table: pd.DataFrame, files: Files, most: int) -> tuple[str, ...]:
     """Return some of the paths that a template finds."""
     return tuple(_present(found.template, table.iloc[:: max(1, len(table) // most)], files))

@@ -1,4 +1,4 @@
-"""Go through a run of a TOML without training: its rows, target, folds, some pictures, and a made-up submission."""
+"""Go through a run of a TOML without training: its rows, target, folds, some images, and a made-up submission."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compete.data.files import Files
     from compete.types import Array, Tables, Target
 
-MOST_CELLS, MOST_PICTURES = 20_000_000, 8
+MOST_CELLS, MOST_IMAGES = 20_000_000, 8
 
 
 def rehearse(path: Path, files: Files) -> tuple[list[str], str]:
@@ -30,12 +30,12 @@ def rehearse(path: Path, files: Files) -> tuple[list[str], str]:
         target: Target = config.one("targets").build(tables.train)
         metric, rows = metric_for(config, target), len(tables.train) + len(tables.test)
         check_scale(config, metric, rows * config.one("folds").options.get("n", 1) * config.training.seeds, target)
-        problems = _picture_problems(config, tables, files)
+        problems = _image_problems(config, tables, files)
         if config.inference.keep_top or rows * len(target.classes) <= MOST_CELLS:
-            answers = target.answers(tables.train)
-            problems += _fold_problems(config, tables, target, answers)
-            try_metric(metric, answers, len(target.classes), config.inference.keep_top)
-            problems += rehearse_submission(config, tables, target, answers, metric)
+            labels = target.labels(tables.train)
+            problems += _fold_problems(config, tables, target, labels)
+            try_metric(metric, labels, len(target.classes), config.inference.keep_top)
+            problems += rehearse_submission(config, tables, target, labels, metric)
     except UserError as error:
         return error.problems, ""
     except CompeteError as error:
@@ -44,22 +44,22 @@ def rehearse(path: Path, files: Files) -> tuple[list[str], str]:
     return problems, "" if problems else seen
 
 
-def _fold_problems(config: Config, tables: Tables, target: Target, answers: Array) -> list[str]:
-    folds = config.one("folds").build(tables.train, answers, config.training.seed)
+def _fold_problems(config: Config, tables: Tables, target: Target, labels: Array) -> list[str]:
+    folds = config.one("folds").build(tables.train, labels, config.training.seed)
     lacking = (
-        missing_classes(folds, answers, target, tables.train["id"]) if config.checks.missing_class == "error" else []
+        missing_classes(folds, labels, target, tables.train["id"]) if config.checks.missing_class == "error" else []
     )
     return [*group_leaks(tables.train, folds), *lacking]
 
 
-def _picture_problems(config: Config, tables: Tables, files: Files) -> list[str]:
-    """Decode a few pictures of both tables."""
+def _image_problems(config: Config, tables: Tables, files: Files) -> list[str]:
+    """Decode a few images of both tables."""
     decode = make_decoder(config, [bound.build() for bound in config.many("transforms")], files)
     problems = []
     for table in (tables.train, tables.test):
-        for image in spread([image for image in table["image"] if image], MOST_PICTURES):
+        for image in spread([image for image in table["image"] if image], MOST_IMAGES):
             try:
                 decode(image[0] if isinstance(image, list) else image)
             except ValueError as error:
-                problems.append(f"unreadable picture: {error}")
+                problems.append(f"unreadable image: {error}")
     return problems

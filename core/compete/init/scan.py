@@ -1,4 +1,4 @@
-"""Look at a competition folder: its tables, JSON and BSON files, and a sample of its pictures, packed or not."""
+"""Look at a competition folder: its tables, JSON and BSON files, and a sample of its images, packed or not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from compete.data.archives import ENDINGS, is_clutter
-from compete.data.files import PICTURE_ENDINGS, Files
+from compete.data.archives import EXTENSIONS, is_clutter
+from compete.data.files import IMAGE_EXTENSIONS, Files
 from compete.errors import DataError
 from compete.init.extensions import READABLE, choose_family, ending_of, what_is_there_instead
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 MOST_FOLDERS, MOST_SUBFOLDERS, MOST_NAMES, MOST_DEPTH = 1500, 60, 400, 7
 MOST_MEMBERS = 20_000
-PACKED = (*ENDINGS, ".gz")
+PACKED = (*EXTENSIONS, ".gz")
 TABLES, RECORDS = (".csv", ".tsv"), (".json", ".bson")
 
 
@@ -26,15 +26,15 @@ TABLES, RECORDS = (".csv", ".tsv"), (".json", ".bson")
 class Look:
     """What a folder holds. `tables` and `records` map the name that a TOML writes to the place it is read from.
 
-    `pictures` are at most a few hundred paths of every folder; an archive's ending is left out of them, since a path
-    below `train` also leads into `train.zip`. `endings` are theirs: of photographs, or of what other readers read.
+    `images` are at most a few hundred paths of every folder; an archive's ending is left out of them, since a path
+    below `train` also leads into `train.zip`. `endings` are theirs: of images, or of what other readers read.
     """
 
     files: Files
     tables: dict[str, str] = field(default_factory=dict)
     records: dict[str, str] = field(default_factory=dict)
-    pictures: list[str] = field(default_factory=list)
-    endings: tuple[str, ...] = PICTURE_ENDINGS
+    images: list[str] = field(default_factory=list)
+    endings: tuple[str, ...] = IMAGE_EXTENSIONS
     others: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
 
@@ -46,19 +46,19 @@ class Look:
         elif ending in RECORDS:
             self.records[path] = place
         elif ending[1:] in READABLE:
-            self.pictures.append(path)
+            self.images.append(path)
         else:
             self.others.append(path)
 
-    def is_picture(self, path: str) -> bool:
-        """Tell by its ending whether a file is one of the pictures."""
+    def is_image(self, path: str) -> bool:
+        """Tell by its ending whether a file is one of the images."""
         return ending_of(path) in self.endings
 
     def settle(self) -> None:
-        """Choose which of the files that readers read are the pictures."""
-        self.endings = choose_family(Counter(map(ending_of, self.pictures)))
-        self.others += [path for path in self.pictures if not self.is_picture(path)]
-        self.pictures = [path for path in self.pictures if self.is_picture(path)]
+        """Choose which of the files that readers read are the images."""
+        self.endings = choose_family(Counter(map(ending_of, self.images)))
+        self.others += [path for path in self.images if not self.is_image(path)]
+        self.images = [path for path in self.images if self.is_image(path)]
 
 
 def look_at(folder: Path, cache: Path) -> Look:
@@ -71,7 +71,9 @@ def look_at(folder: Path, cache: Path) -> Look:
         raise DataError(f"{folder} is empty; put the competition's files there.")
     for path in _walk(look.files.root):
         stem = without_packing(path)
-        if stem == path or (path.lower().endswith(".gz") and not path.lower().endswith(ENDINGS) and not _is_data(stem)):
+        if stem == path or (
+            path.lower().endswith(".gz") and not path.lower().endswith(EXTENSIONS) and not _is_data(stem)
+        ):
             look.add(path, path)
         elif not (look.files.root / stem).exists():
             _open(look, path, stem)
@@ -79,13 +81,13 @@ def look_at(folder: Path, cache: Path) -> Look:
     return look
 
 
-def refuse_without_pictures(look: Look) -> None:
-    """Raise `DataError` where no picture was found, nor records that may hold some."""
-    if look.pictures:
+def refuse_without_images(look: Look) -> None:
+    """Raise `DataError` where no image was found, nor records that may hold some."""
+    if look.images:
         return
     seen = what_is_there_instead(look.others)
     raise DataError(
-        [f"{look.files.root} holds no picture ({', '.join(READABLE)}) and no JSON or BSON.{seen}", *look.closed]
+        [f"{look.files.root} holds no image ({', '.join(READABLE)}) and no JSON or BSON.{seen}", *look.closed]
     )
 
 
@@ -115,8 +117,8 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the names of a folder's files, of pictures only a sample, and of its subfolders."""
-    pictures, others, subfolders = [], [], []
+    """Return the names of a folder's files, of images only a sample, and of its subfolders."""
+    images, others, subfolders = [], [], []
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_clutter(entry.name):
@@ -124,10 +126,10 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
             if entry.is_dir(follow_symlinks=False):
                 subfolders.append(entry.name)
             elif ending_of(entry.name) in READABLE:
-                pictures.append(entry.name)
+                images.append(entry.name)
             else:
                 others.append(entry.name)
-    return spread(sorted(pictures), MOST_NAMES) + spread(sorted(others), MOST_NAMES), sorted(subfolders)
+    return spread(sorted(images), MOST_NAMES) + spread(sorted(others), MOST_NAMES), sorted(subfolders)
 
 
 def _open(look: Look, path: str, stem: str) -> None:

@@ -1,4 +1,4 @@
-"""Sounds become pictures: the spectrogram that suits their length, and how it is scaled."""
+"""Sounds become images: the spectrogram that suits their length, and how it is scaled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sound_pixels(lengths: list[int], unreadable: tuple[str, ...]) -> Pixels:
     """Return what spectrograms of sounds of so many samples look like."""
     window, hop = windows(lengths)
     sizes = tuple((window // 2 + 1, max(1, (length - window) // hop + 1)) for length in lengths)
-    return Pixels(sizes, channels=1, photographs=False, unreadable=unreadable, samples=tuple(lengths))
+    return Pixels(sizes, channels=1, images=False, unreadable=unreadable, samples=tuple(lengths))
 
 
 def windows(lengths: list[int] | tuple[int, ...]) -> tuple[int, int]:
@@ -28,7 +28,7 @@ def windows(lengths: list[int] | tuple[int, ...]) -> tuple[int, int]:
 
 
 def sound_sections(pixels: Pixels) -> Iterator[Section]:
-    """Yield the transforms that make a picture of a sound."""
+    """Yield the transforms that make a image of a sound."""
     window, hop = windows(pixels.samples)
     typical = f"of about {median(pixels.samples):.0f} samples" if pixels.samples else "of unknown length"
     why = f"sounds {typical} become {window // 2 + 1} rows, low notes below, with a column for every {hop} samples"

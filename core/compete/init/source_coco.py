@@ -6,24 +6,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compete.errors import DataError, choices
+from compete.errors import DataError
 from compete.init.findings import Key, Source, Table
 from compete.init.naming import plain_name
-from compete.init.paths import Found, find_template, picture_paths
+from compete.init.paths import Found, find_template, image_paths
 from compete.init.read_head import JsonFile, Objects, peek_json
 from compete.init.scan import Look
-from compete.init.source_csv import MOST_PICTURES, image_keys, missing_test
+from compete.init.source_csv import MOST_IMAGES, image_keys, missing_test
+from compete.text import format_list
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IMAGES, ANNOTATIONS = "images", "annotations"
-ENOUGH_JOINED, FEWEST_PICTURES = 0.5, 0.01
+ENOUGH_JOINED, FEWEST_IMAGES = 0.5, 0.01
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One annotation file: its images with their labels, what finds their pictures, and how many images it lists."""
+    """One annotation file: its images with their labels, what finds their images, and how many images it lists."""
 
     file: JsonFile
     frame: pd.DataFrame
@@ -49,11 +50,11 @@ def coco_source(look: Look, opened: list[JsonFile], sample: Table) -> Source | N
     annotated.sort(key=lambda file: ("train" not in file.name.lower(), len(file.name)))
     keys = _find_keys(annotated[0], sample)
     parts = [_part(look, file, keys) for file in annotated if "test" not in file.name.lower()]
-    with_pictures = [part for part in parts if part.image and part.image.share >= FEWEST_PICTURES]
-    if not with_pictures:
+    with_images = [part for part in parts if part.image and part.image.share >= FEWEST_IMAGES]
+    if not with_images:
         return None
-    without = [part for part in parts if part not in with_pictures]
-    return _source(look, keys, with_pictures, without, _test_file(opened, annotated), sample)
+    without = [part for part in parts if part not in with_images]
+    return _source(look, keys, with_images, without, _test_file(opened, annotated), sample)
 
 
 def _find_keys(file: JsonFile, sample: Table) -> _Keys:
@@ -73,7 +74,7 @@ def _part(look: Look, file: JsonFile, keys: _Keys) -> _Part:
     if len(labelled) < ENOUGH_JOINED * len(images.rows) and not images.complete:
         # The first images and the first annotations need not be the same ones.
         images, labelled, disagreeing = _joined(peek_json(look.files, file.name, look.records[file.name], True), keys)
-    image = find_template(images.table(), look.pictures, look.files, "train")
+    image = find_template(images.table(), look.images, look.files, "train")
     return _Part(file, labelled, image, images.count, disagreeing)
 
 
@@ -83,7 +84,7 @@ def _joined(file: JsonFile, keys: _Keys) -> tuple[Objects, pd.DataFrame, int]:
     table, lacking = images.table(), [key for key in (keys.image_id, keys.label) if key not in annotations]
     if lacking:
         raise DataError(
-            f"{file.name}: its annotations have no key '{lacking[0]}'; they have {choices(map(str, annotations))}."
+            f"{file.name}: its annotations have no key '{lacking[0]}'; they have {format_list(map(str, annotations))}."
         )
     pairs = annotations[[keys.image_id, keys.label]].drop_duplicates()
     labels = pairs.drop_duplicates(keys.image_id).set_index(keys.image_id)[keys.label]
@@ -108,10 +109,10 @@ def _source(
 
     train = pd.concat([part.frame for part in parts], ignore_index=True).fillna("")
     image = parts[0].image
-    assert image is not None, "parts without pictures were left out"
+    assert image is not None, "parts without images were left out"
     first = sample.columns[0]
     rows = test[1].table() if test else sample.frame[[first]].set_axis([keys.id], axis=1)
-    test_image = find_template(rows, look.pictures, look.files, "test")
+    test_image = find_template(rows, look.images, look.files, "test")
     return Source(
         dataset="coco",
         keys=tuple(_keys(keys, parts, without, test, sample, image, test_image)),
@@ -119,7 +120,7 @@ def _source(
         rows=sum(part.rows for part in parts),
         test=rows,
         id_column=keys.id,
-        pictures=picture_paths(image, parts[0].frame, look.files, MOST_PICTURES),
+        images=image_paths(image, parts[0].frame, look.files, MOST_IMAGES),
         label=keys.label,
         used=(keys.id, *image.columns),
         has_test_columns=test is not None,
@@ -132,7 +133,7 @@ def _keys(
     image: Found, test_image: Found | None,
 ) -> Iterator[Key]:  # fmt: skip
     names = [part.file.name for part in parts]
-    lost = "; ".join(f"{part.file.name} is left out: its pictures are not there" for part in without)
+    lost = "; ".join(f"{part.file.name} is left out: its images are not there" for part in without)
     yield Key("train", names[0] if len(names) == 1 else names, lost)
     if test:
         yield Key("test", test[0].name)

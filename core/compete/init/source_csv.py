@@ -1,4 +1,4 @@
-"""Competitions whose rows are a table: which table, which id column, and where its pictures are."""
+"""Competitions whose rows are a table: which table, which id column, and where its images are."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from compete.errors import DataError, choices
+from compete.errors import DataError
 from compete.init.composite_ids import differing, find_join, join_columns, join_key, joined
 from compete.init.findings import Key, Source, Table
 from compete.init.naming import name_words, plain_name, same_name
-from compete.init.paths import Found, find_template, picture_paths
+from compete.init.paths import Found, find_template, image_paths
 from compete.init.read_head import read_table
 from compete.init.scan import Look
+from compete.text import format_list
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HEAD_ROWS, MOST_TABLES, MOST_PICTURES = 50, 60, 60
+HEAD_ROWS, MOST_TABLES, MOST_IMAGES = 50, 60, 60
 
 
 def csv_source(look: Look, sample: Table) -> Source | None:
-    """Return the training table's rows, or None where no table names pictures."""
+    """Return the training table's rows, or None where no table names images."""
     tables = list(_heads(look, sample))
     for head in sorted(tables, key=lambda table: _rank(table, sample)):
         if _is_test(head) or not _may_be_training(head, sample):
             continue
         train = read_table(look.files, head.name, look.tables[head.name])
-        image = find_template(train.frame, look.pictures, look.files, "train")
+        image = find_template(train.frame, look.images, look.files, "train")
         if image is not None:
             return _source(look, train, image, _test_table(look, tables, sample, train), sample)
     return None
@@ -50,7 +51,7 @@ def _rank(table: Table, sample: Table) -> tuple[bool, bool, bool, bool, int]:
 
 
 def _may_be_training(table: Table, sample: Table) -> bool:
-    """Tell whether a table has the sample's ids, or else its answers or a name that says so."""
+    """Tell whether a table has the sample's ids, or else its labels or a name that says so."""
     has_ids = same_name(table.columns, sample.columns[0]) is not None
     return has_ids or _has_answers(table, sample) or _says(table, "train")
 
@@ -88,7 +89,7 @@ def _source(look: Look, train: Table, image: Found, test: Table | None, sample: 
         train, test = (replace(table, frame=joined(table.frame, join, first)) for table in (train, test))
     name, all_ids = name or image.columns[-1], "what makes all the ids" if join else "all the ids"
     rows = sample.frame[[first]].set_axis([name], axis=1) if test is None else test.frame
-    test_image = find_template(rows, look.pictures, look.files, "test")
+    test_image = find_template(rows, look.images, look.files, "test")
     keys = [
         Key(
             "train", train.name, f"{train.rows} rows: {', '.join(train.columns[:8])}{' ...' * (len(train.columns) > 8)}"
@@ -108,7 +109,7 @@ def _source(look: Look, train: Table, image: Found, test: Table | None, sample: 
         rows=train.rows,
         test=rows,
         id_column=name,
-        pictures=picture_paths(image, train.frame, look.files, MOST_PICTURES),
+        images=image_paths(image, train.frame, look.files, MOST_IMAGES),
         used=(
             name,
             *image.columns,
@@ -121,7 +122,7 @@ def _source(look: Look, train: Table, image: Found, test: Table | None, sample: 
 
 
 def image_keys(image: Found, test_image: Found | None) -> Iterator[Key]:
-    """Yield the keys that say where pictures are."""
+    """Yield the keys that say where images are."""
     also = f"; so does '{image.others[0]}'" if image.others else ""
     yield Key("image", image.template, f"{image}{also}")
     if test_image is not None and test_image.template != image.template:
@@ -129,13 +130,13 @@ def image_keys(image: Found, test_image: Found | None) -> Iterator[Key]:
 
 
 def missing_test(found: Found | None, rows: pd.DataFrame, look: Look) -> Iterator[str]:
-    """Yield what is wrong with the test pictures."""
+    """Yield what is wrong with the test images."""
     if found is None:
         ids = ", ".join(rows.iloc[:3, 0])
-        there = ", ".join(look.pictures[-3:])
-        yield f"no picture is called like a test row ({ids} ...); set where they are. There is, for example, {there}."
+        there = ", ".join(look.images[-3:])
+        yield f"no image is called like a test row ({ids} ...); set where they are. There is, for example, {there}."
     elif found.resolved < found.rows:
-        yield f"'{found.template}' finds only {found.resolved} of {found.rows} test pictures; the others are missing."
+        yield f"'{found.template}' finds only {found.resolved} of {found.rows} test images; the others are missing."
 
 
 def _reading_keys(train: Table) -> Iterator[Key]:
@@ -165,12 +166,13 @@ def _windows(train: pd.DataFrame, name: str) -> Iterator[str]:
     columns = offsets(train)
     if columns and train[name].duplicated().any():
         yield (
-            f"[dataset] duplicates: rows are windows of longer recordings, which begin where {choices(columns)} says. "
-            "A reader takes the whole file, so only each recording's first row is kept; cut the file to that window "
+            "[dataset] duplicates: rows are windows of longer recordings, which begin where "
+            f"{format_list(columns)} says. A reader "
+            "takes the whole file, so only each recording's first row is kept; cut the file to that window "
             "with a [[transforms]] under `fixed`."
         )
 
 
 def _missing(image: Found) -> Iterator[Key]:
     if image.resolved < image.rows:
-        yield Key("missing_images", "skip", f"{image.rows - image.resolved} training rows have no picture")
+        yield Key("missing_images", "skip", f"{image.rows - image.resolved} training rows have no image")

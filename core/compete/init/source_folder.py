@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from compete.config.plugins import load_plugins
 from compete.config.registry import find
-from compete.data.files import PICTURE_ENDINGS
+from compete.data.files import IMAGE_EXTENSIONS
 from compete.errors import DataError
 from compete.init.extensions import ending_of
 from compete.init.findings import Key, Source, Table
 from compete.init.paths import find_template
 from compete.init.read_head import read_table
-from compete.init.scan import Look, refuse_without_pictures, spread
-from compete.init.source_csv import MOST_PICTURES, missing_test
+from compete.init.scan import Look, refuse_without_images, spread
+from compete.init.source_csv import MOST_IMAGES, missing_test
 from compete.init.versions import by_hand, doubts_about_folders, naming_table
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ PATTERNS = (
     r"[._-](?P<label>[A-Za-z]+)\.\w+$",
 )
 MOST_LABELS = 1000
-# What a folder of unaltered pictures is called, among folders of altered ones.
+# What a folder of unaltered images is called, among folders of altered ones.
 PLAIN = ("cover", "normal", "negative", "clean", "original", "healthy", "real", "none", "background", "no")
 MASK_LISTING, MASK_INFO = "train/train.csv", "eval/info.csv"
 
 
 def mask_source(look: Look) -> tuple[Source, Table] | None:
-    """Return the rows of the mask competition's layout, a folder of photographs for each person listed, or None."""
+    """Return the rows of the mask competition's layout, a folder of images for each person listed, or None."""
     if not {MASK_LISTING, MASK_INFO} <= set(look.tables):
         return None
     people = read_table(look.files, MASK_LISTING, look.tables[MASK_LISTING])
@@ -50,7 +50,7 @@ def mask_source(look: Look) -> tuple[Source, Table] | None:
         rows=len(tables.train),
         test=tables.test,
         id_column="id",
-        pictures=tuple(spread(tables.train["image"].tolist(), MOST_PICTURES)),
+        images=tuple(spread(tables.train["image"].tolist(), MOST_IMAGES)),
         label="label",
     )
     return source, sample
@@ -58,21 +58,21 @@ def mask_source(look: Look) -> tuple[Source, Table] | None:
 
 def folder_source(look: Look, sample: Table) -> Source:
     """Return the rows that folders or file names label. Raise `DataError` where nothing does."""
-    refuse_without_pictures(look)
+    refuse_without_images(look)
     first = sample.columns[0]
     rows = sample.frame[[first]]
-    test = find_template(rows, look.pictures, look.files, "test")
+    test = find_template(rows, look.images, look.files, "test")
     test_folder = test.template.partition("{")[0].rpartition("/")[0] if test else ""
-    pictures = [path for path in look.pictures if not test or not path.startswith(f"{test_folder}/")]
-    top = label_folder(pictures)
-    train = _in_folders(look, top, test_folder) if top is not None else _in_names(look, pictures)
+    images = [path for path in look.images if not test or not path.startswith(f"{test_folder}/")]
+    top = label_folder(images)
+    train = _in_folders(look, top, test_folder) if top is not None else _in_names(look, images)
     if train is None:
         raise DataError(_nothing(look, sample))
     frame, keys = train
     doubts = doubts_about_folders(look, frame, sample, test is not None) if top is not None else []
     mapped, todo = _mapping(frame, sample)
     seen = sorted(set(map(ending_of, frame["image"])))
-    endings = [] if look.endings == PICTURE_ENDINGS else [Key("endings", seen, "those that count as pictures")]
+    endings = [] if look.endings == IMAGE_EXTENSIONS else [Key("endings", seen, "those that count as images")]
     return Source(
         dataset="folder",
         keys=(
@@ -86,7 +86,7 @@ def folder_source(look: Look, sample: Table) -> Source:
         rows=len(frame),
         test=rows,
         id_column="id",
-        pictures=tuple(spread(frame["image"].tolist(), MOST_PICTURES)),
+        images=tuple(spread(frame["image"].tolist(), MOST_IMAGES)),
         label="label",
         used=("id", "image"),
         todo=(*missing_test(test, rows, look), *doubts, *todo),
@@ -97,18 +97,18 @@ def _nothing(look: Look, sample: Table) -> str:
     import pandas as pd
 
     first = sample.columns[0]
-    naming = naming_table(look, pd.Series(look.pictures, dtype=str), sample)
+    naming = naming_table(look, pd.Series(look.images, dtype=str), sample)
     return (
         f"{look.files.root}: nothing gives the training rows. No table has a column '{first}', or one whose cells name "
-        f"pictures, and no folders or file names hold labels. Pictures are called, for example, "
-        f"{', '.join(spread(look.pictures, 3)[:3])}; test ids {', '.join(sample.frame[first][:3])}."
+        f"images, and no folders or file names hold labels. Images are called, for example, "
+        f"{', '.join(spread(look.images, 3)[:3])}; test ids {', '.join(sample.frame[first][:3])}."
     ) + (f" {by_hand(look, naming)}" if naming else "")
 
 
-def label_folder(pictures: Sequence[str]) -> str | None:
+def label_folder(images: Sequence[str]) -> str | None:
     """Return the folder ("" for the root) with a folder for each label: one called train, else the highest."""
     below: dict[str, set[str]] = {}
-    for path in pictures:
+    for path in images:
         parts = path.split("/")[:-1]
         for depth, part in enumerate(parts):
             below.setdefault("/".join(parts[:depth]), set()).add(part)
@@ -119,12 +119,12 @@ def label_folder(pictures: Sequence[str]) -> str | None:
 
 
 def _in_folders(look: Look, top: str, test_folder: str) -> tuple[pd.DataFrame, list[Key]]:
-    """Return all pictures below the label folders, and the keys that say so."""
+    """Return all images below the label folders, and the keys that say so."""
     tests = test_folder.removeprefix(f"{top}/" if top else "") + "/" if test_folder.startswith(top) else "/"
     paths = [path for path in _walk(look, top) if not path.startswith(tests)]
     frame = _frame(top, paths, [path.partition("/")[0] for path in paths])
     names = sorted(frame["label"].unique())
-    why = f"{len(frame)} pictures in {len(names)} folders, one for each label"
+    why = f"{len(frame)} images in {len(names)} folders, one for each label"
     keys = [Key("train", top or ".", why)]
     if not top:
         keys.append(Key("labels", {name: name for name in names}))
@@ -132,15 +132,15 @@ def _in_folders(look: Look, top: str, test_folder: str) -> tuple[pd.DataFrame, l
 
 
 def _walk(look: Look, top: str) -> list[str]:
-    """Return the pictures below a folder that lie in a folder of their own."""
-    return [p for p in look.files.walk(top) if "/" in p and look.is_picture(p)]
+    """Return the images below a folder that lie in a folder of their own."""
+    return [p for p in look.files.walk(top) if "/" in p and look.is_image(p)]
 
 
-def _in_names(look: Look, pictures: Sequence[str]) -> tuple[pd.DataFrame, list[Key]] | None:
-    """Return all pictures of the largest folder whose file names hold labels, and the keys that say so."""
-    folders = Counter(path.rpartition("/")[0] for path in pictures)
+def _in_names(look: Look, images: Sequence[str]) -> tuple[pd.DataFrame, list[Key]] | None:
+    """Return all images of the largest folder whose file names hold labels, and the keys that say so."""
+    folders = Counter(path.rpartition("/")[0] for path in images)
     for folder, _ in sorted(folders.items(), key=lambda item: ("train" not in item[0].lower(), -item[1])):
-        names = [name for name in look.files.list(folder) if look.is_picture(name)]
+        names = [name for name in look.files.list(folder) if look.is_image(name)]
         for pattern in PATTERNS:
             labels = _labels(names, pattern)
             if labels:

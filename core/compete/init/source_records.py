@@ -1,4 +1,4 @@
-"""Competitions whose pixels are inside the records: number lists in JSON, encoded pictures in BSON."""
+"""Competitions whose pixels are inside the records: number lists in JSON, encoded images in BSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHORTEST_BAND = 16
-PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n")
+IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n")
 
 
 def json_source(look: Look, sample: Table) -> Source | None:
@@ -67,7 +67,7 @@ def _records_source(train: JsonFile, test: JsonFile, sample: Table) -> Source:
         Key("bands", bands, f"lists of {length} numbers each, one channel for each"),
         *([Key("encoding", train.encoding)] if train.encoding != "utf-8" else []),
     )
-    pixels = Pixels(((side, side),), len(bands), photographs=False)
+    pixels = Pixels(((side, side),), len(bands), images=False)
     return _finished(keys, listed.table(), listed.count, test.lists[""].table(), sample, pixels, todo)
 
 
@@ -75,13 +75,13 @@ def _bson_source(look: Look, sample: Table, train: str, test: str) -> Source:
     frame, rows, document = peek_bson(look.files, look.records[train])
     test_frame, _, _ = peek_bson(look.files, look.records[test])
     keys = (Key("train", train, f"about {rows} documents"), Key("test", test), Key("sample", sample.name))
-    return _finished(keys, frame, rows, test_frame, sample, _first_picture(document), ())
+    return _finished(keys, frame, rows, test_frame, sample, _first_image(document), ())
 
 
-def _first_picture(document: bytes) -> Pixels:
+def _first_image(document: bytes) -> Pixels:
     from PIL import Image
 
-    places = [at for start in PICTURE_STARTS if (at := document.find(start)) >= 0]
+    places = [at for start in IMAGE_STARTS if (at := document.find(start)) >= 0]
     if not places:
         return Pixels((), unreadable=("the first record holds no JPEG or PNG",))
     with Image.open(io.BytesIO(document[min(places) :])) as image:

@@ -1,4 +1,4 @@
-"""Columns of both tables that a network could see beside the picture: offered as a `[columns]` to uncomment."""
+"""Columns of both tables that a network could see beside the image: offered as a `[columns]` to uncomment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FEWEST_KNOWN, FEWEST_OF_A_PATTERN, MOST_MATCHED = 0.5, 3, 5_000
 DATE = r"\d{4}[-/.]\d{1,2}([-/. T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}.*|(19|20)\d{6}(\.0)?"
 FILE, PATH = r".*\.[A-Za-z]\w{1,4}", r".*[\\/].*[\\/].*"
 NEVER_SEEN = {"id", "uid", "uuid", "index", "date", "datetime", "timestamp", "path", "file", "filename", "url"}
-OF_COCO_FILES = {"width", "height", "license"}  # of the picture, not of what it shows
+OF_COCO_FILES = {"width", "height", "license"}  # of the image, not of what it shows
 # The names that every data set's rows get, whatever their files call them.
 OF_EVERY_ROW = {"id", "image", "group"}
 
@@ -65,7 +65,7 @@ def _globs(stem: str, members: list[str], known: Sequence[str]) -> Iterator[list
 def _why(numeric: int, named: int) -> str:
     counts = " and ".join(f"{count} {kind}" for count, kind in ((numeric, "numeric"), (named, "text")) if count)
     verb = "column is" if numeric + named == 1 else "columns are"
-    return f"{counts} {verb} in both tables; the network can see them beside the picture:"
+    return f"{counts} {verb} in both tables; the network can see them beside the image:"
 
 
 def _is_of_no_use(source: Source, name: str) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from compete.errors import DataError, choices
+from compete.errors import DataError
 from compete.init.findings import Goal, Key, Source, Table
 from compete.init.kinds import label_counts, one_column_goal
 from compete.init.naming import plain_name, same_name
+from compete.text import format_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,15 +43,15 @@ def _several_columns(source: Source, sample: Table, asked: list[str]) -> Goal:
         if len(labels & set(asked)) >= max(2, ENOUGH_LABELS * len(asked)):
             return _label_goal(column, source.train[column], asked, labels)
     raise DataError(
-        f"{sample.name} asks for {len(asked)} columns ({choices(asked, 5)}), but the training rows have neither such "
-        f"columns nor a column with these labels. Their columns: {choices(map(str, source.train.columns))}."
+        f"{sample.name} asks for {len(asked)} columns ({format_list(asked, 5)}), but the training rows have neither "
+        f"such columns nor a column with these labels. Their columns: {format_list(map(str, source.train.columns))}."
     )
 
 
 def _label_goal(column: str, cells: pd.Series[str], asked: list[str], labels: set[str]) -> Goal:
     """Return the goal where each label of a column has a column in the sample submission."""
     unknown = sorted(set(asked) - labels)
-    classes = [Key("classes", asked, f"the sample's columns; no row has the label {choices(unknown, 3)}")]
+    classes = [Key("classes", asked, f"the sample's columns; no row has the label {format_list(unknown, 3)}")]
     why = f"the sample submission's columns are its {len(asked)} labels"
     return Goal(
         kind="label",

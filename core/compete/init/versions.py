@@ -1,13 +1,14 @@
-"""Folders that hold the same file names: classes whose files are numbered alike, or versions of the same pictures?"""
+"""Folders that hold the same file names: classes whose files are numbered alike, or versions of the same images?"""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from compete.errors import DataError, choices
+from compete.errors import DataError
 from compete.init.paths import find_template
 from compete.init.read_head import read_table
+from compete.text import format_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,16 +24,16 @@ def doubts_about_folders(look: Look, frame: pd.DataFrame, sample: Table, tests_f
     """Return what is doubtful about folders whose names are taken for labels.
 
     Raise `DataError` where they are no labels: they hold the same file names, a table names these files, and no test
-    picture lies apart from them. Without such a table they may be classes, or one picture altered in several ways.
+    image lies apart from them. Without such a table they may be classes, or one image altered in several ways.
     """
     folders = _folders_with_the_same_names(frame)
     naming = naming_table(look, frame["id"], sample) if folders else ""
     if not folders or (tests_found and not naming):
         return []
-    said = f"the folders {choices(folders, 4)} hold the same file names"
+    said = f"the folders {format_list(folders, 4)} hold the same file names"
     if naming and not tests_found:
         raise DataError(f"{look.files.root}: {said}, so their names are no labels. {by_hand(look, naming)}")
-    return [f"[dataset] train: {said}, as versions of one picture do; are the folders' names the labels?"]
+    return [f"[dataset] train: {said}, as versions of one image do; are the folders' names the labels?"]
 
 
 def naming_table(look: Look, paths: pd.Series[str], sample: Table) -> str:
@@ -50,15 +51,15 @@ def naming_table(look: Look, paths: pd.Series[str], sample: Table) -> str:
 
 
 def by_hand(look: Look, naming: str) -> str:
-    """Say how to go on from the table that names the pictures."""
+    """Say how to go on from the table that names the images."""
     try:
         table = read_table(look.files, naming, look.tables.get(naming, naming))
-        found = find_template(table.frame, look.pictures, look.files, "train")
+        found = find_template(table.frame, look.images, look.files, "train")
     except DataError:
         found = None
     image = f', image = "{found.template}"' if found else ""
     return (
-        f'{naming} names the pictures: write the TOML by hand, with [dataset] name = "csv"{image}, and as `train` the '
+        f'{naming} names the images: write the TOML by hand, with [dataset] name = "csv"{image}, and as `train` the '
         "table with the labels (`compete options dataset csv` has its other options)."
     )
 

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from compete.errors import RunBusyError, UserError, did_you_mean
+from compete.errors import RunBusyError, UserError
 from compete.leaderboard.platform import State
-from compete.store import read_json, run_lock, write_json
+from compete.store import folder_lock, read_json, write_json
+from compete.text import did_you_mean
 
 FORMAT = 1
 SUBMISSIONS = Path("submissions")
@@ -182,7 +183,7 @@ def run_folders(root: Path) -> Iterator[Path]:
 def held(folder: Path) -> Iterator[None]:
     """Hold a folder while files are sent from it or fetched into it: two processes would do it twice."""
     try:
-        with run_lock(folder):
+        with folder_lock(folder):
             yield
     except RunBusyError as error:
         owner = str(error).partition(". ")[0]

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compete.errors import ConfigError, UserError, did_you_mean
+from compete.errors import ConfigError, UserError
 from compete.leaderboard.ledger import home_of
 from compete.leaderboard.platform import Uploader
 from compete.leaderboard.records import SUBMISSIONS, Candidate, Record
 from compete.leaderboard.rows import upload_table
 from compete.store import file_hash, read_json
 from compete.submission.check import read_submission
+from compete.text import did_you_mean
 
 if TYPE_CHECKING:
     from compete.config.load import Config

@@ -11,13 +11,13 @@ import torch
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from compete.config.options import Bound
+    from compete.config.options import BoundComponent
     from compete.types import Array, Target
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def joint_loss(loss: Bound, target: Target, encoded: Array) -> Loss:
+def joint_loss(loss: BoundComponent, target: Target, encoded: Array) -> Loss:
     """Build the loss from the fold's own encoded rows: one for each head, added up.
 
     The result takes logits (B, K) and targets int64 (B,), int64 (B, heads) or float (B, K).

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Pieces:
+class BatchSplitter:
     """Into how many pieces a batch is cut; doubled whenever memory runs out, which `say` hears about."""
 
     say: Callable[[str], None]
@@ -23,7 +23,7 @@ class Pieces:
     def fit(self, work: Callable[[int], T], rows: int) -> T:
         """Return `work(pieces)`, tried again with smaller pieces until it fits; `rows` is the largest batch.
 
-        Raise `TrainingError` when one picture at a time does not fit. `work` must leave nothing behind when it fails.
+        Raise `TrainingError` when one image at a time does not fit. `work` must leave nothing behind when it fails.
         """
         while True:
             try:
@@ -33,7 +33,7 @@ class Pieces:
                     raise
                 if self.count >= rows:
                     raise TrainingError(
-                        "memory runs out with one picture at a time. Lower [images] size, or take a smaller model."
+                        "memory runs out with one image at a time. Lower [images] size, or take a smaller model."
                     ) from error
             # Only outside `except` are the tensors of the failed attempt free.
             torch.cuda.empty_cache()

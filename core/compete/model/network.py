@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from compete.errors import CompeteError, ConfigError, choices, did_you_mean, fault_place
+from compete.errors import CompeteError, ConfigError, error_location
+from compete.text import did_you_mean, format_list
 
 if TYPE_CHECKING:
     from compete.config.load import Config
-    from compete.config.options import Bound
+    from compete.config.options import BoundComponent
     from compete.config.settings import Finetune, Images
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def build_network(config: Config, outputs: int, columns: int, seed: int) -> nn.Module:
-    """Build `[model]` under its `[head]` and try it on two noise pictures. Raise `ConfigError` for wrong logits."""
+    """Build `[model]` under its `[head]` and try it on two noise images. Raise `ConfigError` for wrong logits."""
     torch.manual_seed(seed)
     model, images = config.one("models"), config.images
     network = _compose(model, config.one("heads"), images.channels, columns, outputs)
@@ -30,8 +31,7 @@ def build_network(config: Config, outputs: int, columns: int, seed: int) -> nn.M
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, outputs):
         raise ConfigError(
-            f'[model] name = "{model.name}": gave logits of shape {shape} for 2 pictures; '
-            f"the target needs (2, {outputs})"
+            f'[model] name = "{model.name}": gave logits of shape {shape} for 2 images; the target needs (2, {outputs})'
         )
     if outputs > 1 and bool((logits >= 0).all()) and torch.allclose(logits.sum(dim=1), torch.ones(2), atol=1e-4):
         raise ConfigError(
@@ -41,7 +41,7 @@ def build_network(config: Config, outputs: int, columns: int, seed: int) -> nn.M
     return network
 
 
-def _compose(model: Bound, head: Bound, channels: int, columns: int, outputs: int) -> nn.Module:
+def _compose(model: BoundComponent, head: BoundComponent, channels: int, columns: int, outputs: int) -> nn.Module:
     """Build the head over the model; where it is a module of its own, everything beside the backbone's body is head."""
     inner: list[tuple[nn.Module, int]] = []
 
@@ -78,7 +78,7 @@ def _draw_again(body: nn.Module, heads: Sequence[str]) -> None:
 
 
 @torch.inference_mode()
-def _try(model: Bound, network: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+def _try(model: BoundComponent, network: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
     """Run the network once; what it cannot take is found here, before any training."""
     try:
         logits: torch.Tensor = network(*inputs)
@@ -86,8 +86,8 @@ def _try(model: Bound, network: nn.Module, *inputs: torch.Tensor) -> torch.Tenso
         raise
     except Exception as error:
         raise ConfigError(
-            f'[model] name = "{model.name}": the network cannot take pictures of shape {tuple(inputs[0].shape[1:])}: '
-            f"{type(error).__name__}: {error} (at {fault_place(error)}). Check [images] size and channels."
+            f'[model] name = "{model.name}": the network cannot take images of shape {tuple(inputs[0].shape[1:])}: '
+            f"{type(error).__name__}: {error} (at {error_location(error)}). Check [images] size and channels."
         ) from error
     return logits
 
@@ -155,7 +155,7 @@ def parameter_groups(network: nn.Module, settings: Finetune, outputs: int) -> li
     ]
 
 
-def build_optimizer(optimizer: Bound, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def build_optimizer(optimizer: BoundComponent, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """Build the optimizer, then scale each group's learning rate by its `lr_ratio`."""
     built: torch.optim.Optimizer = optimizer.build(groups)
     for group in built.param_groups:
@@ -164,7 +164,7 @@ def build_optimizer(optimizer: Bound, groups: list[dict[str, Any]]) -> torch.opt
 
 
 def input_scale(network: nn.Module, images: Images) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and std (1, C, 1, 1) for pictures in 0..1."""
+    """Return mean and std (1, C, 1, 1) for images in 0..1."""
     standard = images.channels == 3
     mean = images.mean or getattr(network, "mean", None) or (IMAGENET_MEAN if standard else [0.5])
     std = images.std or getattr(network, "std", None) or (IMAGENET_STD if standard else [0.25])
@@ -185,7 +185,7 @@ def _matching(network: nn.Module, patterns: Sequence[str]) -> Iterator[nn.Parame
             modules = [name for name, _ in network.named_children()]
             raise ConfigError(
                 f'[finetune] freeze "{pattern}" matches no parameter.{did_you_mean(pattern, modules)} '
-                f"Modules: {choices(modules)}."
+                f"Modules: {format_list(modules)}."
             )
         yield from (network.get_parameter(name) for name in matched)
 

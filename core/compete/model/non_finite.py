@@ -10,7 +10,7 @@ from torch import nn
 
 
 @dataclass
-class Faults:
+class NonFiniteSteps:
     """The steps of an epoch whose loss or gradients were not finite: how many, of how many rows, and the first."""
 
     steps: torch.Tensor
@@ -18,7 +18,7 @@ class Faults:
     first: torch.Tensor
 
     @classmethod
-    def none(cls, device: torch.device) -> Faults:
+    def none(cls, device: torch.device) -> NonFiniteSteps:
         """Start counting on a device."""
         return cls(*(torch.zeros((), dtype=torch.int64, device=device) for _ in range(3)))
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from compete.errors import TrainingError
-from compete.model.memory import Pieces
+from compete.model.memory import BatchSplitter
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -45,7 +45,7 @@ class Scaler:
 
 
 def views_of(components: Sequence[Callable[[torch.Tensor], Sequence[torch.Tensor]]]) -> Views:
-    """Join TTA components: the untouched picture first, then every extra view of each."""
+    """Join TTA components: the untouched image first, then every extra view of each."""
 
     def views(images: torch.Tensor) -> list[torch.Tensor]:
         return [images, *(view for component in components for view in component(images))]
@@ -55,13 +55,13 @@ def views_of(components: Sequence[Callable[[torch.Tensor], Sequence[torch.Tensor
 
 @dataclass(frozen=True)
 class Pooling:
-    """What is kept of a batch: `how` the pictures of a row become one, and how many classes (`top`; 0: all)."""
+    """What is kept of a batch: `how` the images of a row become one, and how many classes (`top`; 0: all)."""
 
     how: Literal["mean", "max"] = "mean"
     top: int = 0
 
     def __call__(self, predictions: torch.Tensor, owner: torch.Tensor | None, rows: int) -> list[torch.Tensor]:
-        """Return values (rows, W) and, of the best W classes only, their labels; `owner` is each picture's row."""
+        """Return values (rows, W) and, of the best W classes only, their labels; `owner` is each image's row."""
         if owner is not None:
             predictions = self._pooled(predictions, owner, rows)
         if not self.top:
@@ -78,10 +78,10 @@ class Pooling:
 
 
 @dataclass
-class Done:
+class PartialPredictions:
     """A prediction under way: after so many `batches` and `rows`, the parts (M, R, W) that `Pooling` gives."""
 
-    pieces: Pieces
+    pieces: BatchSplitter
     parts: list[torch.Tensor] = field(default_factory=list)
     rows: int = 0
     batches: int = 0
@@ -96,7 +96,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks that predict, what scales their pictures, the views they see, and what turns logits into predictions."""
+    """Networks that predict, what scales their images, the views they see, and what turns logits into predictions."""
 
     networks: Sequence[nn.Module]
     scalers: Sequence[Scaler]
@@ -110,15 +110,15 @@ def predict(
     ensemble: Ensemble,
     batches: Iterable[Batch],
     total: int,
-    done: Done,
+    done: PartialPredictions,
     pooling: Pooling,
     columns: torch.Tensor | None = None,
     watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
 ) -> list[Array]:
-    """Return the parts (M, total, W) of the predictions: the mean over views, pooled over the pictures of a row.
+    """Return the parts (M, total, W) of the predictions: the mean over views, pooled over the images of a row.
 
     Each batch holds whole rows, is read once for all M networks and views, and added to `done`. `columns` are the
-    numbers beside the pictures, row by row of the table. `watch` gets the rows and untouched-view logits of the first
+    numbers beside the images, row by row of the table. `watch` gets the rows and untouched-view logits of the first
     network, for a validation loss. Raise `TrainingError` on NaN.
     """
     for network in ensemble.networks:
@@ -139,7 +139,7 @@ def predict(
         done.rows += len(owners)
         done.batches += 1
     if not done.parts:
-        raise TrainingError("there is nothing to predict: no picture was given")
+        raise TrainingError("there is nothing to predict: no image was given")
     if not torch.isfinite(done.parts[0][:, : done.rows]).all():
         raise TrainingError("a network predicts NaN or infinity: its training has diverged. Lower the learning rate.")
     return [part.cpu().numpy() for part in done.parts]
@@ -147,7 +147,7 @@ def predict(
 
 def _predictor(fabric: Fabric, network: nn.Module, scaler: Scaler, ensemble: Ensemble) -> Callable[..., _Both]:
     def predict_one(images: torch.Tensor, *beside: torch.Tensor) -> _Both:
-        """Return predictions (B, C) over all views, and the logits (B, K) of the first, the untouched picture."""
+        """Return predictions (B, C) over all views, and the logits (B, K) of the first, the untouched image."""
 
         def logits(view: torch.Tensor) -> torch.Tensor:
             with fabric.autocast():
@@ -167,7 +167,7 @@ def _predictor(fabric: Fabric, network: nn.Module, scaler: Scaler, ensemble: Ens
 _Both = tuple[torch.Tensor, torch.Tensor]
 
 
-def _in_pieces(predict_one: Callable[..., _Both], inputs: Sequence[torch.Tensor], pieces: Pieces) -> _Both:
+def _in_pieces(predict_one: Callable[..., _Both], inputs: Sequence[torch.Tensor], pieces: BatchSplitter) -> _Both:
     """Return both results for a whole batch, made from as many pieces as memory asks for."""
 
     def work(count: int) -> _Both:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from compete.types import Array, Predictions
 
-RESERVED = frozenset({"id", "fold", "answer"})
+RESERVED = frozenset({"id", "fold", "label"})
 
 
 def class_columns(classes: Sequence[str]) -> list[str]:
@@ -83,8 +83,8 @@ def _read_top(table: pa.Table, rows: Array, classes: Sequence[str]) -> TopK:
     return TopK(np.where((rows >= 0)[:, None], best[rows], 0), values, len(classes))
 
 
-def answer_columns(answers: Array, classes: Sequence[str]) -> dict[str, Array]:
-    """Return the key columns that hold the answers: one, or one per class."""
-    if answers.ndim == 1:
-        return {"answer": answers}
-    return {f"answer_{name}": answers[:, number] for number, name in enumerate(class_columns(classes))}
+def label_columns(labels: Array, classes: Sequence[str]) -> dict[str, Array]:
+    """Return the key columns that hold the labels: one, or one per class."""
+    if labels.ndim == 1:
+        return {"label": labels}
+    return {f"label_{name}": labels[:, number] for number, name in enumerate(class_columns(classes))}

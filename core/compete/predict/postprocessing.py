@@ -12,7 +12,7 @@ from compete.predict.top_k import TopK
 
 if TYPE_CHECKING:
     from compete.config.load import Config
-    from compete.config.options import Bound
+    from compete.config.options import BoundComponent
     from compete.types import Array, Metric, Predictions, Tables, Target
 
 Step = Callable[["Array"], "Array"]
@@ -20,18 +20,18 @@ Step = Callable[["Array"], "Array"]
 MOST_CHUNK_BYTES = 64 << 20
 
 
-def build_step(bound: Bound, oof: Array, answers: Array, metric: Metric, target: Target) -> Step:
+def build_step(bound: BoundComponent, oof: Array, labels: Array, metric: Metric, target: Target) -> Step:
     """Fit one `[[postprocess]]` on OOF; one that names classes is told what they are called."""
     needs_classes = getattr(bound.component.factory, "needs_classes", False)
-    step: Step = bound.build(oof, answers, metric, *([target.classes] if needs_classes else []))
+    step: Step = bound.build(oof, labels, metric, *([target.classes] if needs_classes else []))
     return step
 
 
-def fit_steps(config: Config, oof: Array, answers: Array, metric: Metric, target: Target) -> Step:
+def fit_steps(config: Config, oof: Array, labels: Array, metric: Metric, target: Target) -> Step:
     """Fit every `[[postprocess]]` on what the one before makes of OOF; return them as one function."""
     steps: list[Step] = []
     for bound in config.many("postprocessors"):
-        step = build_step(bound, oof, answers, metric, target)
+        step = build_step(bound, oof, labels, metric, target)
         oof = step(oof)
         steps.append(step)
 

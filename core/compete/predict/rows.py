@@ -14,15 +14,15 @@ from torch import nn
 
 from compete.data.loaders import (
     EpochBatches,
-    PictureDataset,
+    ImageDataset,
     choose_workers,
     loader_processes,
     make_loader,
     prediction_batches,
     read_batches,
 )
-from compete.model.memory import Pieces
-from compete.predict.inference import Done, Ensemble, Pooling, Scaler, predict, views_of
+from compete.model.memory import BatchSplitter
+from compete.predict.inference import Ensemble, PartialPredictions, Pooling, Scaler, predict, views_of
 from compete.predict.top_k import TopK
 from compete.run import Run
 from compete.store import load_state, save_state
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Saved:
+class PredictionCheckpoint:
     """A long prediction, saved every `seconds` to `path`, so that a killed run goes on inside it.
 
     `keys` say what each network's predictions depend on; a part saved for more networks serves fewer of them too.
@@ -44,16 +44,18 @@ class Saved:
     seconds: float
     last: float = field(default_factory=time.monotonic)
 
-    def load(self, empty: Done) -> Done:
+    def load(self, empty: PartialPredictions) -> PartialPredictions:
         """Return what is done so far, or the empty one where there is nothing for these networks."""
         try:
             state = load_state(self.path)
             index = [state["keys"].index(key) for key in self.keys]
-            return Done(empty.pieces, [part[index] for part in state["parts"]], state["rows"], state["batches"])
+            return PartialPredictions(
+                empty.pieces, [part[index] for part in state["parts"]], state["rows"], state["batches"]
+            )
         except Exception:  # not there, of other networks, or damaged in any way: predicted anew
             return empty
 
-    def save(self, done: Done) -> None:
+    def save(self, done: PartialPredictions) -> None:
         """Save what is done if it is time."""
         if done.parts and time.monotonic() - self.last > self.seconds:
             state = {"keys": self.keys, "parts": done.parts, "rows": done.rows, "batches": done.batches}
@@ -70,23 +72,23 @@ def predict_rows(
     test: bool = False,
     tta: bool = False,
     watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
-    saved: Saved | None = None,
+    saved: PredictionCheckpoint | None = None,
 ) -> list[Predictions]:
     """Return each network's predictions (len(rows), C) for rows of the training table, or of the test table.
 
-    Rows without a readable picture are NaN. What was `saved` is gone on from.
+    Rows without a readable image are NaN. What was `saved` is gone on from.
     """
     data, settings = run.ready, run.config
-    opened, pictures_of_row = (data.test, data.test_rows) if test else (data.train, data.train_rows)
+    opened, images_by_row = (data.test, data.test_rows) if test else (data.train, data.train_rows)
     size = settings.prediction_batch
-    done = Done(Pieces(run.warn))
+    done = PartialPredictions(BatchSplitter(run.warn))
     if saved is not None:
         done = saved.load(done)
     batches = EpochBatches()
-    batches.batches = prediction_batches(rows, pictures_of_row, size).after(done.batches)
+    batches.batches = prediction_batches(rows, images_by_row, size).after(done.batches)
     workers = choose_workers(settings.training.workers, run.fabric.device.type, settings.images.cache)
-    loader = make_loader(PictureDataset(opened.pictures), batches, workers, run.fabric.device.type == "cuda")
-    readable = pictures_of_row.counts[rows] > 0
+    loader = make_loader(ImageDataset(opened.images), batches, workers, run.fabric.device.type == "cuda")
+    readable = images_by_row.counts[rows] > 0
 
     def told() -> Iterator[Batch]:
         total = done.batches + len(batches)

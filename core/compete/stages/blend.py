@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compete.errors import TrainingError
-from compete.predict.parquet import answer_columns, write_predictions
+from compete.predict.parquet import label_columns, write_predictions
 from compete.predict.top_k import TopK, concatenate, keep_top, known_rows
 from compete.run import Run
 from compete.stages.members import member_predictions
 
 if TYPE_CHECKING:
-    from compete.config.options import Bound
+    from compete.config.options import BoundComponent
     from compete.types import Array, Predictions
 
 ROWS_AT_ONCE = 64  # few, because each row brings columns of its own, and the work grows with rows x columns
@@ -37,11 +37,11 @@ def blend(run: Run) -> Blend:
     scores = {}
     for member, predictions in zip(run.members, member_oof, strict=True):
         rows = known_rows(predictions)
-        scores[member.name] = float(metric.score(data.answers[rows], predictions[rows]))
+        scores[member.name] = float(metric.score(data.labels[rows], predictions[rows]))
     oof, test = _joined(run, member_oof, member_test)
     test = _fill_unreadable(run, test)
     classes, tables = data.target.classes, data.tables
-    keys = {"fold": data.folds, **answer_columns(data.answers, classes)}
+    keys = {"fold": data.folds, **label_columns(data.labels, classes)}
     write_predictions(run.folder / "oof.parquet", tables.train["id"].tolist(), oof, classes, **keys)
     write_predictions(run.folder / "test.parquet", tables.test["id"].tolist(), test, classes)
     return Blend(oof, test, scores)
@@ -53,7 +53,7 @@ def _joined(run: Run, oof: Sequence[Predictions], test: Sequence[Predictions]) -
     best_test = [part for part in test if isinstance(part, TopK)]
     if best_oof:
         return join_top(run, ensemble, best_oof, 0), join_top(run, ensemble, best_test, 1)
-    joined: tuple[Array, Array] = ensemble.build(_stacked(oof), run.ready.answers, _stacked(test), run.metric)
+    joined: tuple[Array, Array] = ensemble.build(_stacked(oof), run.ready.labels, _stacked(test), run.metric)
     return joined
 
 
@@ -61,7 +61,7 @@ def _stacked(members: Sequence[Any]) -> Array:
     return np.stack(members)
 
 
-def join_top(run: Run, ensemble: Bound, members: Sequence[TopK], which: int) -> TopK:
+def join_top(run: Run, ensemble: BoundComponent, members: Sequence[TopK], which: int) -> TopK:
     """Join members of whom the best classes are kept, some rows at a time, by an ensemble that works row by row.
 
     Of some rows only the classes that any member names become columns; elsewhere all of them are 0. `which` is 0 for
@@ -75,27 +75,27 @@ def _in_chunks(members: Sequence[TopK]) -> Iterator[list[TopK]]:
         yield [member[start : start + ROWS_AT_ONCE] for member in members]
 
 
-def _join_some(run: Run, ensemble: Bound, members: Sequence[TopK], which: int) -> TopK:
+def _join_some(run: Run, ensemble: BoundComponent, members: Sequence[TopK], which: int) -> TopK:
     k, classes = members[0].labels.shape[1], members[0].classes
     named = np.unique([member.labels for member in members])
-    columns = np.union1d(named, np.arange(k)) if len(named) < k else named  # rows without a picture name no class
+    columns = np.union1d(named, np.arange(k)) if len(named) < k else named  # rows without a image name no class
     local = [TopK(np.searchsorted(columns, m.labels), m.values, len(columns)) for m in members]
     dense = np.stack([member.dense() for member in local])
     none = dense[:, :0]
     oof, test = (none, dense) if which else (dense, none)
-    joined = ensemble.build(oof, run.ready.answers[:0], test, run.metric)[which]
+    joined = ensemble.build(oof, run.ready.labels[:0], test, run.metric)[which]
     return keep_top(joined, k, columns, classes)
 
 
 def _fill_unreadable(run: Run, test: Predictions) -> Predictions:
-    """A test row never disappears: one without a readable picture gets the mean prediction, and a warning."""
+    """A test row never disappears: one without a readable image gets the mean prediction, and a warning."""
     lost = ~known_rows(test)
     if not lost.any():
         return test
     if lost.all():
-        raise TrainingError("no test picture could be read")
+        raise TrainingError("no test image could be read")
     ids = run.tables.test["id"][lost].head(5).tolist()
-    run.warn(f"{lost.sum()} test rows have no readable picture and got the mean prediction: {', '.join(ids)}")
+    run.warn(f"{lost.sum()} test rows have no readable image and got the mean prediction: {', '.join(ids)}")
     if isinstance(test, TopK):
         return _fill_top(test, lost)
     return np.where(lost[:, None], test[~lost].mean(axis=0), test)

@@ -27,29 +27,29 @@ PARTS = 5
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedPostprocessing:
     """Post-processing fitted on the whole OOF, and the OOF score it gives when fitted on the other folds only."""
 
     apply: Callable[[Any], Any]
     nested_score: float | None
 
 
-def fit_postprocessing(run: Run, oof: Predictions) -> Fitted:
+def fit_postprocessing(run: Run, oof: Predictions) -> FittedPostprocessing:
     """Fit `[[postprocess]]` on OOF. Its gain is measured part by part, so that it is not fitted on what it scores."""
     if not run.config.many("postprocessors") or isinstance(oof, TopK):
-        return Fitted(lambda predictions: predictions, None)
-    answers, known = run.ready.answers, known_rows(oof)
+        return FittedPostprocessing(lambda predictions: predictions, None)
+    labels, known = run.ready.labels, known_rows(oof)
     parts = _nested_parts(run, known)
 
-    def fit(oof: Array, answers: Array) -> Step:
-        return fit_steps(run.config, oof, answers, run.metric, run.target)
+    def fit(oof: Array, labels: Array) -> Step:
+        return fit_steps(run.config, oof, labels, run.metric, run.target)
 
     nested = np.full_like(oof, np.nan, dtype=np.float64)
     for part in np.unique(parts[known]):
         inside, outside = known & (parts == part), known & (parts != part)
-        nested[inside] = fit(oof[outside], answers[outside])(oof[inside])
-    score = float(run.metric.score(answers[known], nested[known]))
-    return Fitted(fit(oof[known], answers[known]), score)
+        nested[inside] = fit(oof[outside], labels[outside])(oof[inside])
+    score = float(run.metric.score(labels[known], nested[known]))
+    return FittedPostprocessing(fit(oof[known], labels[known]), score)
 
 
 def _nested_parts(run: Run, known: Array) -> Array:
@@ -90,24 +90,24 @@ def write_checked(run: Run, frame: pd.DataFrame) -> dict[str, Any]:
 
 def train_shares(run: Run) -> dict[str, float]:
     """Return the share of training rows that have each class."""
-    answers = run.ready.answers
-    counts = class_counts(answers, len(run.target.classes))
+    labels = run.ready.labels
+    counts = class_counts(labels, len(run.target.classes))
     if counts is None:
         return {}
-    return dict(zip(run.target.classes, (counts / len(answers)).tolist(), strict=True))
+    return dict(zip(run.target.classes, (counts / len(labels)).tolist(), strict=True))
 
 
 def per_class(run: Run, oof: Predictions) -> list[dict[str, Any]]:
-    """Return precision, recall, F1 and support of each class on OOF; nothing where answers are no classes."""
-    answers = run.ready.answers
-    if answers.ndim != 1 or not np.issubdtype(answers.dtype, np.integer) or oof.shape[1] < 2:
+    """Return precision, recall, F1 and support of each class on OOF; nothing where labels are no classes."""
+    labels = run.ready.labels
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or oof.shape[1] < 2:
         return []
     from sklearn.metrics import precision_recall_fscore_support
 
     known = known_rows(oof)
-    labels = np.arange(len(run.target.classes))
+    numbers = np.arange(len(run.target.classes))
     columns = precision_recall_fscore_support(
-        answers[known], top_labels(oof[known], 1)[:, 0], labels=labels, zero_division=0
+        labels[known], top_labels(oof[known], 1)[:, 0], labels=numbers, zero_division=0
     )
     return [
         {"class": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
@@ -116,7 +116,7 @@ def per_class(run: Run, oof: Predictions) -> list[dict[str, Any]]:
 
 
 def score_run(
-    run: Run, blended: Blend, fitted: Fitted, results: Sequence[MemberResult], submission: dict[str, Any]
+    run: Run, blended: Blend, fitted: FittedPostprocessing, results: Sequence[MemberResult], submission: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what `scores.json` holds."""
     config, data, folds = run.config, run.ready, list(blended.fold_scores.values())
@@ -139,7 +139,7 @@ def score_run(
             "mean": float(np.mean(folds)),
             "std": float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
             "folds": blended.fold_scores,
-            "oof": float(run.metric.score(data.answers[known], blended.oof[known])),
+            "oof": float(run.metric.score(data.labels[known], blended.oof[known])),
             "oof_postprocessed": fitted.nested_score,
         },
         "per_class": [{**row, "class": titled(row["class"])} for row in per_class(run, blended.oof)],
@@ -149,7 +149,7 @@ def score_run(
         "folds": {
             "name": config.one("folds").name,
             "fingerprint": data.folds_fingerprint,
-            "counts": fold_counts(data.folds, data.answers, len(data.target.classes)),
+            "counts": fold_counts(data.folds, data.labels, len(data.target.classes)),
         },
         "model": " ".join([config.one("models").name, str(resolved["model"].get("backbone", ""))]).strip(),
         "tta": [bound.name for bound in config.many("tta")],
@@ -169,10 +169,10 @@ def _titled_keys(values: dict[str, Any], titled: Callable[[str], str]) -> dict[s
 def _member_scores(result: MemberResult, titled: Callable[[str], str]) -> dict[str, Any]:
     return {
         "score": result.score,
-        "kept_epoch": result.kept_epoch,
+        "best_epoch": result.best_epoch,
         "seconds": result.seconds,
         "epochs": [vars(epoch) for epoch in result.epochs],
-        "drawn": _titled_keys(result.drawn, titled),
+        "class_draws": _titled_keys(result.class_draws, titled),
     }
 
 

@@ -43,7 +43,7 @@ class RunLog:
     @hookimpl
     def on_member_end(self, result: MemberResult) -> None:
         """Note a finished member."""
-        self.write("member_end", member=result.member.name, score=result.score, kept_epoch=result.kept_epoch)
+        self.write("member_end", member=result.member.name, score=result.score, best_epoch=result.best_epoch)
 
     @hookimpl
     def on_submission_written(self, run: Run) -> None:

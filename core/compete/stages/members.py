@@ -16,7 +16,7 @@ from compete.errors import CompeteError
 from compete.model.network import build_network, input_scale
 from compete.predict.inference import Scaler
 from compete.predict.parquet import read_predictions, write_predictions
-from compete.predict.rows import Saved, predict_rows
+from compete.predict.rows import PredictionCheckpoint, predict_rows
 from compete.run import Run, call_hook, member_fingerprint, prediction_fingerprint
 from compete.stages.run_folder import competition_folder, run_folders
 from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
@@ -72,14 +72,14 @@ def read_result(state: dict[str, Any]) -> MemberResult:
     return MemberResult(
         Member(**state["member"]),
         score,
-        state["kept_epoch"],
+        state["best_epoch"],
         tuple(Epoch(**epoch) for epoch in epochs),
-        state["drawn"],
+        state["class_draws"],
         state["seconds"],
     )
 
 
-def take_over(run: Run) -> dict[str, list[str]]:
+def reuse_members(run: Run) -> dict[str, list[str]]:
     """Copy finished members of earlier runs that hold for this one; return their names by run."""
     taken: dict[str, list[str]] = {}
     for member in run.members:
@@ -102,7 +102,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def predict_members(run: Run) -> None:
-    """Write the OOF of each member, and the test predictions of all of them in one pass over the test pictures."""
+    """Write the OOF of each member, and the test predictions of all of them in one pass over the test images."""
     for member in run.members:
         if not _is_predicted(run, member, OOF):
             _predict_oof(run, member)
@@ -133,10 +133,10 @@ def _predict_test(run: Run, members: list[Member]) -> None:
     saved.path.unlink(missing_ok=True)
 
 
-def _saved(run: Run, folder: Path, members: list[Member]) -> Saved:
+def _saved(run: Run, folder: Path, members: list[Member]) -> PredictionCheckpoint:
     size = run.config.prediction_batch  # what is done is counted in batches
     keys = [f"{prediction_fingerprint(run, member)} {size}" for member in members]
-    return Saved(folder / PREDICTING, keys, run.config.training.checkpoint_minutes * 60)
+    return PredictionCheckpoint(folder / PREDICTING, keys, run.config.training.checkpoint_minutes * 60)
 
 
 def _mark_predicted(run: Run, member: Member, file: str) -> None:

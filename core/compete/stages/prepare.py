@@ -1,4 +1,4 @@
-"""From the TOML to data that can be trained on: tables, target, folds, pictures, and every check before training."""
+"""From the TOML to data that can be trained on: tables, target, folds, images, and every check before training."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import numpy as np
 from compete.data.columns import encode_columns
 from compete.data.files import Files
 from compete.data.folds import group_leaks, make_folds, missing_classes
-from compete.data.images import Decoder, Opened, PictureList, open_pictures, options_text, refuse_unreadable
-from compete.data.loaders import RowPictures, augmented
+from compete.data.images import Decoder, ImageIndex, ImageSet, open_image_set, options_text, refuse_unreadable
+from compete.data.loaders import ImagesByRow, augmented
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
-from compete.errors import ConfigError, DataError, SubmissionError, did_you_mean
+from compete.errors import ConfigError, DataError, SubmissionError
 from compete.predict.top_k import TopK
 from compete.run import Data, Prepared, Run, metric_for
 from compete.stages.rehearse import rehearse_submission
 from compete.stages.run_folder import competition_folder
 from compete.store import fingerprint
+from compete.text import did_you_mean
 from compete.types import Member, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:
@@ -44,23 +45,23 @@ def read_tables(config: Config) -> Tables:
     return tables
 
 
-def check_rows(run: Run, tables: Tables, answers: Array, target: Target) -> None:
+def check_rows(run: Run, tables: Tables, labels: Array, target: Target) -> None:
     """Stop before training where labels are not those of the submission; warn of rows that go nowhere."""
     allowed = run.config.checks.allowed
-    problems = label_problems(allowed, tables.train, answers, target.classes)
+    problems = label_problems(allowed, tables.train, labels, target.classes)
     if problems:
         raise DataError(problems)
-    warnings = [*tables.warnings, *label_warnings(allowed, answers, target.classes)]
+    warnings = [*tables.warnings, *label_warnings(allowed, labels, target.classes)]
     for warning in [*warnings, *([] if run.config.writes_own_ids else sample_warnings(tables))]:
         run.warn(warning)
 
 
-def check_folds(run: Run, train: pd.DataFrame, folds: Array, answers: Array, target: Target) -> None:
+def check_folds(run: Run, train: pd.DataFrame, folds: Array, labels: Array, target: Target) -> None:
     """Stop before training when the folds would mislead."""
     leaks = group_leaks(train, folds)
     if leaks:
         raise DataError(leaks)
-    lacking = missing_classes(folds, answers, target, train["id"])
+    lacking = missing_classes(folds, labels, target, train["id"])
     if lacking and run.config.checks.missing_class == "error":
         raise DataError(
             [
@@ -86,15 +87,15 @@ def check_titles(titles: Mapping[str, str], target: Target) -> None:
         raise ConfigError(f"[competition] titles: several classes would be called {', '.join(map(repr, twice))}")
 
 
-def try_metric(metric: Metric, answers: Array, classes: int, top: int = 0) -> None:
+def try_metric(metric: Metric, labels: Array, classes: int, top: int = 0) -> None:
     """Score perfect predictions, so that a metric that does not suit the target is found before training."""
-    if answers.ndim > 1 or classes == 1:
-        metric.score(answers, answers.reshape(len(answers), -1).astype(np.float64))
+    if labels.ndim > 1 or classes == 1:
+        metric.score(labels, labels.reshape(len(labels), -1).astype(np.float64))
     elif top:
-        metric.score(answers, TopK(answers[:, None], np.ones((len(answers), 1), np.float32), classes))
+        metric.score(labels, TopK(labels[:, None], np.ones((len(labels), 1), np.float32), classes))
     else:
-        some = np.unique(answers, return_index=True)[1]  # each class once: all rows would make (N, C)
-        metric.score(answers[some], np.eye(classes)[answers[some]])
+        some = np.unique(labels, return_index=True)[1]  # each class once: all rows would make (N, C)
+        metric.score(labels[some], np.eye(classes)[labels[some]])
 
 
 def check_scale(config: Config, metric: Metric, rows: int, target: Target) -> None:
@@ -143,31 +144,31 @@ def choose_members(config: Config, folds: Array) -> list[Member]:
 
 
 def prepare(run: Run) -> Prepared:
-    """Stage 1: tables, target, encoded targets, answers, folds; and whatever can be known to fail after training."""
+    """Stage 1: tables, target, encoded targets, labels, folds; and whatever can be known to fail after training."""
     config = run.config
     tables = read_tables(config)
     target: Target = config.one("targets").build(tables.train)
     check_titles(config.competition.titles, target)
-    encoded, answers = target.encode(tables.train), target.answers(tables.train)
+    encoded, labels = target.encode(tables.train), target.labels(tables.train)
     if (config.columns.numeric or config.columns.categorical) and config.many("batch_transforms"):
-        raise ConfigError("[columns] and [[batch_transforms]] exclude each other: a mixed picture has no columns")
+        raise ConfigError("[columns] and [[batch_transforms]] exclude each other: a mixed image has no columns")
     columns = encode_columns(config.columns, tables)
-    check_rows(run, tables, answers, target)
-    folds, key = make_folds(config, tables.train, answers, competition_folder(config) / "folds")
-    check_folds(run, tables.train, folds, answers, target)
+    check_rows(run, tables, labels, target)
+    folds, key = make_folds(config, tables.train, labels, competition_folder(config) / "folds")
+    check_folds(run, tables.train, folds, labels, target)
     run.members = choose_members(config, folds)
     metric = metric_for(config, target)
     check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(run.members), target)
-    try_metric(metric, answers, len(target.classes), config.inference.keep_top)
-    problems = rehearse_submission(config, tables, target, answers, metric)
+    try_metric(metric, labels, len(target.classes), config.inference.keep_top)
+    problems = rehearse_submission(config, tables, target, labels, metric)
     if problems:
         raise SubmissionError(problems)
-    return Prepared(tables, target, encoded, answers, folds, key, columns)
+    return Prepared(tables, target, encoded, labels, folds, key, columns)
 
 
 def open_data(run: Run, prepared: Prepared) -> Data:
-    """Stage 2: open the pictures; what cannot be read stops the run or, if the TOML says so, is left out."""
-    tables, target, encoded, answers, folds, key, columns = prepared
+    """Stage 2: open the images; what cannot be read stops the run or, if the TOML says so, is left out."""
+    tables, target, encoded, labels, folds, key, columns = prepared
     config = run.config
     bounds = config.many("transforms")
     transforms: list[Transform] = [bound.build() for bound in bounds]
@@ -187,7 +188,7 @@ def open_data(run: Run, prepared: Prepared) -> Data:
         tables=tables,
         target=target,
         encoded=encoded,
-        answers=answers,
+        labels=labels,
         folds=folds,
         train=train,
         test=test,
@@ -202,23 +203,23 @@ def open_data(run: Run, prepared: Prepared) -> Data:
 
 
 def _try_random(decoder: Decoder, random: Callable[[Image, int], Image] | None, train: pd.DataFrame) -> None:
-    """Augment the first picture, so that a transform that changes its size is found before all are decoded."""
-    for path in PictureList.of(train.head(SHOWN)).paths:
+    """Augment the first image, so that a transform that changes its size is found before all are decoded."""
+    for path in ImageIndex.of(train.head(SHOWN)).paths:
         try:
             image = decoder(path)
-        except ValueError:  # unreadable pictures are told together
+        except ValueError:  # unreadable images are told together
             continue
         augmented(random, image, seed=0)
         return
 
 
-def _table_fingerprint(table: pd.DataFrame, opened: Opened, of_row: RowPictures, *more: object) -> str:
-    """Sum up a table's ids and pictures, which of them belong together, and what else is known of its rows."""
+def _table_fingerprint(table: pd.DataFrame, opened: ImageSet, of_row: ImagesByRow, *more: object) -> str:
+    """Sum up a table's ids and images, which of them belong together, and what else is known of its rows."""
     return fingerprint("\n".join(table["id"]), opened.key, of_row.numbers, of_row.starts, *more)
 
 
 def make_decoder(config: Config, transforms: Sequence[Transform], files: Files) -> Decoder:
-    """Make what reads pictures from `files` as the TOML says, fixed transforms included."""
+    """Make what reads images from `files` as the TOML says, fixed transforms included."""
     readers: dict[str, Any] = {name: c.factory for name, c in config.plugins.registry["readers"].items()}
     chosen = config.images.reader
     if chosen and chosen not in readers:
@@ -226,17 +227,17 @@ def make_decoder(config: Config, transforms: Sequence[Transform], files: Files) 
     return Decoder(files, readers, config.images, [t.fixed for t in transforms if t.fixed is not None])
 
 
-def _open(run: Run, name: str, table: pd.DataFrame, decoder: Decoder, options: str) -> tuple[Opened, RowPictures]:
-    listed = PictureList.of(table)
-    opened = open_pictures(listed.paths, decoder, options, run.progress(f"decode {name}"))
-    of_row = RowPictures(listed.rows, len(table))
+def _open(run: Run, name: str, table: pd.DataFrame, decoder: Decoder, options: str) -> tuple[ImageSet, ImagesByRow]:
+    listed = ImageIndex.of(table)
+    opened = open_image_set(listed.paths, decoder, options, run.progress(f"decode {name}"))
+    of_row = ImagesByRow(listed.rows, len(table))
     if opened.unreadable:
         if run.config.images.unreadable == "error":
             refuse_unreadable(name, opened)
         bad = np.array(sorted(opened.unreadable))
         of_row = of_row.without(bad)
         lost = int((of_row.counts == 0).sum())
-        run.warn(f"{len(bad)} {name} pictures cannot be read and are left out; {lost} rows have no picture left")
+        run.warn(f"{len(bad)} {name} images cannot be read and are left out; {lost} rows have no image left")
         for reason in list(opened.unreadable.values())[:SHOWN]:
             run.warn(f"unreadable: {reason}")
     return opened, of_row

@@ -22,23 +22,23 @@ MOST_OWN_CELLS = 2_000_000  # where a submission has ids of its own: it needs ev
 MOST_FIT_CELLS, MOST_FIT_ROWS = 1_000_000, 2_000  # what post-processing is fitted on
 
 
-def rehearse_submission(config: Config, tables: Tables, target: Target, answers: Array, metric: Metric) -> list[str]:
+def rehearse_submission(config: Config, tables: Tables, target: Target, labels: Array, metric: Metric) -> list[str]:
     """Return why the check would refuse a submission of plausible predictions; the components raise their own errors.
 
-    The predictions are mixtures of training answers, so that ranges, sums and spellings are the competition's, and
+    The predictions are mixtures of training labels, so that ranges, sums and spellings are the competition's, and
     fractions appear where a network would give some. Of a large sample submission the first rows are enough.
     """
     some = _some_rows(config, tables, len(target.classes))
     if some is None:
         return []
     rng = np.random.default_rng(0)
-    if answers.size > MOST_CELLS:
-        answers = answers[rng.permutation(len(answers))[: MOST_CELLS * len(answers) // answers.size]]
-    apply = _fitted(config, target, answers, metric, rng) if config.many("postprocessors") else np.asarray
-    pairs = rng.integers(len(answers), size=(2, len(some.test)))
-    extremes = _extremes(answers, len(target.classes))[: (len(some.test) + 1) // 2]
+    if labels.size > MOST_CELLS:
+        labels = labels[rng.permutation(len(labels))[: MOST_CELLS * len(labels) // labels.size]]
+    apply = _fitted(config, target, labels, metric, rng) if config.many("postprocessors") else np.asarray
+    pairs = rng.integers(len(labels), size=(2, len(some.test)))
+    extremes = _extremes(labels, len(target.classes))[: (len(some.test) + 1) // 2]
     pairs[:, : len(extremes)] = extremes  # mixed with themselves
-    predictions = _mixtures(target, answers[pairs[0]], answers[pairs[1]], rng)
+    predictions = _mixtures(target, labels[pairs[0]], labels[pairs[1]], rng)
     frame = submission_frame(config, some, apply(predictions), target)
     check = check_submission(frame, some.sample, **config.checks.submission_rules())
     found = [*_separator_problems(config), *check.problems]
@@ -53,27 +53,27 @@ def _some_rows(config: Config, tables: Tables, classes: int) -> Tables | None:
     return replace(tables, sample=sample, test=tables.test[tables.test["id"].isin(sample.iloc[:, 0])])
 
 
-def _fitted(config: Config, target: Target, answers: Array, metric: Metric, rng: np.random.Generator) -> Step:
+def _fitted(config: Config, target: Target, labels: Array, metric: Metric, rng: np.random.Generator) -> Step:
     """Fit `[[postprocess]]` on some training rows, among them one of each class, as metrics need."""
     classes = len(target.classes)
     most = max(2, min(MOST_FIT_ROWS, MOST_FIT_CELLS // classes))
-    each = _extremes(answers, classes) if classes == 1 or answers.ndim > 1 else np.unique(answers, return_index=True)[1]
-    rows = pd.unique(np.concatenate([each, rng.permutation(len(answers))]))[:most]
-    others = rng.integers(len(answers), size=len(rows))
-    oof = _mixtures(target, answers[rows], answers[others], rng)
-    return fit_steps(config, oof, answers[rows], metric, target)
+    each = _extremes(labels, classes) if classes == 1 or labels.ndim > 1 else np.unique(labels, return_index=True)[1]
+    rows = pd.unique(np.concatenate([each, rng.permutation(len(labels))]))[:most]
+    others = rng.integers(len(labels), size=len(rows))
+    oof = _mixtures(target, labels[rows], labels[others], rng)
+    return fit_steps(config, oof, labels[rows], metric, target)
 
 
-def _extremes(answers: Array, classes: int) -> Array:
+def _extremes(labels: Array, classes: int) -> Array:
     """Return the rows with most labels, and the largest and smallest answer of a column; class numbers have none."""
-    if answers.ndim == 1 and classes > 1:
+    if labels.ndim == 1 and classes > 1:
         return np.zeros(0, np.int64)
-    values = answers.reshape(len(answers), -1)
+    values = labels.reshape(len(labels), -1)
     return pd.unique(np.array([values.sum(axis=1).argmax(), *values.argmax(axis=0), *values.argmin(axis=0)]))
 
 
 def _mixtures(target: Target, first: Array, second: Array, rng: np.random.Generator) -> Array:
-    """Return predictions float32 (R, C) that lie between two answers, nearer to the first.
+    """Return predictions float32 (R, C) that lie between two labels, nearer to the first.
 
     Where the target's predictions sum to one in each row, so do these; where they are independent, each cell has a
     weight of its own, as then no sum is to be relied on.
@@ -84,11 +84,11 @@ def _mixtures(target: Target, first: Array, second: Array, rng: np.random.Genera
     return np.asarray(far + weights * (near - far))
 
 
-def _as_predictions(answers: Array, classes: int) -> Array:
-    if answers.ndim > 1 or classes == 1:
-        return answers.reshape(len(answers), -1).astype(np.float32)
-    predictions = np.zeros((len(answers), classes), np.float32)
-    predictions[np.arange(len(answers)), answers] = 1
+def _as_predictions(labels: Array, classes: int) -> Array:
+    if labels.ndim > 1 or classes == 1:
+        return labels.reshape(len(labels), -1).astype(np.float32)
+    predictions = np.zeros((len(labels), classes), np.float32)
+    predictions[np.arange(len(labels)), labels] = 1
     return predictions
 
 

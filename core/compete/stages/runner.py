@@ -21,7 +21,7 @@ from compete.run import Run, call_hook
 from compete.stages.blend import blend
 from compete.stages.finish import fit_postprocessing, score_run, write_checked
 from compete.stages.log import RunLog
-from compete.stages.members import finish_member, finished, predict_members, take_over
+from compete.stages.members import finish_member, finished, predict_members, reuse_members
 from compete.stages.prepare import open_data, prepare
 from compete.stages.run_folder import (
     changed_since,
@@ -34,7 +34,7 @@ from compete.stages.run_folder import (
     start_folder,
     update_state,
 )
-from compete.store import make_folder, read_json, run_lock, write_json
+from compete.store import folder_lock, make_folder, read_json, write_json
 
 if TYPE_CHECKING:
     from compete.config.load import Config
@@ -61,7 +61,7 @@ def run_competition(config: Config, name: str | None = None, fresh: bool = False
             write_folds(run.folder / "folds.csv", run.tables.train, run.folds)
             _describe_network(run)
             _describe_training(run)
-            _take_over(run, previous, fresh)
+            _reuse_members(run, previous, fresh)
             _describe_inference(run)
             _finish(run, _train(run))
     return run
@@ -69,7 +69,7 @@ def run_competition(config: Config, name: str | None = None, fresh: bool = False
 
 def _begin(folder: Path, config: Config, held: ExitStack) -> None:
     make_folder(folder)
-    held.enter_context(run_lock(folder))
+    held.enter_context(folder_lock(folder))
     start_folder(folder, config, time.time())
 
 
@@ -118,12 +118,12 @@ def _stage(run: Run, number: int, title: str, *lines: str) -> None:
 def _prepare(run: Run) -> None:
     """Stage 1: rows, target, folds and their checks."""
     run.prepared = prepare(run)
-    tables, target, _, answers, folds, key, _ = run.prepared
+    tables, target, _, labels, folds, key, _ = run.prepared
     groups = f", {tables.train['group'].nunique()} groups" if "group" in tables.train else ""
     sizes = np.bincount(folds[folds >= 0])
     classes = f"{len(target.classes)} classes" if len(target.classes) > 1 else "1 output"
-    if answers.ndim == 1 and np.issubdtype(answers.dtype, np.integer):
-        counts = np.bincount(answers, minlength=len(target.classes))
+    if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer):
+        counts = np.bincount(labels, minlength=len(target.classes))
         largest, smallest = counts.max(), counts[counts > 0].min()
         classes += f", rows in a class {_span(counts[counts > 0])} (imbalance {largest / smallest:.0f}:1)"
     _stage(
@@ -140,7 +140,7 @@ def _span(numbers: Array) -> str:
 
 
 def _load(run: Run) -> None:
-    """Stage 2: pictures."""
+    """Stage 2: images."""
     assert run.prepared is not None
     run.data = open_data(run, run.prepared)
     images = run.config.images
@@ -148,11 +148,11 @@ def _load(run: Run) -> None:
     chain = ", ".join(bound.name for bound in run.config.many("transforms")) or "none"
     _stage(
         run, 2, "load",
-        f"{len(run.data.train.pictures)} + {len(run.data.test.pictures)} pictures at {height} x {width}"
+        f"{len(run.data.train.images)} + {len(run.data.test.images)} images at {height} x {width}"
         + (", decoded once into a cache" if images.cache else ""),
         f"augmentation: {chain}" + "".join(f", {b.name}" for b in run.config.many("batch_transforms")),
         f"sampler: {run.config.one('samplers').name}",
-        f"beside the pictures: {run.data.column_count} numbers of [columns]" if run.data.columns else "",
+        f"beside the images: {run.data.column_count} numbers of [columns]" if run.data.columns else "",
     )  # fmt: skip
 
 
@@ -180,9 +180,7 @@ def _try_views(run: Run) -> None:
     images = torch.zeros(1, run.config.images.channels, *run.config.images.size)
     for view in run.views(images):
         if view.shape != images.shape:
-            raise ConfigError(
-                f"[[tta]]: a view has shape {tuple(view.shape)}, not {tuple(images.shape)} as its picture"
-            )
+            raise ConfigError(f"[[tta]]: a view has shape {tuple(view.shape)}, not {tuple(images.shape)} as its image")
 
 
 def _describe_training(run: Run) -> None:
@@ -196,16 +194,17 @@ def _describe_training(run: Run) -> None:
     heads = f" over {len(data.target.heads)} heads" if len(data.target.heads) > 1 else ""
     rates = sorted({f"{group['lr']:.1e}" for group in optimizer.param_groups})
     settings = config.training
+    micro_batches = f" x {settings.accumulation_steps}" if settings.accumulation_steps > 1 else ""
     _stage(
         run, 4, "loss and optimizer",
         f"loss {config.one('losses').name}{heads}; scored by {run.metric_name}",
         f"optimizer {config.one('optimizers').name}, lr {' and '.join(rates)}",
         f"scheduler {config.one('schedulers').name}",
-        f"batch {settings.batch_size}" + (f" x {settings.accumulate}" if settings.accumulate > 1 else ""),
+        f"batch {settings.batch_size}{micro_batches}",
     )  # fmt: skip
 
 
-def _take_over(run: Run, previous: list[Path], fresh: bool) -> None:
+def _reuse_members(run: Run, previous: list[Path], fresh: bool) -> None:
     """Say what changed since the last run, and take over the finished members that still hold."""
     others = [folder for folder in previous if folder != run.folder]
     if fresh or not others:
@@ -213,7 +212,7 @@ def _take_over(run: Run, previous: list[Path], fresh: bool) -> None:
     if run.folder not in previous:
         for change in changed_since(others[-1], run.config):
             run.notes.append(f"changed since {others[-1].name}: {change}")
-    for source, members in take_over(run).items():
+    for source, members in reuse_members(run).items():
         run.notes.append(f"taken over from {source}, same data and training: {', '.join(members)}")
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compete.errors import SubmissionError, did_you_mean
+from compete.errors import SubmissionError
 from compete.store import write_bytes
+from compete.text import did_you_mean
 
 if TYPE_CHECKING:
     from compete.types import Array
@@ -31,7 +32,7 @@ UTF8_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckResult:
     """What a platform would refuse (`problems`) and what only looks odd (`warnings`)."""
 
     problems: list[str] = field(default_factory=list)
@@ -50,7 +51,7 @@ def check_submission(
     rows_sum_to_one: bool = False,
     integers: bool = False,
     train_shares: Mapping[str, float] | None = None,
-) -> Check:
+) -> CheckResult:
     """Compare a submission with the sample: its columns, its ids row for row, and its cells.
 
     `allowed` are the labels a cell may hold, several of them joined by `separator` where one is given; an empty cell
@@ -60,7 +61,7 @@ def check_submission(
     """
     problems = list(_column_problems(_names(frame), _names(sample)))
     if problems:
-        return Check(problems)
+        return CheckResult(problems)
     rows = _Rows(frame)
     problems += _id_problems(rows.id_column, rows.ids, _as_text(sample.iloc[:, 0]).tolist())
     problems += [] if may_be_empty else _empty_problems(rows)
@@ -70,7 +71,7 @@ def check_submission(
         problems += _not_finite_problems(rows, {str(label) for label in allowed or ()})
     if allowed is not None:
         problems += _label_problems(rows, [str(label) for label in allowed], separator)
-    return Check(problems, list(_share_warnings(rows, train_shares or {}, separator)))
+    return CheckResult(problems, list(_share_warnings(rows, train_shares or {}, separator)))
 
 
 def write_submission(frame: pd.DataFrame, path: Path, float_digits: int = 8) -> str:

@@ -35,14 +35,14 @@ def checkpoint(trainer: Trainer) -> None:
         "callbacks": {name: callback.state_dict() for name, callback in _callbacks(trainer).items()},
         "epoch": trainer.epoch,
         "step": trainer.step,
-        "seen": trainer.seen,
+        "samples_seen": trainer.samples_seen,
         "loss_sum": trainer.loss_sum,
-        "faults": trainer.faults.state(),
-        "pieces": trainer.pieces.count,
-        "drawn": trainer.drawn.tolist(),
+        "non_finite": trainer.non_finite.state(),
+        "splits": trainer.splitter.count,
+        "class_draws": trainer.class_draws.tolist(),
         "history": [asdict(epoch) for epoch in trainer.history],
-        "kept": trainer.kept,
-        "kept_epoch": trainer.kept_epoch,
+        "best_weights": trainer.best_weights,
+        "best_epoch": trainer.best_epoch,
         "seconds": trainer.seconds,
     }
     save_checkpoint(trainer.run.member_folder(trainer.member), state)
@@ -67,11 +67,11 @@ def resume(trainer: Trainer) -> None:
     for name, callback in _callbacks(trainer).items():
         if name in state["callbacks"]:
             callback.load_state_dict(state["callbacks"][name])
-    trainer.epoch, trainer.step, trainer.seen = state["epoch"], state["step"], state["seen"]
+    trainer.epoch, trainer.step, trainer.samples_seen = state["epoch"], state["step"], state["samples_seen"]
     trainer.loss_sum.copy_(state["loss_sum"])
-    trainer.faults.load(state["faults"])
-    trainer.pieces.count = state["pieces"]
-    trainer.drawn = np.array(state["drawn"], np.int64)
+    trainer.non_finite.load(state["non_finite"])
+    trainer.splitter.count = state["splits"]
+    trainer.class_draws = np.array(state["class_draws"], np.int64)
     trainer.history = [Epoch(**epoch) for epoch in state["history"]]
-    trainer.kept, trainer.kept_epoch = state["kept"], state["kept_epoch"]
+    trainer.best_weights, trainer.best_epoch = state["best_weights"], state["best_epoch"]
     trainer.seconds = state["seconds"]

@@ -43,9 +43,9 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
             epoch = _finish_epoch(trainer, started)
             call_hook(run.hook.on_epoch_end, trainer=trainer, epoch=epoch)
             checkpoint(trainer)
-    if trainer.kept is None:
-        trainer.keep()
-    return _result(trainer), trainer.kept or {}
+    if trainer.best_weights is None:
+        trainer.mark_best()
+    return _result(trainer), trainer.best_weights or {}
 
 
 def _plan_epoch(trainer: Trainer) -> None:
@@ -55,12 +55,12 @@ def _plan_epoch(trainer: Trainer) -> None:
     rng = np.random.default_rng(trainer.seed(2, trainer.epoch))
     batches = training_batches(order, run.ready.train_rows, rng, settings.batch_size, settings.drop_last)
     if trainer.step == 0:
-        trainer.drawn = trainer.drawn + _class_counts(run.ready.answers[order], len(trainer.drawn))
-    trainer.epoch_batches.batches = batches.after(trainer.step * settings.accumulate)
+        trainer.class_draws = trainer.class_draws + _class_counts(run.ready.labels[order], len(trainer.class_draws))
+    trainer.epoch_batches.batches = batches.after(trainer.step * settings.accumulation_steps)
 
 
-def _class_counts(answers: Array, classes: int) -> Array:
-    counts = class_counts(answers, classes)
+def _class_counts(labels: Array, classes: int) -> Array:
+    counts = class_counts(labels, classes)
     return np.zeros(classes, np.int64) if counts is None else counts
 
 
@@ -69,7 +69,7 @@ def train_epoch(trainer: Trainer) -> None:
     _plan_epoch(trainer)
     set_training_mode(trainer.network, trainer.frozen)
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
-    for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulate):
+    for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulation_steps):
         train_step(trainer, batches)
         trainer.step += 1
         trainer.run.hook.on_step_end(trainer=trainer)
@@ -89,19 +89,19 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     settings, rows = trainer.run.config.training, sum(len(batch.rows) for batch in batches)
     buffers = buffers_of(trainer.network) if settings.on_nan == "skip" else []
     largest = max(len(batch.rows) for batch in batches)
-    loss = trainer.pieces.fit(lambda pieces: _gradients(trainer, batches, pieces), largest)
+    loss = trainer.splitter.fit(lambda pieces: _gradients(trainer, batches, pieces), largest)
     finite = torch.isfinite(loss)
     if settings.on_nan == "skip":
         if not _scales_gradients(trainer.run):
             finite = finite & gradients_are_finite(trainer.network)
         leave_out(trainer.network, buffers, finite)
     # Summed on the device: asking for a number here would make the host wait for every step.
-    trainer.faults.note(finite, trainer.step + 1, rows)
+    trainer.non_finite.note(finite, trainer.step + 1, rows)
     trainer.loss_sum += torch.where(finite, loss, 0.0)
-    trainer.seen += rows
-    if settings.clip_norm:
+    trainer.samples_seen += rows
+    if settings.max_grad_norm:
         trainer.run.fabric.clip_gradients(
-            trainer.forward, trainer.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
+            trainer.forward, trainer.optimizer, max_norm=settings.max_grad_norm, error_if_nonfinite=False
         )
     trainer.optimizer.step()
     trainer.scheduler.step()
@@ -130,7 +130,7 @@ def _scales_gradients(run: Run) -> bool:
 
 def refuse_not_finite(trainer: Trainer) -> None:
     """Stop at a loss that is no number, before it is saved; where the TOML says `skip`, only at ruined weights."""
-    steps, rows, first = trainer.faults.state()
+    steps, rows, first = trainer.non_finite.state()
     sound = weights_are_finite(trainer.network)
     if sound and not steps:
         return
@@ -141,10 +141,10 @@ def refuse_not_finite(trainer: Trainer) -> None:
         what = "training loss" if first else "weights"
         raise TrainingError(
             f"{where}: the {what} became NaN or infinite. The member stays at its last checkpoint before that, "
-            'and finished members are kept. Lower [optimizer] lr, set [training] clip_norm, use precision = "32-true", '
-            'or write on_nan = "skip" to leave such steps out.'
+            "and finished members are kept. Lower [optimizer] lr, set [training] max_grad_norm, "
+            'use precision = "32-true", or set on_nan = "skip" to leave such steps out.'
         )
-    if rows == trainer.seen:
+    if rows == trainer.samples_seen:
         raise TrainingError(f"{where}: no step since then had a finite loss and finite gradients")
 
 
@@ -176,21 +176,21 @@ def validate(trainer: Trainer) -> tuple[float, float]:
 
     rows = trainer.valid_rows
     predictions = predict_rows(run, [trainer.evaluation_network], [trainer.scaler], rows, watch=add_loss)[0]
-    pictures = int(data.train_rows.counts[rows].sum())
-    score = trainer.metric.score(data.answers[rows], predictions)
-    return float(loss_sum) / pictures, float(score)
+    images = int(data.train_rows.counts[rows].sum())
+    score = trainer.metric.score(data.labels[rows], predictions)
+    return float(loss_sum) / images, float(score)
 
 
 def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
     """Validate, note the epoch and go on to the next. Raise `TrainingError` when the loss is no number."""
     refuse_not_finite(trainer)
-    steps, rows, first = trainer.faults.state()
+    steps, rows, first = trainer.non_finite.state()
     if steps:
         trainer.run.warn(
             f"{trainer.member.name}: {steps} of {trainer.steps_per_epoch} steps of epoch {trainer.epoch + 1} were "
             f"left out, first step {first}: their loss or gradients were NaN or infinite"
         )
-    train_loss = float(trainer.loss_sum) / max(1, trainer.seen - rows)
+    train_loss = float(trainer.loss_sum) / max(1, trainer.samples_seen - rows)
     valid_loss, score = validate(trainer)
     seconds = time.perf_counter() - started
     lr = max(group["lr"] for group in trainer.optimizer.param_groups)
@@ -199,9 +199,9 @@ def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
     trainer.seconds += seconds
     if hasattr(trainer.scheduler, "epoch_end"):
         trainer.scheduler.epoch_end(-score if trainer.metric.higher_is_better else score)
-    trainer.epoch, trainer.step, trainer.seen = trainer.epoch + 1, 0, 0
+    trainer.epoch, trainer.step, trainer.samples_seen = trainer.epoch + 1, 0, 0
     trainer.loss_sum.zero_()
-    trainer.faults.load((0, 0, 0))
+    trainer.non_finite.load((0, 0, 0))
     return epoch
 
 
@@ -210,6 +210,6 @@ def _stopped(trainer: Trainer) -> bool:
 
 
 def _result(trainer: Trainer) -> MemberResult:
-    kept = trainer.history[trainer.kept_epoch - 1] if trainer.kept_epoch else trainer.history[-1]
-    drawn = dict(zip(trainer.run.target.classes, trainer.drawn.tolist(), strict=True))
+    kept = trainer.history[trainer.best_epoch - 1] if trainer.best_epoch else trainer.history[-1]
+    drawn = dict(zip(trainer.run.target.classes, trainer.class_draws.tolist(), strict=True))
     return MemberResult(trainer.member, kept.score, kept.number, tuple(trainer.history), drawn, trainer.seconds)

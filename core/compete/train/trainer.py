@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from compete.data.loaders import EpochBatches, PictureDataset, choose_workers, make_loader
+from compete.data.loaders import EpochBatches, ImageDataset, choose_workers, make_loader
 from compete.errors import CompeteError
 from compete.model.device import seed_of
 from compete.model.losses import joint_loss
-from compete.model.memory import Pieces
+from compete.model.memory import BatchSplitter
 from compete.model.network import build_network, build_optimizer, freeze, input_scale, parameter_groups
-from compete.model.non_finite import Faults
+from compete.model.non_finite import NonFiniteSteps
 from compete.predict.inference import Scaler
 from compete.run import Run, call_hook
 from compete.types import Epoch, Member, Metric
@@ -51,15 +51,15 @@ class Trainer:
     metric: Metric
     steps_per_epoch: int
     loss_sum: torch.Tensor
-    faults: Faults
-    pieces: Pieces
+    non_finite: NonFiniteSteps
+    splitter: BatchSplitter
     epoch: int = 0
     step: int = 0
     history: list[Epoch] = field(default_factory=list)
-    kept: dict[str, torch.Tensor] | None = None
-    kept_epoch: int = 0
-    seen: int = 0
-    drawn: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    best_weights: dict[str, torch.Tensor] | None = None
+    best_epoch: int = 0
+    samples_seen: int = 0
+    class_draws: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     seconds: float = 0.0
 
     @property
@@ -73,10 +73,10 @@ class Trainer:
         chosen = call_hook(self.run.hook.evaluation_network, trainer=self)
         return chosen if isinstance(chosen, nn.Module) else self.network
 
-    def keep(self) -> None:
+    def mark_best(self) -> None:
         """Keep the evaluation network's weights of now as those that the member will end with."""
-        self.kept = snapshot(self.evaluation_network)
-        self.kept_epoch = len(self.history)
+        self.best_weights = snapshot(self.evaluation_network)
+        self.best_epoch = len(self.history)
 
     def seed(self, *parts: int) -> int:
         """Return a seed of this member for some purpose."""
@@ -103,12 +103,12 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         network = network.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config.finetune, outputs))
     micro_batches = _batches_in(train_rows, run)
-    steps = -(-micro_batches // settings.accumulate)
+    steps = -(-micro_batches // settings.accumulation_steps)
     forward, fabric_optimizer = run.fabric.setup(network, optimizer)
     scheduler = config.one("schedulers").build(optimizer, steps * settings.epochs)
     batches = EpochBatches()
     workers = choose_workers(settings.workers, run.fabric.device.type, config.images.cache)
-    dataset = PictureDataset(data.train.pictures, data.random)
+    dataset = ImageDataset(data.train.images, data.random)
     loss = joint_loss(config.one("losses"), data.target, data.encoded[train_rows])
     return Trainer(
         run=run,
@@ -130,16 +130,16 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         metric=run.metric,
         steps_per_epoch=steps,
         loss_sum=torch.zeros((), device=run.fabric.device),
-        faults=Faults.none(run.fabric.device),
-        pieces=Pieces(run.warn),
-        drawn=np.zeros(len(data.target.classes), np.int64),
+        non_finite=NonFiniteSteps.none(run.fabric.device),
+        splitter=BatchSplitter(run.warn),
+        class_draws=np.zeros(len(data.target.classes), np.int64),
     )
 
 
 def epoch_order(run: Run, rows: Array, seed: int) -> Array:
     """Return the rows of one epoch, as the sampler draws them."""
     generator = torch.Generator().manual_seed(seed)
-    sampler = run.config.one("samplers").build(run.ready.answers[rows], generator)
+    sampler = run.config.one("samplers").build(run.ready.labels[rows], generator)
     return rows[np.fromiter((int(position) for position in sampler), np.int64)]
 
 

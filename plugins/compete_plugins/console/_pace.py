@@ -30,7 +30,7 @@ class Throttle:
 
 
 class Pace:
-    """A member's pictures per second in this epoch, and the seconds left until its last epoch."""
+    """A member's images per second in this epoch, and the seconds left until its last epoch."""
 
     def __init__(self) -> None:
         self._member_start: tuple[float, int] | None = None
@@ -44,17 +44,17 @@ class Pace:
         """
         now = time.monotonic()
         if trainer.epoch != self._epoch:
-            self._epoch, self._epoch_start = trainer.epoch, (now, trainer.seen)
+            self._epoch, self._epoch_start = trainer.epoch, (now, trainer.samples_seen)
         if self._member_start is not None:
             return False
         self._member_start = (now, _steps_made(trainer))
         return _steps_made(trainer) > 1
 
-    def pictures_per_second(self, trainer: Trainer) -> float | None:
+    def images_per_second(self, trainer: Trainer) -> float | None:
         """Return the throughput of this epoch so far, without validation."""
         began, seen = self._epoch_start
         passed = time.monotonic() - began
-        return (trainer.seen - seen) / passed if trainer.seen > seen and passed > 0 else None
+        return (trainer.samples_seen - seen) / passed if trainer.samples_seen > seen and passed > 0 else None
 
     def seconds_left(self, trainer: Trainer) -> float | None:
         """Return the time to the member's last epoch at the pace so far, validation included."""

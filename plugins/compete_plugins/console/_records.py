@@ -72,7 +72,7 @@ class Records:
         """Print the member's score."""
         self._say(
             f"member {result.member.name} done {run.metric_name} {decimal(result.score)}"
-            f" kept epoch {result.kept_epoch} {duration(result.seconds)}"
+            f" kept epoch {result.best_epoch} {duration(result.seconds)}"
         )
 
     @hookimpl
@@ -106,7 +106,7 @@ class Records:
 
 
 def _step_record(trainer: Trainer, pace: Pace) -> str:
-    speed, left = pace.pictures_per_second(trainer), pace.seconds_left(trainer)
+    speed, left = pace.images_per_second(trainer), pace.seconds_left(trainer)
     return (
         f"member {trainer.member.name} epoch {trainer.epoch + 1}/{trainer.epochs}"
         f" step {trainer.step}/{trainer.steps_per_epoch}"

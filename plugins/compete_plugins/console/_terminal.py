@@ -86,7 +86,7 @@ class Terminal:
         """Print the member's score and the epoch it comes from."""
         self._stop()
         score = f"{clean(run.metric_name)} {decimal(result.score)}"
-        rest = f" from epoch {result.kept_epoch}, {duration(result.seconds)}"
+        rest = f" from epoch {result.best_epoch}, {duration(result.seconds)}"
         self._print(Text.assemble(("✓ ", "green"), result.member.name, "  ", (score, "bold"), (rest, "dim")))
 
     @hookimpl
@@ -135,7 +135,7 @@ def _is_best(trainer: Trainer, epoch: Epoch) -> bool:
 
 def _training_line(trainer: Trainer, pace: Pace) -> Table:
     title = f"{trainer.member.name} epoch {trainer.epoch + 1}/{trainer.epochs}"
-    speed, left = pace.pictures_per_second(trainer), pace.seconds_left(trainer)
+    speed, left = pace.images_per_second(trainer), pace.seconds_left(trainer)
     facts = f"{NO_VALUE if speed is None else f'{speed:,.0f}'} img/s"
     if trainer.step == trainer.steps_per_epoch:
         facts = "validates"

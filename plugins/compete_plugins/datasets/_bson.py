@@ -1,4 +1,4 @@
-"""BSON (bsonspec.org) without copying its pictures: the plain values of each document, and where its bytes are."""
+"""BSON (bsonspec.org) without copying its images: the plain values of each document, and where its bytes are."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from compete import DataError, choices, did_you_mean
+from compete import DataError, did_you_mean, format_list
 
 from ._common import need_column, shown
 
@@ -42,13 +42,13 @@ def with_columns_of(table: pd.DataFrame, where: str, other: pd.DataFrame, name: 
     shared = [str(column) for column in table.columns if column in other.columns]
     if not shared:
         raise DataError(
-            f"more: {name} and {where} have no column in common: {choices(map(str, other.columns))} "
-            f"against {choices(map(str, table.columns))}."
+            f"more: {name} and {where} have no column in common: {format_list(map(str, other.columns))} "
+            f"against {format_list(map(str, table.columns))}."
         )
     repeated = other.duplicated(subset=shared)
     if repeated.any():
         first = ", ".join(other.loc[repeated, shared].iloc[0])
-        raise DataError(f"more: {name} has several rows for {choices(shared)} = {first}.")
+        raise DataError(f"more: {name} has several rows for {format_list(shared)} = {first}.")
     merged = table.merge(other, on=shared, how="left", indicator="\0merge")
     alone = merged.pop("\0merge") == "left_only"
     keys = merged.loc[alone, shared].agg(" / ".join, axis=1) if alone.any() else pd.Series(dtype=str)
@@ -66,8 +66,8 @@ def rows_where(table: pd.DataFrame, wanted: Where, option: str, where: str) -> p
         if table.empty:
             there = [str(cell) for cell in cells.unique()]
             raise DataError(
-                f"{option}: no row of {where} has {column} = {choices(known)}.{did_you_mean(known[0], there)} "
-                f"It holds {choices(there)}."
+                f"{option}: no row of {where} has {column} = {format_list(known)}.{did_you_mean(known[0], there)} "
+                f"It holds {format_list(there)}."
             )
     return table
 
@@ -100,7 +100,7 @@ def _empty(chosen: pd.DataFrame, where: str, of: list[Unmatched]) -> Iterator[st
     for unmatched in of:
         rows = chosen.index.intersection(unmatched.keys.index)
         if len(rows):
-            yield f"{choices(unmatched.added)}: empty in {_rows(len(rows))} of {where}, as {unmatched.told(rows)}."
+            yield f"{format_list(unmatched.added)}: empty in {_rows(len(rows))} of {where}, as {unmatched.told(rows)}."
 
 
 def _rows(number: int) -> str:
@@ -121,7 +121,7 @@ def check_where(option: str, wanted: Where) -> Iterator[str]:
 def joined(
     table: pd.DataFrame, images: pd.Series[Any], key: str, labels: tuple[str, ...], where: str
 ) -> tuple[pd.DataFrame, pd.Series[Any], str]:
-    """Make the rows with one `key` a single row with a list of pictures.
+    """Make the rows with one `key` a single row with a list of images.
 
     Labels must agree; other columns that differ within a key are left out, which the note returned says.
     """
@@ -136,6 +136,6 @@ def joined(
     kept = table[first].drop(columns=varied)
     flat = images.explode()
     lists = flat.groupby(table[key].reindex(flat.index), sort=False).agg(list)
-    left_out = f", without {choices(varied)}, which differ." if varied else "."
+    left_out = f", without {format_list(varied)}, which differ." if varied else "."
     note = f"{len(table)} rows of {where} were joined into {len(kept)}{left_out}"
     return kept, lists.set_axis(kept.index), note

@@ -1,4 +1,4 @@
-"""What every dataset does with its rows: ids, pictures, groups, and the check against the sample submission."""
+"""What every dataset does with its rows: ids, images, groups, and the check against the sample submission."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from compete import PICTURE_ENDINGS, DataError, Files, PathTemplate, choices, did_you_mean, path_template
+from compete import IMAGE_EXTENSIONS, DataError, Files, PathTemplate, did_you_mean, format_list, path_template
 
-__all__ = ["PICTURE_ENDINGS", "Files", "PathTemplate", "path_template"]
+__all__ = ["IMAGE_EXTENSIONS", "Files", "PathTemplate", "path_template"]
 
 Duplicates = Literal["error", "keep", "first"]
 MissingImages = Literal["error", "skip"]
@@ -43,8 +43,8 @@ def shown(values: Sequence[object]) -> str:
     return text if len(values) <= SHOWN else f"{text} and {len(values) - SHOWN} more"
 
 
-def is_picture(path: str, endings: Iterable[str] = PICTURE_ENDINGS) -> bool:
-    """Tell by its ending whether a file is a picture."""
+def is_image(path: str, endings: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
+    """Tell by its ending whether a file is a image."""
     return path.rpartition(".")[2].lower() in endings
 
 
@@ -96,7 +96,7 @@ def need_column(table: pd.DataFrame, column: str, where: str, option: str = "") 
     if column not in table.columns:
         known = [str(name) for name in table.columns]
         lack = f"{option} = '{column}': {where} has no such column." if option else f"{where} has no column '{column}'."
-        raise DataError(f"{lack}{did_you_mean(column, known)} Its columns: {choices(known)}.")
+        raise DataError(f"{lack}{did_you_mean(column, known)} Its columns: {format_list(known)}.")
 
 
 def group_of(table: pd.DataFrame, group: str, pattern: str, where: str, option: str = "group") -> pd.Series[str]:
@@ -150,21 +150,23 @@ def _several_paths(cells: pd.DataFrame, template: PathTemplate, files: Files, se
     }
     counts = [values.map(len) for values in lists.values()]
     if any((count != counts[0]).any() for count in counts):
-        raise DataError(f"'{template.text}': the columns {choices(lists)} hold different numbers of values in a row.")
+        raise DataError(
+            f"'{template.text}': the columns {format_list(lists)} hold different numbers of values in a row."
+        )
     flat = numbered.assign(**lists).explode(list(lists)) if lists else numbered
     paths = pd.Series(template.apply(flat, files), index=flat.index, dtype=object)
     return paths.groupby(level=0).agg(list).set_axis(cells.index)
 
 
 def present(paths: pd.Series[Any], files: Files) -> Mask:
-    """Return which rows have all their pictures (N,)."""
+    """Return which rows have all their images (N,)."""
     flat = paths.reset_index(drop=True).explode()
     there = files.present(flat.tolist())
     return np.logical_and.reduceat(there, np.flatnonzero(~flat.index.duplicated())) if len(there) else there
 
 
 def without_missing(paths: pd.Series[Any], files: Files) -> pd.Series[Any]:
-    """Return each row's pictures that are there: the path, or a list of some of them, or an empty list."""
+    """Return each row's images that are there: the path, or a list of some of them, or an empty list."""
     flat = paths.explode()
     lost = set(flat[~files.present(flat.tolist())])
     kept = [
@@ -175,13 +177,13 @@ def without_missing(paths: pd.Series[Any], files: Files) -> pd.Series[Any]:
 
 
 def missing_message(option: str, paths: pd.Series[Any], there: Mask, files: Files, what: str) -> str:
-    """Say which pictures are missing, how many are there, and what their folder holds instead."""
+    """Say which images are missing, how many are there, and what their folder holds instead."""
     wanted: list[str] = paths[~there].explode().tolist()
     missing = [path for path, found in zip(wanted, files.present(wanted), strict=True) if not found]
     folder, _, name = missing[0].rpartition("/")
     names = files.list(folder)
     holds = f"'{folder}' holds {shown(names)}." if names else f"There is no folder or archive '{folder}'."
-    # A file that another row names is that row's picture, however like the names are.
+    # A file that another row names is that row's image, however like the names are.
     taken = {path.rpartition("/")[2] for path in paths.explode().tolist()}
     near = (
         did_you_mean(name, [n for n in names[:1000] if n not in taken])
@@ -189,6 +191,6 @@ def missing_message(option: str, paths: pd.Series[Any], there: Mask, files: File
         else did_you_mean(folder, files.list(""))
     )
     return (
-        f"{option}: {int((~there).sum())} of {len(paths)} {what} rows have no picture "
+        f"{option}: {int((~there).sum())} of {len(paths)} {what} rows have no image "
         f"({there.mean():.1%} do). Missing: {shown(missing)}. {holds}{near}"
     )

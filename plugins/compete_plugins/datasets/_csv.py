@@ -1,4 +1,4 @@
-"""Competitions whose rows are a table: ids and labels in columns, pictures where a template says."""
+"""Competitions whose rows are a table: ids and labels in columns, images where a template says."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def csv(
 
     `image` and `test_image` (default: as `image`) are templates over the table's columns: `train/{id}.jpg`,
     `train/{id[0]}/{id}.npy`, `{folder}/{name}`, or `train/{id}.*` where the ending is unknown. `{id}` is the id
-    column under any name. Pictures may lie in archives: `train/{id}.jpg` also finds `train.zip`. With
-    `image_separator = "|"` a cell may hold several values, and the row has several pictures.
+    column under any name. Images may lie in archives: `train/{id}.jpg` also finds `train.zip`. With
+    `image_separator = "|"` a cell may hold several values, and the row has several images.
     `train`, `test` and `sample` are tables, packed or not; without `test` the test rows are those of the sample
     submission, and without `sample` it is found by its name. `id` is the id column, by default the sample
     submission's first, and `test_id` that of `test` where it is another. `group` is a column, or a template, whose
@@ -87,10 +87,10 @@ def csv(
     `train_where` and `test_where` choose rows by their cells, `{ fold = "0" }` or `{ split = ["train", "val"] }`, and
     so `train` and `test` may be one table. In a `ragged` table rows may be longer than the header: what is left over
     stays in the last column, joined by `separator`.
-    `join_on`, a column or template, makes the rows with one key a single row with several pictures, whose id is the
+    `join_on`, a column or template, makes the rows with one key a single row with several images, whose id is the
     key: `"{patient_id}_{laterality}"`. They must agree in the columns `join_labels`; others that differ are left out.
     `duplicates`: what becomes of training ids that are there twice: refused, kept as `id#2`, or the first kept.
-    `missing_images = "skip"` leaves out training rows without a picture, counted; test rows without one stay, and get
+    `missing_images = "skip"` leaves out training rows without a image, counted; test rows without one stay, and get
     the mean prediction.
     A column of the table called `image` or `id` that is not the id column is kept as `raw_image` or `raw_id`.
     """

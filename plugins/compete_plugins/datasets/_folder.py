@@ -8,17 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from compete import DataError, Tables, checked_by, choices, did_you_mean
+from compete import DataError, Tables, checked_by, did_you_mean, format_list
 
 from ._common import (
-    PICTURE_ENDINGS,
+    IMAGE_EXTENSIONS,
     Files,
     Problems,
     check_regex,
     check_template,
     extract,
     image_paths,
-    is_picture,
+    is_image,
     keep_unique,
     missing_message,
     present,
@@ -46,10 +46,10 @@ def folder(
     test: str = "test",
     sample: str = "",
     group_pattern: str = "",
-    endings: tuple[str, ...] = PICTURE_ENDINGS,
+    endings: tuple[str, ...] = IMAGE_EXTENSIONS,
     encoding: str = "utf-8",
 ) -> Tables:
-    """Read rows from the pictures below a folder or inside an archive; their paths give column `label`.
+    """Read rows from the images below a folder or inside an archive; their paths give column `label`.
 
     The label is the name of the first folder below `train` (spaces are fine). `labels = {Cover = "0", JMiPOD = "1"}`
     reads only these folders and gives each its label. With `pattern`, a regular expression searched in the path
@@ -57,14 +57,14 @@ def folder(
     The id is the path below `train`, or `<label>/<id>` with a part `(?P<id>...)`. `group_pattern` is searched in the
     path as well: rows for which its first part, or all of it, finds the same text stay in one fold.
     `sample` is the sample submission, or a table of ids alone; not given, it is found by its name, and where there is
-    none the test rows are what `test` holds. Its ids name the test pictures, with or without their ending, in the
+    none the test rows are what `test` holds. Its ids name the test images, with or without their ending, in the
     folder or archive `test`, which may also be a template (`test/{id}.png`).
-    `endings` are those of pictures; other files are passed over.
+    `endings` are those of images; other files are passed over.
     """
     files = Files(root)
     problems, notes = Problems(), list[str]()
     with problems.collecting():
-        train_table = _train(_train_pictures(files, train, labels or {}, pattern, endings, test), labels or {}, pattern)
+        train_table = _train(_train_images(files, train, labels or {}, pattern, endings, test), labels or {}, pattern)
         if group_pattern:
             train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or str(root))
     with problems.collecting():
@@ -74,20 +74,20 @@ def folder(
     return Tables(train_table, test_table, sample_table, " ".join(notes))
 
 
-def _train_pictures(
+def _train_images(
     files: Files, train: str, labels: Mapping[str, str], pattern: str, endings: tuple[str, ...], test: str
 ) -> pd.DataFrame:
-    """Return each training picture's path (`image`) and its path below `train` (`id`)."""
+    """Return each training image's path (`image`) and its path below `train` (`id`)."""
     top = "" if train in ("", ".") else f"{train.rstrip('/')}/"
     if labels and not pattern:
         ids = [f"{name}/{path}" for name in labels for path in _labelled(files, top, name, labels)]
     else:
-        # With the root as `train`, the test pictures lie below it as well.
+        # With the root as `train`, the test images lie below it as well.
         ids = [path for path in files.walk(train) if top or not path.startswith(f"{test.rstrip('/')}/")]
-    kept = pd.Series([path for path in ids if is_picture(path, endings)], dtype=str)
+    kept = pd.Series([path for path in ids if is_image(path, endings)], dtype=str)
     if kept.empty:
         raise DataError(
-            f"train = '{train}': there is no picture below it. It holds {choices(files.list(train)) or 'nothing'}."
+            f"train = '{train}': there is no image below it. It holds {format_list(files.list(train)) or 'nothing'}."
             f"{did_you_mean(train, files.list(''))}"
         )
     return pd.DataFrame({"id": kept, "image": (top + kept).astype(object)})
@@ -99,47 +99,47 @@ def _labelled(files: Files, top: str, name: str, labels: Mapping[str, str]) -> l
         there = files.list(top)
         raise DataError(
             f"labels: there is no folder '{top}{name}' with files in it.{did_you_mean(name, there)} "
-            f"Of {choices(labels)}, expected in: {choices(there)}."
+            f"Of {format_list(labels)}, expected in: {format_list(there)}."
         )
     return paths
 
 
-def _train(pictures: pd.DataFrame, labels: Mapping[str, str], pattern: str) -> pd.DataFrame:
-    ids = pictures["id"]
+def _train(images: pd.DataFrame, labels: Mapping[str, str], pattern: str) -> pd.DataFrame:
+    ids = images["id"]
     if not pattern:
         parts = ids.str.partition("/")
         if (parts[1] == "").any():
             loose = ids[parts[1] == ""].tolist()
             raise DataError(
-                f"{len(loose)} pictures lie in no folder of their own: {shown(loose)}. "
+                f"{len(loose)} images lie in no folder of their own: {shown(loose)}. "
                 "Set pattern to take the label from the file name."
             )
         found = parts[0]
     else:
         matched = ids.str.extract(pattern)
-        refuse_unmatched(ids, matched["label"], "pattern", pattern, "the training pictures")
+        refuse_unmatched(ids, matched["label"], "pattern", pattern, "the training images")
         found = matched["label"]
         if "id" in matched:
-            pictures = pictures.assign(id=found + "/" + matched["id"])
-            _refuse_repeated(pictures["id"], pattern)
+            images = images.assign(id=found + "/" + matched["id"])
+            _refuse_repeated(images["id"], pattern)
     if labels:
         _refuse_unmapped(found, labels)
         found = found.map(labels)
-    return pictures.assign(label=found)
+    return images.assign(label=found)
 
 
 def _refuse_repeated(ids: pd.Series[str], pattern: str) -> None:
     repeated = ids[ids.duplicated()].tolist()
     if repeated:
-        raise DataError(f"pattern = '{pattern}' gives {len(repeated)} pictures an id that is taken: {shown(repeated)}.")
+        raise DataError(f"pattern = '{pattern}' gives {len(repeated)} images an id that is taken: {shown(repeated)}.")
 
 
 def _refuse_unmapped(found: pd.Series[str], labels: Mapping[str, str]) -> None:
     unmapped = sorted(set(found.unique()) - set(labels))
     if unmapped:
         raise DataError(
-            f"labels: there is nothing for {choices(unmapped)}.{did_you_mean(unmapped[0], labels)} "
-            f"Known: {choices(labels)}."
+            f"labels: there is nothing for {format_list(unmapped)}.{did_you_mean(unmapped[0], labels)} "
+            f"Known: {format_list(labels)}."
         )
 
 
@@ -148,10 +148,10 @@ def _sample(
 ) -> tuple[pd.DataFrame, str]:
     """Return the sample submission and where it is from."""
     if not sample and not sample_names(files):
-        ids = [path for path in files.walk(test) if is_picture(path, endings)]
+        ids = [path for path in files.walk(test) if is_image(path, endings)]
         if not ids:
-            raise DataError(f"test = '{test}': there is no picture below it, and no sample submission names any.")
-        notes.append(f"There is no sample submission: the {len(ids)} pictures of '{test}' are the test rows.")
+            raise DataError(f"test = '{test}': there is no image below it, and no sample submission names any.")
+        notes.append(f"There is no sample submission: the {len(ids)} images of '{test}' are the test rows.")
         return pd.DataFrame({"id": ids, "label": ""}), test
     name = find_sample(files, sample)
     table = read_table(files, name, encoding=encoding)
@@ -172,8 +172,8 @@ def _test(files: Files, test: str, sample: pd.DataFrame, where: str, endings: tu
 
 
 def _by_name(files: Files, test: str, ids: pd.Series[str], endings: tuple[str, ...]) -> pd.Series[Any]:
-    """Find each id among the pictures of a folder, by whole name or without its ending."""
-    pictures = [path for path in files.walk(test) if is_picture(path, endings)]
-    by_id = {path.rpartition(".")[0]: path for path in pictures} | {path: path for path in pictures}
+    """Find each id among the images of a folder, by whole name or without its ending."""
+    images = [path for path in files.walk(test) if is_image(path, endings)]
+    by_id = {path.rpartition(".")[0]: path for path in images} | {path: path for path in images}
     found = pd.Series([by_id.get(id, id) for id in ids], dtype=str)
     return (f"{test}/" + found).astype(object)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from compete import DataError, choices, did_you_mean
+from compete import DataError, did_you_mean, format_list
 
 from ._common import Files
 from ._tables import decode, find_file
@@ -27,7 +27,7 @@ def rows_under(data: Any, key: str, option: str, where: str) -> list[dict[str, A
     if isinstance(data, dict):
         if key not in data:
             raise DataError(
-                f"{option} = '{key}': {where} has no such key.{did_you_mean(key, data)} Its keys: {choices(data)}."
+                f"{option} = '{key}': {where} has no such key.{did_you_mean(key, data)} Its keys: {format_list(data)}."
             )
         data = data[key]
     return object_list(data, f"{where}: {key}")

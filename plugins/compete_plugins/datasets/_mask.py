@@ -1,4 +1,4 @@
-"""The mask competition: seven photographs of each person, labelled by file name and folder name."""
+"""The mask competition: seven images of each person, labelled by file name and folder name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from compete import DataError, Tables
 
-from ._common import Files, Problems, is_picture, keep_unique, missing_message, need_column, present, shown
+from ._common import Files, Problems, is_image, keep_unique, missing_message, need_column, present, shown
 from ._tables import read_table
 
 LISTING, INFO = "train/train.csv", "eval/info.csv"
@@ -19,20 +19,20 @@ GENDERS = {"male": 0, "female": 1}
 AGE_STARTS = (30, 60)  # the first ages of the second and the third group
 NOTE_FILE = "DRAWN.txt"
 GET_DATA = (
-    "The photographs of this competition (AI Stages, Naver Boostcamp AI Tech) may not be passed on: members download "
+    "The images of this competition (AI Stages, Naver Boostcamp AI Tech) may not be passed on: members download "
     "them from the competition's page and unpack them so that train/train.csv and eval/info.csv lie below the root. "
-    "`compete sample mask {root}` draws a stand-in with the same layout."
+    "`compete demo mask {root}` draws a stand-in with the same layout."
 )
 
 
 def mask(root: Path) -> Tables:
-    """Read the mask competition: 18 classes from mask, gender and age, one training row for each photograph.
+    """Read the mask competition: 18 classes from mask, gender and age, one training row for each image.
 
-    `train/train.csv` lists people (`id, gender, race, age, path`), `train/images/<path>/` holds their photographs
-    `mask1` to `mask5`, `incorrect_mask` and `normal` with any ending, and `eval/info.csv` lists the test pictures in
+    `train/train.csv` lists people (`id, gender, race, age, path`), `train/images/<path>/` holds their images
+    `mask1` to `mask5`, `incorrect_mask` and `normal` with any ending, and `eval/info.csv` lists the test images in
     `eval/images/`. Columns: `mask` (0 worn, 1 incorrectly, 2 not), `gender` (0 male, 1 female), `age_group` (0 below
     30, 1 below 60, 2 above), `age`, `label` = mask * 6 + gender * 3 + age_group, `person` (the folder), and `group`,
-    the id without its suffix `-1` or `-2`, which several folders may share. Photographs that a folder lacks are noted.
+    the id without its suffix `-1` or `-2`, which several folders may share. Images that a folder lacks are noted.
     """
     if not root.is_dir():
         raise DataError(f"there is no folder {root}. {GET_DATA.format(root=root)}")
@@ -50,7 +50,7 @@ def mask(root: Path) -> Tables:
 
 
 def _drawn(files: Files) -> list[str]:
-    """Return the first line of the file that marks pictures which nobody photographed."""
+    """Return the first line of the file that marks images which nobody photographed."""
     if not files.exists(NOTE_FILE):
         return []
     return files.read(NOTE_FILE).decode("utf-8", "replace").splitlines()[:1]
@@ -58,8 +58,8 @@ def _drawn(files: Files) -> list[str]:
 
 def _train(files: Files, notes: list[str]) -> pd.DataFrame:
     people = _people(read_table(files, LISTING))
-    photographs = _photographs(files, people["path"].tolist(), notes)
-    train = photographs.merge(people, left_on="person", right_on="path", how="left", validate="many_to_one")
+    images = _images(files, people["path"].tolist(), notes)
+    train = images.merge(people, left_on="person", right_on="path", how="left", validate="many_to_one")
     train["label"] = train["mask"] * 6 + train["gender"] * 3 + train["age_group"]
     return train[["id", "image", "label", "mask", "gender", "age_group", "age", "person", "group"]]
 
@@ -96,21 +96,21 @@ def _collect_bad(problems: Problems, listing: pd.DataFrame, bad: pd.Series[bool]
         problems.append(f"{LISTING}: {len(cells)} cells of column '{column}' are not {expected}: {shown(cells)}.")
 
 
-def _photographs(files: Files, people: list[str], notes: list[str]) -> pd.DataFrame:
-    """Return a row for each photograph of the listed folders, in the order of the listing and of `STEMS`."""
+def _images(files: Files, people: list[str], notes: list[str]) -> pd.DataFrame:
+    """Return a row for each image of the listed folders, in the order of the listing and of `STEMS`."""
     problems = Problems()
-    found = _pictures(files, people)
+    found = _list_images(files, people)
     empty = sorted(set(people) - set(found["person"]))
     if empty:
         problems.append(
-            f"train/images: {len(empty)} of {len(people)} listed folders hold no picture: {shown(empty)}. "
+            f"train/images: {len(empty)} of {len(people)} listed folders hold no image: {shown(empty)}. "
             f"{GET_DATA.format(root=files.root)}"
         )
     known = found[found["stem"].isin(STEMS)]
     twice = known[known.duplicated(["person", "stem"])]
     if len(twice):
         names = (twice["person"] + "/" + twice["stem"]).tolist()
-        problems.append(f"train/images: {len(names)} photographs are there with two endings: {shown(names)}.")
+        problems.append(f"train/images: {len(names)} images are there with two endings: {shown(names)}.")
     problems.raise_if_any()
     notes.extend(_oddities(files, people, found, known))
     person = known["person"].map(pd.Series(range(len(people)), index=people))
@@ -126,31 +126,31 @@ def _photographs(files: Files, people: list[str], notes: list[str]) -> pd.DataFr
     )
 
 
-def _pictures(files: Files, people: list[str]) -> pd.DataFrame:
-    """List every listed folder once: person, file name and stem of each picture."""
+def _list_images(files: Files, people: list[str]) -> pd.DataFrame:
+    """List every listed folder once: person, file name and stem of each image."""
     found = [
         (person, name, name.rpartition(".")[0].lower())
         for person in people
         for name in files.list(f"train/images/{person}")
-        if is_picture(name)
+        if is_image(name)
     ]
     return pd.DataFrame(found, columns=["person", "name", "stem"], dtype=str)
 
 
 def _oddities(files: Files, people: list[str], found: pd.DataFrame, known: pd.DataFrame) -> Iterator[str]:
-    """Say what differs from the competition: photographs that are missing, superfluous or not listed."""
+    """Say what differs from the competition: images that are missing, superfluous or not listed."""
     stems = [stem for stem in STEMS if stem in set(known["stem"])]
     if len(stems) < len(STEMS):
-        yield f"Of the {len(STEMS)} kinds of photograph only {', '.join(stems) or 'none'} is there."
+        yield f"Of the {len(STEMS)} kinds of image only {', '.join(stems) or 'none'} is there."
     counts = known["person"].value_counts().reindex(people, fill_value=0)
     lacking = counts[counts < len(stems)]
     if len(lacking):
         total = int((len(stems) - lacking).sum())
-        yield f"{total} photographs are missing, in {len(lacking)} folders: {shown(lacking.index.tolist())}."
+        yield f"{total} images are missing, in {len(lacking)} folders: {shown(lacking.index.tolist())}."
     strange = found[~found["stem"].isin(STEMS)]
     if len(strange):
         names = (strange["person"] + "/" + strange["name"]).tolist()
-        yield f"{len(names)} pictures with other names were left out: {shown(names)}."
+        yield f"{len(names)} images with other names were left out: {shown(names)}."
     unlisted = sorted(set(files.list("train/images")) - set(people))
     if unlisted:
         yield f"{len(unlisted)} folders are not in {LISTING} and were left out: {shown(unlisted)}."

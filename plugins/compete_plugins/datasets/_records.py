@@ -1,4 +1,4 @@
-"""Competitions whose pixels are inside the records: number arrays in JSON, or encoded pictures in BSON."""
+"""Competitions whose pixels are inside the records: number arrays in JSON, or encoded images in BSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, checked_by, choices, did_you_mean
+from compete import DataError, Tables, checked_by, did_you_mean, format_list
 
 from ._bson import documents
 from ._common import Files, Problems, check_group, need_column
@@ -24,7 +24,7 @@ ROWS, PLACES = "rows.parquet", "places.npz"
 
 
 class _Records(NamedTuple):
-    """A file's rows, and the path or paths of each row's pictures."""
+    """A file's rows, and the path or paths of each row's images."""
 
     table: pd.DataFrame
     images: pd.Series[Any]
@@ -54,8 +54,8 @@ def records(
     JSON (a list of objects, packed or not): `bands` names the keys with pixel values, one channel each, and `shape`
     their (height, width), which is square if it is not given. The pixels are written once, as .npy files, to the
     folder `.compete/records/` in the working directory.
-    BSON (`train` ends in .bson, not packed): every block of bytes in a document is an encoded picture; a row has as
-    many pictures as its document has. They are read where they lie; only their places are kept in `.compete/records/`.
+    BSON (`train` ends in .bson, not packed): every block of bytes in a document is an encoded image; a row has as
+    many images as its document has. They are read where they lie; only their places are kept in `.compete/records/`.
     `sample` is the sample submission, found by its name if not given. `id` is the id's key, by default the sample
     submission's first column. `group`, `group_pattern`, `encoding` and `duplicates`: as for `csv`.
     """
@@ -85,7 +85,7 @@ def _rows(read: _Records, where: str, id_column: str) -> Rows:
 
 
 def _read(files: Files, path: str, bands: tuple[str, ...], shape: tuple[int, int] | None, encoding: str) -> _Records:
-    """Return a file's rows and the paths of their pictures; the file is only gone through the first time."""
+    """Return a file's rows and the paths of their images; the file is only gone through the first time."""
     place = find_file(files, path)
     content = f"{files.root}/{place} {files.stamp(place)} {bands} {shape} {encoding}"
     name = f"records/{sha256(content.encode()).hexdigest()[:16]}"
@@ -111,10 +111,10 @@ def _unpack_json(
     lists = [key for key, value in rows[0].items() if isinstance(value, list)]
     unknown = [band for band in bands if band not in lists]
     if unknown or not bands:
-        wanted = f"has no pixels under {choices(unknown)}" if unknown else "needs the keys that hold its pixels"
+        wanted = f"has no pixels under {format_list(unknown)}" if unknown else "needs the keys that hold its pixels"
         raise DataError(
             f"bands: {place} {wanted}.{did_you_mean(unknown[0] if unknown else '', lists)} "
-            f"Lists are under: {choices(lists) or 'no key'}."
+            f"Lists are under: {format_list(lists) or 'no key'}."
         )
     shape = shape or _square(len(rows[0][bands[0]]), place)
     for number, row in enumerate(rows):
@@ -141,7 +141,7 @@ def _pixels(row: dict[str, Any], bands: tuple[str, ...], shape: tuple[int, int],
 
 
 def _index_bson(files: Files, place: str, folder: Path) -> None:
-    """Keep the plain values of all documents, how many pictures each has, and where these are."""
+    """Keep the plain values of all documents, how many images each has, and where these are."""
     path = files.root / place
     if not path.is_file():
         raise DataError(f"{place}: BSON is read where it lies; unpack it first.")
@@ -151,7 +151,7 @@ def _index_bson(files: Files, place: str, folder: Path) -> None:
         counts.append(len(document.blocks))
         blocks.extend(document.blocks)
     if not counts or 0 in counts:
-        raise DataError(f"{place}: {counts.count(0)} of its {len(counts)} documents hold no picture.")
+        raise DataError(f"{place}: {counts.count(0)} of its {len(counts)} documents hold no image.")
     text_table(rows).to_parquet(folder / ROWS)
     np.savez(folder / PLACES, counts=counts, blocks=blocks)
 

@@ -1,4 +1,4 @@
-"""From raw rows with their pictures to `Tables`: unique ids, groups, missing pictures, the sample's ids."""
+"""From raw rows with their images to `Tables`: unique ids, groups, missing images, the sample's ids."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _TWICE_IN_SAMPLE = (
 
 @dataclass(frozen=True)
 class Rows:
-    """A raw table with its pictures: where it is from, its id column, and the option that said where they are."""
+    """A raw table with its images: where it is from, its id column, and the option that said where they are."""
 
     table: pd.DataFrame
     where: str
     id_column: str
     images: pd.Series[Any]
     image_option: str
-    sure: bool = False  # the pictures are known to be there
+    sure: bool = False  # the images are known to be there
     of_sample: bool = False  # the ids are the sample submission's, which may mean them to be there twice
 
     @property
@@ -69,7 +69,7 @@ class Policies:
 
 @dataclass(frozen=True)
 class Places:
-    """The options that say where pictures are."""
+    """The options that say where images are."""
 
     image: str
     test_image: str = ""
@@ -121,7 +121,7 @@ def test_table(
 
 
 def place_and_assemble(files: Files, read: Read, id_column: str, places: Places, by: Policies) -> Tables:
-    """Find the pictures of tables by their templates, then `assemble` everything."""
+    """Find the images of tables by their templates, then `assemble` everything."""
     problems = Problems()
     test, test_id = test_table(read.test, read.sample, id_column, read.test_name, places.test_id)
     test_name = read.test_name or read.sample_name
@@ -168,7 +168,7 @@ def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataF
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, ("", _SKIP), notes)
     some = images.map(bool).to_numpy(dtype=bool)
     if not some.all():
-        notes.append(f"{int((~some).sum())} training rows have no picture and were left out.")
+        notes.append(f"{int((~some).sum())} training rows have no image and were left out.")
     kept = rows.table.loc[ids.index[some]]
     table = _named(kept, rows.id_column, ids[some], images[some])
     if by.group:
@@ -180,18 +180,18 @@ def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFr
     # Of a repeated test id one row is predicted; the sample submission keeps all of its rows.
     hint = _TWICE_IN_SAMPLE if rows.of_sample else _TWICE_IN_TEST
     ids = keep_unique(rows.ids, "error" if by.duplicates == "error" else "first", rows.where, hint)
-    hint = "" if rows.image_option.startswith("test_") else " Are the test pictures elsewhere? Set test_image."
+    hint = "" if rows.image_option.startswith("test_") else " Are the test images elsewhere? Set test_image."
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, (hint, _SKIP_TEST), notes)
     lost = int((~images.map(bool)).sum())
     if lost:
-        notes.append(f"{lost} test rows have no picture and get the mean prediction.")
+        notes.append(f"{lost} test rows have no image and get the mean prediction.")
     return _named(rows.table.loc[ids.index], rows.id_column, ids, images).reset_index(drop=True)
 
 
 def _there(
     files: Files, rows: Rows, images: pd.Series[Any], policy: MissingImages, hints: tuple[str, str], notes: list[str]
 ) -> pd.Series[Any]:
-    """Return the pictures that are there; by the policy, or where there is none at all, a missing one is refused."""
+    """Return the images that are there; by the policy, or where there is none at all, a missing one is refused."""
     there = np.ones(len(images), dtype=bool) if rows.sure else _present(files, rows, images)
     if there.all():
         return images
@@ -202,7 +202,7 @@ def _there(
     some = kept.map(bool)
     lost = images[some].explode().size - kept[some].explode().size
     if lost:
-        notes.append(f"{lost} pictures of {rows.where} are missing from rows that have others.")
+        notes.append(f"{lost} images of {rows.where} are missing from rows that have others.")
     return kept
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from compete import DataError, choices, did_you_mean
+from compete import DataError, did_you_mean, format_list
 
 from ._common import Files
 
@@ -61,7 +61,7 @@ def find_file(files: Files, path: str) -> str:
     folder, _, name = path.rpartition("/")
     there = files.list(folder)
     where = f"{files.root}/{folder}".rstrip("/")
-    raise DataError(f"there is no file '{path}' in {where}.{did_you_mean(name, there)} There is: {choices(there)}.")
+    raise DataError(f"there is no file '{path}' in {where}.{did_you_mean(name, there)} There is: {format_list(there)}.")
 
 
 def find_sample(files: Files, sample: str) -> str:
@@ -71,7 +71,7 @@ def find_sample(files: Files, sample: str) -> str:
     names = sample_names(files)
     if len(names) == 1:
         return names[0]
-    found = f"several could be it: {choices(names)}" if names else f"there is: {choices(files.list(''))}"
+    found = f"several could be it: {format_list(names)}" if names else f"there is: {format_list(files.list(''))}"
     raise DataError(f"sample: no sample submission is named, and {found}. Write its file name.")
 
 
@@ -92,7 +92,7 @@ def _only(archive: str, members: list[str]) -> str:
     same = [name for name in members if name.rpartition("/")[2] == wanted] or members
     if len(same) > 1:
         raise DataError(
-            f"{archive} holds several files: {choices(same)}. Write '{archive}/' and the one that is meant."
+            f"{archive} holds several files: {format_list(same)}. Write '{archive}/' and the one that is meant."
         )
     return same[0]
 
@@ -114,7 +114,7 @@ def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
         raise DataError(f"{place} has a header but no rows.")
     counts = Counter(_header(text, separator))
     if repeated := [name for name, times in counts.items() if name and times > 1]:  # pandas renames them
-        raise DataError(f"{place}: the header names column {choices(repeated)} more than once.")
+        raise DataError(f"{place}: the header names column {format_list(repeated)} more than once.")
     # pandas fills a row that is too short with empty cells, so only a table with some of them needs the slower look.
     if table.shape[1] > 1 and (table.iloc[:, -1] == "").any() and (fault := _ragged(text, place, separator)):
         raise DataError(fault)

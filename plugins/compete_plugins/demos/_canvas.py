@@ -1,4 +1,4 @@
-"""A small drawing board: smooth curves, tapered strokes and soft shapes on an RGB picture.
+"""A small drawing board: smooth curves, tapered strokes and soft shapes on an RGB image.
 
 Points are (P, 2) arrays of x, y in pixels of the board. Everything is painted at twice the final size and
 averaged down at the end, which is what smooths the edges.
@@ -34,7 +34,7 @@ _ELLIPSOID = np.array([1.15**-2, 1.6**-2])  # a head's half axes, in head units
 
 
 class Canvas:
-    """An RGB picture being painted; `pixels` is (H, W, 3) uint8 at the supersampled size."""
+    """An RGB image being painted; `pixels` is (H, W, 3) uint8 at the supersampled size."""
 
     def __init__(self, width: int, height: int) -> None:
         self.pixels: Pixels = np.zeros((height * SUPERSAMPLE, width * SUPERSAMPLE, 3), np.uint8)
@@ -91,7 +91,7 @@ class Canvas:
         )
 
     def finished(self) -> Pixels:
-        """Return the picture at its final size, each pixel the mean of those painted for it."""
+        """Return the image at its final size, each pixel the mean of those painted for it."""
         import cv2
 
         height, width = self.pixels.shape[:2]
@@ -125,7 +125,7 @@ class Canvas:
 class Pose:
     """Where a head is and how it is held; maps head units (half a face wide, y down) to pixels.
 
-    Angles are radians: `yaw` turns to the picture's right, `pitch` nods down, `roll` tilts clockwise.
+    Angles are radians: `yaw` turns to the image's right, `pitch` nods down, `roll` tilts clockwise.
     """
 
     x: float
@@ -146,7 +146,7 @@ class Pose:
 
     @cached_property
     def _axes(self) -> Points:
-        """Where the head's right, down and forward point to in the picture, as rows."""
+        """Where the head's right, down and forward point to in the image, as rows."""
         turned = np.array([[cos(self.yaw), 0], [0, cos(self.pitch)], [sin(self.yaw), sin(self.pitch)]])
         c, s = self.unit * cos(self.roll), self.unit * sin(self.roll)
         return np.asarray(turned @ [[c, s], [-s, c]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._canvas import Canvas, Points, Pose, Rgb, ellipse, shade
 from ._looks import Person
 
-_FLOOR = 6.0  # below every picture, in head units
+_FLOOR = 6.0  # below every image, in head units
 
 
 def draw_clothes(canvas: Canvas, body: Pose, person: Person) -> None:

@@ -1,4 +1,4 @@
-"""What a drawn person looks like: fixed for all of their photographs, and drawn from their gender and age.
+"""What a drawn person looks like: fixed for all of their images, and drawn from their gender and age.
 
 No trait decides gender or age alone: each is drawn from distributions that overlap, as with real people, and
 each sign of age has noise of its own on top of a shared "age they look".

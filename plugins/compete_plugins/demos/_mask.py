@@ -14,11 +14,11 @@ from pydantic import Field
 from compete import checked_by
 
 from ._folder import NOTE_FILE, draw_folder, options_line
-from ._people import Picture, Plan, plan_people
-from ._picture import write_picture
+from ._image import write_image
+from ._people import Image, Plan, plan_people
 
 FIRST_LINE = (
-    "Drawings made by `compete sample mask`, not photographs: a score on them says nothing about the real competition."
+    "Drawings made by `compete demo mask`, not images: a score on them says nothing about the real competition."
 )
 _SMALLEST, _LARGEST = 32, 2048
 _SERIAL_AT_MOST = 300  # below that, starting processes takes longer than drawing
@@ -30,7 +30,7 @@ def _check_size(*, size: tuple[int, int], **_: object) -> Iterator[str]:
 
 
 @checked_by(_check_size)
-def mask_sample(
+def mask_demo(
     folder: Path,
     *,
     people: Annotated[int, Field(ge=12)] = 200,
@@ -47,10 +47,10 @@ def mask_sample(
     Ages are cut at 18 and 60, one id occurs with two ages, some ids share a base (`-1`, `-2`), about 1 % of the
     labels are wrong, and file endings are mixed. The same options give the same bytes.
 
-    people: people to train on, seven pictures each.
-    test_people: other people, whose pictures make the test set; their answers are in eval/answers.csv.
+    people: people to train on, seven images each.
+    test_people: other people, whose images make the test set; their labels are in eval/labels.csv.
     size: width and height in pixels; the competition's own is [384, 512]: four times slower, five times larger.
-    label_noise: share of the training pictures with a wrong gender or with `normal` and `incorrect_mask` swapped.
+    label_noise: share of the training images with a wrong gender or with `normal` and `incorrect_mask` swapped.
     seed: another seed draws other people.
     """
     options = {
@@ -62,12 +62,12 @@ def mask_sample(
 
 def _draw(folder: Path, *, plan: Plan, size: tuple[int, int], seed: int, options: dict[str, Any]) -> None:
     listing = [(s.id, s.gender, "Asian", s.age, s.folder) for s in plan.train]
-    for parent in {picture.path.parent for picture in plan.pictures}:
+    for parent in {image.path.parent for image in plan.images}:
         (folder / parent).mkdir(parents=True, exist_ok=True)
     _write_table(folder / "train/train.csv", ("id", "gender", "race", "age", "path"), listing)
-    _write_table(folder / "eval/info.csv", ("ImageID", "ans"), [(name, 0) for name, _ in plan.answers])
-    _write_table(folder / "eval/answers.csv", ("ImageID", "ans"), plan.answers)
-    _draw_all(partial(write_picture, folder, size=size, seed=seed), plan.pictures)
+    _write_table(folder / "eval/info.csv", ("ImageID", "ans"), [(name, 0) for name, _ in plan.labels])
+    _write_table(folder / "eval/labels.csv", ("ImageID", "ans"), plan.labels)
+    _draw_all(partial(write_image, folder, size=size, seed=seed), plan.images)
     (folder / NOTE_FILE).write_text(_note(plan, options), encoding="utf-8")
 
 
@@ -78,19 +78,19 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
         writer.writerows(rows)
 
 
-def _draw_all(draw: Callable[[Picture], None], pictures: Sequence[Picture]) -> None:
-    """Draw pictures on every core. Each picture is drawn from its own seed, so the order does not matter."""
+def _draw_all(draw: Callable[[Image], None], images: Sequence[Image]) -> None:
+    """Draw images on every core. Each image is drawn from its own seed, so the order does not matter."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     cores = min(os.cpu_count() or 1, 8)
-    if cores == 1 or len(pictures) <= _SERIAL_AT_MOST:
-        for picture in pictures:
-            draw(picture)
+    if cores == 1 or len(images) <= _SERIAL_AT_MOST:
+        for image in images:
+            draw(image)
         return
     # Spawned, because a forked copy of a process with threads (torch has some) may hang.
     with ProcessPoolExecutor(cores, get_context("spawn"), _use_one_thread) as pool:
-        for _ in pool.map(draw, pictures, chunksize=20):
+        for _ in pool.map(draw, images, chunksize=20):
             pass
 
 
@@ -102,12 +102,12 @@ def _use_one_thread() -> None:
 
 
 def _note(plan: Plan, options: dict[str, Any]) -> str:
-    """Say what these pictures are, which answers are given away, and which labels are wrong on purpose."""
+    """Say what these images are, which labels are given away, and which labels are wrong on purpose."""
     wrong = [f"  {line}" for line in plan.wrong] or ["  none"]
     return "\n".join([
         FIRST_LINE,
         "",
-        "Nobody in them exists. eval/answers.csv holds the answers to the test pictures, so that you can score a",
+        "Nobody in them exists. eval/labels.csv holds the labels to the test images, so that you can score a",
         "submission yourself; the real competition gives none. Training does not read it, and neither should you.",
         "",
         "Wrong on purpose, as about 1 % of the real labels are:",

@@ -29,7 +29,7 @@ STATES = {**{f"mask{n}": "wear" for n in range(1, 6)}, "incorrect_mask": "incorr
 _CLASSES = {"wear": 0, "incorrect": 6, "normal": 12}
 _SWAP = {"incorrect_mask": "normal", "normal": "incorrect_mask"}
 
-# Of the 18,900 real training pictures 511 end in png and 354 in jpeg.
+# Of the 18,900 real training images 511 end in png and 354 in jpeg.
 _PNG_SHARE, _JPEG_SHARE = 511 / 18_900, 354 / 18_900
 _SUFFIXED_SHARE = 41 / 2_700  # ids with -1 or -2
 
@@ -52,8 +52,8 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A file to draw: whom, in which state, and its number within its split, which seeds the photograph."""
+class Image:
+    """A file to draw: whom, in which state, and its number within its split, which seeds the image."""
 
     path: PurePosixPath
     split: int
@@ -68,24 +68,24 @@ class Plan:
     """Everything that is decided before anything is drawn; `wrong` lists the wrong labels in words."""
 
     train: tuple[Subject, ...]
-    pictures: tuple[Picture, ...]
-    answers: tuple[tuple[str, int], ...]
+    images: tuple[Image, ...]
+    labels: tuple[tuple[str, int], ...]
     wrong: tuple[str, ...]
 
 
 def plan_people(people: int, test_people: int, label_noise: float, seed: int) -> Plan:
-    """Decide who is drawn, in which pictures, with which labels."""
+    """Decide who is drawn, in which images, with which labels."""
     rng = np.random.default_rng([seed, 1])
     train = _draw_subjects(people, min(6, people // 12), rng)
     train = _give_ids(train, rng)
     wrong_people, swapped = _label_noise(train, label_noise, rng)
     train = [_other_gender(s) if s.folder in wrong_people else s for s in train]
-    pictures = _train_pictures(train, swapped, rng)
+    images = _train_images(train, swapped, rng)
     test = _draw_subjects(test_people, min(3, test_people // 12), rng)
-    test_pictures, answers = _test_pictures(test, seed, rng)
+    test_images, labels = _test_images(test, seed, rng)
     wrong = [f"train/images/{name}: the gender" for name in sorted(wrong_people)]
     wrong += [f"train/images/{name}: normal and incorrect_mask are swapped" for name in sorted(swapped)]
-    return Plan(tuple(train), (*pictures, *test_pictures), answers, tuple(wrong))
+    return Plan(tuple(train), (*images, *test_images), labels, tuple(wrong))
 
 
 def _draw_subjects(people: int, fewest: int, rng: np.random.Generator) -> list[Subject]:
@@ -153,7 +153,7 @@ def _same_id_twice(subjects: list[Subject], ids: list[str], order: list[int]) ->
 def _label_noise(
     subjects: list[Subject], share: float, rng: np.random.Generator
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Choose the folders whose gender is wrong (seven pictures each), and those with two pictures swapped.
+    """Choose the folders whose gender is wrong (seven images each), and those with two images swapped.
 
     Half of the wrong labels come from each kind, as far as whole folders allow.
     """
@@ -170,16 +170,16 @@ def _other_gender(subject: Subject) -> Subject:
     return replace(subject, drawn_gender="male" if subject.gender == "female" else "female")
 
 
-def _train_pictures(subjects: list[Subject], swapped: frozenset[str], rng: np.random.Generator) -> list[Picture]:
+def _train_images(subjects: list[Subject], swapped: frozenset[str], rng: np.random.Generator) -> list[Image]:
     count = len(subjects) * len(STATES)
     endings = _endings(count, rng)
-    pictures = []
+    images = []
     for number, (subject, stem) in enumerate((s, stem) for s in subjects for stem in STATES):
         ending = next(endings)
         shown = _SWAP.get(stem, stem) if subject.folder in swapped else stem
         path = PurePosixPath("train/images", subject.folder, f"{stem}.{ending.removeprefix('alpha ')}")
-        pictures.append(Picture(path, 0, number, subject, STATES[shown], ending.startswith("alpha")))
-    return pictures
+        images.append(Image(path, 0, number, subject, STATES[shown], ending.startswith("alpha")))
+    return images
 
 
 def _endings(count: int, rng: np.random.Generator) -> Iterator[str]:
@@ -191,18 +191,18 @@ def _endings(count: int, rng: np.random.Generator) -> Iterator[str]:
         yield endings[place]
 
 
-def _test_pictures(
+def _test_images(
     subjects: list[Subject], seed: int, rng: np.random.Generator
-) -> tuple[list[Picture], tuple[tuple[str, int], ...]]:
-    """Return the test pictures and their answers, in a mixed order and under names that say nothing."""
+) -> tuple[list[Image], tuple[tuple[str, int], ...]]:
+    """Return the test images and their labels, in a mixed order and under names that say nothing."""
     pairs = [(subject, state) for subject in subjects for state in STATES.values()]
-    pictures, answers = [], []
+    images, labels = [], []
     for number, place in enumerate(rng.permutation(len(pairs))):
         subject, state = pairs[place]
         name = f"{sha1(f'{seed}/{number}'.encode(), usedforsecurity=False).hexdigest()}.jpg"
-        pictures.append(Picture(PurePosixPath("eval/images", name), 1, number, subject, state))
-        answers.append((name, label_of(state, subject.gender, subject.age)))
-    return pictures, tuple(answers)
+        images.append(Image(PurePosixPath("eval/images", name), 1, number, subject, state))
+        labels.append((name, label_of(state, subject.gender, subject.age)))
+    return images, tuple(labels)
 
 
 def label_of(state: str, gender: str, age: int) -> int:

@@ -1,4 +1,4 @@
-"""One photograph of one person: choose how it is taken, then draw it from back to front."""
+"""One image of one person: choose how it is taken, then draw it from back to front."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AT_HOME = 0.7  # how often a person is photographed in the same place
 
 @dataclass(frozen=True)
 class Shot:
-    """Everything that changes from one photograph of a person to the next; lengths are shares of the width."""
+    """Everything that changes from one image of a person to the next; lengths are shares of the width."""
 
     head: tuple[float, float]
     unit: float
@@ -63,10 +63,10 @@ def choose_shot(person: Person, state: str, rng: np.random.Generator) -> Shot:
     )
 
 
-def draw_photograph(person: Person, shot: Shot, size: tuple[int, int], rng: np.random.Generator) -> Pixels:
-    """Draw a photograph of `size` (width, height); `rng` makes the grain."""
+def draw_images(person: Person, shot: Shot, size: tuple[int, int], rng: np.random.Generator) -> Pixels:
+    """Draw a image of `size` (width, height); `rng` makes the grain."""
     width, height = size
-    span = min(width, height * 0.75)  # the competition's pictures are 3 wide and 4 high
+    span = min(width, height * 0.75)  # the competition's images are 3 wide and 4 high
     head_x, head_y = shot.head[0] * span + (width - span) / 2, shot.head[1] * span
     canvas = Canvas(width, height)
     head = Pose(

@@ -1,4 +1,4 @@
-"""What surrounds a face in a photograph: the background, the light and the camera."""
+"""What surrounds a face in a image: the background, the light and the camera."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def choose_scene(rng: np.random.Generator) -> Scene:
 
 
 def choose_light(rng: np.random.Generator) -> Light:
-    """Choose the light of one photograph."""
+    """Choose the light of one image."""
     return Light(
         brightness=float(np.clip(rng.normal(1.0, 0.10), 0.7, 1.22)),
         contrast=float(rng.normal(1.0, 0.08)),
@@ -66,7 +66,7 @@ def choose_light(rng: np.random.Generator) -> Light:
 
 
 def choose_camera(rng: np.random.Generator) -> Camera:
-    """Choose how sharp and how noisy one photograph is."""
+    """Choose how sharp and how noisy one image is."""
     return Camera(
         blur=float(rng.gamma(1.2, 0.28)), noise=float(rng.uniform(0.5, 3.5)), quality=int(rng.integers(80, 93))
     )
@@ -89,7 +89,7 @@ def draw_background(canvas: Canvas, scene: Scene, shift: float) -> None:
 def expose(
     pixels: Pixels, light: Light, camera: Camera, focus: tuple[float, float], rng: np.random.Generator
 ) -> Pixels:
-    """Return the picture as this light and this camera show it; `focus` is the head's place in pixels."""
+    """Return the image as this light and this camera show it; `focus` is the head's place in pixels."""
     height, width = pixels.shape[:2]
     soft = blur(pixels, camera.blur) if camera.blur > 0.25 else pixels
     x = ((np.arange(width) - focus[0]) / width)[None, :, None]

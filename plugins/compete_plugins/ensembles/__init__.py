@@ -1,6 +1,6 @@
 """How members become one prediction: means, fitted weights, ranks and votes.
 
-Every ensemble takes `oof` (M, N, C), the answers, `test` (M, T, C) and the metric, and returns
+Every ensemble takes `oof` (M, N, C), the labels, `test` (M, T, C) and the metric, and returns
 (oof (N, C), test (T, C)). A member's OOF is NaN outside the rows it validated; rows that nobody validated stay NaN.
 """
 
@@ -26,7 +26,7 @@ def mean(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
 
 
 def weighted(
-    oof: Array, answers: Array, test: Array, metric: Metric, *, rounds: Annotated[int, Field(ge=1)] = 30
+    oof: Array, labels: Array, test: Array, metric: Metric, *, rounds: Annotated[int, Field(ge=1)] = 30
 ) -> Blended:
     """Average the members with weights that maximise the metric on OOF.
 
@@ -34,7 +34,7 @@ def weighted(
     again (Caruana et al. 2004). Members are compared on the rows that they share, so folds trained with one
     seed keep equal weights. Weights that are no better than equal ones on OOF are not used.
     """
-    weights = fit_weights(oof, answers, metric, rounds)
+    weights = fit_weights(oof, labels, metric, rounds)
     return weighted_mean(oof, weights), weighted_mean(test, weights)
 
 

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 LEAST = 1e-6
 
 
-def fit_weights(oof: Array, answers: Array, metric: Metric, rounds: int) -> Array:
+def fit_weights(oof: Array, labels: Array, metric: Metric, rounds: int) -> Array:
     """Return the weights (M,) that make the best blend, summing to one.
 
     Members are compared only where they share rows. Those of different folds share none, so each set of
@@ -31,7 +31,7 @@ def fit_weights(oof: Array, answers: Array, metric: Metric, rounds: int) -> Arra
         if len(members) > 1 and rows.any():
             # A slice gives views; a mask would copy every member's predictions.
             part = slice(None) if rows.all() else rows
-            weights[members] = _choose([oof[m, part] for m in members], answers[part], metric, rounds)
+            weights[members] = _choose([oof[m, part] for m in members], labels[part], metric, rounds)
     return weights / len(oof)
 
 
@@ -44,17 +44,17 @@ def _connected(seen: Array) -> list[Array]:
     return [np.flatnonzero(owner == number) for number in range(count)]
 
 
-def _choose(members: list[Array], answers: Array, metric: Metric, rounds: int) -> Array:
+def _choose(members: list[Array], labels: Array, metric: Metric, rounds: int) -> Array:
     """Return the members' weights, with mean one, by greedy selection with replacement.
 
     Forward selection (Caruana et al. 2004): the member that helps the blend most is added again and again,
     and the best blend on the way is kept, if it beats equal weights at all.
     """
     equal = _Blend.of(members)
-    best, best_score = np.ones(len(members)), metric.score(answers, equal.mean())
+    best, best_score = np.ones(len(members)), metric.score(labels, equal.mean())
     chosen, blend = np.full(len(members), LEAST), equal.times(LEAST)
     for _ in range(rounds):
-        scores = [metric.score(answers, blend.plus(member).mean()) for member in members]
+        scores = [metric.score(labels, blend.plus(member).mean()) for member in members]
         winner = _best(scores, metric)
         chosen[winner] += 1
         blend = blend.plus(members[winner])

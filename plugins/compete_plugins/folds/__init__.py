@@ -36,13 +36,13 @@ def kfold(train: pd.DataFrame, _answers: Array, seed: int, *, n: Annotated[int, 
     return _rows(np.zeros(len(train), dtype=np.int64), _equal(n), seed)
 
 
-def stratified(_train: pd.DataFrame, answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
+def stratified(_train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
     """Split rows into `n` folds that all have the same share of every class.
 
     A class with fewer rows than folds reaches as many folds as it has rows. Vote shares count as their
     largest class. Groups are not looked at: use `stratified_group` where people or places repeat.
     """
-    return _rows(one_class_each(answers, "stratified"), _equal(n), seed)
+    return _rows(one_class_each(labels, "stratified"), _equal(n), seed)
 
 
 def group(
@@ -62,31 +62,31 @@ def group(
 
 
 def stratified_group(
-    train: pd.DataFrame, answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
+    train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
 ) -> Array:
     """Split whole groups into `n` folds that have nearly the same share of every class.
 
     `column` says which rows belong together; they are always validated in the same fold. Large groups
     and those with rare classes are placed first.
     """
-    classes = one_class_each(answers, "stratified_group")
+    classes = one_class_each(labels, "stratified_group")
     return _groups(classes, group_numbers(train, column), _equal(n), seed)
 
 
 def multilabel_stratified(
-    train: pd.DataFrame, answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
+    train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
 ) -> Array:
     """Split label sets into `n` folds that have nearly the same share of every label.
 
     Rows with rare labels are placed first (iterative stratification, Sechidis et al. 2011). Where the
     table has the column `column`, its groups stay whole.
     """
-    return _groups(answers, groups_if_any(train, column), _equal(n), seed)
+    return _groups(labels, groups_if_any(train, column), _equal(n), seed)
 
 
 def binned(
     train: pd.DataFrame,
-    answers: Array,
+    labels: Array,
     seed: int,
     *,
     n: Annotated[int, Field(ge=2, le=100)] = 5,
@@ -98,7 +98,7 @@ def binned(
     The number is cut into `bins` ranges of as many rows each, and the ranges are stratified. Where the table
     has the column `column`, its groups stay whole.
     """
-    ranges = value_ranges(answers.reshape(len(answers), -1)[:, 0], bins)
+    ranges = value_ranges(labels.reshape(len(labels), -1)[:, 0], bins)
     return _stratify(ranges, groups_if_any(train, column), _equal(n), seed)
 
 
@@ -123,7 +123,7 @@ def fixed(train: pd.DataFrame, _answers: Array, _seed: int, *, column: str = "fo
 
 def holdout(
     train: pd.DataFrame,
-    answers: Array,
+    labels: Array,
     seed: int,
     *,
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2,
@@ -135,23 +135,23 @@ def holdout(
     the table has the column `column`, its groups stay whole.
     """
     groups = groups_if_any(train, column)
-    validated = _stratify(answers, groups, (share, 1 - share), seed) == 0
-    if groups is None and not is_label_sets(answers):
-        validated[untrained_rows(strata(answers), validated)] = False
+    validated = _stratify(labels, groups, (share, 1 - share), seed) == 0
+    if groups is None and not is_label_sets(labels):
+        validated[untrained_rows(strata(labels), validated)] = False
     if not validated.any():
         raise DataError(f"[folds] share = {share:g}: too small for {len(train)} rows, none would validate.")
     return np.where(validated, 0, -1).astype(np.int64)
 
 
 def auto(
-    train: pd.DataFrame, answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
+    train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
 ) -> Array:
     """Choose the split by the table: groups stay whole where there are any, and labels are stratified.
 
     With the column `column` this is `stratified_group`, without it `stratified`; label sets are split as by
     `multilabel_stratified`, plain numbers as by `binned`.
     """
-    return _stratify(answers, groups_if_any(train, column), _equal(n), seed)
+    return _stratify(labels, groups_if_any(train, column), _equal(n), seed)
 
 
 @hookimpl
@@ -174,11 +174,11 @@ def _equal(n: int) -> list[float]:
     return [1 / n] * n
 
 
-def _stratify(answers: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
-    """Stratify by whatever the answers are, keeping groups whole where there are any."""
-    if groups is None and not is_label_sets(answers):
-        return _rows(strata(answers), shares, seed)
-    return _groups(answers, groups, shares, seed)
+def _stratify(labels: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
+    """Stratify by whatever the labels are, keeping groups whole where there are any."""
+    if groups is None and not is_label_sets(labels):
+        return _rows(strata(labels), shares, seed)
+    return _groups(labels, groups, shares, seed)
 
 
 def _rows(classes: Array, shares: Sequence[float], seed: int) -> Array:
@@ -186,7 +186,7 @@ def _rows(classes: Array, shares: Sequence[float], seed: int) -> Array:
     return deal_rows(classes, shares, seed)
 
 
-def _groups(answers: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
-    alone = np.arange(len(answers)) if groups is None else groups
+def _groups(labels: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
+    alone = np.arange(len(labels)) if groups is None else groups
     refuse_too_few(len(shares), len(np.unique(alone)), "rows" if groups is None else "groups")
-    return deal_groups(alone, indicator(answers), shares, seed)
+    return deal_groups(alone, indicator(labels), shares, seed)

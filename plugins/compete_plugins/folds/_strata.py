@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compete import ConfigError, DataError, choices, did_you_mean
+from compete import ConfigError, DataError, did_you_mean, format_list
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-def is_label_sets(answers: Array) -> bool:
-    """Return whether the answers are 0/1 label sets (N, C), of which a row may have none or several."""
-    if answers.ndim == 1 or answers.shape[1] == 1:
+def is_label_sets(labels: Array) -> bool:
+    """Return whether the labels are 0/1 label sets (N, C), of which a row may have none or several."""
+    if labels.ndim == 1 or labels.shape[1] == 1:
         return False
-    return bool(((answers == 0) | (answers == 1)).all() and (answers.sum(axis=1) != 1).any())
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) != 1).any())
 
 
-def strata(answers: Array, bins: int = 10) -> Array:
+def strata(labels: Array, bins: int = 10) -> Array:
     """Return one stratum per row (N,): its class, its largest share, or the range its value lies in."""
-    if answers.ndim == 1:
-        return np.unique(answers, return_inverse=True)[1]
-    if answers.shape[1] == 1:
-        return value_ranges(answers[:, 0], bins)
-    largest: Array = answers.argmax(axis=1)
+    if labels.ndim == 1:
+        return np.unique(labels, return_inverse=True)[1]
+    if labels.shape[1] == 1:
+        return value_ranges(labels[:, 0], bins)
+    largest: Array = labels.argmax(axis=1)
     return largest
 
 
-def one_class_each(answers: Array, name: str) -> Array:
+def one_class_each(labels: Array, name: str) -> Array:
     """Return the strata (N,), or refuse label sets and plain values."""
-    if is_label_sets(answers):
+    if is_label_sets(labels):
         raise ConfigError(f"[folds] name = '{name}': rows have label sets; use 'multilabel_stratified'.")
-    if answers.ndim == 2 and answers.shape[1] == 1:
+    if labels.ndim == 2 and labels.shape[1] == 1:
         raise ConfigError(f"[folds] name = '{name}': rows have values, not classes; use 'binned'.")
-    return strata(answers)
+    return strata(labels)
 
 
 def value_ranges(values: Array, bins: int) -> Array:
@@ -47,13 +47,13 @@ def value_ranges(values: Array, bins: int) -> Array:
     return np.digitize(values, edges).astype(np.int64)
 
 
-def indicator(answers: Array) -> csr_matrix:
+def indicator(labels: Array) -> csr_matrix:
     """Return which stratum or which labels each row has, sparse (N, C)."""
     from scipy.sparse import csr_matrix
 
-    if is_label_sets(answers):
-        return csr_matrix(answers, dtype=np.float64)
-    classes = strata(answers)
+    if is_label_sets(labels):
+        return csr_matrix(labels, dtype=np.float64)
+    classes = strata(labels)
     return csr_matrix((np.ones(len(classes)), (np.arange(len(classes)), classes)))
 
 
@@ -61,7 +61,9 @@ def require_column(train: pd.DataFrame, column: str) -> None:
     """Raise `DataError` with the nearest name when the table lacks a column."""
     if column not in train:
         known = [str(name) for name in train.columns]
-        own = choices(name for name in known if name not in ("id", "image")) or "none"  # every dataset makes these two
+        own = (
+            format_list(name for name in known if name not in ("id", "image")) or "none"
+        )  # every dataset makes these two
         raise DataError(
             f"[folds] column = '{column}': the train table has no such column."
             f"{did_you_mean(column, known)} Columns: {own}."

@@ -1,4 +1,4 @@
-"""Bring answers and predictions into the shape a metric needs, or say why the metric does not fit them."""
+"""Bring y_true and predictions into the shape a metric needs, or say why the metric does not fit them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from compete import CompeteError, ConfigError, TopK, top_labels
 Array = np.ndarray[Any, Any]
 
 
-def finite(answers: Array, predictions: Array) -> Array:
+def finite(y_true: Array, predictions: Array) -> Array:
     """Return predictions as (N, C). Raise `CompeteError` for NaN, infinity, no rows, or rows without an answer."""
     columns = predictions[:, None] if predictions.ndim == 1 else predictions
-    if len(answers) != len(columns):
-        raise CompeteError(f"cannot score: {len(answers)} answers, but {len(columns)} rows of predictions.")
+    if len(y_true) != len(columns):
+        raise CompeteError(f"cannot score: {len(y_true)} y_true, but {len(columns)} rows of predictions.")
     if len(columns) == 0:
         raise CompeteError("cannot score: there are no rows.")
     usable = np.isfinite(columns).all(axis=1)
@@ -27,16 +27,16 @@ def finite(answers: Array, predictions: Array) -> Array:
     return columns
 
 
-def class_numbers(answers: Array) -> Array:
+def class_numbers(y_true: Array) -> Array:
     """Return one class number per row, int64 (N,): of shares of votes, the class with the largest share."""
     numbers: Array
-    if answers.ndim == 2 and answers.shape[1] > 1:
-        _refuse_label_sets(answers)
-        numbers = answers.argmax(axis=1)
+    if y_true.ndim == 2 and y_true.shape[1] > 1:
+        _refuse_label_sets(y_true)
+        numbers = y_true.argmax(axis=1)
         return numbers
-    if (answers % 1 != 0).any():
+    if (y_true % 1 != 0).any():
         raise misfit("scores classes, but the target is a number. Use rmse.")
-    numbers = answers.reshape(-1).astype(np.int64)
+    numbers = y_true.reshape(-1).astype(np.int64)
     return numbers
 
 
@@ -48,58 +48,58 @@ def chosen_classes(predictions: Array) -> Array:
     return numbers
 
 
-def truth_and_choice(answers: Array, predictions: Array | TopK) -> tuple[Array, Array]:
+def truth_and_choice(y_true: Array, predictions: Array | TopK) -> tuple[Array, Array]:
     """Return the true and the predicted class numbers, int64 (N,) both."""
     if isinstance(predictions, TopK):
-        finite(answers, predictions.values)
-        return class_numbers(answers), top_labels(predictions, 1)[:, 0]
-    return class_numbers(answers), chosen_classes(finite(answers, predictions))
+        finite(y_true, predictions.values)
+        return class_numbers(y_true), top_labels(predictions, 1)[:, 0]
+    return class_numbers(y_true), chosen_classes(finite(y_true, predictions))
 
 
-def known_classes(answers: Array, columns: int) -> Array:
+def known_classes(y_true: Array, columns: int) -> Array:
     """Return class numbers (N,) that all have a column of their own."""
-    numbers = class_numbers(answers)
+    numbers = class_numbers(y_true)
     if numbers.max() >= columns:
         raise misfit(f"needs a column for each class; class {numbers.max()} is beyond the {columns} predicted.")
     return numbers
 
 
-def shares(answers: Array, columns: int) -> Array:
+def shares(y_true: Array, columns: int) -> Array:
     """Return the true share of each class, float64 (N, C): rows sum to one, class numbers become one-hot."""
-    if answers.ndim == 1 or answers.shape[1] == 1:
-        return indicators(class_numbers(answers), columns).astype(np.float64)
-    _same_columns(answers, columns)
-    _refuse_label_sets(answers)
-    normalised: Array = answers / answers.sum(axis=1, keepdims=True, dtype=np.float64)
+    if y_true.ndim == 1 or y_true.shape[1] == 1:
+        return indicators(class_numbers(y_true), columns).astype(np.float64)
+    _same_columns(y_true, columns)
+    _refuse_label_sets(y_true)
+    normalised: Array = y_true / y_true.sum(axis=1, keepdims=True, dtype=np.float64)
     return normalised
 
 
-def indicators(answers: Array, columns: int) -> Array:
+def indicators(y_true: Array, columns: int) -> Array:
     """Return which labels hold, bool (N, C); class numbers become one-hot, and a single column is class 1."""
     held: Array
-    if answers.ndim == 2:
-        _same_columns(answers, columns)
-        held = answers >= 0.5
+    if y_true.ndim == 2:
+        _same_columns(y_true, columns)
+        held = y_true >= 0.5
     else:
         labels = np.arange(columns) if columns > 1 else np.array([1])
-        held = known_classes(answers, max(columns, 2))[:, None] == labels
+        held = known_classes(y_true, max(columns, 2))[:, None] == labels
     return held
 
 
-def yes_or_no(answers: Array, predictions: Array) -> tuple[Array, Array]:
+def yes_or_no(y_true: Array, predictions: Array) -> tuple[Array, Array]:
     """Return the truth, bool (N,), and the predicted chance of yes, float (N,), of a target with two classes."""
-    columns = finite(answers, predictions)
+    columns = finite(y_true, predictions)
     if columns.shape[1] > 2:
         raise misfit(f"is for yes or no; there are {columns.shape[1]} columns of predictions.")
-    truth = class_numbers(answers)
+    truth = class_numbers(y_true)
     if truth.max() > 1:
-        raise misfit(f"is for yes or no; the answers hold class {truth.max()}.")
+        raise misfit(f"is for yes or no; the y_true hold class {truth.max()}.")
     return truth == 1, columns[:, -1]
 
 
-def chances(answers: Array, predictions: Array) -> Array:
+def chances(y_true: Array, predictions: Array) -> Array:
     """Return float64 (N, C), C at least 2, rows summing to one; a single column is taken for yes."""
-    columns = in_unit_range(finite(answers, predictions))
+    columns = in_unit_range(finite(y_true, predictions))
     if columns.shape[1] == 1:
         return np.concatenate([1 - columns, columns], axis=1)
     sums = columns.sum(axis=1, keepdims=True)
@@ -122,15 +122,15 @@ def misfit(why: str) -> ConfigError:
     return ConfigError(f"[metric] the metric {why}")
 
 
-def _same_columns(answers: Array, columns: int) -> None:
-    if answers.shape[1] != columns:
-        raise misfit(f"needs as many columns as the answers: {answers.shape[1]}, but {columns} are predicted.")
+def _same_columns(y_true: Array, columns: int) -> None:
+    if y_true.shape[1] != columns:
+        raise misfit(f"needs as many columns as the y_true: {y_true.shape[1]}, but {columns} are predicted.")
 
 
-def _refuse_label_sets(answers: Array) -> None:
-    off = int((np.abs(answers.sum(axis=1) - 1) > 1e-3).sum())
+def _refuse_label_sets(y_true: Array) -> None:
+    off = int((np.abs(y_true.sum(axis=1) - 1) > 1e-3).sum())
     if off:
         raise misfit(
-            f"needs one class, or shares that sum to one, per row; {off} of {len(answers)} rows of the answers "
+            f"needs one class, or shares that sum to one, per row; {off} of {len(y_true)} rows of the y_true "
             "hold several labels or none. Use label_set_f1, mean_column_auc or multilabel_log_loss."
         )

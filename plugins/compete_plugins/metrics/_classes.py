@@ -28,9 +28,9 @@ def error() -> Metric:
 
 
 def macro_f1() -> Metric:
-    """F1 of each class, averaged over the classes seen in the answers or the predictions.
+    """F1 of each class, averaged over the classes seen in the y_true or the predictions.
 
-    One stray prediction of a class that the answers lack adds a zero to the average, as in scikit-learn.
+    One stray prediction of a class that the y_true lack adds a zero to the average, as in scikit-learn.
     """
     return Metric(_macro_f1, top=1)
 
@@ -49,7 +49,7 @@ def kappa(*, weights: Literal["quadratic", "linear", "none"] = "quadratic") -> M
     """Cohen's kappa: agreement beyond chance, 1 is perfect, 0 is chance.
 
     `weights` says how a disagreement counts: by its squared distance, its distance, or always the same. A
-    single column of predictions is rounded to the nearest level. The score is 0 where answers and predictions
+    single column of predictions is rounded to the nearest level. The score is 0 where y_true and predictions
     are all of one class, so that no agreement beyond chance can be seen.
     """
     return Metric(partial(_kappa, distance=_DISTANCES[weights]), top=1)
@@ -63,28 +63,28 @@ def map_at_k(*, k: Annotated[int, Field(ge=1)] = 5) -> Metric:
     return Metric(partial(_map_at_k, k=k), top=k)
 
 
-def _accuracy(answers: Array, predictions: Array | TopK) -> float:
-    truth, choice = truth_and_choice(answers, predictions)
+def _accuracy(y_true: Array, predictions: Array | TopK) -> float:
+    truth, choice = truth_and_choice(y_true, predictions)
     return float(np.mean(truth == choice))
 
 
-def _error(answers: Array, predictions: Array | TopK) -> float:
-    return 1 - _accuracy(answers, predictions)
+def _error(y_true: Array, predictions: Array | TopK) -> float:
+    return 1 - _accuracy(y_true, predictions)
 
 
-def _macro_f1(answers: Array, predictions: Array | TopK) -> float:
-    f1, _ = _f1_per_class(answers, predictions)
+def _macro_f1(y_true: Array, predictions: Array | TopK) -> float:
+    f1, _ = _f1_per_class(y_true, predictions)
     return float(f1.mean())
 
 
-def _weighted_f1(answers: Array, predictions: Array | TopK) -> float:
-    f1, rows = _f1_per_class(answers, predictions)
+def _weighted_f1(y_true: Array, predictions: Array | TopK) -> float:
+    f1, rows = _f1_per_class(y_true, predictions)
     return float(np.average(f1, weights=rows))
 
 
-def _f1_per_class(answers: Array, predictions: Array | TopK) -> tuple[Array, Array]:
+def _f1_per_class(y_true: Array, predictions: Array | TopK) -> tuple[Array, Array]:
     """Return F1 and true rows of each class that is seen at all."""
-    truth, choice = truth_and_choice(answers, predictions)
+    truth, choice = truth_and_choice(y_true, predictions)
     classes = int(max(truth.max(), choice.max())) + 1
     rows = np.bincount(truth, minlength=classes)
     hits = np.bincount(truth[truth == choice], minlength=classes)
@@ -100,8 +100,8 @@ _DISTANCES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _kappa(answers: Array, predictions: Array | TopK, *, distance: Callable[[Array], Array]) -> float:
-    truth, choice = truth_and_choice(answers, predictions)
+def _kappa(y_true: Array, predictions: Array | TopK, *, distance: Callable[[Array], Array]) -> float:
+    truth, choice = truth_and_choice(y_true, predictions)
     levels = int(max(truth.max(), choice.max())) + 1
     numbers = np.arange(levels)
     of_truth, of_choice = (np.bincount(those, minlength=levels) / len(those) for those in (truth, choice))
@@ -109,13 +109,13 @@ def _kappa(answers: Array, predictions: Array | TopK, *, distance: Callable[[Arr
     return float(1 - distance(truth - choice).mean() / by_chance) if by_chance > 0 else 0.0
 
 
-def _map_at_k(answers: Array, predictions: Array | TopK, *, k: int) -> float:
+def _map_at_k(y_true: Array, predictions: Array | TopK, *, k: int) -> float:
     if isinstance(predictions, TopK):
-        finite(answers, predictions.values)
-        hits = top_labels(predictions, k) == known_classes(answers, predictions.classes)[:, None]
+        finite(y_true, predictions.values)
+        hits = top_labels(predictions, k) == known_classes(y_true, predictions.classes)[:, None]
         return float((hits / np.arange(1, hits.shape[1] + 1)).sum(axis=1).mean())
-    scores = finite(answers, predictions)
-    truth = known_classes(answers, scores.shape[1])[:, None]
+    scores = finite(y_true, predictions)
+    truth = known_classes(y_true, scores.shape[1])[:, None]
     own = np.take_along_axis(scores, truth, axis=1)
     earlier = np.arange(scores.shape[1]) < truth
     rank = 1 + (scores > own).sum(axis=1) + ((scores == own) & earlier).sum(axis=1)

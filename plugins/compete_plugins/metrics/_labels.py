@@ -17,7 +17,7 @@ def label_set_f1(*, threshold: float = 0.5) -> Metric:
     """Micro F1 over label sets: F1 of all (row, label) pairs together.
 
     A label is predicted from `threshold` on. Labels that no answer holds are left out, as the graders do that
-    only know the labels of their answers. The score is 0 where nothing is true or predicted.
+    only know the labels of their y_true. The score is 0 where nothing is true or predicted.
     """
     return Metric(partial(_label_set_f1, threshold=threshold))
 
@@ -36,20 +36,20 @@ def multilabel_log_loss(
     return Metric(score, higher_is_better=False)
 
 
-def _label_set_f1(answers: Array, predictions: Array, *, threshold: float) -> float:
-    columns = finite(answers, predictions)
-    truth = indicators(answers, columns.shape[1])
+def _label_set_f1(y_true: Array, predictions: Array, *, threshold: float) -> float:
+    columns = finite(y_true, predictions)
+    truth = indicators(y_true, columns.shape[1])
     chosen = (columns >= threshold) & truth.any(axis=0)
     both = int(truth.sum()) + int(chosen.sum())
     return 2 * int((truth & chosen).sum()) / both if both else 0.0
 
 
 def _multilabel_log_loss(
-    answers: Array, predictions: Array, *, weights: list[float] | None, positive_weight: float
+    y_true: Array, predictions: Array, *, weights: list[float] | None, positive_weight: float
 ) -> float:
-    columns = in_unit_range(finite(answers, predictions)).clip(1e-15, 1 - 1e-15)
+    columns = in_unit_range(finite(y_true, predictions)).clip(1e-15, 1 - 1e-15)
     labels = columns.shape[1]
-    truth = indicators(answers, labels)
+    truth = indicators(y_true, labels)
     if weights is not None and len(weights) != labels:
         raise misfit(f"has {len(weights)} weights, but there are {labels} labels.")
     weight = np.ones(labels) if weights is None else np.asarray(weights)

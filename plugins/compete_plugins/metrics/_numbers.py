@@ -17,9 +17,9 @@ def rmse() -> Metric:
     return Metric(_rmse, higher_is_better=False)
 
 
-def _rmse(answers: Array, predictions: Array) -> float:
-    values = finite(answers, predictions)
-    truth = answers[:, None] if answers.ndim == 1 else answers
+def _rmse(y_true: Array, predictions: Array) -> float:
+    values = finite(y_true, predictions)
+    truth = y_true[:, None] if y_true.ndim == 1 else y_true
     if truth.shape != values.shape:
-        raise misfit(f"compares numbers; answers have {truth.shape[1]} columns, predictions {values.shape[1]}.")
+        raise misfit(f"compares numbers; y_true have {truth.shape[1]} columns, predictions {values.shape[1]}.")
     return float(np.sqrt(np.square(truth - values, dtype=np.float64).mean(axis=0)).mean())

@@ -39,27 +39,27 @@ def probabilistic_f1(*, beta: Annotated[float, Field(gt=0)] = 1.0) -> Metric:
     return Metric(partial(_probabilistic_f1, beta=beta))
 
 
-def _log_loss(answers: Array, predictions: Array) -> float:
-    columns = chances(answers, predictions)
+def _log_loss(y_true: Array, predictions: Array) -> float:
+    columns = chances(y_true, predictions)
     margin = np.finfo(np.float64).eps
-    if answers.ndim == 1 or answers.shape[1] == 1:
-        truth = known_classes(answers, columns.shape[1])
+    if y_true.ndim == 1 or y_true.shape[1] == 1:
+        truth = known_classes(y_true, columns.shape[1])
         own = np.take_along_axis(columns, truth[:, None], axis=1)
         return float(-np.log(own.clip(margin, 1 - margin)).mean())
-    truth = shares(answers, columns.shape[1])
+    truth = shares(y_true, columns.shape[1])
     return float(-(truth * np.log(columns.clip(margin, 1 - margin))).sum(axis=1).mean())
 
 
-def _kl_divergence(answers: Array, predictions: Array) -> float:
+def _kl_divergence(y_true: Array, predictions: Array) -> float:
     from scipy.special import rel_entr
 
-    columns = chances(answers, predictions)
-    truth = shares(answers, columns.shape[1])
+    columns = chances(y_true, predictions)
+    truth = shares(y_true, columns.shape[1])
     return float(rel_entr(truth, columns.clip(1e-15, 1 - 1e-15)).sum(axis=1).mean())
 
 
-def _probabilistic_f1(answers: Array, predictions: Array, *, beta: float) -> float:
-    truth, scores = yes_or_no(answers, predictions)
+def _probabilistic_f1(y_true: Array, predictions: Array, *, beta: float) -> float:
+    truth, scores = yes_or_no(y_true, predictions)
     chance = scores.astype(np.float64).clip(0, 1)
     hits = chance[truth].sum()
     if hits == 0:

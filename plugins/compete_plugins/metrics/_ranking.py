@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from compete import Metric, checked_by, choices, did_you_mean
+from compete import Metric, checked_by, did_you_mean, format_list
 
 from ._arrays import Array, finite, indicators, misfit, yes_or_no
 
@@ -18,7 +18,7 @@ from ._arrays import Array, finite, indicators, misfit, yes_or_no
 def roc_auc() -> Metric:
     """Area under the ROC curve; of three classes or more, the mean over the classes, each against the rest.
 
-    A single column, or the second of two, is the score of class 1. Classes that the answers lack are left out.
+    A single column, or the second of two, is the score of class 1. Classes that the y_true lack are left out.
     """
     return Metric(_roc_auc)
 
@@ -31,7 +31,7 @@ def mean_column_auc(
     """Area under the ROC curve of each column, averaged.
 
     `columns` holds the names of the columns that count, or their numbers from 0; by default all do. `one_class` says
-    what becomes of a column in which all answers are the same, as may happen in a small fold: it is left out of the
+    what becomes of a column in which all y_true are the same, as may happen in a small fold: it is left out of the
     mean, or it is an error.
     """
     given: Sequence[int | str] = columns or ()
@@ -42,7 +42,7 @@ def mean_column_auc(
         if unknown:
             raise misfit(
                 f"has columns = '{unknown[0]}', which is no class.{did_you_mean(unknown[0], classes)} "
-                f"Classes: {choices(classes)}."
+                f"Classes: {format_list(classes)}."
             )
         return Metric(partial(score, columns=[_place(name, classes) for name in given]))
 
@@ -77,17 +77,17 @@ def weighted_auc(
     return Metric(partial(_weighted_auc, tpr_thresholds=tpr_thresholds, weights=weights))
 
 
-def _roc_auc(answers: Array, predictions: Array) -> float:
-    columns = finite(answers, predictions)
+def _roc_auc(y_true: Array, predictions: Array) -> float:
+    columns = finite(y_true, predictions)
     if columns.shape[1] <= 2:
-        truth, scores = yes_or_no(answers, predictions)
+        truth, scores = yes_or_no(y_true, predictions)
         return _mean_area(truth[:, None], scores[:, None])
-    return _mean_area(indicators(answers, columns.shape[1]), columns)
+    return _mean_area(indicators(y_true, columns.shape[1]), columns)
 
 
-def _mean_column_auc(answers: Array, predictions: Array, *, columns: list[int] | None, skip: bool) -> float:
-    scores = finite(answers, predictions)
-    truth = indicators(answers, scores.shape[1])
+def _mean_column_auc(y_true: Array, predictions: Array, *, columns: list[int] | None, skip: bool) -> float:
+    scores = finite(y_true, predictions)
+    truth = indicators(y_true, scores.shape[1])
     if columns is not None:
         if max(columns, default=0) >= scores.shape[1]:
             raise misfit(f"has columns = {columns}, but there are {scores.shape[1]}, numbered from 0.")
@@ -99,18 +99,18 @@ def _place(name: int | str, classes: Sequence[str]) -> int:
     return name if isinstance(name, int) else list(classes).index(name)
 
 
-def _flat_auc(answers: Array, predictions: Array) -> float:
-    scores = finite(answers, predictions)
-    truth = indicators(answers, scores.shape[1])
+def _flat_auc(y_true: Array, predictions: Array) -> float:
+    scores = finite(y_true, predictions)
+    truth = indicators(y_true, scores.shape[1])
     return _mean_area(truth.reshape(-1, 1), scores.reshape(-1, 1))
 
 
 def _weighted_auc(
-    answers: Array, predictions: Array, *, tpr_thresholds: tuple[float, ...], weights: tuple[float, ...]
+    y_true: Array, predictions: Array, *, tpr_thresholds: tuple[float, ...], weights: tuple[float, ...]
 ) -> float:
     from sklearn.metrics import roc_curve
 
-    truth, scores = yes_or_no(answers, predictions)
+    truth, scores = yes_or_no(y_true, predictions)
     if not _two_sided(truth[:, None]).all():
         raise misfit(_ONE_SIDED)
     fpr, tpr, _ = roc_curve(truth, scores)
@@ -127,15 +127,15 @@ def _band_area(fpr: Array, tpr: Array, low: float, high: float) -> float:
     return float((height * (1 - fpr[:-1] - along * np.diff(fpr))).sum())
 
 
-_ONE_SIDED = "needs answers of both kinds in some column; every column holds one kind only."
+_ONE_SIDED = "needs y_true of both kinds in some column; every column holds one kind only."
 
 
 def _mean_area(truth: Array, scores: Array, skip: bool = True) -> float:
-    """Return the mean area of the columns (N, C) whose answers are not all the same."""
+    """Return the mean area of the columns (N, C) whose y_true are not all the same."""
     usable = _two_sided(truth)
     if not usable.all() and not skip:
         numbers = ", ".join(str(number) for number in np.flatnonzero(~usable))
-        raise misfit(f'has one_class = "error", and all answers are the same in column {numbers}.')
+        raise misfit(f'has one_class = "error", and all y_true are the same in column {numbers}.')
     if not usable.any():
         raise misfit(_ONE_SIDED)
     return float(np.mean([_area(truth[:, column], scores[:, column]) for column in np.flatnonzero(usable)]))

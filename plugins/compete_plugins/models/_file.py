@@ -37,7 +37,7 @@ def network_from_file(
 ) -> nn.Module:
     """Build a network with your own code: `factory(outputs, channels, **arguments)` of the Python file `path`.
 
-    `factory` names an `nn.Module` class or a function that returns one; it maps pictures (B, C, H, W) to logits
+    `factory` names an `nn.Module` class or a function that returns one; it maps images (B, C, H, W) to logits
     (B, outputs). Its module may have the attributes `head_name`, `mean` and `std`.
     """
     try:

@@ -1,4 +1,4 @@
-"""ResNet-9: a small, quick residual network for small pictures."""
+"""ResNet-9: a small, quick residual network for small images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LOGIT_SCALE = 0.125  # keeps the first softmaxes soft, as in Page's recipe
 
 
 def resnet9(outputs: int, channels: int, *, width: Annotated[int, Field(ge=1)] = 64) -> nn.Module:
-    """Build a ResNet-9 (Page 2018, "How to train your ResNet"), quick to train on pictures of about 32 to 128 px.
+    """Build a ResNet-9 (Page 2018, "How to train your ResNet"), quick to train on images of about 32 to 128 px.
 
     `width` is the number of channels of its first layer; the last has eight times as many.
-    Any size from 8 x 8 pixels works, because the last layer is pooled over the whole picture.
+    Any size from 8 x 8 pixels works, because the last layer is pooled over the whole image.
     """
     return ResNet9(outputs, channels, width)
 

@@ -1,6 +1,6 @@
 """What is fitted on OOF predictions and then applied to the test predictions.
 
-Every postprocessor takes `oof` (N, C), the answers and the metric, and returns a function predictions (T, C) ->
+Every postprocessor takes `oof` (N, C), the y_true and the metric, and returns a function predictions (T, C) ->
 predictions; one with the attribute `needs_classes = True` takes the classes' names as well. Rows with NaN are left out
 of the fit and stay NaN.
 """
@@ -59,20 +59,18 @@ def floor(
     return lambda predictions: np.clip(predictions, low, high)
 
 
-def prior(
-    oof: Array, answers: Array, metric: Metric, *, tau: Annotated[float, Field(ge=0, le=2)] | None = None
-) -> Step:
+def prior(oof: Array, y_true: Array, metric: Metric, *, tau: Annotated[float, Field(ge=0, le=2)] | None = None) -> Step:
     """Divide class probabilities by the training shares of the classes, for metrics that count classes alike.
 
     `tau` is the power of the shares: 0 changes nothing, 1 divides by them in full (logit adjustment, Menon et al.
     2021). Without it the best of 0, 0.1 ... 1.5 on OOF is taken. A class without a training row
     counts as the largest one.
     """
-    predicted, known = seen(oof, answers)
-    if answers.ndim != 1 or not _are_shares(predicted):
+    predicted, known = seen(oof, y_true)
+    if y_true.ndim != 1 or not _are_shares(predicted):
         raise ConfigError("[[postprocess]] name = 'prior' needs class probabilities and one class for each row.")
-    counts = np.bincount(answers, minlength=oof.shape[1])
-    shares = np.where(counts > 0, counts, counts.max()) / len(answers)
+    counts = np.bincount(y_true, minlength=oof.shape[1])
+    shares = np.where(counts > 0, counts, counts.max()) / len(y_true)
 
     def adjust(predictions: Array, power: float) -> Array:
         return _to_shares(predictions / shares**power)

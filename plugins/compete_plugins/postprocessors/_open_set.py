@@ -8,14 +8,14 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from compete import ConfigError, Metric, choices, did_you_mean
+from compete import ConfigError, Metric, did_you_mean, format_list
 
 from ._search import Array, Step, best_of, seen
 
 
 def open_set(
     oof: Array,
-    answers: Array,
+    y_true: Array,
     metric: Metric,
     classes: Sequence[str],
     *,
@@ -32,7 +32,7 @@ def open_set(
     if str(label) not in classes:
         raise ConfigError(
             f"[[postprocess]] name = 'open_set': label = '{label}' is no class.{did_you_mean(label, classes)} "
-            f"Classes: {choices(classes)}."
+            f"Classes: {format_list(classes)}."
         )
     place = list(classes).index(str(label))
 
@@ -42,7 +42,7 @@ def open_set(
         return found
 
     if threshold is None:
-        predicted, known = seen(oof, answers)
+        predicted, known = seen(oof, y_true)
         others = np.delete(predicted, place, axis=1).max(axis=1)
         candidates = np.unique(np.quantile(others, np.linspace(0, 1, steps)))
         threshold = best_of(candidates, 0.0, lambda least: metric.score(known, raised(predicted, least)), metric)

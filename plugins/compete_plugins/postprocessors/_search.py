@@ -15,10 +15,10 @@ Step = Callable[[Array], Array]
 ROUNDS = 5  # of coordinate search; the second hardly ever changes anything
 
 
-def seen(oof: Array, answers: Array) -> tuple[Array, Array]:
-    """Return the rows that were validated, and their answers."""
+def seen(oof: Array, y_true: Array) -> tuple[Array, Array]:
+    """Return the rows that were validated, and their y_true."""
     rows = np.logical_not(np.any(np.isnan(oof), axis=1))
-    return oof[rows], answers[rows]
+    return oof[rows], y_true[rows]
 
 
 def on_seen_rows(step: Step) -> Step:

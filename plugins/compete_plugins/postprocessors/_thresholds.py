@@ -22,7 +22,7 @@ def check_threshold(*, min_labels: int, max_labels: int | None, **_: object) -> 
 @checked_by(check_threshold)
 def threshold(
     oof: Array,
-    answers: Array,
+    y_true: Array,
     metric: Metric,
     *,
     scope: Literal["global", "per_label"] = "global",
@@ -37,17 +37,17 @@ def threshold(
     predictions of the rows that have the label. Each row gets at least `min_labels` labels, the most probable ones,
     and at most `max_labels`.
     """
-    if answers.size != oof.size:
+    if y_true.size != oof.size:
         raise ConfigError("[[postprocess]] name = 'threshold' needs an answer of 0 or 1 for every label.")
-    oof, answers = seen(oof, answers)
-    hits = answers.reshape(oof.shape) > 0
+    oof, y_true = seen(oof, y_true)
+    hits = y_true.reshape(oof.shape) > 0
     most = oof.shape[1] if max_labels is None else max_labels
 
     def labels(predictions: Array, limits: Array) -> Array:
         return _label_sets(predictions, limits, min_labels, most)
 
     def score(limits: Array) -> float:
-        return metric.score(answers, labels(oof, limits))
+        return metric.score(y_true, labels(oof, limits))
 
     one = best_of(_limits(oof[hits], steps), 0.5, lambda limit: score(np.full(oof.shape[1], limit)), metric)
     limits = np.full(oof.shape[1], one)
@@ -57,22 +57,22 @@ def threshold(
     return on_seen_rows(lambda predictions: labels(predictions, limits))
 
 
-def cut_points(oof: Array, answers: Array, metric: Metric, *, steps: Annotated[int, Field(ge=2)] = 40) -> Step:
+def cut_points(oof: Array, y_true: Array, metric: Metric, *, steps: Annotated[int, Field(ge=2)] = 40) -> Step:
     """Turn predicted numbers into levels 0 to k - 1 by cut points that score best on OOF.
 
-    Starts from the cuts that give every level its share of the answers, or from rounding where that scores better,
+    Starts from the cuts that give every level its share of the y_true, or from rounding where that scores better,
     and then moves one cut after the other to the best of `steps` quantiles between its neighbours.
     Predictions (T, 1) become whole numbers int64 (T, 1).
     """
-    if oof.shape[1] != 1 or answers.ndim != 1 or not np.issubdtype(answers.dtype, np.integer):
-        raise ConfigError("[[postprocess]] name = 'cut_points' needs one predicted number and whole levels as answers.")
-    oof, answers = seen(oof, answers)
+    if oof.shape[1] != 1 or y_true.ndim != 1 or not np.issubdtype(y_true.dtype, np.integer):
+        raise ConfigError("[[postprocess]] name = 'cut_points' needs one predicted number and whole levels as y_true.")
+    oof, y_true = seen(oof, y_true)
 
     def score(cuts: Array) -> float:
-        return metric.score(answers, _levels(oof, cuts))
+        return metric.score(y_true, _levels(oof, cuts))
 
-    start = np.arange(answers.max()) + 0.5
-    shares = np.quantile(oof, [np.mean(answers < level) for level in range(1, answers.max() + 1)])
+    start = np.arange(y_true.max()) + 0.5
+    shares = np.quantile(oof, [np.mean(y_true < level) for level in range(1, y_true.max() + 1)])
     start = shares if metric.better(score(shares), score(start)) else start
     cuts = coordinate_search(start, lambda now, place: _between(oof[:, 0], now, place, steps), score, metric)
     return on_seen_rows(lambda predictions: _levels(predictions, cuts))

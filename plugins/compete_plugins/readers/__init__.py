@@ -1,4 +1,4 @@
-"""Readers: bytes -> pixels. Photographs through Pillow; arrays, tables and DICOM for what was measured."""
+"""Readers: bytes -> pixels. Images through Pillow; arrays, tables and DICOM for what was measured."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ._arrays import (
     table_of_numbers,
 )
 from ._dicom import DICOM_START, PREAMBLE, dicom, dicom_values
-from ._photographs import picture
+from ._images import image
 
 
 @hookimpl
 def register_readers() -> dict[str, Callable[[bytes], Array]]:
-    """One reader for every picture ending, since the bytes say which kind they are, and some for measured data."""
+    """One reader for every image ending, since the bytes say which kind they are, and some for measured data."""
     endings = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif")
     measured = {"npy": npy, "parquet": parquet, "dcm": dicom, "dicom": dicom, "raw": raw}
-    return {**dict.fromkeys(endings, picture), **measured}
+    return {**dict.fromkeys(endings, image), **measured}
 
 
 def raw(data: bytes) -> Array:
@@ -37,7 +37,7 @@ def raw(data: bytes) -> Array:
 
     Of a `.npy` array and a Parquet table, nothing is clipped; of DICOM, the rescaled values (Hounsfield units in a
     CT) without the viewer's window; of a sound, the samples (1, samples, channels), for the transform `spectrogram`.
-    A photograph keeps its 0..255.
+    A image keeps its 0..255.
     """
     with np.errstate(over="ignore"):  # what float32 cannot hold counts as not finite
         return _numbers(data).astype(np.float32)
@@ -50,4 +50,4 @@ def _numbers(data: bytes) -> Array:
         return table_of_numbers(data)
     if data[PREAMBLE : PREAMBLE + len(DICOM_START)] == DICOM_START:
         return dicom_values(data)
-    return signal(data) if is_sound(data) else picture(data)
+    return signal(data) if is_sound(data) else image(data)

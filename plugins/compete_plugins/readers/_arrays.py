@@ -19,7 +19,7 @@ def npy(data: bytes) -> Array:
     """Read a `.npy` array (H, W), (H, W, C) or (C, H, W) as (H, W, C).
 
     The first axis is taken for the channels when it is shorter than both others. uint8 stays as it is; any other
-    number is measured data and becomes float32 in 0..1: the 1st percentile of the whole picture's finite values
+    number is measured data and becomes float32 in 0..1: the 1st percentile of the whole image's finite values
     becomes 0, the 99th becomes 1, what lies beyond is clipped, and what is not finite becomes 0.
     """
     array = channels_last(load_npy(data))
@@ -75,7 +75,7 @@ def load_npy(data: bytes) -> Array:
     if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "biuf":
         raise ValueError("this is no .npy array of numbers.")
     if loaded.ndim not in (2, 3) or 0 in loaded.shape:
-        raise ValueError(f"an array of shape {loaded.shape} is no picture: (H, W), (H, W, C) or (C, H, W) is.")
+        raise ValueError(f"an array of shape {loaded.shape} is no image: (H, W), (H, W, C) or (C, H, W) is.")
     return loaded
 
 

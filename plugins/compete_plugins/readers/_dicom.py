@@ -15,10 +15,10 @@ PREAMBLE, DICOM_START = 128, b"DICM"
 
 
 def dicom(data: bytes) -> Array:
-    """Read a DICOM picture as (H, W, 3) uint8, as a viewer shows it.
+    """Read a DICOM image as (H, W, 3) uint8, as a viewer shows it.
 
     Stored numbers are rescaled, windowed as the file asks, turned where small ones are white (MONOCHROME1), and
-    brought to 0..255 over the picture's own range; grey is repeated. Of several frames the first is taken.
+    brought to 0..255 over the image's own range; grey is repeated. Of several frames the first is taken.
     """
     pydicom, dataset = _opened(data)
     values = _first_frame(dataset, _pixels(dataset))
@@ -34,7 +34,7 @@ def dicom(data: bytes) -> Array:
 
 
 def dicom_values(data: bytes) -> Array:
-    """Return the numbers of a grey DICOM picture in their own unit, such as Hounsfield's, (H, W, 1)."""
+    """Return the numbers of a grey DICOM image in their own unit, such as Hounsfield's, (H, W, 1)."""
     pydicom, dataset = _opened(data)
     values = _first_frame(dataset, _pixels(dataset))
     array: Array = pydicom.pixels.apply_rescale(values, dataset)

@@ -47,11 +47,11 @@ def confusion(files: RunFiles) -> Confusion | None:
     if files.kind != "classes":
         return None
     classes, known = files.classes, files.predicted >= 0
-    answers, predicted = files.answers[known], files.predicted[known]
+    labels, predicted = files.labels[known], files.predicted[known]
     # Only the cells that are there: of 65,000 classes all would be 4 billion.
-    cells, rows = np.unique(answers * len(classes) + predicted, return_counts=True)
+    cells, rows = np.unique(labels * len(classes) + predicted, return_counts=True)
     counts = dict(zip(cells.tolist(), rows.tolist(), strict=True))
-    totals = np.bincount(answers, minlength=len(classes))
+    totals = np.bincount(labels, minlength=len(classes))
     return Confusion(_pairs(counts, totals, classes), _matrix(counts, totals, classes))
 
 

@@ -58,7 +58,7 @@ class MemberRow:
     score: float | None
     difference: float | None
     place: float
-    kept_epoch: int | None
+    best_epoch: int | None
     epochs: int
     seconds: float | None
 
@@ -73,7 +73,7 @@ def member_rows(scores: dict[str, Any]) -> Iterator[MemberRow]:
         place = 50.0 if score is None or high == low else 100 * (score - low) / (high - low)
         epochs = len(member.get("epochs", []))
         yield MemberRow(
-            name, score, difference(score, cv["mean"]), place, member.get("kept_epoch"), epochs, member.get("seconds")
+            name, score, difference(score, cv["mean"]), place, member.get("best_epoch"), epochs, member.get("seconds")
         )
 
 
@@ -87,25 +87,25 @@ class Curve:
     """The drawing of a member's epochs."""
 
     name: str
-    kept_epoch: int
+    best_epoch: int
     svg: str
 
 
 def _curves(scores: dict[str, Any]) -> Iterator[Curve]:
     for place, (name, member) in enumerate(scores["members"].items()):
         if member["epochs"]:
-            svg = learning_curve(member["epochs"], member["kept_epoch"], f"curve{place}")
-            yield Curve(name, member["kept_epoch"], svg)
+            svg = learning_curve(member["epochs"], member["best_epoch"], f"curve{place}")
+            yield Curve(name, member["best_epoch"], svg)
 
 
 def _scatters(files: RunFiles) -> Iterator[tuple[str, str]]:
-    """Yield name and drawing of the first predicted columns, where the answers are values."""
+    """Yield name and drawing of the first predicted columns, where the labels are values."""
     if files.kind != "values":
         return
-    answers, predictions = files.answers.reshape(len(files.oof), -1), files.predictions
+    labels, predictions = files.labels.reshape(len(files.oof), -1), files.predictions
     for column, name in enumerate(files.classes[:SCATTERED]):
         known = ~np.isnan(predictions[:, column])
-        yield name, scatter(answers[known, column], predictions[known, column], f"scatter{column}")
+        yield name, scatter(labels[known, column], predictions[known, column], f"scatter{column}")
 
 
 def fold_rows(files: RunFiles) -> Iterator[tuple[str, int]]:
@@ -155,7 +155,7 @@ def drawn_shares(scores: dict[str, Any]) -> dict[str, float]:
     """Return each class's share of all rows that the samplers drew."""
     total: dict[str, int] = {}
     for member in scores["members"].values():
-        for name, count in member["drawn"].items():
+        for name, count in member["class_draws"].items():
             total[name] = total.get(name, 0) + count
     rows = sum(total.values())
     return {name: count / rows for name, count in total.items()} if rows else {}

@@ -44,19 +44,19 @@ class RunFiles:
         return np.where(known, np.nan_to_num(self.predictions).argmax(axis=1), -1)
 
     @property
-    def answers(self) -> np.ndarray[Any, Any]:
-        """The answers: class numbers (N,), or (N, C)."""
-        if "answer" in self.oof:
-            return self.oof["answer"].to_numpy()
+    def labels(self) -> np.ndarray[Any, Any]:
+        """The labels: class numbers (N,), or (N, C)."""
+        if "label" in self.oof:
+            return self.oof["label"].to_numpy()
         return self.oof.iloc[:, 2 : -len(self.classes)].to_numpy(float)
 
     @property
     def kind(self) -> Literal["classes", "labels", "values"]:
         """What is predicted: one class of several, any number of labels, or values."""
-        answers = self.answers
-        if answers.ndim == 1 and np.issubdtype(answers.dtype, np.integer) and len(self.classes) > 1:
+        labels = self.labels
+        if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer) and len(self.classes) > 1:
             return "classes"
-        return "labels" if np.isin(answers, (0, 1)).all() else "values"
+        return "labels" if np.isin(labels, (0, 1)).all() else "values"
 
 
 def read_run(folder: Path) -> RunFiles:

@@ -33,7 +33,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def learning_curve(epochs: list[dict[str, Any]], kept_epoch: int, key: str) -> str:
+def learning_curve(epochs: list[dict[str, Any]], best_epoch: int, key: str) -> str:
     """Draw losses above and score below over a member's epochs; `key`, of letters, keeps ids apart on the page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -50,12 +50,12 @@ def learning_curve(epochs: list[dict[str, Any]], kept_epoch: int, key: str) -> s
         scores.set_ylabel("score")
         scores.set_xlabel("epoch")
         scores.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        _mark_kept((losses, scores), epochs, kept_epoch)
+        _mark_kept((losses, scores), epochs, best_epoch)
         return _svg(figure, key)
 
 
-def scatter(answers: np.ndarray[Any, Any], predictions: np.ndarray[Any, Any], key: str) -> str:
-    """Draw predictions over answers, with the line where both are equal; `key` as above."""
+def scatter(labels: np.ndarray[Any, Any], predictions: np.ndarray[Any, Any], key: str) -> str:
+    """Draw predictions over labels, with the line where both are equal; `key` as above."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -63,10 +63,10 @@ def scatter(answers: np.ndarray[Any, Any], predictions: np.ndarray[Any, Any], ke
         figure = Figure(figsize=(3.9, 3.6), layout="constrained")
         axes = figure.subplots()
         # As pixels: ten thousand points would make the page megabytes long. This blue reads on both grounds.
-        axes.scatter(answers, predictions, s=8, color="#3b8fd0", alpha=0.4, linewidths=0, rasterized=True)
+        axes.scatter(labels, predictions, s=8, color="#3b8fd0", alpha=0.4, linewidths=0, rasterized=True)
         low, high = axes.get_xlim()
         axes.plot((low, high), (low, high), color=SECOND, linestyle="--", linewidth=1.2)
-        axes.set_xlabel("answer")
+        axes.set_xlabel("label")
         axes.set_ylabel("OOF prediction")
         return _svg(figure, key)
 
@@ -77,14 +77,14 @@ def _line(axes: Axes, epochs: list[dict[str, Any]], name: str, colour: str, styl
     axes.plot(numbers, values, color=colour, linestyle=style, label=label, marker="o", markersize=3)
 
 
-def _mark_kept(panels: tuple[Axes, Axes], epochs: list[dict[str, Any]], kept_epoch: int) -> None:
-    kept = next((epoch for epoch in epochs if epoch["number"] == kept_epoch), None)
+def _mark_kept(panels: tuple[Axes, Axes], epochs: list[dict[str, Any]], best_epoch: int) -> None:
+    kept = next((epoch for epoch in epochs if epoch["number"] == best_epoch), None)
     if kept is None:
         return
     for axes in panels:
-        axes.axvline(kept_epoch, color=KEPT, linewidth=1.2, linestyle=":", zorder=1)
+        axes.axvline(best_epoch, color=KEPT, linewidth=1.2, linestyle=":", zorder=1)
     if kept["score"] is not None:
-        panels[1].plot(kept_epoch, kept["score"], color=KEPT, marker="D", markersize=7, zorder=3)
+        panels[1].plot(best_epoch, kept["score"], color=KEPT, marker="D", markersize=7, zorder=3)
 
 
 def _svg(figure: Figure, key: str) -> str:

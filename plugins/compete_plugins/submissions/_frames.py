@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compete import ConfigError, SubmissionError, choices, did_you_mean
+from compete import ConfigError, SubmissionError, did_you_mean, format_list
 
 Array = np.ndarray[Any, Any]
 Cells = Mapping[str, Sequence[Any] | Array]
@@ -45,11 +45,11 @@ def answer_column(sample: pd.DataFrame, column: str | None) -> str:
     if column is not None and column not in names:
         raise ConfigError(
             f"[submission] column = '{column}': the sample has no such column.{did_you_mean(column, names)} "
-            f"Columns: {choices(names)}."
+            f"Columns: {format_list(names)}."
         )
     if column is None and len(names) != 1:
         raise ConfigError(
-            f"[submission] the sample has {len(names)} columns beside its ids ({choices(names)}); "
+            f"[submission] the sample has {len(names)} columns beside its ids ({format_list(names)}); "
             "say with 'column' which one to fill."
         )
     return names[0] if column is None else column
@@ -60,12 +60,12 @@ def class_column(predictions: pd.DataFrame, name: str | None) -> Array:
     names = [str(column) for column in predictions.columns]
     if name is None and len(names) != 1:
         raise ConfigError(
-            f"[submission] there are {len(names)} classes ({choices(names)}); say with 'positive' which one to write."
+            f"[submission] there are {len(names)} classes ({format_list(names)}); set 'positive' to the one to write."
         )
     if name is not None and name not in names:
         raise ConfigError(
             f"[submission] positive = '{name}': there is no such class.{did_you_mean(name, names)} "
-            f"Classes: {choices(names)}."
+            f"Classes: {format_list(names)}."
         )
     return predictions.iloc[:, 0 if name is None else names.index(name)].to_numpy()
 
@@ -77,7 +77,7 @@ def class_columns(sample: pd.DataFrame, predictions: pd.DataFrame) -> Array:
     unknown = [name for name in wanted if name not in names]
     if unknown:
         raise SubmissionError(
-            f"the sample's column '{name}' is no class.{did_you_mean(name, names)} Classes: {choices(names)}."
+            f"the sample's column '{name}' is no class.{did_you_mean(name, names)} Classes: {format_list(names)}."
             for name in unknown
         )
     return predictions.to_numpy(dtype=np.float64)[:, [names.index(name) for name in wanted]]

@@ -1,4 +1,4 @@
-"""Submissions with one row for each picture and class."""
+"""Submissions with one row for each image and class."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def long(
     column: str | None = None,
     digits: Annotated[int, Field(ge=1, le=8)] = 8,
 ) -> pd.DataFrame:
-    """Write one row for each picture and class, with the class's probability.
+    """Write one row for each image and class, with the class's probability.
 
     `template` builds a row's id from `{id}`, `{class}` and `{number}` (the class's place, from 0), for example
     `{id}{number:02d}`; where the sample's ids are whole numbers, leading zeros are dropped. `digits` are
@@ -48,13 +48,13 @@ def long(
     whole = bool(wanted.str.fullmatch(r"\d+").all())
     cells: dict[str, float] = {}
     for number, name in enumerate(predictions.columns):
-        for picture, value in zip(predictions.index, predictions.iloc[:, number], strict=True):
-            key = _row_id(template, str(picture), str(name), number)
+        for image, value in zip(predictions.index, predictions.iloc[:, number], strict=True):
+            key = _row_id(template, str(image), str(name), number)
             cells[re.sub(r"^0+(?=\d)", "", key) if whole else key] = value
     unknown = [name for name in wanted if name not in cells]
     if unknown:
         raise SubmissionError(
-            f"{len(unknown)} rows of the sample are no picture and class in the form '{template}', "
+            f"{len(unknown)} rows of the sample are no image and class in the form '{template}', "
             f"the first '{unknown[0]}'.{did_you_mean(unknown[0], list(cells)[:2000])}"
         )
     values = np.array([cells[name] for name in wanted], dtype=np.float64)
@@ -64,5 +64,5 @@ def long(
 long.ids_of_its_own = True  # type: ignore[attr-defined]
 
 
-def _row_id(template: str, picture: str, name: str, number: int) -> str:
-    return template.format_map({"id": picture, "class": name, "number": number})
+def _row_id(template: str, image: str, name: str, number: int) -> str:
+    return template.format_map({"id": image, "class": name, "number": number})

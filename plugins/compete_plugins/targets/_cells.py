@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from compete import DataError, choices, did_you_mean
+from compete import DataError, did_you_mean, format_list
 
 Array = np.ndarray[Any, Any]
 MADE = ("id", "image", "group")  # columns that every dataset makes, whatever the competition's files call them
@@ -22,7 +22,7 @@ def require(table: pd.DataFrame, columns: Sequence[str]) -> None:
     known = [str(name) for name in table.columns]
     missing = [name for name in columns if name not in known]
     if missing:
-        own = choices(name for name in known if name not in MADE) or "none"
+        own = format_list(name for name in known if name not in MADE) or "none"
         raise DataError(
             f"the train table has no column '{name}'.{did_you_mean(name, known)} Columns: {own}." for name in missing
         )

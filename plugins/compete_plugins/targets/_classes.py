@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Target, checked_by, choices
+from compete import DataError, Target, checked_by, format_list
 
 from ._cells import (
     Array,
@@ -69,7 +69,7 @@ def one_hot(train: pd.DataFrame, *, columns: list[str]) -> Target:
 def votes(train: pd.DataFrame, *, columns: list[str]) -> Target:
     """Shares of votes: several people judged each row, and the network learns how their votes are spread.
 
-    `columns` hold the number of votes for each class. Encoded targets and answers are the shares, float32
+    `columns` hold the number of votes for each class. Encoded targets and labels are the shares, float32
     (N, C); the label decoded is the class with the largest share.
     """
     encode = partial(_shares, columns=columns)
@@ -90,10 +90,10 @@ def check_heads(
     if sizes is not None and classes is not None:
         yield "give either 'sizes' or 'classes', not both."
     if sizes is not None and (len(sizes) != len(columns) or min(sizes, default=0) < 2):
-        yield f"sizes = {sizes} must hold one number of classes, 2 or more, for each of {choices(columns)}."
+        yield f"sizes = {sizes} must hold one number of classes, 2 or more, for each of {format_list(columns)}."
     for name, given in (classes or {}).items():
         if name not in columns:
-            yield f"classes.{name} is none of the columns {choices(columns)}."
+            yield f"classes.{name} is none of the columns {format_list(columns)}."
         yield from check_classes(f"classes.{name}", given, at_least=2)
 
 
@@ -114,7 +114,7 @@ def heads(
     `number = first * 6 + second * 3 + third`. `columns` are the heads in that order. `sizes` says that the
     columns hold 0 to size - 1; `classes` gives a column's classes in order; without either they are the
     column's own in natural order. `labels` decodes to the combination's number (`index`) or to the columns'
-    classes joined by `separator` (`names`). Encoded targets are int64 (N, heads), answers int64 (N,).
+    classes joined by `separator` (`names`). Encoded targets are int64 (N, heads), labels int64 (N,).
     """
     require(train, columns)
     names = _head_classes(train, columns, sizes, classes or {})
@@ -126,7 +126,7 @@ def heads(
     return Target(
         classes=tuple(joint),
         encode=encode,
-        answers=partial(_joint_numbers, columns=columns, classes=names),
+        labels=partial(_joint_numbers, columns=columns, classes=names),
         activation=partial(joint_softmax, sizes=counts),
         decode=partial(best_label, labels=spelled(joint)),
         heads=counts,
@@ -164,7 +164,7 @@ def _joint_numbers(table: pd.DataFrame, *, columns: list[str], classes: list[tup
 
 def _hot_column(table: pd.DataFrame, *, columns: list[str]) -> Array:
     hot = zeros_and_ones(table, columns)
-    refuse_rows(table, hot.sum(axis=1) != 1, f"{choices(columns)} do not hold exactly one 1")
+    refuse_rows(table, hot.sum(axis=1) != 1, f"{format_list(columns)} do not hold exactly one 1")
     found: Array = hot.argmax(axis=1).astype(np.int64)
     return found
 

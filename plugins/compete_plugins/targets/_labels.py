@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Target, checked_by, choices, did_you_mean
+from compete import DataError, Target, checked_by, did_you_mean, format_list
 
 from ._cells import (
     Array,
@@ -29,7 +29,7 @@ def binary(train: pd.DataFrame, *, column: str = "label", positive: str | int = 
     """Yes or no: the probability of one named class out of two.
 
     `column` holds two different labels, of which `positive` is the one whose probability is predicted. The
-    only prediction column is named after it. Encoded targets are float32 (N, 1), answers int64 (N,) with 1
+    only prediction column is named after it. Encoded targets are float32 (N, 1), labels int64 (N,) with 1
     for the positive class.
     """
     yes = str(positive)
@@ -37,16 +37,16 @@ def binary(train: pd.DataFrame, *, column: str = "label", positive: str | int = 
     if yes not in found:
         raise DataError(
             f"train table: column '{column}' never holds the positive label '{yes}'."
-            f"{did_you_mean(yes, found)} Labels: {choices(found)}."
+            f"{did_you_mean(yes, found)} Labels: {format_list(found)}."
         )
     others = [name for name in found if name != yes]
     if len(others) != 1:
-        raise DataError(f"train table: column '{column}' must hold two labels; it holds {choices(found)}.")
+        raise DataError(f"train table: column '{column}' must hold two labels; it holds {format_list(found)}.")
     pair = (others[0], yes)
-    answers = partial(class_numbers, column=column, classes=pair)
+    labels = partial(class_numbers, column=column, classes=pair)
     negative, positive = spelled(pair)
     decode = partial(either_label, negative=negative, positive=positive)
-    return Target((yes,), partial(_one_column, column=column, classes=pair), answers, sigmoid, decode, (1,))
+    return Target((yes,), partial(_one_column, column=column, classes=pair), labels, sigmoid, decode, (1,))
 
 
 def check_columns(*, columns: list[str]) -> Iterator[str]:
@@ -61,7 +61,7 @@ def check_columns(*, columns: list[str]) -> Iterator[str]:
 def columns(train: pd.DataFrame, *, columns: list[str]) -> Target:
     """Several independent labels, each in a column of 0 and 1.
 
-    `columns` are the labels in their order. Encoded targets and answers are float32 (N, C). Decoding joins
+    `columns` are the labels in their order. Encoded targets and labels are float32 (N, C). Decoding joins
     the names of the labels with a probability of at least one half by ", ".
     """
     encode = partial(zeros_and_ones, columns=columns)
@@ -94,7 +94,7 @@ def tokens(
 
     `column` holds the labels joined by `separator`. `classes` gives the labels and their order, as a list or a file
     (as for `label`), else they are the column's own in natural order. `allow_empty` takes an empty cell for a row
-    without any label; otherwise it is an error. Encoded targets and answers are float32 (N, C). Decoding joins the
+    without any label; otherwise it is an error. Encoded targets and labels are float32 (N, C). Decoding joins the
     labels with a probability of at least one half.
     """
     whole = text(train, column, allow_empty)

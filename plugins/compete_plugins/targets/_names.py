@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from compete import DataError, choices, did_you_mean
+from compete import DataError, did_you_mean, format_list
 
 from ._cells import repeated
 
@@ -38,7 +38,7 @@ def given_classes(classes: Classes) -> list[str] | None:
     twice = repeated(names)
     if twice or not names:
         raise DataError(
-            f"classes = '{classes}': {f'it names {choices(twice)} twice' if twice else 'it names nothing'}."
+            f"classes = '{classes}': {f'it names {format_list(twice)} twice' if twice else 'it names nothing'}."
         )
     return names
 
@@ -54,6 +54,6 @@ def _column(path: str, column: str) -> list[str]:
         known = [str(name) for name in table.columns]
         raise DataError(
             f"classes = '{path}#{column}': there is no such column.{did_you_mean(column, known)} "
-            f"Its columns: {choices(known)}."
+            f"Its columns: {format_list(known)}."
         )
     return [str(name) for name in table[column]]

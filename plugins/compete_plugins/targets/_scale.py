@@ -39,13 +39,13 @@ def ordinal(
         )
     if highest < 1:
         raise DataError(f"train table: column '{column}' has no level above 0.")
-    answers = partial(_levels, column=column, highest=highest)
-    answers(train)
+    labels = partial(_levels, column=column, highest=highest)
+    labels(train)
     cumulative = method == "cumulative"
     encode = partial(_exceeded if cumulative else _share_of_scale, column=column, highest=highest)
     activation = steps_climbed if cumulative else partial(scaled_sigmoid, low=0.0, high=float(highest))
     outputs = highest if cumulative else 1
-    return Target((column,), encode, answers, activation, partial(nearest_level, highest=highest), (outputs,))
+    return Target((column,), encode, labels, activation, partial(nearest_level, highest=highest), (outputs,))
 
 
 def regression(
@@ -55,7 +55,7 @@ def regression(
 
     `column` holds the value. `low` and `high` are the bounds, by default the least and the greatest value of
     the table; a value outside them is an error. Encoded targets are scaled to 0..1, float32 (N, 1);
-    predictions and answers are (N, 1) in the column's own unit.
+    predictions and labels are (N, 1) in the column's own unit.
     """
     values = numbers(train, column)
     least = float(values.min()) if low is None else low
@@ -66,7 +66,7 @@ def regression(
     return Target(
         classes=(column,),
         encode=partial(_scaled, column=column, low=least, high=most),
-        answers=partial(_values, column=column),
+        labels=partial(_values, column=column),
         activation=partial(scaled_sigmoid, low=least, high=most),
         decode=plain_values,
         heads=(1,),

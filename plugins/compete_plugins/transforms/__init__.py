@@ -13,7 +13,7 @@ from ._policies import aug_mix, auto_augment, rand_augment, trivial_augment
 
 
 def none() -> Transform:
-    """Leave pictures as they are."""
+    """Leave images as they are."""
     return Transform()
 
 

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from compete import DataError, Transform, checked_by, choices, did_you_mean, unknown_name
+from compete import DataError, Transform, checked_by, did_you_mean, format_list, unknown_name
 
 Image = np.ndarray[Any, Any]  # (H, W, C)
 Entry = Mapping[str, Any]  # {"name": "Rotate", "limit": 10}
 
 COMPOSITIONS = ("OneOf", "RandomOrder", "Sequential", "SomeOf")
 DONE_ON_THE_DEVICE = {"FromFloat", "Normalize", "ToFloat", "ToTensor3D", "ToTensorV2"}
-NEEDS_MORE_THAN_A_PICTURE = {
+NEEDS_MORE_THAN_A_IMAGE = {
     "AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "ConstrainedCoarseDropout", "CropNonEmptyMaskIfExists",
     "FDA", "HistogramMatching", "Lambda", "MaskDropout", "Mosaic", "OverlayElements",
     "PixelDistributionAdaptation", "RandomCropNearBBox", "RandomSizedBBoxSafeCrop", "TextImage",
@@ -41,8 +41,8 @@ def _check(fixed: tuple[Entry, ...], random: tuple[Entry, ...]) -> Iterator[str]
 def albumentations(*, fixed: tuple[dict[str, Any], ...] = (), random: tuple[dict[str, Any], ...] = ()) -> Transform:
     """Apply transforms of the albumentations library, each a table `{name = "Rotate", limit = 10}`.
 
-    `fixed` is done once to every picture of train, valid and test, and cached, so its transforms must be
-    deterministic and always applied. `random` is augmentation: training only, drawn anew for each picture and
+    `fixed` is done once to every image of train, valid and test, and cached, so its transforms must be
+    deterministic and always applied. `random` is augmentation: training only, drawn anew for each image and
     epoch. `OneOf`, `SomeOf`, `RandomOrder` and `Sequential` take their parts as a list `transforms`.
     Scaling to floats and normalising is not done here: it happens on the device.
     Buslaev et al. 2020, https://www.mdpi.com/2078-2489/11/2/125.
@@ -54,7 +54,7 @@ def albumentations(*, fixed: tuple[dict[str, Any], ...] = (), random: tuple[dict
 
 
 class Pipeline:
-    """Transforms one after the other, seeded anew for each picture: the same seed gives the same picture.
+    """Transforms one after the other, seeded anew for each image: the same seed gives the same image.
 
     The transforms keep their random state inside, so each thread builds its own. Worker processes can be sent one.
     """
@@ -67,7 +67,7 @@ class Pipeline:
         return Pipeline, (self.entries,)
 
     def __call__(self, image: Image, seed: int) -> Image:
-        """Transform one (H, W, C) picture; the result has the same dtype and number of channels."""
+        """Transform one (H, W, C) image; the result has the same dtype and number of channels."""
         # Shared generators, not albumentations' own `set_random_seed`: that gives every transform a fresh
         # generator of the same seed, so that two flips with p = 0.5 always happen together or not at all.
         generator, python_generator = np.random.default_rng(seed), python_random.Random(seed)
@@ -86,7 +86,7 @@ class Pipeline:
 
 def _apply(transform: Any, image: Image) -> Image:  # noqa: ANN401
     name = type(transform).__name__
-    given = f"a picture of shape {image.shape} and type {image.dtype}"
+    given = f"a image of shape {image.shape} and type {image.dtype}"
     try:
         result: Image = transform(image=image)["image"]
     except Exception as error:
@@ -108,7 +108,7 @@ def _library() -> ModuleType:
 
 @cache
 def _known() -> frozenset[str]:
-    """Return the names of all transforms that a picture alone is enough for."""
+    """Return the names of all transforms that a image alone is enough for."""
     library = _library()
     classes = {name: value for name, value in vars(library).items() if inspect.isclass(value)}
     names = {
@@ -116,7 +116,7 @@ def _known() -> frozenset[str]:
         for name, value in classes.items()
         if issubclass(value, library.BasicTransform) and not issubclass(value, library.Transform3D)
     }
-    return frozenset(names - BASES - DONE_ON_THE_DEVICE - NEEDS_MORE_THAN_A_PICTURE) | frozenset(COMPOSITIONS)
+    return frozenset(names - BASES - DONE_ON_THE_DEVICE - NEEDS_MORE_THAN_A_IMAGE) | frozenset(COMPOSITIONS)
 
 
 def _build(entry: Entry) -> Any:  # noqa: ANN401
@@ -140,19 +140,19 @@ def _check_fixed(entry: Entry, where: str) -> Iterator[str]:
     if problems:
         return
     if entry.get("p", 1) != 1:
-        yield f"{where} {name}: p = {entry['p']}, but what is fixed is done to every picture. Leave p out."
+        yield f"{where} {name}: p = {entry['p']}, but what is fixed is done to every image. Leave p out."
     elif not _is_deterministic(_always(entry)):
-        yield f"{where} {name}: changes pictures at random. Narrow its ranges or move it to 'random'."
+        yield f"{where} {name}: changes images at random. Narrow its ranges or move it to 'random'."
 
 
 def _is_deterministic(entry: Entry) -> bool:
-    """Try a few seeds on one picture; a transform that refuses it gets the benefit of the doubt."""
-    picture = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
+    """Try a few seeds on one image; a transform that refuses it gets the benefit of the doubt."""
+    image = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
     pipeline = Pipeline((entry,))
     try:
-        first = pipeline(picture, 0)
-        return all(np.array_equal(first, pipeline(picture, seed)) for seed in range(1, 5))
-    except DataError:  # a crop larger than the picture, say
+        first = pipeline(image, 0)
+        return all(np.array_equal(first, pipeline(image, seed)) for seed in range(1, 5))
+    except DataError:  # a crop larger than the image, say
         return True
 
 
@@ -175,16 +175,16 @@ def _check_name(name: object) -> str:
     if not isinstance(name, str):
         return 'each transform is a table with a name, for example {name = "HorizontalFlip", p = 0.5}.'
     if name in DONE_ON_THE_DEVICE:
-        return f"{name} is not needed: pictures are scaled and normalised on the device. Remove it."
-    if name in NEEDS_MORE_THAN_A_PICTURE:
-        return f"{name} needs masks, boxes, functions or other pictures, which a picture alone does not have."
+        return f"{name} is not needed: images are scaled and normalised on the device. Remove it."
+    if name in NEEDS_MORE_THAN_A_IMAGE:
+        return f"{name} needs masks, boxes, functions or other images, which a image alone does not have."
     return "" if name in _known() else unknown_name("albumentations transform", name, _known())
 
 
 def _check_option_names(entry: Entry) -> Iterator[str]:
     parameters = inspect.signature(getattr(_library(), entry["name"])).parameters
     for key in [key for key in entry if key not in parameters and key != "name"]:
-        yield f"there is no option '{key}'.{did_you_mean(key, parameters)} Options: {choices(parameters)}."
+        yield f"there is no option '{key}'.{did_you_mean(key, parameters)} Options: {format_list(parameters)}."
 
 
 def _check_parts(entry: Entry, where: str) -> Iterator[str]:

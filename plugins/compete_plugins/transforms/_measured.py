@@ -1,4 +1,4 @@
-"""Fixed transforms for measured data: which channels the network sees, in which range, and sound as a picture."""
+"""Fixed transforms for measured data: which channels the network sees, in which range, and sound as a image."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def check_channels(*, keep: list[int | list[int]] | None, split: Grid, tile: Gri
 def channels(
     *, keep: list[Number | list[Number]] | None = None, split: Grid = (1, 1), tile: Grid = (1, 1)
 ) -> Transform:
-    """Choose, average, stack or lay out the channels of every picture; the result is cached.
+    """Choose, average, stack or lay out the channels of every image; the result is cached.
 
-    First, `split = [down, across]` cuts the picture into parts of one size, whose channels are stacked: `[1, 4]`
+    First, `split = [down, across]` cuts the image into parts of one size, whose channels are stacked: `[1, 4]`
     makes 4 channels of 4 maps side by side. Then `keep` gives the channels in their order by number, from 0, and a
     list stands for its channels' mean: `[0, 1, [0, 1]]`. At last, `tile = [down, across]` lays the channels beside
-    each other, row by row: six channels with `[6, 1]` become one tall picture, with `[3, 1]` a picture of two
+    each other, row by row: six channels with `[6, 1]` become one tall image, with `[3, 1]` a image of two
     channels. `[images] channels` is what comes out.
     """
     return Transform(fixed=partial(_rearranged, keep=keep, split=split, tile=tile))
@@ -66,12 +66,12 @@ def scale(
     low: float | None = None,
     high: float | None = None,
     log: bool = False,
-    per: Literal["picture", "channel"] = "picture",
+    per: Literal["image", "channel"] = "image",
 ) -> Transform:
     """Bring measured values to 0..1, float32, clipping what lies beyond; the result is cached.
 
-    `method`: `percentiles` maps the percentiles `low` (1) and `high` (99) of each picture to 0 and 1, `min_max` its
-    least and greatest value, and `range` the values `low` and `high`, the same for all pictures, so that their
+    `method`: `percentiles` maps the percentiles `low` (1) and `high` (99) of each image to 0 and 1, `min_max` its
+    least and greatest value, and `range` the values `low` and `high`, the same for all images, so that their
     levels stay comparable. `per = "channel"` looks at each channel alone. With `log` the logarithm is scaled, and
     `low` and `high` are still in the data's own unit. What is not finite, or has no logarithm, becomes 0. Used with
     `[images] reader = "raw"`; other readers scale, and clip, by percentiles themselves.
@@ -84,7 +84,7 @@ def scale(
 def spectrogram(
     *, window: Annotated[int, Field(ge=8)] = 256, hop: Annotated[int, Field(ge=1)] = 64, power: float = 1.0
 ) -> Transform:
-    """Turn a sound, as `[images] reader = "raw"` gives it, into a picture: low notes below, time to the right.
+    """Turn a sound, as `[images] reader = "raw"` gives it, into a image: low notes below, time to the right.
 
     `window` samples under a Hann window give one column of window/2 + 1 rows, and the next one begins `hop` samples
     later. Cells are magnitudes to the `power`. Several channels are averaged. A transform `scale`
@@ -108,7 +108,7 @@ def _channel(image: Image, item: int | list[int]) -> Image:
     numbers = [item] if isinstance(item, int) else item
     if max(numbers) >= image.shape[2]:
         raise DataError(
-            f"[[transforms]] channels keep = {max(numbers)}: a picture has {image.shape[2]} channels, from 0."
+            f"[[transforms]] channels keep = {max(numbers)}: a image has {image.shape[2]} channels, from 0."
         )
     taken = image[:, :, numbers]
     mean: Image = taken[:, :, 0] if len(numbers) == 1 else taken.mean(axis=2)
@@ -119,7 +119,7 @@ def _split(image: Image, down: int, across: int) -> Image:
     height, width, count = image.shape
     if height % down or width % across:
         raise DataError(
-            f"[[transforms]] channels split = [{down}, {across}]: a picture of {height} x {width} has no such parts."
+            f"[[transforms]] channels split = [{down}, {across}]: a image of {height} x {width} has no such parts."
         )
     parts = image.reshape(down, height // down, across, width // across, count)
     return parts.transpose(1, 3, 0, 2, 4).reshape(height // down, width // across, -1)
@@ -138,7 +138,7 @@ def _tiled(image: Image, down: int, across: int) -> Image:
 
 def _scaled(image: Image, *, method: str, low: float | None, high: float | None, log: bool, per: str) -> Image:
     if per == "channel":
-        whole = partial(_scaled, method=method, low=low, high=high, log=log, per="picture")
+        whole = partial(_scaled, method=method, low=low, high=high, log=log, per="image")
         return np.concatenate([whole(image[:, :, [number]]) for number in range(image.shape[2])], axis=2)
     values = image.astype(np.float32)
     usable = np.isfinite(values) & (values > 0) if log else np.isfinite(values)

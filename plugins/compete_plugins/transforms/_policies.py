@@ -21,7 +21,7 @@ DRAWS = {torch.rand, torch.randint, torch._sample_dirichlet}  # all that torchvi
 def auto_augment(*, policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet") -> Transform:
     """Augment by a policy learned on another data set (Cubuk et al. 2019, https://arxiv.org/abs/1805.09501).
 
-    `policy` names that data set: `imagenet` for photographs, `cifar10` for small ones, `svhn` for digits.
+    `policy` names that data set: `imagenet` for images, `cifar10` for small ones, `svhn` for digits.
     """
     return Transform(random=Policy("AutoAugment", {"policy": policy}))
 
@@ -48,7 +48,7 @@ def aug_mix(
     chain_depth: Annotated[int, Field(ge=1)] | None = None,
     alpha: Annotated[float, Field(gt=0)] = 1.0,
 ) -> Transform:
-    """Mix the picture with several augmented copies of itself (Hendrycks et al. 2020, https://arxiv.org/abs/1912.02781).
+    """Mix the image with several augmented copies of itself (Hendrycks et al. 2020, https://arxiv.org/abs/1912.02781).
 
     `severity` is the operations' strength, `mixture_width` the number of copies, `chain_depth` how many
     operations make one (none: 1 to 3, drawn), `alpha` spreads the mixing weights.
@@ -64,15 +64,15 @@ def aug_mix(
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy of `torchvision.transforms.v2`, seeded for each picture."""
+    """A policy of `torchvision.transforms.v2`, seeded for each image."""
 
     name: str
     options: Mapping[str, Any]
 
     def __call__(self, image: Image, seed: int) -> Image:
-        """Augment one (H, W, 1 or 3) picture."""
+        """Augment one (H, W, 1 or 3) image."""
         if image.shape[2] not in (1, 3):
-            raise DataError(f"transform {self.name} needs pictures of 1 or 3 channels, not {image.shape[2]}")
+            raise DataError(f"transform {self.name} needs images of 1 or 3 channels, not {image.shape[2]}")
         # A copy, because the array may be a read-only page of the cache.
         tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)
         with SeededDraws(seed):

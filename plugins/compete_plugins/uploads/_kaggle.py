@@ -21,8 +21,8 @@ from compete import (
     UnreachableError,
     Uploader,
     checked_by,
-    choices,
     did_you_mean,
+    format_list,
 )
 
 from ._child import Child, ChildFailure
@@ -237,7 +237,7 @@ class _Kaggle:
             mine = []
         if self._slug in mine:
             return f"Kaggle does not let you do this in competition '{self._slug}': {message}."
-        listed = f" Yours: {choices(mine)}." if mine else ""
+        listed = f" Yours: {format_list(mine)}." if mine else ""
         return (
             f"Kaggle knows no competition '{self._slug}', or you have not joined it ({message})."
             f"{did_you_mean(self._slug, mine)}{listed}"

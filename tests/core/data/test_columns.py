@@ -1,4 +1,4 @@
-"""Columns beside the pictures: scaled numbers, categories, missing values, and what is refused."""
+"""Columns beside the images: scaled numbers, categories, missing values, and what is refused."""
 
 from __future__ import annotations
 

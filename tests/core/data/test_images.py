@@ -1,4 +1,4 @@
-"""Pictures of two kinds in one table: measured numbers beside bytes."""
+"""Images of two kinds in one table: measured numbers beside bytes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from compete.config.settings import Images
 from compete.data.files import Files
-from compete.data.images import Decoder, open_pictures
-from compete.data.loaders import Item, PictureDataset
+from compete.data.images import Decoder, open_image_set
+from compete.data.loaders import ImageDataset, Item
 
 
 def opened(folder, *names, cache=True):
     settings = Images(size=(4, 4), cache=cache, cache_dir=str(folder / "cache"))
     decoder = Decoder(Files(folder), dict.fromkeys(("npy", "jpg"), lambda data: np.load(io.BytesIO(data))), settings)
-    return open_pictures([f"{name}.npy" for name in names], decoder, "", lambda *_: None)
+    return open_image_set([f"{name}.npy" for name in names], decoder, "", lambda *_: None)
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def folder(tmp_path):
 
 def test_a_cache_of_bytes_refuses_numbers_that_it_would_cut_off(folder):
     found = opened(folder, "bytes", "shares")
-    assert found.pictures.dtype == np.uint8 and list(found.unreadable) == [1]
-    assert found.unreadable[1].startswith("shares.npy: its numbers are float32, those of the first picture are bytes")
+    assert found.images.dtype == np.uint8 and list(found.unreadable) == [1]
+    assert found.unreadable[1].startswith("shares.npy: its numbers are float32, those of the first image are bytes")
 
 
 def test_a_cache_of_numbers_takes_bytes_as_shares(folder):
     found = opened(folder, "shares", "bytes")
     assert not found.unreadable
-    np.testing.assert_allclose(found.pictures[1], 200 / 255, rtol=1e-3)
+    np.testing.assert_allclose(found.images[1], 200 / 255, rtol=1e-3)
 
 
 def test_numbers_beyond_half_precision_are_refused(folder):
@@ -44,6 +44,6 @@ def test_numbers_beyond_half_precision_are_refused(folder):
 
 
 def test_without_a_cache_a_batch_of_both_kinds_is_of_shares(folder):
-    pictures = opened(folder, "bytes", "shares", cache=False).pictures
-    batch = PictureDataset(pictures).__getitems__([Item(0, 0, 0), Item(1, 1, 0)])
+    images = opened(folder, "bytes", "shares", cache=False).images
+    batch = ImageDataset(images).__getitems__([Item(0, 0, 0), Item(1, 1, 0)])
     np.testing.assert_allclose(batch.images[:, 0, 0, 0], [200 / 255, 0.25], rtol=1e-6)

@@ -26,7 +26,7 @@ SAME_ORDER = {"micro_f1": "accuracy", "error": "accuracy"}  # of one class a row
 # The files alone do not say these; what a competition's page says does, once it lies beside them.
 SAID = {
     "alaska2-image-steganalysis": "Scored is the weighted AUC, where reliable detection counts double.",
-    "dogs-vs-cats-redux-kernels-edition": "Files are scored on the log loss of each photograph.",
+    "dogs-vs-cats-redux-kernels-edition": "Files are scored on the log loss of each image.",
     "herbarium-2020-fgvc7": "What counts is the macro F1 score over all species.",
     "inaturalist-2019-fgvc6": "The score is the top-1 classification error.",
     "iwildcam-2019-fgvc6": "What counts is the macro F1 score, the plain mean over animals.",
@@ -98,4 +98,4 @@ def test_a_draft_trains_and_writes_a_checked_submission(tmp_path, monkeypatch):
     tiny = ['model={name="resnet9", width=4}', "folds.n=2", "training.epochs=1", "training.device=cpu"]
     done = run_competition(load_config(draft, [*tiny, "training.workers=0"]))
     written = pd.read_csv(done.folder / "submission.csv", dtype=str)
-    assert [list(written.columns), written.iloc[:, 0].tolist()] == [drawn.header, list(drawn.answers)]
+    assert [list(written.columns), written.iloc[:, 0].tolist()] == [drawn.header, list(drawn.labels)]

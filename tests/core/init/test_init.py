@@ -16,10 +16,10 @@ from compete.errors import UserError
 from compete.init import peek, write_toml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from miniatures.drawing import hashes, picture, put, table, tarred, zipped
+from miniatures.drawing import hashes, image, put, table, tarred, zipped
 from miniatures.records import cdiscount
 
-JPEG, PNG = picture(7), picture(7, kind="png")
+JPEG, PNG = image(7), image(7, kind="png")
 IDS, TEST_IDS = hashes(24, 8), hashes(8, 8, "test")
 GALLERY = Path(__file__).parents[2] / "competitions"
 
@@ -45,7 +45,7 @@ def cycled(labels) -> list:
 
 
 def flat(labels, sample="0.5", asked="label", train="train/{}.jpg", test="test/{}.jpg", data=JPEG) -> dict[str, bytes]:
-    """A training table, a sample submission, and a picture for every id."""
+    """A training table, a sample submission, and a image for every id."""
     return {
         "train.csv": table(["id", "label"], zip(IDS, cycled(labels), strict=True)),
         "sample_submission.csv": table(["id", asked], ([name, sample] for name in TEST_IDS)),
@@ -61,27 +61,27 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
 # --- layouts --------------------------------------------------------------------------------------------------------
 
 
-def test_a_table_and_a_folder_of_pictures_with_the_reason_for_each_choice(folder):
+def test_a_table_and_a_folder_of_images_with_the_reason_for_each_choice(folder):
     put(folder, flat(["0", "1"]))
     before = snapshot(folder)
     result = write_toml(folder)
     text = result.path.read_text()
     assert (result.path, result.runs) == (Path("birds.toml"), True)
-    assert '# finds 24 of 24 pictures (100.0%)\nimage = "train/{id}.jpg"' in text
+    assert '# finds 24 of 24 images (100.0%)\nimage = "train/{id}.jpg"' in text
     assert "# two labels: 0 (12), 1 (12)" in text
     assert "# TODO [metric]: 'roc_auc' is a guess" in text.partition("[competition]")[0]
     assert any(line.startswith("TODO [metric]") for line in result.lines)
     assert snapshot(folder) == before
 
 
-def test_pictures_and_tables_may_be_packed(folder):
+def test_images_and_tables_may_be_packed(folder):
     plain = flat(["0", "1"])
-    pictures = {name: data for name, data in plain.items() if name.endswith(".jpg")}
+    images = {name: data for name, data in plain.items() if name.endswith(".jpg")}
     data = init(folder, {
         "train.csv.zip": zipped({"train.csv": plain["train.csv"]}),
         "sample_submission.csv": plain["sample_submission.csv"],
-        "train.zip": zipped({name.removeprefix("train/"): pictures[name] for name in pictures if "train/" in name}),
-        "test.tar.gz": tarred({name: pictures[name] for name in pictures if "test/" in name}),
+        "train.zip": zipped({name.removeprefix("train/"): images[name] for name in images if "train/" in name}),
+        "test.tar.gz": tarred({name: images[name] for name in images if "test/" in name}),
     })  # fmt: skip
     assert data["dataset"]["train"] == "train.csv"
     assert (data["dataset"]["image"], data["dataset"]["test_image"]) == ("train/{id}.jpg", "test/{id}.jpg")
@@ -135,19 +135,19 @@ def test_the_same_names_in_train_and_test_are_told_apart_by_their_folders(folder
     )
 
 
-def test_the_table_of_test_rows_may_name_the_pictures(folder):
+def test_the_table_of_test_rows_may_name_the_images(folder):
     rows = [[number, f"{name}.jpg"] for number, name in enumerate(TEST_IDS)]
     train = [[100 + number, f"{name}.jpg", number % 3] for number, name in enumerate(IDS)]
     data = init(folder, flat(["0"]) | {
         "train.csv": table(["id", "file", "kind"], train),
         "test.csv": table(["id", "file"], rows),
-        "sample_submission.csv": table(["id", "answer"], ([number, 0] for number, _ in rows)),
+        "sample_submission.csv": table(["id", "label"], ([number, 0] for number, _ in rows)),
     })  # fmt: skip
     assert (data["dataset"]["test"], data["dataset"]["image"]) == ("test.csv", "train/{file}")
     assert data["target"] == {"name": "label", "column": "kind"}
 
 
-def test_semicolons_latin_1_and_missing_pictures(folder):
+def test_semicolons_latin_1_and_missing_images(folder):
     files = flat(["jay", "kákapó"], "jay")
     for name in ("train.csv", "sample_submission.csv"):
         files[name] = files[name].replace(b",", b";").decode().encode("latin-1")
@@ -155,25 +155,25 @@ def test_semicolons_latin_1_and_missing_pictures(folder):
     data = init(folder, files)
     assert (data["dataset"]["separator"], data["dataset"]["encoding"]) == (";", "latin-1")
     assert data["dataset"]["missing_images"] == "skip"
-    assert "# 1 training rows have no picture" in Path("birds.toml").read_text()
+    assert "# 1 training rows have no image" in Path("birds.toml").read_text()
 
 
 def test_label_folders(folder):
-    pictures = {f"train/{label}/{name}.png": PNG for label in ("Sugar beet", "Maize") for name in IDS[:8]}
+    images = {f"train/{label}/{name}.png": PNG for label in ("Sugar beet", "Maize") for name in IDS[:8]}
     sample = {"sample_submission.csv": table(["file", "species"], ([f"{name}.png", "Maize"] for name in TEST_IDS))}
     tests = {f"test/{name}.png": PNG for name in TEST_IDS}
-    data = init(folder, pictures | {"train/Maize/one more.png": PNG} | tests | sample)
+    data = init(folder, images | {"train/Maize/one more.png": PNG} | tests | sample)
     assert data["dataset"] == {
         "name": "folder", "train": "train", "sample": "sample_submission.csv", "test": "test/{file}",
     }  # fmt: skip
     assert (data["target"]["name"], data["submission"]["name"]) == ("label", "label")
 
 
-def test_versions_of_pictures_in_folders_at_the_root_become_yes_and_no(folder):
-    pictures = {f"{part}/{number}.jpg": JPEG for part in ("Clean", "Blur", "Noise") for number in range(20)}
+def test_versions_of_images_in_folders_at_the_root_become_yes_and_no(folder):
+    images = {f"{part}/{number}.jpg": JPEG for part in ("Clean", "Blur", "Noise") for number in range(20)}
     tests = {f"Test/{number}.jpg": JPEG for number in range(6)}
     sample = {"sample_submission.csv": table(["Id", "Label"], ([f"{number}.jpg", 0] for number in range(6)))}
-    data = init(folder, pictures | tests | sample)
+    data = init(folder, images | tests | sample)
     assert data["dataset"]["labels"] == {"Blur": "1", "Clean": "0", "Noise": "1"}
     assert data["dataset"]["group_pattern"] == "[^/]+$"
     assert data["transforms"] == [{"name": "albumentations", "random": [{"name": "D4", "p": 1.0}]}]
@@ -182,11 +182,11 @@ def test_versions_of_pictures_in_folders_at_the_root_become_yes_and_no(folder):
 
 @pytest.mark.parametrize("name", ["{label}.{number}.jpg", "{label} {number}.jpg", "x{number}_{label}.jpg"])
 def test_labels_in_file_names(folder, name):
-    pictures = {
+    images = {
         f"train/{name.format(label=label, number=number)}": JPEG for label in ("owl", "wren") for number in range(9)
     }
     tests = {f"test/{number}.jpg": JPEG for number in range(6)}
-    data = init(folder, pictures | tests | {"sample_submission.csv": table(["id", "y"], ([n, 0.5] for n in range(6)))})
+    data = init(folder, images | tests | {"sample_submission.csv": table(["id", "y"], ([n, 0.5] for n in range(6)))})
     assert data["target"] == {"name": "binary", "column": "label", "positive": "wren"}
     assert "is 'wren' the class whose probability is asked for, and not 'owl'?" in Path("birds.toml").read_text()
 
@@ -238,13 +238,13 @@ def test_coco_files_are_only_read_on_where_their_first_parts_do_not_join(folder,
     assert "# 3 classes" in Path("birds.toml").read_text()
 
 
-def test_annotations_that_disagree_and_a_file_without_pictures(folder):
+def test_annotations_that_disagree_and_a_file_without_images(folder):
     files = coco_files([*range(40)])
     files["train.json"] = files["train.json"][:-2] + b', {"id": 99, "image_id": 1, "category_id": 0}]}'
     files["val.json"] = coco(3, [500, 501, 502], first=500)
     data = init(folder, files)
     assert (data["dataset"]["train"], data["dataset"]["several_labels"]) == ("train.json", "first")
-    assert "# val.json is left out: its pictures are not there" in Path("birds.toml").read_text()
+    assert "# val.json is left out: its images are not there" in Path("birds.toml").read_text()
 
 
 # --- folders that hold the same file names --------------------------------------------------------------------------
@@ -265,15 +265,15 @@ def test_folders_are_no_labels_where_a_table_names_the_files_that_all_of_them_ho
         write_toml(folder)
     assert refused.value.problems == [
         f"{folder.resolve()}: the folders filtered, plain hold the same file names, so their names are no labels. {name} names "
-        'the pictures: write the TOML by hand, with [dataset] name = "csv", image = "supplement/plain/{filename}.png", '
+        'the images: write the TOML by hand, with [dataset] name = "csv", image = "supplement/plain/{filename}.png", '
         "and as `train` the table with the labels (`compete options dataset csv` has its other options)."
     ]
 
 
-def test_a_text_table_that_names_the_pictures_is_told_where_nothing_holds_labels(folder):
+def test_a_text_table_that_names_the_images_is_told_where_nothing_holds_labels(folder):
     files = birds([f"rec_{name}" for name in IDS])
     put(folder, {name: data for name, data in files.items() if "/plain/" not in name})
-    with pytest.raises(UserError, match=r"nothing gives the training rows.*essential/names.txt names the pictures"):
+    with pytest.raises(UserError, match=r"nothing gives the training rows.*essential/names.txt names the images"):
         write_toml(folder)
 
 
@@ -294,18 +294,18 @@ def versions(tests: int) -> dict[str, bytes]:
     }
 
 
-def test_folders_of_versions_beside_test_pictures_are_labels_without_a_doubt(folder):
+def test_folders_of_versions_beside_test_images_are_labels_without_a_doubt(folder):
     put(folder, versions(6))
     assert "hold the same file names" not in " ".join(write_toml(folder).todo)
 
 
-def test_folders_of_versions_are_doubtful_where_a_table_names_them_and_test_pictures_are_there(folder):
+def test_folders_of_versions_are_doubtful_where_a_table_names_them_and_test_images_are_there(folder):
     put(folder, versions(6) | {"quality.csv": table(["file", "quality"], ([f"c{n}.jpg", 75] for n in range(20)))})
     result = write_toml(folder)
     assert "the folders Blur, Clean hold the same file names" in " ".join(result.todo)
 
 
-def test_numbers_in_a_table_name_no_pictures(folder):
+def test_numbers_in_a_table_name_no_images(folder):
     files = {name.replace("/c", "/"): data for name, data in versions(6).items()}
     put(folder, files | {"quality.csv": table(["run", "quality"], ([n, 75] for n in range(20)))})
     assert "hold the same file names" not in " ".join(write_toml(folder).todo)
@@ -364,15 +364,15 @@ def test_imbalance_and_rare_classes(folder):
     assert data["checks"] == {"missing_class": "warn", "allowed": ["crow", "jay", "owl"]}
 
 
-def test_versions_of_pictures_that_are_no_squares_are_flipped_but_not_turned(folder):
-    put(folder, {name: picture(7, (30, 20)) if name.endswith("jpg") else data for name, data in versions(6).items()})
+def test_versions_of_images_that_are_no_squares_are_flipped_but_not_turned(folder):
+    put(folder, {name: image(7, (30, 20)) if name.endswith("jpg") else data for name, data in versions(6).items()})
     data = tomllib.loads(write_toml(folder).path.read_text())
     assert data["images"]["size"] == [20, 30]
     assert [turn["name"] for turn in data["transforms"][0]["random"]] == ["HorizontalFlip", "VerticalFlip"]
 
 
 def crowded(tmp: str, sample: str, k: int = 1, kinds: int = 1_000) -> dict[str, bytes]:
-    """A table with so many classes, two rows each, that share a few pictures."""
+    """A table with so many classes, two rows each, that share a few images."""
     rows = [[n, f"{IDS[n % len(IDS)]}.jpg", f"{tmp}{n % kinds}"] for n in range(2 * kinds)]
     return flat(["0"]) | {
         "train.csv": table(["id", "file", "label"], rows),
@@ -424,7 +424,7 @@ def test_a_group_and_a_leak_in_the_toml(folder):
 SAMPLE = table(["id", "label"], ([name, 0.5] for name in TEST_IDS))
 REFUSED = {
     "data/birds is empty; put the competition's files there.": {".DS_Store": b""},
-    "holds no picture (jpg, jpeg,": {"train.csv": b"id,label\na,1\n", "sample_submission.csv": SAMPLE},
+    "holds no image (jpg, jpeg,": {"train.csv": b"id,label\na,1\n", "sample_submission.csv": SAMPLE},
     "has no sample submission, a table with 'submission' in its name": {
         "train/a.jpg": JPEG,
         "train.csv": b"id,l\na,1\n",
@@ -479,7 +479,7 @@ def test_class_folders_without_a_sample_submission_are_told_how_to_write_one(fol
         write_toml(folder)
     told, *lines = refused.value.problems[-1].splitlines()
     assert told == (
-        "Write a sample_submission.csv there, with a row for each picture in test and any label, such as 'owl', and run "
+        "Write a sample_submission.csv there, with a row for each image in test and any label, such as 'owl', and run "
         "`compete init` again. It begins:"
     )
     cells = [f"{below}{name}.jpg,owl" for name in TEST_IDS]
@@ -489,9 +489,9 @@ def test_class_folders_without_a_sample_submission_are_told_how_to_write_one(fol
     assert result.runs, result.todo
 
 
-@pytest.mark.parametrize("pictures", [["train/owl/1.jpg", "train/wren/1.jpg"], ["test/1.jpg"], ["a.jpg"]])
-def test_no_submission_is_made_up_without_classes_and_test_pictures(folder, pictures):
-    put(folder, dict.fromkeys(pictures, JPEG))
+@pytest.mark.parametrize("images", [["train/owl/1.jpg", "train/wren/1.jpg"], ["test/1.jpg"], ["a.jpg"]])
+def test_no_submission_is_made_up_without_classes_and_test_images(folder, images):
+    put(folder, dict.fromkeys(images, JPEG))
     with pytest.raises(UserError, match=r"There is no table at all\.$"):
         write_toml(folder)
 
@@ -522,7 +522,7 @@ def test_the_file_that_is_written_is_no_toml_of_the_gallery(folder):
 
 def test_what_would_stop_a_run_is_the_first_thing_to_do(folder):
     files = flat(["0", "1"])
-    broken = {f"train/{IDS[0]}.jpg": b"no picture"}
+    broken = {f"train/{IDS[0]}.jpg": b"no image"}
     del files[f"test/{TEST_IDS[2]}.jpg"]
     put(folder, files | broken)
     result = write_toml(folder, Path("new/there.toml"))
@@ -530,8 +530,8 @@ def test_what_would_stop_a_run_is_the_first_thing_to_do(folder):
     assert result.lines[-1].startswith("next: edit new/there.toml, for a run would stop here: test_image = 'test/{id}")
     assert not any("next: compete run" in line for line in result.lines)
     assert result.todo[0].startswith("a run would stop here: test_image = 'test/{id}.jpg': 1 of 8")
-    assert "'test/{id}.jpg' finds only 7 of 8 test pictures" in " ".join(result.todo)
-    assert f"unreadable picture: train/{IDS[0]}.jpg" in " ".join(result.todo)
+    assert "'test/{id}.jpg' finds only 7 of 8 test images" in " ".join(result.todo)
+    assert f"unreadable image: train/{IDS[0]}.jpg" in " ".join(result.todo)
     assert "# TODO a run would stop here" in result.path.read_text()
 
 
@@ -544,11 +544,11 @@ def test_records_that_end_too_early_are_the_first_thing_to_do(folder):
     assert result.lines[-1].startswith("next: edit birds.toml, for a run would stop here: train.bson: damaged BSON")
 
 
-def test_test_rows_without_any_picture_are_a_thing_to_do(folder):
+def test_test_rows_without_any_image_are_a_thing_to_do(folder):
     put(folder, {name: data for name, data in flat(["0", "1"]).items() if not name.startswith("test/")})
     result = write_toml(folder)
     assert not result.runs
-    assert "no picture is called like a test row" in " ".join(result.todo)
+    assert "no image is called like a test row" in " ".join(result.todo)
 
 
 def test_large_records_are_not_rehearsed(folder, monkeypatch):

@@ -1,4 +1,4 @@
-"""`compete init` where the pictures are no photographs: DICOM, sounds, Parquet; and ids made of two columns."""
+"""`compete init` where the images are no images: DICOM, sounds, Parquet; and ids made of two columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from compete.init.sounds import sound_pixels, sound_sections, windows
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from miniatures import STRETCH
-from miniatures.drawing import picture, put, table
+from miniatures.drawing import image, put, table
 from miniatures.stretch import dicom
 
 GALLERY = Path(__file__).parents[2] / "competitions"
@@ -88,7 +88,7 @@ def test_windows_of_longer_recordings_are_a_thing_to_do(folder):
     assert "# TODO [dataset] duplicates: rows are windows of longer recordings, which begin where" in text
 
 
-# --- which files are the pictures -----------------------------------------------------------------------------------
+# --- which files are the images -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_windows_of_longer_recordings_are_a_thing_to_do(folder):
         ({"parquet": 10, "pdf": 99}, TABLES),
     ],
 )
-def test_the_pictures_are_photographs_unless_nearly_all_files_are_of_another_kind(endings, chosen):
+def test_the_images_are_photographs_unless_nearly_all_files_are_of_another_kind(endings, chosen):
     assert choose_family(endings) == chosen
 
 
-def test_files_that_a_reader_reads_beside_photographs_are_no_pictures(folder):
+def test_files_that_a_reader_reads_beside_photographs_are_no_images(folder):
     put(folder, {
         **NAMED,
-        **{f"images/{name}.jpg": picture(7) for name in NAMES},
+        **{f"images/{name}.jpg": image(7) for name in NAMES},
         **{f"scans/{name}.dcm": b"never opened" for name in NAMES},
     })  # fmt: skip
     result = write_toml(folder)
@@ -119,7 +119,7 @@ def test_files_that_a_reader_reads_beside_photographs_are_no_pictures(folder):
     ("files", "message"),
     [
         ({"train/a.nii": b"n", "b.tfrec": b""}, "There are .nii, .tfrec files, which no reader reads: write one, or"),
-        ({"a.parquet": b"", "b.parquet": b""}, "The 2 .parquet files are too few for pictures: `[images] reader = "),
+        ({"a.parquet": b"", "b.parquet": b""}, "The 2 .parquet files are too few for images: `[images] reader = "),
     ],
 )
 def test_what_no_reader_reads_is_told_and_nothing_else_is_to_be_converted(folder, files, message):
@@ -163,7 +163,7 @@ def test_tables_of_numbers_are_read_as_they_are(folder):
 
 
 def test_long_and_narrow_tables_are_cut_to_what_a_network_takes():
-    key = next(image_keys(Pixels(((10_000, 20),) * 3, 1, photographs=False)))
+    key = next(image_keys(Pixels(((10_000, 20),) * 3, 1, images=False)))
     assert key.value == [448, 32]
 
 
@@ -180,7 +180,7 @@ def test_windows_suit_the_length_of_the_sounds(lengths, window, hop):
 
 def test_what_spectrograms_of_sounds_look_like():
     pixels = sound_pixels([4000, 8000], ())
-    assert (pixels.sizes, pixels.channels, pixels.photographs) == (((129, 118), (129, 243)), 1, False)
+    assert (pixels.sizes, pixels.channels, pixels.images) == (((129, 118), (129, 243)), 1, False)
     size, *_ = image_keys(pixels)
     assert size.value == [128, 192] and "2 spectrograms are 129 to 129 high" in size.why
     assert "sounds of unknown length become" in next(sound_sections(sound_pixels([], ("a.wav: damaged",)))).why

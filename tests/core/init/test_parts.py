@@ -126,34 +126,34 @@ def test_leaks_are_columns_of_the_training_rows_alone_that_tell_the_answer():
     assert find_leaks(source, goal, find_group(source, goal)) == ["diagnosis"]
 
 
-# --- pictures -------------------------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("sizes", "photographs", "size", "fit"),
+    ("sizes", "images", "size", "fit"),
     [
-        ([(96, 96)] * 9, True, [96, 96], "squash"),
-        ([(512, 512)] * 9, True, [224, 224], "squash"),
-        ([(1000, 1500), (1010, 1490)], True, [160, 224], "squash"),
+        ([(96, 96)] * 9, True, [96, 96], "stretch"),
+        ([(512, 512)] * 9, True, [224, 224], "stretch"),
+        ([(1000, 1500), (1010, 1490)], True, [160, 224], "stretch"),
         ([(400, 300)] * 3 + [(300, 900)] * 3, True, [224, 224], "pad"),
         ([(60, 50), (50, 60)], True, [64, 64], "pad"),
-        ([(273, 256)] * 3, False, [273, 256], "squash"),
-        ([], True, [224, 224], "squash"),
+        ([(273, 256)] * 3, False, [273, 256], "stretch"),
+        ([], True, [224, 224], "stretch"),
     ],
 )
-def test_sizes_to_train_at(sizes, photographs, size, fit):
-    keys = {key.name: key.value for key in image_keys(Pixels(tuple(sizes), photographs=photographs))}
-    assert (keys["size"], keys.get("fit", "squash")) == (size, fit)
+def test_sizes_to_train_at(sizes, images, size, fit):
+    keys = {key.name: key.value for key in image_keys(Pixels(tuple(sizes), images=images))}
+    assert (keys["size"], keys.get("resize", "stretch")) == (size, fit)
 
 
 @pytest.mark.parametrize(
     ("sizes", "size", "why"),
     [
-        ([(512, 512)] * 9, [512, 512], "resizing destroys what tells the versions of a picture apart"),
+        ([(512, 512)] * 9, [512, 512], "resizing destroys what tells the versions of a image apart"),
         ([(512, 512), (400, 400)], [224, 224], "larger sizes cost time"),
     ],
 )
-def test_versions_of_one_picture_keep_their_size_where_they_have_one(sizes, size, why):
+def test_versions_of_one_image_keep_their_size_where_they_have_one(sizes, size, why):
     key = next(image_keys(Pixels(tuple(sizes)), native=True))
     assert key.value == size and why in key.why
 

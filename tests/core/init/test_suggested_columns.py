@@ -1,4 +1,4 @@
-"""The columns that `compete init` offers beside the picture: which, by which patterns, and that they work."""
+"""The columns that `compete init` offers beside the image: which, by which patterns, and that they work."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from compete.run import Run
 from compete.stages.prepare import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from miniatures.drawing import picture, put, table
+from miniatures.drawing import image, put, table
 
 ROWS, TEST_ROWS = 24, 8
-JPEG = picture(7)
+JPEG = image(7)
 Columns = dict[str, Callable[[int], object]]
 
 
@@ -36,7 +36,7 @@ def draw(columns: Columns) -> None:
         "train.csv": table([*names, "label"], ([*row, "ab"[n % 2]] for n, row in enumerate(rows[:ROWS]))),
         "test.csv": table(names, rows[ROWS:]),
         "sample_submission.csv": table(["key", "label"], ([row[0], "a"] for row in rows[ROWS:])),
-        **{f"pictures/{row[0]}.jpg": JPEG for row in rows},
+        **{f"images/{row[0]}.jpg": JPEG for row in rows},
     })  # fmt: skip
 
 
@@ -86,10 +86,10 @@ def test_shared_columns_are_offered_in_comments_that_work_once_taken_off(
     draw(columns)
     result = write_toml(Path("birds"))
     assert result.runs and "columns" not in tomllib.loads(result.path.read_text())
-    assert f"# {why} in both tables; the network can see them beside the picture:\n# [columns]" in (
+    assert f"# {why} in both tables; the network can see them beside the image:\n# [columns]" in (
         result.path.read_text()
     )
-    said = f"  [columns] {why} in both tables; the network can see them beside the picture: uncomment the block in"
+    said = f"  [columns] {why} in both tables; the network can see them beside the image: uncomment the block in"
     assert f"{said} birds.toml" in result.lines
     assert uncomment(result.path) == (block or {"numeric": list(columns)})
     config = load_config(result.path, ["training.device=cpu"])
@@ -146,7 +146,7 @@ def test_offered(cells, given):
         ([f"{name}.png" for name in NAMES], {}),
         (["a/b/c", "a/d/c"] * 12, {}),
         ([f"a sentence of its own, number {n}" for n in range(24)], {}),  # free text
-        (["the same long sentence, written on the back of two photographs", "none"] * 12, {}),
+        (["the same long sentence, written on the back of two images", "none"] * 12, {}),
         (range(24), {}),  # one for each row
         (NAMES, {"name": "location_id"}),
         (["2013-06-05 05:44:19", "2013-06-06 07:00:00"] * 12, {}),  # dates

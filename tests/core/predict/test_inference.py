@@ -1,4 +1,4 @@
-"""Pooling over the pictures of a row, batches of whole rows, and the best classes kept."""
+"""Pooling over the images of a row, batches of whole rows, and the best classes kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compete.data.loaders import RowPictures, prediction_batches
+from compete.data.loaders import ImagesByRow, prediction_batches
 from compete.predict.inference import Pooling
 from compete.predict.rows import predict_rows
 from compete.train.trainer import build_trainer
@@ -28,25 +28,25 @@ def test_pooling():
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.integers(1, 5))
-def test_batches_hold_whole_rows_in_order_and_every_picture_once(counts, size):
-    pictures = RowPictures(np.repeat(np.arange(len(counts)), counts), len(counts))
+def test_batches_hold_whole_rows_in_order_and_every_image_once(counts, size):
+    images = ImagesByRow(np.repeat(np.arange(len(counts)), counts), len(counts))
     rows = np.arange(len(counts))[::-1].copy()
-    batches = list(prediction_batches(rows, pictures, size))
+    batches = list(prediction_batches(rows, images, size))
     owners = [list(dict.fromkeys(item.row for item in batch)) for batch in batches]
     assert [row for own in owners for row in own] == [row for row in rows if counts[row]]
-    assert sorted(item.picture for batch in batches for item in batch) == list(range(sum(counts)))
+    assert sorted(item.image for batch in batches for item in batch) == list(range(sum(counts)))
     assert all(len(batch) <= size or len(own) == 1 for batch, own in zip(batches, owners, strict=True))
 
 
-def test_pictures_that_are_left_out_leave_the_others_numbers_alone():
-    pictures = RowPictures(np.array([0, 0, 1, 2]), 3).without(np.array([0, 2]))
-    assert [pictures[row].tolist() for row in range(3)] == [[1], [], [3]]
-    assert pictures.counts.tolist() == [1, 0, 1]
+def test_images_that_are_left_out_leave_the_others_numbers_alone():
+    images = ImagesByRow(np.array([0, 0, 1, 2]), 3).without(np.array([0, 2]))
+    assert [images[row].tolist() for row in range(3)] == [[1], [], [3]]
+    assert images.counts.tolist() == [1, 0, 1]
 
 
 @pytest.fixture
 def pairs(tiny):
-    """Two pictures to a row."""
+    """Two images to a row."""
     train = pd.read_csv(tiny / "data/train.csv", dtype=str)
     plugin = (tiny / "tiny_plugin.py").read_text()
     (tiny / "tiny_plugin.py").write_text(
@@ -64,8 +64,8 @@ def predicted(make_run, *overrides):
     return predict_rows(run, [trainer.network], [trainer.scaler], np.array([4, 1]))[0]
 
 
-def test_several_pictures_of_a_row_are_pooled_as_the_toml_says(pairs, make_run):
-    """The second picture is of class 0, the first of row 4's and row 1's class: rows 4 and 1 are c and a."""
+def test_several_images_of_a_row_are_pooled_as_the_toml_says(pairs, make_run):
+    """The second image is of class 0, the first of row 4's and row 1's class: rows 4 and 1 are c and a."""
     assert [pairs["label"][row] for row in (4, 1)] == ["c", "a"]
     mean = predicted(make_run)
     np.testing.assert_allclose(mean, [[0.5, 0, 0.5], [1, 0, 0]], atol=1e-3)

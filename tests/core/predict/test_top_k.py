@@ -1,4 +1,4 @@
-"""The best classes in place of all columns: the same answers as from all of them."""
+"""The best classes in place of all columns: the same labels as from all of them."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ METRICS = {name: factory() for name, factory in register_metrics().items()}
 
 
 @given(PROBABILITIES, st.lists(st.integers(0, 4), min_size=6, max_size=6))
-def test_metrics_of_the_best_classes_score_them_as_they_score_all(predictions, answers):
-    answers = np.array(answers)
+def test_metrics_of_the_best_classes_score_them_as_they_score_all(predictions, labels):
+    labels = np.array(labels)
     looking = {name: metric for name, metric in METRICS.items() if metric.top}
     assert sorted(looking) == ["accuracy", "error", "kappa", "macro_f1", "map_at_k", "micro_f1", "weighted_f1"]
     for name, metric in looking.items():
         best = kept(predictions, max(3, metric.top))
-        np.testing.assert_allclose(metric.score(answers, best), metric.score(answers, predictions), err_msg=name)
+        np.testing.assert_allclose(metric.score(labels, best), metric.score(labels, predictions), err_msg=name)

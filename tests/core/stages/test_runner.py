@@ -33,7 +33,7 @@ def test_a_run_leaves_everything_it_promises(tiny):
     scores = json.loads((folder / "scores.json").read_text())
     assert set(scores["cv"]["folds"]) == {"fold0-seed42", "fold1-seed42", "fold2-seed42"}
     oof = pd.read_parquet(folder / "oof.parquet")
-    assert list(oof.columns) == ["id", "fold", "answer", "a", "b", "c"]
+    assert list(oof.columns) == ["id", "fold", "label", "a", "b", "c"]
     assert len(oof) == 24 and np.allclose(oof[["a", "b", "c"]].sum(axis=1), 1, atol=1e-5)
 
 
@@ -42,7 +42,7 @@ def test_the_oof_score_is_scikit_learn_s_on_the_oof_file(tiny):
 
     done = run(tiny, "training.epochs=3")
     oof = pd.read_parquet(done.folder / "oof.parquet")
-    expected = f1_score(oof["answer"], oof[["a", "b", "c"]].to_numpy().argmax(axis=1), average="macro")
+    expected = f1_score(oof["label"], oof[["a", "b", "c"]].to_numpy().argmax(axis=1), average="macro")
     assert done.scores["cv"]["oof"] == pytest.approx(expected)
 
 
@@ -53,9 +53,9 @@ def test_predictions_are_matched_by_id_whatever_the_order_of_the_sample(tiny):
     sample.iloc[::-1].to_csv(tiny / "data/sample.csv", index=False)
     after = pd.read_csv(run(tiny, "model.name=oracle", name="other").folder / "submission.csv")
     assert after["id"].tolist() == before["id"].tolist()[::-1]
-    answers = {f"t{number}": "abc"[number % 3] for number in range(7)}
-    assert dict(zip(after["id"], after["label"], strict=True)) == answers
-    assert dict(zip(before["id"], before["label"], strict=True)) == answers
+    labels = {f"t{number}": "abc"[number % 3] for number in range(7)}
+    assert dict(zip(after["id"], after["label"], strict=True)) == labels
+    assert dict(zip(before["id"], before["label"], strict=True)) == labels
 
 
 def test_a_second_run_of_the_same_toml_is_the_same_run(tiny):
@@ -111,7 +111,7 @@ def test_renamed_test_rows_are_predicted_anew(tiny):
     run(tiny)
     edit(tiny / "data/sample.csv", id=[f"new{number}" for number in range(len(paths))])
     done = run(tiny)
-    assert not any("no readable picture" in warning for warning in done.warnings)
+    assert not any("no readable image" in warning for warning in done.warnings)
     assert pd.read_csv(done.folder / "submission.csv")["id"].str.startswith("new").all()
 
 
@@ -171,15 +171,15 @@ def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
         "\n\n@hookimpl\ndef register_transforms():\n    return {'dark': dark}\n"
     )
     plugin.write_text(plugin.read_text().replace("import DataError,", "import DataError, Transform,"))
-    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').ready.train.pictures[0]) == 10).all()
+    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').ready.train.images[0]) == 10).all()
     plugin.write_text(plugin.read_text().replace("+ 10", "+ 99"))
-    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').ready.train.pictures[0]) == 99).all()
+    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').ready.train.images[0]) == 99).all()
 
 
 def test_a_transform_that_changes_the_size_stops_the_run_before_all_is_decoded(tiny):
     crop = 'transforms=[{name="albumentations", random=[{name="RandomResizedCrop", size=[4, 4]}]}]'
     with pytest.raises(
-        DataError, match=r"a picture of shape \(8, 8, 3\) became \(4, 4, 3\)\. Random transforms must keep"
+        DataError, match=r"a image of shape \(8, 8, 3\) became \(4, 4, 3\)\. Random transforms must keep"
     ):
         run(tiny, crop)
     assert not list(tiny.glob(".compete/cache/*.npy"))
@@ -245,20 +245,20 @@ def test_sample_ids_without_a_test_row_stop_the_run(tiny):
         run_competition(config)
 
 
-def test_an_unreadable_picture_stops_the_run_with_its_path(tiny):
-    picture = tiny / "data/train/p03_1.png"
-    picture.write_bytes(picture.read_bytes()[:60])
+def test_an_unreadable_image_stops_the_run_with_its_path(tiny):
+    image = tiny / "data/train/p03_1.png"
+    image.write_bytes(image.read_bytes()[:60])
     for cache in ("true", "false"):
         with pytest.raises(DataError, match=r"train/p03_1.png"):
             run(tiny, f"images.cache={cache}", fresh=True)
 
 
-def test_unreadable_pictures_are_skipped_and_counted_when_the_toml_says_so(tiny):
-    (tiny / "data/train/p03_1.png").write_bytes(b"no picture")
-    (tiny / "data/test/t2.png").write_bytes(b"no picture")
+def test_unreadable_images_are_skipped_and_counted_when_the_toml_says_so(tiny):
+    (tiny / "data/train/p03_1.png").write_bytes(b"no image")
+    (tiny / "data/test/t2.png").write_bytes(b"no image")
     done = run(tiny, "images.unreadable=skip")
-    assert any("1 train pictures cannot be read" in warning for warning in done.warnings)
-    assert any("1 test rows have no readable picture" in warning for warning in done.warnings)
+    assert any("1 train images cannot be read" in warning for warning in done.warnings)
+    assert any("1 test rows have no readable image" in warning for warning in done.warnings)
     assert len(pd.read_csv(done.folder / "submission.csv")) == 7
     oof = pd.read_parquet(done.folder / "oof.parquet").set_index("id")
     assert oof.loc["p03_1", ["a", "b", "c"]].isna().all() and oof.isna().any(axis=1).sum() == 1
@@ -277,12 +277,12 @@ def test_post_processing_is_scored_on_folds_it_was_not_fitted_on(tiny):
 
 
 def test_a_plugin_that_raises_in_an_event_is_named(tiny):
-    from compete.errors import PluginFault
+    from compete.errors import PluginRuntimeError
 
     with (tiny / "tiny_plugin.py").open("a") as file:
         file.write("\n@hookimpl\ndef on_epoch_end(epoch):\n    raise KeyError('lost')\n")
     with pytest.raises(
-        PluginFault, match=r"hook on_epoch_end: a plugin raised KeyError\('lost'\) at .*tiny_plugin.py:\d+"
+        PluginRuntimeError, match=r"hook on_epoch_end: a plugin raised KeyError\('lost'\) at .*tiny_plugin.py:\d+"
     ):
         run(tiny)
     log = (tiny / "submissions/tiny/run-001/log.jsonl").read_text()
@@ -295,15 +295,15 @@ def test_the_best_classes_alone_give_the_same_submission(tiny):
     assert (best.folder / "submission.csv").read_bytes() == (whole.folder / "submission.csv").read_bytes()
     assert best.scores["cv"] == whole.scores["cv"] and best.scores["per_class"] == whole.scores["per_class"]
     oof = pd.read_parquet(best.folder / "oof.parquet")
-    assert list(oof.columns) == ["id", "fold", "answer", "top1", "p1", "top2", "p2", "top3", "p3"]
+    assert list(oof.columns) == ["id", "fold", "label", "top1", "p1", "top2", "p2", "top3", "p3"]
 
 
-def test_a_row_without_a_picture_keeps_the_width_of_the_best_classes(tiny, monkeypatch):
+def test_a_row_without_a_image_keeps_the_width_of_the_best_classes(tiny, monkeypatch):
     monkeypatch.setattr("compete.stages.blend.ROWS_AT_ONCE", 1)
-    (tiny / "data/train/p03_1.png").write_bytes(b"no picture")
-    (tiny / "data/test/t6.png").write_bytes(b"no picture")
+    (tiny / "data/train/p03_1.png").write_bytes(b"no image")
+    (tiny / "data/test/t6.png").write_bytes(b"no image")
     done = run(tiny, "images.unreadable=skip", "inference.keep_top=2")
-    assert any("1 test rows have no readable picture" in warning for warning in done.warnings)
+    assert any("1 test rows have no readable image" in warning for warning in done.warnings)
     assert len(pd.read_csv(done.folder / "submission.csv")) == 7
 
 
@@ -334,7 +334,7 @@ def test_predictions_that_no_memory_holds_are_refused_before_training(tiny, monk
 
 
 def test_columns_reach_the_network_in_training_and_in_prediction(tiny):
-    """The pictures say nothing here: only the column can."""
+    """The images say nothing here: only the column can."""
     plugin = (tiny / "tiny_plugin.py").read_text().replace(
         "return Tables(train if", 'train["image"] = "test/t0.png"\n    train["height"] = train["label"].map({"a": "1", "b": "2", "c": "3"})\n'
         '    test["height"] = [str(number % 3 + 1) for number in range(len(test))]\n    return Tables(train if',
@@ -342,8 +342,8 @@ def test_columns_reach_the_network_in_training_and_in_prediction(tiny):
     (tiny / "tiny_plugin.py").write_text(plugin)
     done = run(tiny, 'columns.categorical=["height"]', "training.epochs=20", "finetune.backbone_lr_ratio=0.1")
     assert done.scores["cv"]["oof"] > 0.95
-    answers = pd.read_csv(done.folder / "submission.csv", dtype=str)["label"].tolist()
-    assert answers == ["abc"[number % 3] for number in range(7)]
+    labels = pd.read_csv(done.folder / "submission.csv", dtype=str)["label"].tolist()
+    assert labels == ["abc"[number % 3] for number in range(7)]
     blind = run(tiny, "training.epochs=20", name="blind")
     assert blind.scores["cv"]["oof"] < 0.5
 

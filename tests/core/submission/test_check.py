@@ -36,7 +36,7 @@ def test_a_good_submission_has_no_problem_typed_or_as_text():
     ("columns", "expected"),
     [
         (
-            ["ImageID", "answer"],
+            ["ImageID", "label"],
             ["column 'ans' of the sample is missing. Did you mean 'answer'?", "no column 'answer'"],
         ),
         (["ans", "ImageID"], ["the columns are ans, ImageID; the sample's order is ImageID, ans."]),

@@ -18,11 +18,11 @@ def first_fold(run):
 
 
 def only_these_rows_right(trainer, right):
-    """Swap the oracle's answers so that it is right for the rows `right` only."""
-    answers = trainer.run.ready.answers
+    """Swap the oracle's labels so that it is right for the rows `right` only."""
+    labels = trainer.run.ready.labels
     for row in trainer.valid_rows:
         if row not in right:
-            answers[row] = (answers[row] + 1) % 3
+            labels[row] = (labels[row] + 1) % 3
 
 
 def test_the_score_is_of_all_rows_not_of_the_last_batch(make_run):
@@ -39,7 +39,7 @@ def test_the_loss_is_weighted_by_rows_not_by_batches(make_run):
     trainer = first_fold(run)
     loss, _ = validate(trainer)
     data = run.ready
-    images = torch.from_numpy(np.stack([data.train.pictures[row] for row in trainer.valid_rows]))
+    images = torch.from_numpy(np.stack([data.train.images[row] for row in trainer.valid_rows]))
     trainer.network.eval()
     with torch.inference_mode():
         logits = trainer.network(trainer.scaler(images))
@@ -56,13 +56,13 @@ def test_the_training_loss_is_weighted_by_rows_too(make_run):
             module.eval()
     trainer.frozen.append("stem.1")  # eval mode, so that every row's loss is independent of its batch
     train_epoch(trainer)
-    images = torch.from_numpy(np.stack([run.ready.train.pictures[row] for row in trainer.train_rows]))
+    images = torch.from_numpy(np.stack([run.ready.train.images[row] for row in trainer.train_rows]))
     trainer.network.eval()
     with torch.inference_mode():
         logits = trainer.network(trainer.scaler(images))
         expected = F.cross_entropy(logits, trainer.targets[torch.from_numpy(trainer.train_rows)])
-    assert float(trainer.loss_sum) / trainer.seen == pytest.approx(float(expected), rel=1e-4)
-    assert trainer.seen == 16
+    assert float(trainer.loss_sum) / trainer.samples_seen == pytest.approx(float(expected), rel=1e-4)
+    assert trainer.samples_seen == 16
 
 
 def test_augmentation_happens_in_training_only(make_run):
@@ -96,7 +96,7 @@ def test_rows_are_dropped_in_training_only(make_run):
     run = make_run("training.batch_size=5", "inference.batch_size=5")
     trainer = first_fold(run)
     train_epoch(trainer)
-    assert trainer.seen == 15  # of 16
+    assert trainer.samples_seen == 15  # of 16
     rows = []
     predictions = []
     from compete.predict.rows import predict_rows
@@ -176,7 +176,7 @@ def test_the_kept_epoch_is_the_best_by_the_competition_s_metric(make_run, monkey
     given = iter([(0.9, 0.5), (0.8, 0.7), (0.1, 0.6), (0.05, 0.4)])  # (loss, score): the loss would choose the last
     monkeypatch.setattr(training, "validate", lambda trainer: next(given))
     result, _ = train(run, Member(0, 42))
-    assert (result.kept_epoch, result.score) == (2, 0.7)
+    assert (result.best_epoch, result.score) == (2, 0.7)
 
 
 def test_accumulated_batches_give_the_step_of_one_big_batch(make_run):
@@ -194,7 +194,7 @@ def test_accumulated_batches_give_the_step_of_one_big_batch(make_run):
         return trainer.network.head.weight.detach().clone(), trainer.steps_per_epoch
 
     big, steps = weights("training.batch_size=16")
-    small, small_steps = weights("training.batch_size=5", "training.accumulate=4")  # 5 + 5 + 5 + 1
+    small, small_steps = weights("training.batch_size=5", "training.accumulation_steps=4")  # 5 + 5 + 5 + 1
     assert steps == small_steps == 1
     assert torch.allclose(big, small, atol=1e-6)
 
@@ -215,7 +215,7 @@ def test_a_step_starts_from_zero_gradients(make_run):
 
 
 def test_clipping_bounds_the_gradient_norm(make_run):
-    run = make_run("training.clip_norm=0.001", "optimizer.lr=1e-12")
+    run = make_run("training.max_grad_norm=0.001", "optimizer.lr=1e-12")
     trainer = first_fold(run)
     train_epoch(trainer)
     norm = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in trainer.network.parameters()]))

@@ -1,4 +1,4 @@
-"""Pictures that cannot be read: named and refused, or counted and left out; a test row never disappears."""
+"""Images that cannot be read: named and refused, or counted and left out; a test row never disappears."""
 
 from __future__ import annotations
 
@@ -30,50 +30,44 @@ DAMAGES = {
     "a page of HTML": lambda path: path.write_text("<!doctype html><title>404</title>"),
 }
 # p03 is validated in one fold and trained on in the two others.
-PICTURES = {"train": "train/p03_1.png", "test": "test/t2.png"}
+IMAGES = {"train": "train/p03_1.png", "test": "test/t2.png"}
 
 
 def run(tiny: Path, *overrides: str, **options: object):
     return run_competition(load_config(tiny / "tiny.toml", [*FAST, *overrides]), **options)
 
 
-@pytest.mark.promise(
-    "An unreadable picture in train, valid or test: refused with its path (n: damages and ways to read)"
-)
-@pytest.mark.parametrize("table", PICTURES)
+@pytest.mark.promise("An unreadable image in train, valid or test: refused with its path (n: damages and ways to read)")
+@pytest.mark.parametrize("table", IMAGES)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_an_unreadable_picture_is_refused(tiny, count, damage, table):
-    DAMAGES[damage](tiny / "data" / PICTURES[table])
+def test_an_unreadable_image_is_refused(tiny, count, damage, table):
+    DAMAGES[damage](tiny / "data" / IMAGES[table])
     for cache in ("true", "false"):
-        with pytest.raises(DataError, match=PICTURES[table]):
+        with pytest.raises(DataError, match=IMAGES[table]):
             run(tiny, f"images.cache={cache}", "training.only_folds=[0]", fresh=True)
     count(2)
 
 
-@pytest.mark.promise(
-    "An unreadable picture in train, valid or test: refused with its path (n: damages and ways to read)"
-)
-@pytest.mark.parametrize("table", PICTURES)
-def test_an_unreadable_picture_met_in_a_loader_process_is_refused(tiny, compete, table):
-    DAMAGES["cut PNG"](tiny / "data" / PICTURES[table])
+@pytest.mark.promise("An unreadable image in train, valid or test: refused with its path (n: damages and ways to read)")
+@pytest.mark.parametrize("table", IMAGES)
+def test_an_unreadable_image_met_in_a_loader_process_is_refused(tiny, compete, table):
+    DAMAGES["cut PNG"](tiny / "data" / IMAGES[table])
     status, text = compete("run", "tiny.toml", "--set", "images.cache=false", "--set", "training.workers=2")
-    assert status == 2 and f"error: unreadable picture: {PICTURES[table]}: " in text
+    assert status == 2 and f"error: unreadable image: {IMAGES[table]}: " in text
 
 
-@pytest.mark.promise(
-    "An unreadable picture in train, valid or test: refused with its path (n: damages and ways to read)"
-)
-def test_an_unreadable_validation_picture(tiny, make_run):
+@pytest.mark.promise("An unreadable image in train, valid or test: refused with its path (n: damages and ways to read)")
+def test_an_unreadable_validation_image(tiny, make_run):
     from compete.train.loop import train_epoch, validate
     from compete.train.trainer import build_trainer
     from compete.types import Member
 
     run = make_run("images.cache=false")
-    fold = int(run.folds[run.tables.train["image"].tolist().index(PICTURES["train"])])
-    DAMAGES["cut PNG"](tiny / "data" / PICTURES["train"])
+    fold = int(run.folds[run.tables.train["image"].tolist().index(IMAGES["train"])])
+    DAMAGES["cut PNG"](tiny / "data" / IMAGES["train"])
     trainer = build_trainer(run, Member(fold, 42))
     train_epoch(trainer)
-    with pytest.raises(DataError, match=PICTURES["train"]):
+    with pytest.raises(DataError, match=IMAGES["train"]):
         validate(trainer)
 
 
@@ -81,36 +75,36 @@ def test_an_unreadable_validation_picture(tiny, make_run):
     'unreadable = "skip": counted and listed, left out of training; every test row is in the submission'
 )
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_unreadable_pictures_are_left_out(tiny, count, damage):
-    for path in PICTURES.values():
+def test_unreadable_images_are_left_out(tiny, count, damage):
+    for path in IMAGES.values():
         DAMAGES[damage](tiny / "data" / path)
     for cache in ("true", "false"):
         done = run(tiny, SKIP, f"images.cache={cache}", fresh=True)
-        for table, path in PICTURES.items():
-            assert f"1 {table} pictures cannot be read and are left out; 1 rows have no picture left" in done.warnings
+        for table, path in IMAGES.items():
+            assert f"1 {table} images cannot be read and are left out; 1 rows have no image left" in done.warnings
             assert any(warning.startswith(f"unreadable: {path}: ") for warning in done.warnings)
         oof = pd.read_parquet(done.folder / "oof.parquet").set_index("id")
         assert oof["a"].isna().sum() == 1 and np.isnan(oof.loc["p03_1", "a"])
         assert len(pd.read_csv(done.folder / "submission.csv")) == 7
-        assert "1 test rows have no readable picture and got the mean prediction: t2" in done.warnings
+        assert "1 test rows have no readable image and got the mean prediction: t2" in done.warnings
         test = pd.read_parquet(done.folder / "test.parquet").set_index("id")
         assert np.allclose(test.loc["t2"], test.drop("t2").mean(), atol=1e-6)
     count(2)
 
 
-@pytest.mark.promise("A picture that could not be read is tried again at the next start")
+@pytest.mark.promise("A image that could not be read is tried again at the next start")
 def test_what_could_not_be_read_is_tried_again(tiny):
     """Size and time are the same afterwards, and so is the cache: as after a bad moment of a network drive."""
-    picture = tiny / "data" / PICTURES["train"]
-    times, good = picture.stat(), picture.read_bytes()
-    picture.write_bytes(bytes(len(good)))
-    os.utime(picture, ns=(times.st_atime_ns, times.st_mtime_ns))
-    with pytest.raises(DataError, match=r"1 of 24 train pictures cannot be read:\n  train/p03_1.png: "):
+    image = tiny / "data" / IMAGES["train"]
+    times, good = image.stat(), image.read_bytes()
+    image.write_bytes(bytes(len(good)))
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(DataError, match=r"1 of 24 train images cannot be read:\n  train/p03_1.png: "):
         run(tiny)
     caches = set((tiny / ".compete/cache").glob("*.npy"))
-    picture.write_bytes(good)
-    os.utime(picture, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert not any("pictures" in warning for warning in run(tiny).warnings)
+    image.write_bytes(good)
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not any("images" in warning for warning in run(tiny).warnings)
     assert caches < set((tiny / ".compete/cache").glob("*.npy"))
     pixels = next(np.load(path) for path in caches)
-    assert all(picture.any() for picture in pixels)
+    assert all(image.any() for image in pixels)

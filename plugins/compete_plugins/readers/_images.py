@@ -1,4 +1,4 @@
-"""Photographs through Pillow, whatever their ending says."""
+"""Images through Pillow, whatever their ending says."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 
-def picture(data: bytes) -> Array:
-    """Read a photograph as (H, W, 3) uint8, whatever its ending says: the first bytes tell its kind.
+def image(data: bytes) -> Array:
+    """Read a image as (H, W, 3) uint8, whatever its ending says: the first bytes tell its kind.
 
     It is turned upright by its EXIF orientation. Transparency is dropped, grey repeated, a palette or CMYK
     converted, 16 bits scaled to 8 over their full range; of several frames the first is taken. An incomplete or
@@ -29,16 +29,16 @@ def picture(data: bytes) -> Array:
 
 
 def _refuse_foreign(data: bytes) -> None:
-    """Name the kinds of file that most often lie where a picture should be."""
+    """Name the kinds of file that most often lie where a image should be."""
     if not data:
         raise ValueError("the file is empty.")
     start = data[:200].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise ValueError("this is a web page or XML, not a picture; the download may have failed.")
+        raise ValueError("this is a web page or XML, not a image; the download may have failed.")
     if is_sound(data):
         raise ValueError("this is a sound; read it with [images] reader = 'raw' and the transform 'spectrogram'.")
     if start.startswith(b"version https://git-lfs"):
-        raise ValueError("this is a Git LFS pointer, not the picture; run `git lfs pull`.")
+        raise ValueError("this is a Git LFS pointer, not the image; run `git lfs pull`.")
 
 
 def _decode(data: bytes) -> PillowImage:
@@ -48,11 +48,11 @@ def _decode(data: bytes) -> PillowImage:
         image: PillowImage = Image.open(BytesIO(data))
         image.load()
     except UnidentifiedImageError:
-        raise ValueError(f"this is no picture of a known kind; it begins with {data[:8]!r}.") from None
+        raise ValueError(f"this is no image of a known kind; it begins with {data[:8]!r}.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"refused as a decompression bomb: {error}") from error
     except Exception as error:  # Pillow's decoders raise a dozen types on broken bytes
-        raise ValueError(f"the picture is damaged or incomplete: {error}.") from error
+        raise ValueError(f"the image is damaged or incomplete: {error}.") from error
     with suppress(Exception):  # a broken EXIF block does not make the pixels unreadable
         return ImageOps.exif_transpose(image)
     return image
@@ -68,7 +68,7 @@ def _to_rgb(image: PillowImage) -> PillowImage:
 
 
 def _from_deep(values: Array) -> Array:
-    """Scale 16-bit grey to 8 bits over its full range, which does not depend on the picture."""
+    """Scale 16-bit grey to 8 bits over its full range, which does not depend on the image."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-        raise ValueError("a 32-bit picture has no range that is known beforehand; store it as .npy instead.")
+        raise ValueError("a 32-bit image has no range that is known beforehand; store it as .npy instead.")
     return (values / 257).round().astype(np.uint8)

@@ -1,0 +1,57 @@
+"""Words for people: lists, plurals, the nearest name, and messages that any terminal can show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+LONGEST_NAME = 200  # characters; comparing longer ones with thousands of names would take minutes
+MOST_CHARACTERS = 10_000  # of one message; what a table's cell holds has no limit
+_LONG_WORD = re.compile(r"\S{1000,}")
+
+
+def printable(message: str) -> str:
+    """Make a message fit to be printed, for names, cells and paths can hold anything, of any length.
+
+    Endless words are cut, so is the middle of what is still too long, and what a terminal would obey becomes an escape.
+    """
+    message = _LONG_WORD.sub(lambda word: f"{word[0][:100]}... ({len(word[0]):,} characters)", message)
+    if len(message) > MOST_CHARACTERS:
+        left_out, half = len(message) - MOST_CHARACTERS, MOST_CHARACTERS // 2
+        message = f"{message[:half]} ... ({left_out:,} characters left out) ... {message[-half:]}"
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message)
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like a name, if one is like it at all."""
+    names = [known_name for known_name in known if len(known_name) <= LONGEST_NAME]
+    if len(str(name)) > LONGEST_NAME:
+        return None
+    by_lower = {known_name.lower(): known_name for known_name in names}
+    near = get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
+    near = nearest(name, known)
+    return "" if near is None else f" Did you mean '{near}'?"
+
+
+def format_list(names: Iterable[str], most: int = 12) -> str:
+    """Write names as a readable list, cut to `most`: "a, b, c and 30 more"."""
+    ordered: Sequence[str] = sorted(names)
+    shown = ", ".join(ordered[:most])
+    return shown if len(ordered) <= most else f"{shown} and {len(ordered) - most} more"
+
+
+def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
+    """Explain that a name is not known: the nearest one, then what there is."""
+    names = list(known)
+    return f"there is no {what} '{name}'.{did_you_mean(name, names)} Known: {format_list(names)}."
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Return a count with its noun: "1 row", "2 rows", "1,204 images"."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
