@@ -20,9 +20,9 @@ from PIL import Image as Image
 
 from compete.config.plugins import load_plugins
 from compete.config.settings import Images
-from compete.data.files import Files
 from compete.data.images import Decoder, open_image_set
 from compete.data.loaders import EpochBatches, ImageDataset, ImagesByRow, make_loader, prediction_batches
+from compete.files.root import Files
 
 
 def draw(folder: Path, count: int, height: int, width: int) -> list[str]:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from compete.config.registry import InputFile, checked_by
-from compete.data.files import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
+from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.hookspecs import hookimpl
 from compete.leaderboard.platform import (
     AccessError,

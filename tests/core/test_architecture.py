@@ -19,8 +19,8 @@ SOURCES = sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")])
 
 # Data goes one way: a part may import only from its own line and from those before it.
 ORDER = (
-    "text types < errors < hookspecs store < config < data < submission model < predict < identity run < train < stages"
-    " < init leaderboard < cli"
+    "text types < errors < hookspecs store < config < files < data < submission model < predict < identity run < train < stages"
+    " < leaderboard < init < cli"
 )
 LEVEL = {part: number for number, parts in enumerate(ORDER.split(" < ")) for part in parts.split()}
 MOST_FILES = 12

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from compete import DataError, Tables
 from compete.config.options import bind
 from compete.config.registry import Component
-from compete.data.files import Files
+from compete.files.root import Files
 from compete_plugins.datasets import _bson, records
 
 RNG = np.random.default_rng(0)

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from compete.data.files import Files
 from compete.errors import DataError
+from compete.files.root import Files
 
 OUTSIDE = "Archives with absolute paths, `..` or links: refused, or the link is no file; nothing is written outside"
 BOMBS = "Archives and images that unpack to far more than they are: refused"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from compete.config.settings import Images
-    from compete.data.files import Files
+    from compete.files.root import Files
     from compete.types import Array, Image
 
 

@@ -42,7 +42,7 @@ def write_toml(folder: Path, output: Path | None = None) -> InitResult:
     name = _slug(folder)
     path = output or Path(f"{name}.toml")
     _refuse_place(folder, path)
-    from compete.data.files import CACHE
+    from compete.files.root import CACHE
     from compete.init.output import gallery_hint, screen_lines
     from compete.init.scan import look_at
 

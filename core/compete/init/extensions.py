@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from compete.data.files import IMAGE_EXTENSIONS
+from compete.files.root import IMAGE_EXTENSIONS
 
 DICOM, SOUNDS, TABLES = ("dcm", "dicom"), ("aif", "aiff", "wav", "flac", "ogg"), ("parquet",)
 FAMILIES: tuple[tuple[str, ...], ...] = (IMAGE_EXTENSIONS, DICOM, SOUNDS, TABLES)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from compete.data.templates import path_template
 from compete.errors import DataError
+from compete.files.templates import path_template
 from compete.init.scan import spread
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from compete.data.files import Files
+    from compete.files.root import Files
 
 Row = Mapping[str, str]
 

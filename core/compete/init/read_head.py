@@ -18,7 +18,7 @@ from compete.init.findings import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from compete.data.files import Files
+    from compete.files.root import Files
 
 MOST_ROWS = 200_000
 WINDOW_BYTES = 32 << 20

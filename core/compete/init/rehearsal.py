@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compete.config.load import Config
-    from compete.data.files import Files
+    from compete.files.root import Files
     from compete.types import Array, Tables, Target
 
 MOST_CELLS, MOST_IMAGES = 20_000_000, 8

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from compete.data.archives import EXTENSIONS, is_clutter
-from compete.data.files import IMAGE_EXTENSIONS, Files
 from compete.errors import DataError
+from compete.files.archives import EXTENSIONS, is_clutter
+from compete.files.root import IMAGE_EXTENSIONS, Files
 from compete.init.extensions import READABLE, choose_family, ending_of, what_is_there_instead
 
 T = TypeVar("T")

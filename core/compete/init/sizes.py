@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from compete.config.plugins import load_plugins
 from compete.config.registry import find
-from compete.data.files import IMAGE_EXTENSIONS
 from compete.errors import DataError
+from compete.files.root import IMAGE_EXTENSIONS
 from compete.init.extensions import EXTRAS, SOUNDS, TABLES, ending_of
 from compete.init.findings import Key, Pixels, Source
 from compete.init.scan import spread
 from compete.init.sounds import sound_pixels
 
 if TYPE_CHECKING:
-    from compete.data.files import Files
+    from compete.files.root import Files
 
 USUAL_SIDE, SMALL_SIDE, STEP = 224, 128, 32
 LONG_RATIO, MIXED_RATIO = 1.3, 1.4

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from compete.config.plugins import load_plugins
 from compete.config.registry import find
-from compete.data.files import IMAGE_EXTENSIONS
 from compete.errors import DataError
+from compete.files.root import IMAGE_EXTENSIONS
 from compete.init.extensions import ending_of
 from compete.init.findings import Key, Source, Table
 from compete.init.paths import find_template

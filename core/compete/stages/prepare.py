@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compete.data.columns import encode_columns
-from compete.data.files import Files
 from compete.data.folds import group_leaks, make_folds, missing_classes
 from compete.data.images import Decoder, ImageIndex, ImageSet, open_image_set, options_text, refuse_unreadable
 from compete.data.loaders import ImagesByRow, augmented
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, SubmissionError
+from compete.files.root import Files
 from compete.predict.top_k import TopK
 from compete.run import Data, Prepared, Run, metric_for
 from compete.stages.rehearse import rehearse_submission

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from compete.config.settings import Images
-from compete.data.files import Files
 from compete.data.images import Decoder, open_image_set
 from compete.data.loaders import ImageDataset, Item
+from compete.files.root import Files
 
 
 def opened(folder, *names, cache=True):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compete.data.files import Files
 from compete.errors import DataError
+from compete.files.root import Files
 from compete.init.columns import find_group, find_leaks
 from compete.init.findings import Goal, Key, Pixels, Section, Source, Table
 from compete.init.kinds import one_column_goal

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compete.data.archives import EXTENSIONS, Archive, file_stamp, is_clutter, open_archive, packing
-from compete.data.templates import IMAGE_EXTENSIONS, PathTemplate, path_template
-from compete.data.unpacking import built_once
 from compete.errors import DataError
+from compete.files.archives import EXTENSIONS, Archive, file_stamp, is_clutter, open_archive, packing
+from compete.files.templates import IMAGE_EXTENSIONS, PathTemplate, path_template
+from compete.files.unpacking import built_once
 from compete.text import did_you_mean
 
 if TYPE_CHECKING:

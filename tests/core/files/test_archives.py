@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from compete import DataError
-from compete.data.files import Files
+from compete.files.root import Files
 
 
 def write(root: Path, path: str, data: bytes = b"data") -> Path:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from compete import DataError
-from compete.data.files import Files, path_template
+from compete.files.root import Files, path_template
 
 
 def write(root: Path, path: str, data: bytes = b"data") -> Path:

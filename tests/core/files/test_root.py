@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compete import DataError, archives
-from compete.data.files import Files
+from compete.files.root import Files
 
 
 def write(root: Path, path: str, data: bytes = b"data") -> Path:

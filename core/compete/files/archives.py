@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, NamedTuple, TypeVar
 
-from compete.data.unpacking import decompress, extract_7z, refuse_outside, unpacked_once
 from compete.errors import DataError
+from compete.files.unpacking import decompress, extract_7z, refuse_outside, unpacked_once
 
 T = TypeVar("T")
 Packing = Literal["zip", "tar", "7z", "gz", "bz2", "xz"]
