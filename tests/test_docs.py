@@ -13,7 +13,7 @@ from conftest import load_module
 
 ROOT = Path(__file__).parents[1]
 generate = load_module(ROOT / "docs/generate.py")
-images = load_module(ROOT / "docs/images.py")
+screenshots = load_module(ROOT / "docs/screenshots.py")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 OVERRIDDEN = [
     line.removeprefix("$ compete run ").partition("  #")[0]
@@ -60,8 +60,8 @@ def test_there_are_overrides_to_try():
 def test_the_image_of_a_run_shows_its_last_screen_with_a_line_to_spare():
     moving = "fold0 epoch 1\x1b[2Kfold0 epoch 2\x1b[2K"
     log = f"Script started\n{moving}fold0 0.5\n──── Mask  run-001 ────\nCV \x1b[32m0.5\x1b[0m\n  next\n\nScript done\n"
-    screen = images.last_screen(log.replace("\n", "\r\n"))
+    screen = screenshots.last_screen(log.replace("\n", "\r\n"))
     assert screen == "──── Mask  run-001 ────\nCV \x1b[32m0.5\x1b[0m\n  next"
-    drawing = images.terminal(screen)
+    drawing = screenshots.terminal(screen)
     assert "run-001" in drawing
     assert len(re.findall(r'id="[^"]*-line-\d+"', drawing)) == 3  # rich draws a box for each line but the last

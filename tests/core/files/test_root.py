@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compete import DataError, archives
+from compete import DataError
+from compete.files import archives
 from compete.files.root import Files
 
 

@@ -14,10 +14,10 @@ from compete.config.load import load_config
 from compete.init import write_toml
 from compete.stages.runner import run_competition
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from miniatures import MINIATURES
 
-GALLERY = Path(__file__).parents[2] / "competitions"
+GALLERY = Path(__file__).parents[3] / "competitions"
 
 # Of the gallery's 28: how many TOMLs run without an edit, and agree with the gallery's. These may only grow.
 FLOOR = {"runs": 28, "target": 28, "submission": 28, "group": 28, "metric": 21}

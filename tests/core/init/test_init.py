@@ -13,15 +13,15 @@ import pytest
 
 from compete.config.load import load_config
 from compete.errors import UserError
-from compete.init import peek, write_toml
+from compete.init import read_head, write_toml
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from miniatures.drawing import hashes, image, put, table, tarred, zipped
 from miniatures.records import cdiscount
 
 JPEG, PNG = image(7), image(7, kind="png")
 IDS, TEST_IDS = hashes(24, 8), hashes(8, 8, "test")
-GALLERY = Path(__file__).parents[2] / "competitions"
+GALLERY = Path(__file__).parents[3] / "competitions"
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def coco_files(annotations: list[int]) -> dict[str, bytes]:
 
 
 def test_coco_files_are_only_read_on_where_their_first_parts_do_not_join(folder, monkeypatch):
-    monkeypatch.setattr(peek, "WINDOW_BYTES", 700)
+    monkeypatch.setattr(read_head, "WINDOW_BYTES", 700)
     data = init(folder, coco_files([*range(39, -1, -1), 5]))
     assert (data["dataset"]["image"], data["dataset"]["test_image"]) == ("train/{file_name}", "test/{file_name}")
     assert "# 3 classes" in Path("birds.toml").read_text()
@@ -560,7 +560,7 @@ def test_large_records_are_not_rehearsed(folder, monkeypatch):
 
 
 def test_large_tables_are_sampled_but_counted(folder, monkeypatch):
-    monkeypatch.setattr(peek.read_table, "__defaults__", (10,))
+    monkeypatch.setattr(read_head.read_table, "__defaults__", (10,))
     put(folder, flat(["0", "1"]))
     write_toml(folder)
     assert "# 24 rows: id, label" in Path("birds.toml").read_text()

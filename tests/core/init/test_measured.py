@@ -19,12 +19,12 @@ from compete.init.findings import Pixels
 from compete.init.sizes import image_keys
 from compete.init.sounds import sound_pixels, sound_sections, windows
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from miniatures import STRETCH
 from miniatures.drawing import image, put, table
 from miniatures.stretch import dicom
 
-GALLERY = Path(__file__).parents[2] / "competitions"
+GALLERY = Path(__file__).parents[3] / "competitions"
 NAMES = [f"n{number}" for number in range(24)]
 NAMED = {
     "train.csv": table(["id", "label"], ((name, number % 2) for number, name in enumerate(NAMES[:16]))),

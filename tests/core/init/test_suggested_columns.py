@@ -20,7 +20,7 @@ from compete.model.device import make_fabric
 from compete.run import Run
 from compete.stages.prepare import prepare
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from miniatures.drawing import image, put, table
 
 ROWS, TEST_ROWS = 24, 8
