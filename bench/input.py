@@ -20,7 +20,8 @@ from PIL import Image as Image
 
 from compete.config.plugins import load_plugins
 from compete.config.settings import Images
-from compete.data.images import Decoder, open_image_set
+from compete.data.decoder import Decoder
+from compete.data.images import open_image_set
 from compete.data.loaders import EpochBatches, ImageDataset, ImagesByRow, make_loader, prediction_batches
 from compete.files.root import Files
 

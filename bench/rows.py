@@ -24,18 +24,18 @@ import pandas as pd
 
 from compete.config.load import load_config
 from compete.data.images import ImageIndex, ImageSet
-from compete.data.loaders import ImagesByRow, prediction_batches, training_batches
+from compete.data.images import ImagesByRow
+from compete.data.loaders import prediction_batches, training_batches
 from compete.model.device import make_fabric
 from compete.predict.parquet import write_predictions
 from compete.predict.postprocessing import submission_frame
-from compete.predict.top_k import TopK
 from compete.run import Data, Run
 from compete.stages.blend import blend
 from compete.stages.finish import write_checked
 from compete.stages.members import OOF, TEST
 from compete.stages.prepare import prepare
 from compete.train.trainer import epoch_order
-from compete.types import Tables
+from compete.types import Tables, TopK
 
 KEPT, FILES = 20, 1000
 TOML = f"""\

@@ -18,12 +18,10 @@ from compete.leaderboard.platform import (
     Uploader,
 )
 from compete.text import did_you_mean, format_list, unknown_name
-from compete.types import Epoch, Member, MemberResult, Metric, Tables, Target, Transform
+from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
 if TYPE_CHECKING:
-    from compete.predict.top_k import TopK, top_labels
-    from compete.run import Run
-    from compete.train.trainer import Trainer
+    from compete.predict.top_k import top_labels
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -44,13 +42,13 @@ __all__ = [
     "PluginError",
     "Quota",
     "Receipt",
-    "Run",
+    "RunView",
     "Status",
     "SubmissionError",
     "Tables",
     "Target",
     "TopK",
-    "Trainer",
+    "TrainerView",
     "TrainingError",
     "Transform",
     "UnreachableError",
@@ -68,12 +66,7 @@ __version__ = "0.1.0"
 
 
 # What needs NumPy or torch is imported when somebody asks for it.
-_LATE = {
-    "Run": "compete.run",
-    "TopK": "compete.predict.top_k",
-    "Trainer": "compete.train.trainer",
-    "top_labels": "compete.predict.top_k",
-}
+_LATE = {"top_labels": "compete.predict.top_k"}
 
 
 def __getattr__(name: str) -> object:

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from compete.run import Run
-    from compete.train.trainer import Trainer
-    from compete.types import Epoch, Member, MemberResult
+    from compete.types import Epoch, MemberResult, RunView, TrainerView
 
 hookspec = pluggy.HookspecMarker("compete")
 hookimpl = pluggy.HookimplMarker("compete")
@@ -218,17 +216,12 @@ def register_demos() -> Components:
 
 
 @hookspec(firstresult=True)
-def train_member(run: Run, member: Member) -> MemberResult | None:
-    """Train one member and write its weights and OOF. None means: leave it to the next plugin, at last to core."""
-
-
-@hookspec(firstresult=True)
-def evaluation_network(trainer: Trainer) -> nn.Module | None:
+def evaluation_network(trainer: TrainerView) -> nn.Module | None:
     """Return the network that validates and predicts instead of the trained one (EMA), or None."""
 
 
 @hookspec(firstresult=True)
-def should_stop(trainer: Trainer) -> bool | None:
+def should_stop(trainer: TrainerView) -> bool | None:
     """Return True after an epoch to end the member early; None leaves the question to others."""
 
 
@@ -236,47 +229,47 @@ def should_stop(trainer: Trainer) -> bool | None:
 
 
 @hookspec
-def on_run_start(run: Run) -> None:
+def on_run_start(run: RunView) -> None:
     """The TOML is read and the run folder is ours."""
 
 
 @hookspec
-def on_stage(run: Run, number: int, title: str, lines: list[str]) -> None:
+def on_stage(run: RunView, number: int, title: str, lines: list[str]) -> None:
     """One of the six stages of the task was reached; `lines` say what it found."""
 
 
 @hookspec
-def on_member_start(trainer: Trainer) -> None:
+def on_member_start(trainer: TrainerView) -> None:
     """A member's network, optimizer and data are built; nothing was trained yet."""
 
 
 @hookspec
-def on_step_end(trainer: Trainer) -> None:
+def on_step_end(trainer: TrainerView) -> None:
     """An optimizer step was made. Do not read tensors here: that would wait for the device."""
 
 
 @hookspec
-def on_epoch_end(trainer: Trainer, epoch: Epoch) -> None:
+def on_epoch_end(trainer: TrainerView, epoch: Epoch) -> None:
     """An epoch was trained and validated."""
 
 
 @hookspec
-def on_member_end(run: Run, result: MemberResult) -> None:
+def on_member_end(run: RunView, result: MemberResult) -> None:
     """A member is finished and on disk."""
 
 
 @hookspec
-def on_progress(run: Run, what: str, done: int, total: int) -> None:
+def on_progress(run: RunView, what: str, done: int, total: int) -> None:
     """Something long went on: images decoded, batches predicted."""
 
 
 @hookspec
-def on_submission_written(run: Run) -> None:
+def on_submission_written(run: RunView, scores: Mapping[str, Any]) -> None:
     """The checked submission is on disk."""
 
 
 @hookspec
-def on_run_end(run: Run) -> None:
+def on_run_end(run: RunView, scores: Mapping[str, Any]) -> None:
     """Everything is done, scores and report included."""
 
 
@@ -286,5 +279,5 @@ def write_report(folder: Path) -> None:
 
 
 @hookspec
-def on_run_error(run: Run, error: BaseException) -> None:
+def on_run_error(run: RunView, error: BaseException) -> None:
     """The run stops here; what was finished is kept."""

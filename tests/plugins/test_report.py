@@ -16,7 +16,7 @@ import pytest
 
 from compete import DataError, hookimpl, hookspecs
 from compete.predict.parquet import write_predictions
-from compete.predict.top_k import TopK
+from compete.types import TopK
 from compete_plugins import report
 from compete_plugins.report import write_report
 from compete_plugins.report._confusion import confusion

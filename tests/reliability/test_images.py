@@ -63,7 +63,7 @@ def test_an_unreadable_validation_image(tiny, make_run):
     from compete.types import Member
 
     run = make_run("images.cache=false")
-    fold = int(run.folds[run.tables.train["image"].tolist().index(IMAGES["train"])])
+    fold = int(run.dataset.folds[run.tables.train["image"].tolist().index(IMAGES["train"])])
     DAMAGES["cut PNG"](tiny / "data" / IMAGES["train"])
     trainer = build_trainer(run, Member(fold, 42))
     train_epoch(trainer)

@@ -78,12 +78,12 @@ def test_gradients_are_those_of_the_whole_batch(tiny, make_run, overrides):
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(gradients, expected, strict=True))
     weights = zip(whole.network.parameters(), cut.network.parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in weights)
-    assert float(cut.loss_sum) == pytest.approx(float(whole.loss_sum), rel=1e-5)
-    assert cut.run.warnings == [
-        "memory ran out: batches of 7 are cut into 2 pieces and joined again",
-        "memory ran out: batches of 7 are cut into 4 pieces and joined again",
+    assert float(cut.progress.loss_sum) == pytest.approx(float(whole.progress.loss_sum), rel=1e-5)
+    assert cut.run.session.warnings == [
+        "out of memory: splitting batches of 7 into 2 micro-batches (same gradients)",
+        "out of memory: splitting batches of 7 into 4 micro-batches (same gradients)",
     ]
-    assert not whole.run.warnings
+    assert not whole.run.session.warnings
 
 
 @pytest.mark.promise("Out of memory in prediction: smaller pieces, the same predictions")
@@ -95,7 +95,9 @@ def test_predictions_are_those_of_the_whole_batch(tiny, make_run):
         heard = []
         rows = np.arange(24)
         networks, scalers = [trainer.network, trainer.network], [trainer.scaler, trainer.scaler]
-        return predict_rows(run, networks, scalers, rows, watch=lambda rows, _: heard.append(len(rows))), heard
+        return predict_rows(
+            run.predictor(), networks, scalers, run.train_inputs, rows, watch=lambda rows, _: heard.append(len(rows))
+        ), heard
 
     whole, cut = predictions(100), predictions(2)
     assert np.allclose(whole[0], cut[0], atol=1e-6) and cut[1] == whole[1] == [7, 7, 7, 3]
@@ -165,7 +167,7 @@ def test_a_step_that_is_no_number_is_left_out(make_run):
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not all(torch.equal(states[0][name], before[name]) for name in before)
     assert trainer.non_finite.state() == [1, 5, 2]
-    assert np.isfinite(float(trainer.loss_sum))
+    assert np.isfinite(float(trainer.progress.loss_sum))
 
 
 @pytest.mark.promise(

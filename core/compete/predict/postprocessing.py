@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from compete.errors import SubmissionError
-from compete.predict.top_k import TopK
+from compete.types import TopK
 
 if TYPE_CHECKING:
     from compete.config.load import Config

@@ -14,10 +14,11 @@ from compete.config.toml import override_keys
 from compete.data.folds import class_counts, fold_counts
 from compete.errors import SubmissionError
 from compete.predict.postprocessing import Step, fit_steps
-from compete.predict.top_k import TopK, known_rows, top_labels
+from compete.predict.top_k import known_rows, top_labels
 from compete.run import Run
 from compete.stages.blend import Blend
 from compete.submission.check import check_submission, read_submission, write_submission
+from compete.types import TopK
 
 if TYPE_CHECKING:
     from compete.types import Array, MemberResult, Predictions
@@ -38,7 +39,7 @@ def fit_postprocessing(run: Run, oof: Predictions) -> FittedPostprocessing:
     """Fit `[[postprocess]]` on OOF. Its gain is measured part by part, so that it is not fitted on what it scores."""
     if not run.config.many("postprocessors") or isinstance(oof, TopK):
         return FittedPostprocessing(lambda predictions: predictions, None)
-    labels, known = run.ready.labels, known_rows(oof)
+    labels, known = run.dataset.labels, known_rows(oof)
     parts = _nested_parts(run, known)
 
     def fit(oof: Array, labels: Array) -> Step:
@@ -54,8 +55,8 @@ def fit_postprocessing(run: Run, oof: Predictions) -> FittedPostprocessing:
 
 def _nested_parts(run: Run, known: Array) -> Array:
     """Return the parts to fit on by turns: the folds or, where one fold was validated, five parts that keep groups."""
-    if len(np.unique(run.folds[known])) > 1:
-        return run.folds
+    if len(np.unique(run.dataset.folds[known])) > 1:
+        return run.dataset.folds
     train = run.tables.train
     units = pd.factorize(train["group"] if "group" in train else train["id"])[0]
     shuffled = np.random.default_rng(run.config.training.seed).permutation(units.max() + 1)
@@ -75,7 +76,7 @@ def write_checked(run: Run, frame: pd.DataFrame) -> dict[str, Any]:
     if after.problems:
         raise SubmissionError(after.problems)
     for warning in after.warnings:
-        run.warn(f"submission: {warning}")
+        run.session.warn(f"submission: {warning}")
     column = frame.columns[-1]
     single = frame.shape[1] == 2 and frame[column].nunique() <= len(run.target.classes)
     counts = frame[column].astype(str).value_counts(normalize=True) if single else pd.Series(dtype=float)
@@ -90,7 +91,7 @@ def write_checked(run: Run, frame: pd.DataFrame) -> dict[str, Any]:
 
 def train_shares(run: Run) -> dict[str, float]:
     """Return the share of training rows that have each class."""
-    labels = run.ready.labels
+    labels = run.dataset.labels
     counts = class_counts(labels, len(run.target.classes))
     if counts is None:
         return {}
@@ -99,7 +100,7 @@ def train_shares(run: Run) -> dict[str, float]:
 
 def per_class(run: Run, oof: Predictions) -> list[dict[str, Any]]:
     """Return precision, recall, F1 and support of each class on OOF; nothing where labels are no classes."""
-    labels = run.ready.labels
+    labels = run.dataset.labels
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or oof.shape[1] < 2:
         return []
     from sklearn.metrics import precision_recall_fscore_support
@@ -119,7 +120,7 @@ def score_run(
     run: Run, blended: Blend, fitted: FittedPostprocessing, results: Sequence[MemberResult], submission: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what `scores.json` holds."""
-    config, data, folds = run.config, run.ready, list(blended.fold_scores.values())
+    config, data, folds = run.config, run.dataset, list(blended.fold_scores.values())
     known = known_rows(blended.oof)
     resolved = config.resolved()
 
@@ -131,7 +132,7 @@ def score_run(
         "title": config.competition.title or config.competition.name,
         "run": run.folder.name,
         "note": data.tables.note,
-        "metric": run.metric_name,
+        "metric": run.session.metric_name,
         "higher_is_better": run.metric.higher_is_better,
         "classes": list(data.target.classes),
         "titles": [titled(name) for name in data.target.classes],
@@ -148,16 +149,16 @@ def score_run(
         "train_shares": _titled_keys(train_shares(run), titled),
         "folds": {
             "name": config.one("folds").name,
-            "fingerprint": data.folds_fingerprint,
+            "fingerprint": data.folds_key,
             "counts": fold_counts(data.folds, data.labels, len(data.target.classes)),
         },
         "model": " ".join([config.one("models").name, str(resolved["model"].get("backbone", ""))]).strip(),
         "tta": [bound.name for bound in config.many("tta")],
         "ensemble": config.one("ensembles").name,
-        "device": run.device,
-        "precision": run.precision,
+        "device": run.session.device,
+        "precision": run.session.precision,
         "seconds": float(sum(result.seconds for result in results)),
-        "warnings": run.warnings,
+        "warnings": run.session.warnings,
         "next": next_steps(run),
     }
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compete.hookspecs import hookimpl
 from compete.store import append_line
 
 if TYPE_CHECKING:
-    from compete.run import Run
-    from compete.train.trainer import Trainer
-    from compete.types import Epoch, MemberResult
+    from compete.types import Epoch, MemberResult, RunView, TrainerView
 
 
 class RunLog:
     """Writes events to a run's log; registered for one run."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunView) -> None:
         self.run = run
 
     def write(self, event: str, **values: object) -> None:
@@ -26,7 +25,7 @@ class RunLog:
         append_line(self.run.folder / "log.jsonl", {"time": round(time.time(), 3), "event": event, **values})
 
     @hookimpl
-    def on_run_start(self, run: Run) -> None:
+    def on_run_start(self, run: RunView) -> None:
         """Note the start."""
         self.write("run_start", run=run.folder.name, device=run.device, precision=run.precision)
 
@@ -36,7 +35,7 @@ class RunLog:
         self.write("stage", number=number, title=title, lines=lines)
 
     @hookimpl
-    def on_epoch_end(self, trainer: Trainer, epoch: Epoch) -> None:
+    def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
         """Note an epoch."""
         self.write("epoch", member=trainer.member.name, **asdict(epoch))
 
@@ -46,14 +45,14 @@ class RunLog:
         self.write("member_end", member=result.member.name, score=result.score, best_epoch=result.best_epoch)
 
     @hookimpl
-    def on_submission_written(self, run: Run) -> None:
+    def on_submission_written(self, scores: Mapping[str, Any]) -> None:
         """Note the submission."""
-        self.write("submission", **run.scores["submission"])
+        self.write("submission", **scores["submission"])
 
     @hookimpl
-    def on_run_end(self, run: Run) -> None:
+    def on_run_end(self, scores: Mapping[str, Any]) -> None:
         """Note the end."""
-        self.write("run_end", cv=run.scores["cv"])
+        self.write("run_end", cv=scores["cv"])
 
     @hookimpl
     def on_run_error(self, error: BaseException) -> None:

@@ -12,7 +12,7 @@ from ._pace import Pace, Throttle
 from ._words import clean, decimal, duration, shown_path, worst_first
 
 if TYPE_CHECKING:
-    from compete import Run, Trainer
+    from compete import RunView, TrainerView
 
 SECONDS_BETWEEN_RECORDS = 30.0
 CLASSES_RECORDED = 100
@@ -21,25 +21,25 @@ CLASSES_RECORDED = 100
 class Records:
     """Prints a run's events as plain lines that start with a word to search for."""
 
-    def __init__(self, run: Run, stream: TextIO) -> None:
+    def __init__(self, run: RunView, stream: TextIO) -> None:
         self._stream = stream
         self._throttle = Throttle(SECONDS_BETWEEN_RECORDS)
         self._pace: dict[str, Pace] = {}
-        self._say(f"run {run.config.competition.name}/{run.folder.name}")
+        self._say(f"run {run.competition}/{run.folder.name}")
 
     @hookimpl
-    def on_stage(self, run: Run, number: int, title: str, lines: list[str]) -> None:
+    def on_stage(self, run: RunView, number: int, title: str, lines: list[str]) -> None:
         """Print one record for each line of the stage, and the data's note as soon as it is known."""
         prefix = f"stage {number}/6 {title}"
         for line in lines:
             self._say(f"{prefix}: {line}")
         if not lines:
             self._say(prefix)
-        if number == 1 and run.prepared is not None:
-            self._say_note(run.prepared.tables.note)
+        if number == 1:
+            self._say_note(run.note)
 
     @hookimpl
-    def on_member_start(self, trainer: Trainer) -> None:
+    def on_member_start(self, trainer: TrainerView) -> None:
         """Start the member's clocks."""
         name = trainer.member.name
         self._pace[name] = Pace()
@@ -47,7 +47,7 @@ class Records:
         self._say(f"member {name} starts")
 
     @hookimpl
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: TrainerView) -> None:
         """Print where a member goes on from a checkpoint, and a sign of life in long epochs."""
         name = trainer.member.name
         resumed = self._pace[name].step(trainer)
@@ -57,18 +57,18 @@ class Records:
             self._say(_step_record(trainer, self._pace[name]))
 
     @hookimpl
-    def on_epoch_end(self, trainer: Trainer, epoch: Epoch) -> None:
+    def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
         """Print what the epoch gave."""
         self._throttle.forget(trainer.member.name)
         self._say(
             f"member {trainer.member.name} epoch {epoch.number}/{trainer.epochs}"
             f" loss {decimal(epoch.train_loss)} valid {decimal(epoch.valid_loss)}"
-            f" {trainer.run.metric_name} {decimal(epoch.score)}"
+            f" {trainer.metric_name} {decimal(epoch.score)}"
             f" lr {epoch.lr:.1e} {duration(epoch.seconds)}"
         )
 
     @hookimpl
-    def on_member_end(self, run: Run, result: MemberResult) -> None:
+    def on_member_end(self, run: RunView, result: MemberResult) -> None:
         """Print the member's score."""
         self._say(
             f"member {result.member.name} done {run.metric_name} {decimal(result.score)}"
@@ -85,12 +85,12 @@ class Records:
             self._say(f"progress {what} {done}/{total}")
 
     @hookimpl
-    def on_run_end(self, run: Run) -> None:
+    def on_run_end(self, run: RunView, scores: dict[str, Any]) -> None:
         """Print the results, the submission and what to type next."""
-        for record in [*_results(run.scores), *_outputs(run.folder, run.scores)]:
+        for record in [*_results(scores), *_outputs(run.folder, scores)]:
             self._say(record)
-        self._say_note(run.tables.note)
-        for line in run.scores["next"]:
+        self._say_note(scores["note"])
+        for line in scores["next"]:
             self._say(f"next {line}")
 
     def _say_note(self, note: str) -> None:
@@ -105,7 +105,7 @@ class Records:
         self._stream.flush()
 
 
-def _step_record(trainer: Trainer, pace: Pace) -> str:
+def _step_record(trainer: TrainerView, pace: Pace) -> str:
     speed, left = pace.images_per_second(trainer), pace.seconds_left(trainer)
     return (
         f"member {trainer.member.name} epoch {trainer.epoch + 1}/{trainer.epochs}"

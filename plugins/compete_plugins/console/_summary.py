@@ -16,7 +16,7 @@ from rich.text import Text
 from ._words import NO_VALUE, clean, decimal, shown_path, worst_first
 
 if TYPE_CHECKING:
-    from compete import Run
+    from compete import RunView
 
 CLASSES_SHOWN = 20
 CLASSES_MARKED = 3
@@ -29,15 +29,13 @@ def note_panel(note: str) -> Panel:
     return Panel(Text(text), title="note", title_align="left", border_style="yellow", box=box.ROUNDED)
 
 
-def run_title(run: Run) -> str:
+def run_title(run: RunView) -> str:
     """Return the competition's title and the run's name."""
-    competition = run.config.competition
-    return clean(f"{competition.title or competition.name}  {run.folder.name}")
+    return clean(f"{run.title}  {run.folder.name}")
 
 
-def summary(run: Run) -> Iterator[RenderableType]:
+def summary(run: RunView, scores: dict[str, Any]) -> Iterator[RenderableType]:
     """Yield what the last screen shows, from top to bottom."""
-    scores = run.scores
     yield Text()
     yield Rule(Text(run_title(run), "bold"), style="cyan")
     yield _headline(scores)
@@ -45,8 +43,8 @@ def summary(run: Run) -> Iterator[RenderableType]:
     yield _tables(scores)
     yield Text()
     yield _outputs(run.folder, scores)
-    if run.tables.note:
-        yield note_panel(run.tables.note)
+    if scores["note"]:
+        yield note_panel(scores["note"])
 
 
 def _headline(scores: dict[str, Any]) -> Text:

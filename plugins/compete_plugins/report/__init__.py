@@ -11,13 +11,13 @@ from compete import hookimpl
 from ._files import RunFiles, read_run
 
 if TYPE_CHECKING:
-    from compete import Run
+    from compete import RunView
 
 PAGE = "report.html"
 
 
 @hookimpl(tryfirst=True)  # the console's last screen names the page, so it has to be there by then
-def on_run_end(run: Run) -> None:
+def on_run_end(run: RunView) -> None:
     """Write the page into the run's folder."""
     write_report(run.folder)
 
