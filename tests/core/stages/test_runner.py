@@ -381,3 +381,65 @@ def test_arcface_runs_and_is_refused_without_its_head(tiny):
 def test_with_one_validated_fold_postprocessing_is_still_measured_on_other_rows(tiny):
     done = run(tiny, "training.only_folds=[0]", 'postprocess=[{name="floor", low=0.01}]')
     assert done.scores["cv"]["oof_postprocessed"] == pytest.approx(done.scores["cv"]["oof"])
+
+
+def test_networks_are_built_once_for_the_description_and_once_a_member(tiny):
+    """Each build is written down by the model itself; finished members are loaded into copies."""
+    plugin = tiny / "tiny_plugin.py"
+    counted = 'with open("builds.txt", "a") as file:\n        file.write("built\\n")\n    return Brightness('
+    plugin.write_text(plugin.read_text().replace("return Brightness(", counted))
+    run(tiny)
+    assert len((tiny / "builds.txt").read_text().split()) == 1 + 3
+    run(tiny)
+    assert len((tiny / "builds.txt").read_text().split()) == 1 + 3 + 1
+
+
+def test_a_wrong_network_is_found_before_any_image_is_decoded(tiny):
+    (tiny / "data/train/p03_1.png").write_bytes(b"not an image")
+    with pytest.raises(ConfigError, match=r"probabilities"):
+        run(tiny, "model.name=softmaxed")
+    assert not list(tiny.glob(".compete/cache/*.npy"))
+
+
+def test_finished_members_need_neither_the_hub_nor_the_weights_file(tiny):
+    plugin = tiny / "tiny_plugin.py"
+    bare = (
+        "@component(without_weights={'hub': False})\ndef brightness(outputs: int, channels: int, *, hub: bool = True, "
+    )
+    source = plugin.read_text().replace("import DataError,", "import DataError, component,")
+    source = source.replace("def brightness(outputs: int, channels: int, *, ", bare)
+    download = 'if hub and Path("offline").exists():\n        raise DataError("no hub")\n    return Brightness('
+    plugin.write_text(source.replace("return Brightness(", download))
+    first = run(tiny)
+    (tiny / "offline").touch()
+    assert run(tiny).folder == first.folder
+    with pytest.raises(DataError, match="no hub"):
+        run(tiny, "optimizer.lr=0.01")
+
+
+def test_two_runs_in_one_process_do_not_see_each_other(tiny):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(
+            "\n\nclass Count:\n    @hookimpl\n    def on_member_end(self, run, result):\n"
+            "        with (run.folder / 'count.txt').open('a') as file:\n            file.write(result.member.name + ' ')\n"
+            "\n\n@hookimpl\ndef register_callbacks():\n    return {'count': lambda: Count()}\n"
+        )
+    config = load_config(tiny / "tiny.toml", [*FAST, 'callbacks=[{name="count"}]'])
+    for name in ("one", "two"):
+        run_competition(config, name=name, fresh=True)
+    for name in ("one", "two"):
+        folder = tiny / "submissions/tiny" / name
+        assert len((folder / "count.txt").read_text().split()) == 3
+        assert (folder / "log.jsonl").read_text().count('"event": "run_start"') == 1
+
+
+def test_an_executor_needs_public_names_only(tiny):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(
+            "\n\ndef backwards(members, train):\n    return [train(member) for member in reversed(members)][::-1]\n"
+            "\n\n@hookimpl\ndef register_executors():\n    return {'backwards': backwards}\n"
+        )
+    done = run(tiny, "executor.name=backwards")
+    assert list(done.scores["members"]) == ["fold0-seed42", "fold1-seed42", "fold2-seed42"]
+    log = (done.folder / "log.jsonl").read_text()
+    assert log.index('"member_end", "member": "fold2-seed42"') < log.index('"member_end", "member": "fold0-seed42"')
