@@ -160,7 +160,7 @@ def register_tta() -> Components:
 
 @hookspec
 def register_ensembles() -> Components:
-    """Ensembles: how members become one. `(oof (M, N, C), labels, test (M, T, C), metric) -> (oof (N, C), test (T, C))`.
+    """Ensembles: `(oof (M, N, C), labels, test (M, T, C), metric) -> (oof (N, C), test (T, C))`, one of all members.
 
     OOF rows that a member did not validate are NaN; rows that no member validated stay NaN.
     `@component(row_by_row=True)`: a row needs neither labels nor other rows, so only some rows and classes may be
