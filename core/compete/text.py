@@ -44,10 +44,14 @@ def format_list(names: Iterable[str], most: int = 12) -> str:
     return format_first(sorted(names), most)
 
 
-def format_first(items: Sequence[object], most: int = 5) -> str:
-    """Join items in their own order, such as ids by row, cut to `most`: "7, 3, 9 and 30 more"."""
+def format_first(items: Sequence[object], most: int = 5, total: int | None = None) -> str:
+    """Join items in their own order, such as ids by row, cut to `most`: "7, 3, 9 and 30 more".
+
+    `items` may be only the first of `total`, where it is slow to describe all of them.
+    """
     joined = ", ".join(map(str, items[:most]))
-    return joined if len(items) <= most else f"{joined} and {len(items) - most:,} more"
+    more = (len(items) if total is None else total) - most
+    return f"{joined} and {more:,} more" if more > 0 else joined
 
 
 def unknown_name(what: str, name: object, known: Iterable[str]) -> str:

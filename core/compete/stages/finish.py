@@ -17,7 +17,8 @@ from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import TopK, known_rows, top_labels
 from compete.run import Run
 from compete.stages.blend import Blend
-from compete.submission.check import check_submission, read_submission, write_submission
+from compete.submission.check import check_submission
+from compete.submission.csv_file import read_submission, write_submission
 
 if TYPE_CHECKING:
     from compete.types import Array, MemberResult, Predictions
