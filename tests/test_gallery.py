@@ -178,14 +178,18 @@ def test_rows_groups_and_leaks_are_as_the_toml_s_comment_says(name, rows, groups
 @pytest.mark.parametrize(
     ("name", "cell", "why"),
     [
-        ("aptos2019-blindness-detection", "2.4", "must be a whole number"),
+        ("aptos2019-blindness-detection", "2.4", "must be an integer"),
         ("aptos2019-blindness-detection", "5", "is above 4"),
-        ("cassava-leaf-disease-classification", "3.0", "must be a whole number"),
+        ("cassava-leaf-disease-classification", "3.0", "must be an integer"),
         ("dog-breed-identification", "0.01", "rows must sum to one"),
         ("leaf-classification", "0.011", "rows must sum to one"),
         ("petfinder-pawpularity-score", "0.5", "is below 1"),
-        ("plant-pathology-2021-fgvc8", "rust,complex", "'rust,complex' is no label"),
-        ("plant-seedlings-classification", "Sugar Beet", "'Sugar Beet' is no label.*Did you mean 'Sugar beet'"),
+        ("plant-pathology-2021-fgvc8", "rust,complex", "'rust,complex' is not an allowed label"),
+        (
+            "plant-seedlings-classification",
+            "Sugar Beet",
+            "'Sugar Beet' is not an allowed label.*Did you mean 'Sugar beet'",
+        ),
         ("ranzcr-clip-catheter-line-classification", "1.5", "is above 1"),
     ],
 )

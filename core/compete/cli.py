@@ -1,4 +1,4 @@
-"""The command line. Every command imports what it needs inside, so that `compete --help` answers at once."""
+"""The command line. Commands import what they need when they run, so that `compete --help` answers at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Print what went wrong as sentences, never as a traceback."""
+    """Print errors as sentences, never as a traceback, and exit with their status."""
     try:
         yield
     except UserError as error:
@@ -33,10 +33,10 @@ def _plain_errors() -> Iterator[None]:
         _complain(str(error))
         raise SystemExit(error.exit_status) from None
     except KeyboardInterrupt:
-        typer.echo("\nstopped; what was computed is kept. The same command goes on where it was.", err=True)
+        typer.echo("\nstopped; finished work is kept. Run the same command again to resume.", err=True)
         raise SystemExit(130) from None
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away, for example `| head`
+        sys.stderr.close()  # the reader of our output is gone, as after `| head`
         raise SystemExit(0) from None
     except OSError as error:
         if error.errno not in REFUSALS or error.filename is None:
@@ -45,19 +45,30 @@ def _plain_errors() -> Iterator[None]:
             _complain(f"{error.filename}: {os.strerror(error.errno)}")
         raise SystemExit(1) from None
     except Exception as error:
-        if hasattr(error, "exit_code"):  # the command line's own: a wrong option, --help, --version
+        if hasattr(error, "exit_code"):  # typer's own: a wrong option, --help, --version
             raise
         _complain(_unexpected(error))
         raise SystemExit(1) from None
 
 
 class _Commands(TyperGroup):
-    """Runs a command so that its errors are sentences; typer on its own would swallow Ctrl-C."""
+    """Runs commands with plain errors; typer on its own would swallow Ctrl-C."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
-        """Run the command that was asked for."""
+        """Run the command."""
         with _plain_errors():
             return super().invoke(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 - as typer has it
+        """Return a command by its name; an error names the new name of a renamed one."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None:
+            from compete.config.settings import RENAMED
+
+            new = RENAMED.get(f"compete {cmd_name}")
+            if new is not None:
+                ctx.fail(f"`compete {cmd_name}` was renamed. Use {new}.")
+        return command
 
 
 app = typer.Typer(
@@ -70,17 +81,17 @@ app = typer.Typer(
 
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be given many times."),
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be repeated."),
 ]
 
 
 def main() -> None:
-    """Run the command line; the exit status is 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    """Run the command line. Exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
     import signal
 
-    # Threads that wait without spinning: as fast alone (measured), and far faster on a machine shared with others.
+    # Threads that do not spin while they wait: measured as fast on an idle machine, far faster on a shared one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a machine that is taken away says so like Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a preempted machine sends SIGTERM: stop as after Ctrl-C
     app()
 
 
@@ -90,7 +101,7 @@ def _complain(message: str) -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """Say where an error was raised, and keep its traceback in a file where that can be written."""
+    """Describe an error and where it was raised; save its traceback to a file if possible."""
     import traceback
 
     from compete.errors import error_location
@@ -110,11 +121,11 @@ def run(
     file: Annotated[Path, typer.Argument(help="The competition's TOML.")],
     overrides: Sets = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder that takes nothing over.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder and reuse no member.")] = False,
 ) -> None:
     """Train the folds, ensemble them and write a checked submission.
 
-    The same command again goes on where the last one stopped.
+    A run that was stopped resumes when you run the same command again.
     """
     from compete.config.load import load_config
 
@@ -130,7 +141,7 @@ def validate(
     overrides: Sets = None,
     submission: Annotated[Path | None, typer.Option(help="Also check this CSV against the sample submission.")] = None,
 ) -> None:
-    """Check TOML files, and print every problem at once."""
+    """Check TOML files and print every problem at once."""
     from compete.config.load import load_config
 
     problems: list[str] = []
@@ -148,22 +159,22 @@ def validate(
             warnings = check_file(config, submission)
             for warning in warnings:
                 typer.echo(f"warning: {warning}")
-            typer.echo(f"{submission}: fits the sample submission")
+            typer.echo(f"{submission}: matches the sample submission")
         else:
-            typer.echo(f"{file}: no problem found; the data it names was not looked at")
+            typer.echo(f"{file}: no problem found; its data was not checked")
     if problems:
         raise ConfigError(problems)
 
 
 @app.command()
 def demo(
-    name: Annotated[str, typer.Argument(help="The competition whose layout to draw, for example `mask`.")],
-    folder: Annotated[Path, typer.Argument(help="The folder to draw into.")],
+    name: Annotated[str, typer.Argument(help="The competition to imitate, for example `mask`.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write to.")],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the demo data.")
     ] = None,
 ) -> None:
-    """Draw a small stand-in data set in a competition's exact layout."""
+    """Draw a small demo data set in the exact layout of a competition."""
     from compete.config.options import bind
     from compete.config.plugins import load_plugins
     from compete.config.registry import find
@@ -174,17 +185,18 @@ def demo(
     if bound is None or problems:
         raise ConfigError(problems)
     bound.build(folder)
-    typer.echo(f"{folder}: a drawn stand-in for {name}; see {folder / 'DRAWN.txt'}")
+    typer.echo(f"{folder}: demo data for {name}, drawn; see {folder / 'DRAWN.txt'}")
 
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="The competition's files, unpacked or still zipped; only read.")],
+    folder: Annotated[Path, typer.Argument(help="The competition's files, unpacked or zipped; never changed.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: <folder's name>.toml, here.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Default: <folder name>.toml in the current folder."),
     ] = None,
 ) -> None:
-    """Look at a competition's folder and write a TOML that runs, with the reason for each choice."""
+    """Inspect a competition's folder and write a TOML that runs, with the reason for each choice."""
     from compete.init import write_toml
 
     for line in write_toml(folder, output).lines:
@@ -193,9 +205,9 @@ def init(
 
 @app.command()
 def plugins(
-    file: Annotated[Path | None, typer.Argument(help="Also load the plugins that this TOML names.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Also load the plugins named in this TOML.")] = None,
 ) -> None:
-    """List the loaded plugins: name, where from, which hooks."""
+    """List the loaded plugins with their sources and hooks."""
     from compete.config.listing import plugin_lines
 
     for line in plugin_lines(file):
@@ -204,11 +216,11 @@ def plugins(
 
 @app.command()
 def options(
-    kind: Annotated[str | None, typer.Argument(help="A kind or a TOML table: losses, loss, ...")] = None,
-    name: Annotated[str | None, typer.Argument(help="One component; default: all of the kind.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Also load the plugins that this TOML names.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="A kind of component or a TOML table: losses, loss, ...")] = None,
+    name: Annotated[str | None, typer.Argument(help="One component; default: every component of the kind.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Also load the plugins named in this TOML.")] = None,
 ) -> None:
-    """Print the components of a kind with their options, types, defaults and docstrings."""
+    """List components with their options, types, defaults and documentation."""
     from compete.config.listing import option_lines
 
     for line in option_lines(kind, name, file):
@@ -216,8 +228,8 @@ def options(
 
 
 @app.command()
-def report(run: Annotated[str, typer.Argument(help="A run's name, or its folder.")]) -> None:
-    """Write the report page of a finished run anew."""
+def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")]) -> None:
+    """Write the report page of a finished run again."""
     from compete.config.plugins import load_plugins
     from compete.leaderboard.records import find_candidate
     from compete.stages.run_folder import check_format
@@ -225,7 +237,7 @@ def report(run: Annotated[str, typer.Argument(help="A run's name, or its folder.
 
     folder = find_candidate(run).folder
     if folder is None or not (folder / "scores.json").is_file():
-        raise UserError(f"{folder or run}: no finished run is there. `compete runs` lists the runs.")
+        raise UserError(f"{folder or run}: not a finished run. `compete runs` lists the runs.")
     check_format(folder, read_json(folder / "run.json"))
     load_plugins().manager.hook.write_report(folder=folder)
     typer.echo(str(folder / "report.html"))

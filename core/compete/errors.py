@@ -1,7 +1,18 @@
-"""What can go wrong, in words a user can act on.
+"""Errors whose messages tell a user what to do; the command line prints them without a traceback.
 
-`UserError` and its children mean that the input is wrong (exit status 2); any other `CompeteError` means
-that the work failed (exit status 1). Both are printed as plain sentences, never as a traceback.
+CompeteError                   the work failed (exit status 1)
+  x PluginRuntimeError         a plugin raised
+  x RunBusyError               another process uses the run folder
+  x TrainingError              a member could not be trained
+  x PlatformError              a competition platform failed, or refused
+    - BusyError                it refused for now: try again later
+    - UnreachableError         it could not be reached
+  x UserError                  the input is wrong (exit status 2)
+    - AccessError              the platform refused the user: log in, or accept the rules
+    - ConfigError              the TOML, or a `--set`
+    - DataError                the competition's files
+    - PluginError              a plugin that does not load
+    - SubmissionError          a submission
 """
 
 from __future__ import annotations
@@ -15,25 +26,25 @@ from compete.text import printable
 
 
 class CompeteError(Exception):
-    """The work failed for a reason that the message explains."""
+    """The work failed; the message explains why."""
 
     exit_status = 1
 
 
 class PluginRuntimeError(CompeteError):
-    """A plugin raised while it worked; the message names it with its file and line."""
+    """A plugin raised an exception; the message names the plugin, its file and line."""
 
 
 class RunBusyError(CompeteError):
-    """Another process is working in this run folder."""
+    """Another process is using this run folder."""
 
 
 class TrainingError(CompeteError):
-    """A member could not be trained to its end; what was finished is kept."""
+    """A member could not be trained to the end; finished work is kept."""
 
 
 class UserError(CompeteError):
-    """The user's input is wrong; every problem found is in `problems`."""
+    """The input is wrong; `problems` holds every problem found."""
 
     exit_status = 2
 
@@ -43,7 +54,7 @@ class UserError(CompeteError):
 
 
 class PluginError(UserError):
-    """A plugin could not be loaded; the message names it with its file and line."""
+    """A plugin could not be loaded; the message names the plugin, its file and line."""
 
 
 class ConfigError(UserError):
@@ -51,16 +62,16 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """The competition's files are not what the TOML says."""
+    """The competition's files are wrong, or do not match the TOML."""
 
 
 class SubmissionError(UserError):
-    """A submission does not fit the sample submission."""
+    """A submission does not match the sample submission."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with one place of a TOML: `[table] key = value: message`."""
+    """A problem in one place of a TOML: `file:line: [table] key = value: message`."""
 
     where: str
     message: str
@@ -73,7 +84,7 @@ class Problem:
 
 
 def error_location(error: BaseException) -> str:
-    """Return "file:line" of where an error comes from: the innermost frame that is not a library's."""
+    """Return "file:line" of the innermost frame of an error that is not in a library."""
     frames = traceback.extract_tb(error.__traceback__)
     libraries = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
     own = [frame for frame in frames if not frame.filename.startswith((*libraries, "<"))]

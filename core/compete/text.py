@@ -1,4 +1,4 @@
-"""Words for people: lists, plurals, the nearest name, and messages that any terminal can show."""
+"""Wording for people: lists, plurals, the nearest name, and messages that any terminal can show."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 LONGEST_NAME = 200  # characters; comparing longer ones with thousands of names would take minutes
-MOST_CHARACTERS = 10_000  # of one message; what a table's cell holds has no limit
+MOST_CHARACTERS = 10_000  # of one message: a table's cell can be of any length
 _LONG_WORD = re.compile(r"\S{1000,}")
 
 
 def printable(message: str) -> str:
-    """Make a message fit to be printed, for names, cells and paths can hold anything, of any length.
+    """Make a message safe to print: names, cells and paths can hold anything, of any length.
 
-    Endless words are cut, so is the middle of what is still too long, and what a terminal would obey becomes an escape.
+    Endless words and the middle of an endless message are cut; control characters become escapes.
     """
     message = _LONG_WORD.sub(lambda word: f"{word[0][:100]}... ({len(word[0]):,} characters)", message)
     if len(message) > MOST_CHARACTERS:
@@ -24,7 +24,7 @@ def printable(message: str) -> str:
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like a name, if one is like it at all."""
+    """Return the known name most similar to a name, or None if none is similar."""
     names = [known_name for known_name in known if len(known_name) <= LONGEST_NAME]
     if len(str(name)) > LONGEST_NAME:
         return None
@@ -40,16 +40,24 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def format_list(names: Iterable[str], most: int = 12) -> str:
-    """Write names as a readable list, cut to `most`: "a, b, c and 30 more"."""
-    ordered: Sequence[str] = sorted(names)
-    shown = ", ".join(ordered[:most])
-    return shown if len(ordered) <= most else f"{shown} and {len(ordered) - most} more"
+    """Join names in alphabetical order, cut to `most`: "a, b, c and 30 more"."""
+    return format_first(sorted(names), most)
+
+
+def format_first(items: Sequence[object], most: int = 5, total: int | None = None) -> str:
+    """Join items in their own order, such as ids by row, cut to `most`: "7, 3, 9 and 30 more".
+
+    `items` may be only the first of `total`, where it is slow to describe all of them.
+    """
+    joined = ", ".join(map(str, items[:most]))
+    more = (len(items) if total is None else total) - most
+    return f"{joined} and {more:,} more" if more > 0 else joined
 
 
 def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
-    """Explain that a name is not known: the nearest one, then what there is."""
+    """Explain that a name is unknown: "unknown loss 'x'. Did you mean 'y'? Available: y, z."."""
     names = list(known)
-    return f"there is no {what} '{name}'.{did_you_mean(name, names)} Known: {format_list(names)}."
+    return f"unknown {what} '{name}'.{did_you_mean(name, names)} Available: {format_list(names)}."
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from compete.cli import app
 
-COMPETE = [sys.executable, "-c", "from compete.cli import main; main()"]
+COMPETE = [sys.executable, "-m", "compete"]
 
 
 def compete(*arguments, cwd=None):
@@ -27,14 +27,18 @@ def test_version_and_help():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "not/there.toml"], "error: not/there.toml: there is no such file."),
+        (["run", "not/there.toml"], "error: not/there.toml: no such file."),
         (["run", "tiny.toml", "--set", "model.name=brightnes"], "Did you mean 'brightness'?"),
         (["run", "tiny.toml", "--set", "competition.root=nowhere"], "there is no folder nowhere"),
         (["options", "looses"], "Did you mean 'losses'?"),
         (["options", "loss", "focl"], "Did you mean 'focal'?"),
         (["demo", "masc", "out"], "Did you mean 'mask'?"),
         (["report", "submissions/tiny/run-009"], "is no run in submissions"),
-        (["validate", "tiny.toml", "--set", "a"], "write it as table.key=value"),
+        (["validate", "tiny.toml", "--set", "a"], "must be table.key=value"),
+        (
+            ["run", "tiny.toml", "--set", "training.clip_norm=1"],
+            "[training] clip_norm: was renamed. Use max_grad_norm.",
+        ),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_status_2(tiny, arguments, message):
@@ -44,10 +48,14 @@ def test_wrong_input_is_one_sentence_and_exit_status_2(tiny, arguments, message)
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_validate_says_that_nothing_is_wrong(tiny):
-    assert (
-        compete("validate", "tiny.toml").stdout == "tiny.toml: no problem found; the data it names was not looked at\n"
-    )
+def test_a_renamed_command_names_the_new_one():
+    done = compete("sample", "mask", "data")
+    assert done.returncode == 2
+    assert "`compete sample` was renamed. Use `compete demo`." in done.stderr
+
+
+def test_validate_finds_no_problem(tiny):
+    assert compete("validate", "tiny.toml").stdout == "tiny.toml: no problem found; its data was not checked\n"
 
 
 def test_options_list_everything():
@@ -77,7 +85,7 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_a_file(tiny):
     assert "oops" in done.stderr and "tiny_plugin.py:" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tiny):
+def test_ctrl_c_stops_cleanly(tiny):
     process = subprocess.Popen(
         [*COMPETE, "run", "tiny.toml", "--set", "training.epochs=300"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
@@ -90,14 +98,16 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tiny):
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped; what was computed is kept. The same command goes on" in errors and "Traceback" not in errors
+    assert (
+        "stopped; finished work is kept. Run the same command again to resume." in errors and "Traceback" not in errors
+    )
 
 
 def test_validate_checks_a_submission_alone(tiny):
     good = "id,label\n" + "".join(f"t{n},a\n" for n in range(7))
     (tiny / "good.csv").write_text(good)
     done = compete("validate", "tiny.toml", "--submission", "good.csv")
-    assert done.returncode == 0 and "good.csv: fits the sample submission" in done.stdout
+    assert done.returncode == 0 and "good.csv: matches the sample submission" in done.stdout
     (tiny / "bad.csv").write_text(good.replace("t3,a\n", ""))
     done = compete("validate", "tiny.toml", "--submission", "bad.csv")
     assert done.returncode == 2 and "bad.csv" in done.stderr and "t3" in done.stderr

@@ -228,7 +228,7 @@ def toml_text(value: Any) -> str:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xff\xfe[\x00", "a TOML is UTF-8 text; byte 0 is not"),
+        (b"\xff\xfe[\x00", "not UTF-8, at byte 0"),
         (b"a = " + b"[" * 100_000, "not valid TOML"),
         (b"x" * 10_000_001, "larger than 10,000,000 bytes"),
         (b"training = 3\n", "must be a table: [training]"),

@@ -1,4 +1,4 @@
-"""What `compete plugins` and `compete options` print."""
+"""The output of `compete plugins` and `compete options`."""
 
 from __future__ import annotations
 

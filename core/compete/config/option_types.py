@@ -1,4 +1,4 @@
-"""Types of options in words, for people who read a listing: `number, 0 < x <= 1`, `"a" or "b"`, `list of texts`."""
+"""Types of options in words, for listings and error messages: `number, 0 < x <= 1`, `"a" or "b"`, `list of strings`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-NOUNS: dict[Any, str] = {int: "whole number", float: "number", str: "text", Path: "path", dict: "table", list: "list"}
+NOUNS: dict[Any, str] = {int: "integer", float: "number", str: "string", Path: "path", dict: "table", list: "list"}
 WORDS: dict[Any, str] = {bool: "true or false", NoneType: "none", Any: "anything"}
+_ARTICLE = re.compile(rf"^({'|'.join(NOUNS.values())})\b")
 LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
 
 
 def type_text(annotation: Any) -> str:  # noqa: ANN401 - any type
-    """Return a type in words; what has no words is written as in Python."""
+    """Return a type in words, or as Python writes it where there are no words for it."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return type_text(inner[0]) + _limits_text(_limits(inner[1:]))
@@ -27,31 +28,38 @@ def type_text(annotation: Any) -> str:  # noqa: ANN401 - any type
     if origin in (Union, UnionType):
         return _either([type_text(part) for part in inner])
     if origin in (list, tuple):
-        return f"list of {_held(origin, inner)}"
+        return f"list of {_items_text(origin, inner)}"
     if origin is dict:
-        return "table" if inner[1] is Any else f"table of {_several(inner[1])}"
+        return "table" if inner[1] is Any else f"table of {_plural_text(inner[1])}"
     return NOUNS.get(annotation) or WORDS.get(annotation) or inspect.formatannotation(annotation)
 
 
+def expected_text(annotation: Any) -> str:  # noqa: ANN401 - any type
+    """Return what a TOML value must be, with articles: `an integer >= 1`, `"a", "b" or a list of strings`."""
+    inner = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    texts = [type_text(part) for part in inner if part is not NoneType]  # a TOML cannot write none
+    return _either([_ARTICLE.sub(lambda noun: f"a{'n' * (noun[0] == 'integer')} {noun[0]}", text) for text in texts])
+
+
 def _either(words: list[str]) -> str:
-    """Join alternatives, the last with `or`; a comma before it where one of them has a comma of its own."""
+    """Join alternatives with `or`, after a comma if one of them contains a comma."""
     *first, last = words
     if not first:
         return last
     return f"{', '.join(first)}{',' * any(',' in word for word in words)} or {last}"
 
 
-def _held(origin: type, inner: tuple[Any, ...]) -> str:
-    """Return what a list holds, or a tuple, which a TOML writes as a list: of any length, or of a fixed one."""
+def _items_text(origin: type, inner: tuple[Any, ...]) -> str:
+    """Describe the items of a list, or of a tuple, which a TOML writes as a list."""
     if origin is list or inner[-1] is ...:
-        return _several(inner[0])
+        return _plural_text(inner[0])
     if len(set(map(type_text, inner))) == 1:
-        return f"{len(inner)} {_several(inner[0])}"
+        return f"{len(inner)} {_plural_text(inner[0])}"
     return f"({', '.join(map(type_text, inner))})"
 
 
-def _several(annotation: Any) -> str:  # noqa: ANN401 - any type
-    """Return what a list holds of one type: `numbers > 0`, `(text or none)`."""
+def _plural_text(annotation: Any) -> str:  # noqa: ANN401 - any type
+    """Describe several values of one type: `numbers > 0`, `(string or none)`."""
     kind, *metadata = get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
     if kind in NOUNS:
         return f"{NOUNS[kind]}s{_limits_text(_limits(metadata))}"
@@ -61,7 +69,7 @@ def _several(annotation: Any) -> str:  # noqa: ANN401 - any type
 
 
 def _limits(metadata: Iterable[Any]) -> dict[str, Any]:
-    """Return the limits among a type's metadata: of pydantic's `Field(gt=0)`, or annotated_types' `Gt(0)`."""
+    """Return the limits in a type's metadata, from pydantic's `Field(gt=0)` or annotated_types' `Gt(0)`."""
     found: dict[str, Any] = {}
     for item in metadata:
         if isinstance(item, FieldInfo):
@@ -80,7 +88,7 @@ def _limits_text(found: dict[str, Any]) -> str:
 
 
 def _range_text(found: dict[str, Any]) -> str:
-    """Return ` > 0`, or with limits on both sides `, 0 < x <= 1`."""
+    """Return ` > 0`, or `, 0 < x <= 1` if there are limits on both sides."""
     low = next(((sign, found[name]) for name, sign in (("gt", ">"), ("ge", ">=")) if name in found), None)
     high = next(((sign, found[name]) for name, sign in (("lt", "<"), ("le", "<=")) if name in found), None)
     if low and high:

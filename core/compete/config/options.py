@@ -1,33 +1,35 @@
 """Bind one TOML table to a component's signature: its keyword-only parameters are the options.
 
-The signature becomes a strict pydantic model, so that an unknown option is refused with the nearest name and
-`"3e-4"` is no float. What comes back is the component with its options filled in.
+The signature becomes a strict pydantic model: it refuses an unknown option, naming the nearest one, and does not take
+`"3e-4"` for a number. The result is the component with its options filled in.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from compete.config.option_types import type_text
+from compete.config.option_types import expected_text, type_text
 from compete.config.registry import Component, FileMark
+from compete.config.settings import RENAMED
 from compete.errors import PluginError, Problem
 from compete.text import did_you_mean, format_list
 
 
 @dataclass(frozen=True)
 class BoundComponent:
-    """A component with its options filled in; call `build` with what the runner passes.
+    """A component with its options filled in; call `build` with the runner's positional arguments.
 
-    `files` are those that its options name, of the type `InputFile`.
+    `files` are the existing files that options of type `InputFile` name.
     """
 
     component: Component
@@ -41,7 +43,7 @@ class BoundComponent:
 
     @property
     def build(self) -> Callable[..., Any]:
-        """The component, waiting for its positional arguments."""
+        """The component, which still takes its positional arguments."""
         return partial(self.component.factory, **self.options)
 
 
@@ -55,7 +57,7 @@ class Option:
 
 
 def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[BoundComponent | None, list[Problem]]:
-    """Bind a TOML table (without `name`) to a component; return it, or every problem with the table."""
+    """Bind a TOML table (without `name`) to a component; return it, or None, and every problem with the table."""
     model = options_model(component)
     values, problems = validate(model, table, where)
     if values is None:
@@ -74,17 +76,18 @@ def _input_files(model: type[BaseModel], options: Mapping[str, Any]) -> Iterator
 
 
 def validate(model: type[BaseModel], table: Mapping[str, Any], where: str) -> tuple[BaseModel | None, list[Problem]]:
-    """Validate a TOML table against a model, strictly; return the values, or every problem."""
+    """Validate a TOML table strictly; return the values, or None with one problem for each wrong key."""
     try:
-        # Through JSON, because strict mode in Python would not take a TOML array for a tuple.
+        # As JSON, because strict validation of Python objects does not accept a list for a tuple.
         return model.model_validate_json(json.dumps(table, default=str), strict=True), []
     except ValidationError as error:
-        known = list(model.model_fields)
-        return None, [_problem(details, table, where, known) for details in error.errors()]
+        # A union has one error for each of its types, a list one for each item: the first of a key stands for all.
+        first = {str(details["loc"][:1]): details for details in reversed(error.errors())}
+        return None, [_problem(model, details, table, where) for details in reversed(first.values())]
 
 
 def options_model(component: Component) -> type[BaseModel]:
-    """Make the strict pydantic model of a component's keyword-only parameters."""
+    """Build a strict pydantic model from a component's keyword-only parameters."""
     parameters = _keyword_only(component.factory)
     hints = _hints(component.factory, set(parameters), _where(component))
     fields: dict[str, Any] = {
@@ -95,7 +98,7 @@ def options_model(component: Component) -> type[BaseModel]:
 
 
 def list_options(component: Component) -> list[Option]:
-    """Return a component's options with types and defaults, as text."""
+    """Return a component's options with their types and defaults in words."""
     parameters = _keyword_only(component.factory)
     hints = _hints(component.factory, set(parameters), _where(component))
     return [
@@ -110,7 +113,7 @@ def option_names(component: Component) -> set[str]:
 
 
 def json_text(value: object) -> str:
-    """Write a value nearly as TOML would: `"text"`, `true`, `[1, 2]`."""
+    """Write a value almost as TOML does: `"text"`, `true`, `[1, 2]`."""
     if value is None:
         return "none"
     return json.dumps(value, default=str, ensure_ascii=False)
@@ -126,7 +129,7 @@ def _where(component: Component) -> str:
 
 
 def _hints(factory: Callable[..., Any], names: set[str], where: str) -> dict[str, Any]:
-    """Resolve the annotations of the options only: the others may name types imported for checkers alone."""
+    """Resolve the annotations of the options only: others may name types imported under TYPE_CHECKING."""
     if not names:
         return {}
     function = inspect.unwrap(factory)
@@ -145,24 +148,43 @@ def _hints(factory: Callable[..., Any], names: set[str], where: str) -> dict[str
         raise PluginError(f"{where}: an option's type cannot be resolved: {error}") from error
 
 
-def _problem(details: ErrorDetails, table: Mapping[str, Any], where: str, known: list[str]) -> Problem:
-    keys = [str(part) for part in details["loc"]]
-    key = ".".join(keys)
-    if details["type"] == "extra_forbidden" and len(keys) == 1:
-        offered = f" Options: {format_list(known)}." if known else " It has no options."
-        return Problem(f"{where} {key}", f"unknown option.{did_you_mean(key, known)}{offered}")
-    if details["type"] == "missing":
-        return Problem(f"{where} {key}", "is required and missing.")
-    value = table.get(keys[0]) if keys else table
-    if details["type"] in ("list_type", "tuple_type") and len(keys) == 1 and not isinstance(value, dict):
-        return Problem(f"{where} {key} = {json_text(value)}", f"must be a list: [{json_text(value)}].")
-    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-    hint = _literal_hint(details, value)
-    return Problem(f"{where} {key} = {json_text(value)}", f"{message}.{hint}")
+def _problem(model: type[BaseModel], details: ErrorDetails, table: Mapping[str, Any], where: str) -> Problem:
+    """Explain pydantic's error in one key of a table."""
+    if not details["loc"]:
+        return Problem(where, details["msg"])
+    key = str(details["loc"][0])
+    place = f"{where} {key}"
+    if key not in table:
+        return Problem(place, "is required and missing.")
+    with_value = f"{place} = {json_text(table[key])}"
+    for old in (with_value, place):
+        if old in RENAMED:
+            return Problem(old, f"was renamed. Use {RENAMED[old]}.")
+    if key in model.model_fields:
+        return Problem(with_value, _wrong_value(model, details, table[key], key))
+    known = list(model.model_fields)
+    options = f" Options: {format_list(known)}." if known else " It has no options."
+    return Problem(place, f"unknown option.{did_you_mean(key, known)}{options}")
 
 
-def _literal_hint(details: ErrorDetails, value: object) -> str:
-    if details["type"] != "literal_error" or not isinstance(value, str):
-        return ""
-    expected = str(details.get("ctx", {}).get("expected", ""))
-    return did_you_mean(value, [part.strip(" '") for part in expected.replace(" or ", ",").split(",")])
+def _wrong_value(model: type[BaseModel], details: ErrorDetails, value: object, key: str) -> str:
+    field = model.model_fields[key]
+    if details["type"] in ("value_error", "assertion_error"):
+        return f"{details['msg'].partition(', ')[2].rstrip('.')}."
+    # The model keeps a type's limits beside it; put back together, they read as in a listing.
+    annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    hint = ""
+    if details["type"] == "literal_error" and isinstance(value, str):
+        hint = did_you_mean(value, re.findall(r'"([^"]+)"', expected_text(annotation)))
+    elif not isinstance(value, list | dict) and _accepts(model, key, [value]):
+        hint = f" Write {key} = {json_text([value])}."
+    return f"must be {expected_text(annotation)}.{hint}"
+
+
+def _accepts(model: type[BaseModel], key: str, value: object) -> bool:
+    """Return whether a key may have a value, whatever else the table lacks."""
+    try:
+        model.model_validate_json(json.dumps({key: value}, default=str), strict=True)
+    except ValidationError as error:
+        return all(details["loc"][0] != key for details in error.errors())
+    return True

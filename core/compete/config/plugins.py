@@ -1,4 +1,4 @@
-"""Find plugins and load them into a fresh manager: bundled ones, installed ones, local files."""
+"""Find plugins (bundled, installed, local files) and load them into a new plugin manager."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BUNDLED = tuple(
 
 @dataclass(frozen=True)
 class Plugin:
-    """A loaded plugin: its name, where it came from and the hooks it implements."""
+    """A loaded plugin: its name, its source and the hooks it implements."""
 
     name: str
     source: str
@@ -43,7 +43,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Plugins:
-    """A run's plugin manager and what it holds."""
+    """A run's plugin manager, its plugins and their components."""
 
     manager: pluggy.PluginManager
     loaded: tuple[Plugin, ...]
@@ -93,35 +93,35 @@ def _register(
         plugin = load()
     except SyntaxError as error:
         place = f"{error.filename}:{error.lineno}"
-        raise PluginError(f"plugin {name} ({source}) is no valid Python: {place}: {error.msg}") from error
+        raise PluginError(f"plugin {name} ({source}) is not valid Python: {place}: {error.msg}") from error
     except Exception as error:
         raise PluginError(
             f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}"
         ) from error
     if name in sources:
-        raise PluginError(f"two plugins are called {name}: {sources[name]} and {source}. Rename one.")
+        raise PluginError(f"two plugins are named {name}: {sources[name]} and {source}. Rename one.")
     try:
         manager.register(plugin, name)
     except pluggy.PluginValidationError as error:
         raise PluginError(f"plugin {name} ({source}): {'; '.join(str(error).splitlines())}") from error
     if not manager.get_hookcallers(plugin):
         raise PluginError(
-            f"plugin {name} ({source}) implements no hook. Mark its functions with @compete.hookimpl, "
-            "for example register_losses."
+            f"plugin {name} ({source}) implements no hook. Mark its hook functions, such as register_losses, "
+            "with @compete.hookimpl."
         )
     sources[name] = source
 
 
 def _import_file(file: Path) -> ModuleType:
-    """Import a plugin file under a name of its own, so that two files of one name do not collide."""
+    """Import a plugin file under a unique module name, so that files of the same name do not collide."""
     if not file.is_file():
-        raise FileNotFoundError(f"there is no file {file}")
+        raise FileNotFoundError(f"no such file: {file}")
     name = f"compete_local_{file.stem}_{sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no Python file")
+        raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look a module up by its name
+    sys.modules[name] = module  # dataclasses and pickle look modules up by name
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -131,14 +131,14 @@ def _import_file(file: Path) -> ModuleType:
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager) -> None:
-    """Raise for a misspelt hook, which pluggy alone would ignore in silence."""
+    """Raise `PluginError` for a misspelt hook, which pluggy would ignore in silence."""
     known = [name for name in vars(manager.hook) if not name.startswith("_")]
     specified = [name for name in known if getattr(manager.hook, name).has_spec()]
     for name in sorted(set(known) - set(specified)):
         for implementation in getattr(manager.hook, name).get_hookimpls():
             if not implementation.optionalhook:
                 raise PluginError(
-                    f"plugin {implementation.plugin_name}: there is no hook '{name}'.{did_you_mean(name, specified)}"
+                    f"plugin {implementation.plugin_name}: unknown hook '{name}'.{did_you_mean(name, specified)}"
                 )
 
 

@@ -1,4 +1,4 @@
-"""The tables of a competition TOML that belong to the core; every other table belongs to a component."""
+"""The tables of a competition TOML that the core reads itself; every other table belongs to a component."""
 
 from __future__ import annotations
 
@@ -19,88 +19,88 @@ def setting(affects: Affects, default: Any, description: str) -> Any:  # noqa: A
 
 
 class Table(BaseModel):
-    """A TOML table: strict, frozen, no unknown keys."""
+    """A TOML table: frozen, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Competition(Table):
-    """What is competed in, and where its files are."""
+    """The competition and where its files are."""
 
     name: Name = setting("nothing", ..., "folder name of the runs: `submissions/<name>/`")
-    root: str = setting("nothing", ..., "folder with the competition's files, relative to where you run `compete`")
-    title: str = setting("nothing", "", "shown in the report")
-    url: str = setting("nothing", "", "the competition's page")
-    source: str = setting("nothing", "", "where the data comes from, and how to get it")
-    titles: dict[str, str] = setting("submission", {}, 'what pages and screens call a class: `{ 0 = "worn, male" }`')
+    root: str = setting("nothing", ..., "folder of the competition's files, relative to where you run `compete`")
+    title: str = setting("nothing", "", "heading of the report")
+    url: str = setting("nothing", "", "address of the competition's page")
+    source: str = setting("nothing", "", "where to get the data")
+    titles: dict[str, str] = setting("submission", {}, 'display names of classes: `{ 0 = "worn, male" }`')
 
 
 class Images(Table):
-    """How images are read before any augmentation."""
+    """How images are read, before augmentation."""
 
-    size: tuple[Count, Count] = setting("training", (224, 224), "height and width that the network sees")
+    size: tuple[Count, Count] = setting("training", (224, 224), "height and width of the network's input, in pixels")
     resize: Literal["stretch", "pad", "crop"] = setting(
-        "training", "stretch", "stretch to the size, pad to keep the aspect, or crop the centre"
+        "training", "stretch", "stretch to the size, pad to keep the aspect ratio, or crop the centre"
     )
-    channels: Annotated[int, Field(ge=1, le=64)] = setting("training", 3, "channels of a image")
-    reader: str = setting("training", "", "a reader's name; empty: by the file's ending and first bytes")
+    channels: Annotated[int, Field(ge=1, le=64)] = setting("training", 3, "channels of an image")
+    reader: str = setting("training", "", "name of a reader; empty: chosen by the file's extension and first bytes")
     unreadable: Literal["error", "skip"] = setting(
         "training", "error", "training images that cannot be read: stop, or skip and count them"
     )
-    cache: bool = setting("training", True, "decode every image once into a memory map of uint8")
-    cache_dir: str = setting("nothing", ".compete/cache", "where the memory maps lie")
-    mean: list[float] | None = setting("training", None, "per channel, 0..1; default: the model's own, else ImageNet's")
-    std: list[float] | None = setting("training", None, "per channel, 0..1; default: the model's own, else ImageNet's")
+    cache: bool = setting("training", True, "decode every image once, into a memory-mapped file of uint8")
+    cache_dir: str = setting("nothing", ".compete/cache", "folder of the cached images")
+    mean: list[float] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
+    std: list[float] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
 
 
 class Columns(Table):
-    """Columns of the tables that the network sees beside the image; `[head]` joins both."""
+    """Table columns that the network gets beside the image; the head joins both."""
 
-    numeric: list[str] = setting("training", [], "columns with numbers, or patterns such as `margin*`")
-    categorical: list[str] = setting("training", [], "columns with names, or patterns")
+    numeric: list[str] = setting("training", [], "numeric columns, or patterns such as `margin*`")
+    categorical: list[str] = setting("training", [], "categorical columns, or patterns")
     missing: list[str] = setting(
-        "training", ["", "na", "NA", "nan", "NaN", "null", "None", "?"], "cells that say that a value is missing"
+        "training", ["", "na", "NA", "nan", "NaN", "null", "None", "?"], "cells that mean a missing value"
     )
 
 
 class Training(Table):
-    """How a member is trained."""
+    """How each member is trained."""
 
-    epochs: Count = setting("training", 10, "passes over the sampler's rows")
+    epochs: Count = setting("training", 10, "passes over the rows that the sampler draws")
     batch_size: Count = setting("training", 32, "images in a micro-batch")
-    accumulation_steps: Count = setting("training", 1, "micro-batches to an optimizer step")
-    max_grad_norm: Annotated[float, Field(ge=0)] = setting("training", 0.0, "largest gradient norm; 0: no clipping")
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = setting("training", 42, "the first member's seed, and the folds'")
-    seeds: Annotated[int, Field(ge=1, le=100)] = setting("submission", 1, "members trained on each fold")
+    accumulation_steps: Count = setting("training", 1, "micro-batches per optimizer step")
+    max_grad_norm: Annotated[float, Field(ge=0)] = setting("training", 0.0, "clip gradients to this norm; 0: never")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = setting("training", 42, "seed of the folds and of the first member")
+    seeds: Annotated[int, Field(ge=1, le=100)] = setting("submission", 1, "members per fold, each with its own seed")
     only_folds: list[int] = setting("submission", [], "train these folds only; empty: all")
-    device: Literal["auto", "cpu", "cuda"] = setting("training", "auto", "CUDA where there is one")
+    device: Literal["auto", "cpu", "cuda"] = setting("training", "auto", "auto: a GPU if there is one")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = setting(
-        "training", "auto", "auto: bf16 where the device computes it in hardware, fp16 on older GPUs, else fp32"
+        "training", "auto", "auto: bf16 on hardware that supports it, fp16 on older GPUs, else fp32"
     )
-    compile: bool = setting("training", False, "torch.compile the network")
-    channels_last: bool = setting("training", True, "keep activations in channels_last memory format")
-    deterministic: bool = setting("training", False, "on a GPU: deterministic kernels only (slower)")
-    drop_last: bool = setting("training", True, "leave out an epoch's last, smaller batch (training only)")
-    workers: Annotated[int, Field(ge=-1, le=128)] = setting("nothing", -1, "loader processes; -1: chosen from the job")
+    compile: bool = setting("training", False, "compile the network with torch.compile")
+    channels_last: bool = setting("training", True, "use the channels_last memory format")
+    deterministic: bool = setting("training", False, "on a GPU, use deterministic kernels only (slower)")
+    drop_last: bool = setting("training", True, "in training, drop an epoch's last batch if it is smaller")
+    workers: Annotated[int, Field(ge=-1, le=128)] = setting("nothing", -1, "loader processes; -1: chosen automatically")
     checkpoint_minutes: Annotated[float, Field(gt=0)] = setting(
-        "nothing", 10.0, "save inside an epoch, and inside a long prediction, this often"
+        "nothing", 10.0, "time between checkpoints inside an epoch or a long prediction, in minutes"
     )
     on_nan: Literal["stop", "skip"] = setting(
         "training",
         "stop",
-        "a step whose loss is NaN or infinite: stop the member at its last checkpoint before it, or "
-        "skip it, which counts such a step's gradients (also those that alone are not finite) as zero",
+        "a step with a NaN or infinite loss: stop the member at its last checkpoint before it, or skip "
+        "it: its gradients (also if only these are not finite) count as zero",
     )
 
 
 class Finetune(Table):
-    """What of a pretrained network moves, and how fast."""
+    """Which parts of a pretrained network are trained, and how fast."""
 
     freeze: Literal["none", "backbone"] | list[str] = setting(
-        "training", "none", "`backbone`: all but the head; or module name patterns, such as `layer1*`"
+        "training", "none", "frozen modules: `backbone` is all but the head; or name patterns such as `layer1*`"
     )
     backbone_lr_ratio: Annotated[float, Field(gt=0, le=1)] = setting(
-        "training", 1.0, "learning rate of the backbone against the head's"
+        "training", 1.0, "learning rate of the backbone divided by that of the head"
     )
 
 
@@ -108,32 +108,41 @@ class Inference(Table):
     """How predictions are made."""
 
     batch_size: Count | None = setting("nothing", None, "default: twice the training batch")
-    pool: Literal["mean", "max"] = setting(
-        "training", "mean", "how the predictions of a row's several images become one"
-    )
+    pool: Literal["mean", "max"] = setting("training", "mean", "how to combine the predictions of a row's images")
     keep_top: Annotated[int, Field(ge=0)] = setting(
-        "inference", 0, "keep the most probable classes of each row only, for thousands of classes; 0: all"
+        "inference", 0, "keep only this many classes of each row, the most probable ones, to save memory; 0: all"
     )
 
 
 class Checks(Table):
-    """What stops a run before training, and what a submission must hold."""
+    """Checks before training, and on the submission."""
 
     missing_class: Literal["error", "warn"] = setting(
-        "submission", "error", "a class with no row in some fold's training or validation part"
+        "submission", "error", "a class without a row in the training or validation part of a fold"
     )
-    low: float | None = setting("submission", None, "smallest value a submission may hold")
-    high: float | None = setting("submission", None, "largest value a submission may hold")
-    rows_sum_to_one: bool = setting("submission", False, "the submission's columns sum to one in each row")
-    integers: bool = setting("submission", False, "the submission holds whole numbers only")
-    allowed: list[str | int] = setting("submission", [], "labels that a submission may hold; empty: not checked")
-    separator: str = setting("submission", "", "what joins several labels in one cell; empty: a cell is one label")
-    may_be_empty: bool = setting("submission", False, "an empty cell is an answer, such as no label at all")
+    low: float | None = setting("submission", None, "smallest value allowed in a submission")
+    high: float | None = setting("submission", None, "largest value allowed in a submission")
+    rows_sum_to_one: bool = setting("submission", False, "each row of the submission must sum to one")
+    integers: bool = setting("submission", False, "a submission must hold integers only")
+    allowed: list[str | int] = setting("submission", [], "labels allowed in a submission; empty: not checked")
+    separator: str = setting("submission", "", "separator of several labels in one cell; empty: a cell is one label")
+    may_be_empty: bool = setting("submission", False, "allow empty cells in a submission, such as rows without a label")
 
     def submission_rules(self) -> dict[str, Any]:
-        """Return the rules for `check_submission`."""
+        """Return the keyword arguments of `check_submission`."""
         rules = self.model_dump(exclude={"missing_class"})
         return {**rules, "allowed": self.allowed or None, "separator": self.separator or None}
+
+
+# Old names and their replacements, as error messages write them.
+RENAMED: dict[str, str] = {
+    "[images] fit": "resize",
+    '[images] fit = "squash"': 'resize = "stretch"',
+    '[images] resize = "squash"': 'resize = "stretch"',
+    "[training] accumulate": "accumulation_steps",
+    "[training] clip_norm": "max_grad_norm",
+    "compete sample": "`compete demo`",
+}
 
 
 def affects(table: type[Table], key: str) -> Affects:

@@ -1,10 +1,11 @@
-"""Read a TOML as data with line numbers, apply `--set` overrides to it, and write one back."""
+"""Read a TOML file with its line numbers, apply `--set` overrides, and write TOML."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,15 @@ Lines = dict[tuple[str, ...], int]
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
-    """Return a TOML's data and the line of each table and key. Raise `ConfigError` with file and line."""
+    """Return a TOML's data and the line of each table and key. Raise `ConfigError` for an unreadable file."""
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise ConfigError(f"{path}: this is no competition TOML: it is larger than {MOST_BYTES:,} bytes")
+            raise ConfigError(f"{path}: not a competition TOML: larger than {MOST_BYTES:,} bytes")
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: a TOML is UTF-8 text; byte {error.start} is not. Save it as UTF-8.") from error
+        raise ConfigError(f"{path}: not UTF-8, at byte {error.start}. Save the file as UTF-8.") from error
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such file.{_other_files(path)}") from error
+        raise ConfigError(f"{path}: no such file.{_other_files(path)}") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
@@ -38,17 +39,17 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     if _is_deep(data):
-        raise ConfigError(f"{path}: this is no competition TOML: its tables are nested more than {MOST_LEVELS} deep")
+        raise ConfigError(f"{path}: not a competition TOML: nested more than {MOST_LEVELS} levels deep")
     return data, key_lines(text)
 
 
 def _other_files(path: Path) -> str:
-    """Name the TOML that was probably meant, else those that there are."""
-    there = {str(file): file.stem for folder in (path.parent, Path("competitions")) for file in folder.glob("*.toml")}
-    near = nearest(path.stem, there.values())
+    """Name the TOML that was probably meant, or else the available ones."""
+    found = {str(file): file.stem for folder in (path.parent, Path("competitions")) for file in folder.glob("*.toml")}
+    near = nearest(path.stem, found.values())
     if near is not None:
-        return " Did you mean " + " or ".join(f"'{file}'" for file, stem in there.items() if stem == near) + "?"
-    return f" There: {format_list(there)}." if there else ""
+        return " Did you mean " + " or ".join(f"'{file}'" for file, stem in found.items() if stem == near) + "?"
+    return f" Available: {format_list(found)}." if found else ""
 
 
 def key_lines(text: str) -> Lines:
@@ -70,33 +71,33 @@ def key_lines(text: str) -> Lines:
 
 
 def override_keys(override: str) -> tuple[str, ...]:
-    """Return what a `table.key=value` sets, as a path of keys."""
+    """Return the path of keys that `table.key=value` sets."""
     path, equals, _ = override.partition("=")
     keys = tuple(key.strip() for key in path.split("."))
     if not equals or not all(keys):
-        raise ConfigError(f"--set {override}: write it as table.key=value, for example training.epochs=3")
+        raise ConfigError(f"--set {override}: must be table.key=value, for example training.epochs=3")
     return keys
 
 
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Return the data with `table.key=value` overrides put in; a value that is no TOML is taken as text."""
-    data = _deep_copy(data)
+    """Return the data with `table.key=value` overrides; a value that is not valid TOML is a string."""
+    data = deepcopy(data)
     for override in overrides:
         keys, text = override_keys(override), override.partition("=")[2]
         value = _toml_value(text)
         if len(keys) > MOST_LEVELS or _is_deep(value):
-            raise ConfigError(f"--set {override[:80]}: is nested more than {MOST_LEVELS} deep")
+            raise ConfigError(f"--set {override[:80]}: nested more than {MOST_LEVELS} levels deep")
         _put(data, keys, value, override)
     return data
 
 
 def write_toml_text(data: Mapping[str, Any]) -> str:
-    """Write data as TOML; keys without a value are left out."""
+    """Return data as TOML text, without keys whose value is None."""
     return tomli_w.dumps(_without_none(data))
 
 
 def _is_deep(value: object) -> bool:
-    """Tell whether data is nested so deep that whatever walks through it would overflow."""
+    """Return whether data is nested so deep that a recursive function would overflow on it."""
     level = [value]
     for _ in range(MOST_LEVELS):
         level = [i for v in level if isinstance(v, dict | list) for i in (v.values() if isinstance(v, dict) else v)]
@@ -114,7 +115,7 @@ def _put(data: dict[str, Any], keys: Sequence[str], value: object, override: str
     place: Any = data
     for key in keys[:-1]:
         if isinstance(place, list):
-            place = _item(place, key, override)
+            place = place[_index(place, key, override)]
         elif isinstance(place, dict):
             place = place.setdefault(key, {})
     if isinstance(place, list):
@@ -122,27 +123,17 @@ def _put(data: dict[str, Any], keys: Sequence[str], value: object, override: str
     elif isinstance(place, dict):
         place[keys[-1]] = value
     else:
-        raise ConfigError(f"--set {override}: '{'.'.join(keys[:-1])}' is no table")
-
-
-def _item(place: list[Any], key: str, override: str) -> object:
-    return place[_index(place, key, override)]
+        raise ConfigError(f"--set {override}: '{'.'.join(keys[:-1])}' is not a table")
 
 
 def _index(place: list[Any], key: str, override: str) -> int:
     if not key.isdigit() or int(key) >= len(place):
         table = override_keys(override)[0]
         raise ConfigError(
-            f"--set {override}: '{key}' is no place in a list of {len(place)}. Count from 0, as in {table}.0.name=..., "
-            f'or give the whole list: {table}=[{{name="..."}}]'
+            f"--set {override}: '{key}' is not an index of this list of {len(place)}. Count from 0, as in "
+            f'{table}.0.name=..., or set the whole list: {table}=[{{name="..."}}]'
         )
     return int(key)
-
-
-def _deep_copy(value: Any) -> Any:  # noqa: ANN401 - TOML data is anything
-    if isinstance(value, dict):
-        return {key: _deep_copy(item) for key, item in value.items()}
-    return [_deep_copy(item) for item in value] if isinstance(value, list) else value
 
 
 def _without_none(value: Any) -> Any:  # noqa: ANN401 - TOML data is anything

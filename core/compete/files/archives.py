@@ -1,8 +1,8 @@
-"""Archives read in place: one index of members, and the bytes of one of them at a time.
+"""Archives read in place: an index of the members, and the bytes of one member at a time.
 
-Zip and plain tar are read where they lie. A compressed tar is unpacked to a plain one, and a 7z to a folder, once,
-below a cache folder: neither can be read in the middle. No file stays open between reads, so that threads, forked
-and spawned workers share nothing but the index.
+Zip and plain tar are read as they are. Compressed tar and 7z have no random access: they are unpacked once below a
+cache folder, to a plain tar or to a folder. No file stays open between reads, so threads, forked and spawned workers
+share only the index.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Literal, NamedTuple, TypeVar
+from typing import IO, Literal, NamedTuple
 
 from compete.errors import DataError
-from compete.files.unpacking import decompress, extract_7z, refuse_outside, unpacked_once
+from compete.files.safety import ListedMember, clean_name, refuse_unsafe, zip_member
+from compete.files.unpacking import decompress, extract_7z, unpacked_once
+from compete.text import plural
 
-T = TypeVar("T")
 Packing = Literal["zip", "tar", "7z", "gz", "bz2", "xz"]
 
 EXTENSIONS = (".zip", ".tar", ".7z", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_PLAIN = -1  # a member whose bytes lie in the file as they are, without a zip header
+_PLAIN = -1  # the method of a member whose bytes are stored as they are, without a zip header
 _LOCAL_HEADER_BYTES = 30
 
 
 class Member(NamedTuple):
-    """Where a member's bytes are. A tuple, because an archive may hold millions."""
+    """Position and size of a member in its archive, in bytes. A tuple, because an archive may have millions."""
 
     offset: int
     size: int
@@ -40,9 +41,9 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Archive:
-    """An opened archive: its members by name, as written inside it.
+    """An indexed archive: its members by their names in it.
 
-    `base` is the folder that may be left out of a name: the only one at the top, or the one called like the archive.
+    `base` is the folder that paths may leave out: the only one at the top, or the one named like the archive.
     """
 
     path: Path
@@ -53,11 +54,11 @@ class Archive:
     _folders: dict[str, set[str]] = field(default_factory=dict, repr=False)
 
     def find(self, name: str) -> str | None:
-        """Return the member that a path means, with or without the base folder, or None."""
+        """Return the name of the member at a path with or without the base folder, or None."""
         return next((full for full in (self.base + name, name) if full in self.members), None)
 
     def read(self, name: str, most_bytes: int) -> bytes:
-        """Return a member's bytes, checked against its checksum where the packing has one."""
+        """Return a member's bytes. Raise `DataError` if it is too large, or damaged."""
         member = self.members[name]
         if member.size > most_bytes:
             raise DataError(
@@ -69,17 +70,17 @@ class Archive:
             file.seek(member.offset)
             data = file.read(member.size) if member.method == _PLAIN else _inflate(file, name, member)
         if len(data) != member.size:
-            raise DataError(f"{self.path.name}: the archive ends inside '{name}'. Fetch it again.")
+            raise DataError(f"{self.path.name}: the archive ends inside '{name}'. Download it again.")
         return data
 
     def walk(self, folder: str) -> list[str]:
         """Return the paths of all members in a folder and below, relative to it, sorted."""
         prefix = f"{self._full(folder)}/" if folder else self.base
-        # At the top, members beside the base folder keep their whole name.
+        # At the top, members outside the base folder keep their full names.
         return sorted(name.removeprefix(prefix) for name in self.members if not folder or name.startswith(prefix))
 
     def list(self, folder: str) -> list[str]:
-        """Return the names in a folder (the archive itself: ""), sorted; none where there is no such folder."""
+        """Return the sorted names in a folder ("" is the archive itself), or none if there is no such folder."""
         folders = self._tree()
         if folder:
             return sorted(folders.get(self._full(folder), ()))
@@ -87,11 +88,11 @@ class Archive:
         return sorted(folders.get(top, set()) | (folders.get("", set()) - {top}))
 
     def _full(self, folder: str) -> str:
-        """Return a folder's name as written inside the archive."""
+        """Return a folder's name in the archive."""
         return self.base + folder if self.base + folder in self._tree() else folder
 
     def _tree(self) -> dict[str, set[str]]:
-        """Return the names in every folder; made at the first listing."""
+        """Return the names in every folder, computed at the first call."""
         if not self._folders:
             tree: dict[str, set[str]] = {}
             for name in self.members:
@@ -108,14 +109,14 @@ class Archive:
 
 
 def packing(path: Path) -> Packing | None:
-    """Tell how a file is packed by its first bytes; its ending may lie."""
+    """Return a file's packing by its first bytes (its extension may lie), or None if it is not an archive."""
     with path.open("rb") as file:
         head = file.read(262)
     return packing_of(head)
 
 
 def packing_of(head: bytes) -> Packing | None:
-    """Tell the packing from the first 262 bytes, or None for no archive."""
+    """Return the packing by a file's first 262 bytes, or None if it is not an archive."""
     signatures: tuple[tuple[bytes, Packing], ...] = (
         (b"PK\x03\x04", "zip"),
         (b"PK\x05\x06", "zip"),
@@ -130,9 +131,9 @@ def packing_of(head: bytes) -> Packing | None:
 
 
 def open_archive(path: Path, cache: Path, most_bytes: int) -> Archive:
-    """Index an archive; unpack it below `cache` first where it cannot be read in place.
+    """Index an archive; unpack it below `cache` first if it cannot be read in place.
 
-    Raise `DataError` for a damaged one, for member names that lead outside, and for bombs.
+    Raise `DataError` for a damaged archive, and for what `refuse_unsafe` refuses.
     """
     kind = packing(path)
     stamp = file_stamp(path)
@@ -148,7 +149,7 @@ def open_archive(path: Path, cache: Path, most_bytes: int) -> Archive:
         elif kind is not None:
             return _open_compressed(path, kind, stamp, cache, most_bytes)
         else:
-            raise DataError(f"{path.name}: this is no zip, tar or 7z archive.")
+            raise DataError(f"{path.name}: not a zip, tar or 7z archive.")
     except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{path.name}: the archive cannot be read: {error}.") from error
     return Archive(path, stamp, members, _base(members, path), unpacked)
@@ -164,41 +165,43 @@ def file_stamp(path: Path) -> str:
 
 
 def is_clutter(name: str) -> bool:
-    """Tell whether a name is what macOS and Windows leave beside images."""
+    """Return whether a name is one of the extra files that macOS and Windows create."""
     last = name.rpartition("/")[2]
     return last.startswith("._") or last in {".DS_Store", "Thumbs.db"} or name.split("/", 1)[0] == "__MACOSX"
 
 
 def _index_zip(path: Path) -> dict[str, Member]:
     with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-    if any(info.flag_bits & 1 for info in infos):
-        raise DataError(f"{path.name}: the archive is locked with a password. Unpack it first.")
+        infos = [info for info in archive.infolist() if not (info.is_dir() or zip_member(info).is_link)]
+    refuse_unsafe(path, map(zip_member, infos))
     return {
         name: Member(info.header_offset, info.file_size, info.compress_size, info.compress_type, info.CRC)
-        for name, info in _kept(path, ((info.filename, info) for info in infos))
+        for info in infos
+        if not is_clutter(name := clean_name(info.filename))
     }
 
 
 def _index_tar(path: Path) -> dict[str, Member]:
     with tarfile.open(path, "r:") as archive:
-        infos = ((info.name, info) for info in archive if info.isreg())
         members = {
-            name: Member(info.offset_data, info.size) for name, info in _kept(path, infos) if not info.issparse()
+            clean_name(info.name): Member(info.offset_data, info.size)
+            for info in archive
+            if info.isreg() and not info.issparse()
         }
         end = archive.offset
+    refuse_unsafe(path, (ListedMember(name, member.size) for name, member in members.items()))
     with path.open("rb") as file:
         file.seek(end)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # where a header is cut off, tarfile just stops
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile stops in silence at a cut-off header
             raise DataError(
-                f"{path.name}: the archive ends after {len(members)} files without a tar's end mark: it was cut off. "
-                "Fetch it again."
+                f"{path.name}: the archive ends after {plural(len(members), 'file')} without a tar's end mark: it was "
+                "cut off. Download it again."
             )
-    return members
+    return {name: member for name, member in members.items() if not is_clutter(name)}
 
 
 def _index_folder(folder: Path) -> dict[str, Member]:
-    """Index an unpacked archive; links are left out, whatever they point at."""
+    """Index an unpacked archive, without its links."""
     return {
         file.relative_to(folder).as_posix(): Member(0, file.stat().st_size)
         for file in sorted(folder.rglob("*"))
@@ -206,17 +209,8 @@ def _index_folder(folder: Path) -> dict[str, Member]:
     }
 
 
-def _kept(path: Path, named: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:
-    """Yield members under clean names; refuse the archive when one would lead outside."""
-    for raw, info in named:
-        name = raw.replace("\\", "/").removeprefix("./")
-        refuse_outside(path, name)
-        if not is_clutter(name):
-            yield name, info
-
-
 def _base(members: Mapping[str, Member], path: Path) -> str:
-    """Return the folder that paths may leave out, with its slash, or ""."""
+    """Return the folder that paths may leave out, with its slash, or an empty string."""
     tops = {name.partition("/")[0] if "/" in name else "" for name in members}
     stem = path.name
     for ending in sorted(EXTENSIONS, key=len, reverse=True):
@@ -227,11 +221,11 @@ def _base(members: Mapping[str, Member], path: Path) -> str:
 
 
 def _inflate(file: IO[bytes], name: str, member: Member) -> bytes:
-    """Unpack one zip member from where its header starts."""
+    """Unpack a zip member; `file` is at the start of its header."""
     header = file.read(_LOCAL_HEADER_BYTES)
     if not header.startswith(b"PK\x03\x04"):
-        raise DataError(f"'{name}' is damaged inside its zip. Fetch the archive again.")
-    # The local header's name and extra field may be longer than the index says, so both lengths are read here.
+        raise DataError(f"'{name}' is damaged inside its zip. Download the archive again.")
+    # The local header's name and extra field may be longer than the index says: read both lengths here.
     file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), os.SEEK_CUR)
     info = zipfile.ZipInfo("member")
     info.compress_type, info.compress_size = member.method, member.packed_size
@@ -244,7 +238,7 @@ def _inflate(file: IO[bytes], name: str, member: Member) -> bytes:
 
 
 def _open_compressed(path: Path, kind: Packing, stamp: str, cache: Path, most_bytes: int) -> Archive:
-    """Unpack a compressed file once; index it if it is a tar, else take it as the only member."""
+    """Unpack a compressed file once: a tar is indexed, any other file is the only member."""
     folder = unpacked_once(path, stamp, cache, lambda to: decompress(path, kind, to / "content", most_bytes))
     content = folder / "content"
     if packing(content) == "tar":

@@ -1,4 +1,4 @@
-"""The bytes behind an image path: files, members of archives, slices of files; never anything outside the root."""
+"""Read the bytes at an image path: a file, an archive's member or a file's slice; never outside the root."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _SLICE = re.compile(r"(.+)#(\d+)\+(\d+)")
 
 
 class Files:
-    """Reads paths below one root: text with forward slashes, as in a table's column `image`.
+    """Reads paths below one root, written with forward slashes as in a table's column `image`.
 
-    A path may lead into an archive (`train.zip/1.jpg`, or `train/1.jpg` where there is only a `train.zip`), name a
-    slice of a file (`train.bson#OFFSET+LENGTH`), or, with the prefix `cache:`, a file below the cache folder. Usable
-    from threads, forked and spawned processes. Every method raises `DataError` for a path that leads outside.
+    A path may lead into an archive (`train.zip/1.jpg`, or `train/1.jpg` if there is only a `train.zip`), name a slice
+    of a file (`train.bson#OFFSET+LENGTH`), or, after the prefix `cache:`, a file below the cache folder. Threads,
+    forked and spawned processes may share one. Every method raises `DataError` for a path that leads outside.
     """
 
     def __init__(self, root: Path, cache: Path = CACHE, most_bytes: int = MOST_BYTES) -> None:
         if not root.is_dir():
-            raise DataError(f"there is no folder {root}.{_nearest_sibling(root)}")
+            raise DataError(f"no such folder: {root}.{_nearest_sibling(root)}")
         self.root = root.resolve()
         self.cache = cache.absolute()
         self.most_bytes = most_bytes
@@ -56,25 +56,25 @@ class Files:
         name, offset, length = _split_slice(path)
         found = self._find(name)
         if found is None:
-            raise DataError(f"there is no file '{path}' below {self.root}.{self._nearest(name)}")
+            raise DataError(f"no file '{path}' below {self.root}.{self._nearest(name)}")
         if isinstance(found, Path):
             return _read(found, path, offset, length)
         if length is not None:
-            raise DataError(f"'{path}': a slice can only be taken from an unpacked file.")
+            raise DataError(f"'{path}': only an unpacked file can be sliced. Unpack the archive.")
         archive, member = found
         return archive.read(member, self.most_bytes)
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether the file exists."""
         return self._find(_split_slice(path)[0]) is not None
 
     def present(self, paths: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Return for each of many paths whether it exists (N,), with one listing per folder."""
+        """Return whether each of many paths exists (N,), listing each folder once."""
         import numpy as np
 
         listed: dict[str, set[str]] = {}
         there = np.zeros(len(paths), dtype=bool)
-        for number, path in enumerate(paths):  # millions a second; pandas' string methods take ten times as long
+        for number, path in enumerate(paths):  # millions a second, ten times as fast as pandas' string methods
             folder, _, name = (_split_slice(path)[0] if "#" in path else path).rpartition("/")
             if folder not in listed:
                 listed[folder] = set(self.list(folder))
@@ -82,20 +82,20 @@ class Files:
         return there
 
     def stamp(self, path: str) -> str:
-        """Return a text that changes when the file does (size and time of change), without reading it."""
+        """Return a string that changes with the file's size and modification time, without reading the file."""
         name, offset, length = _split_slice(path)
         found = self._find(name)
         if found is None:
-            raise DataError(f"there is no file '{path}' below {self.root}.{self._nearest(name)}")
+            raise DataError(f"no file '{path}' below {self.root}.{self._nearest(name)}")
         if isinstance(found, Path):
             return file_stamp(found) if length is None else f"{file_stamp(found)}#{offset}+{length}"
         archive, member = found
         return f"{archive.stamp}/{archive.members[member].offset}+{archive.members[member].size}"
 
     def walk(self, folder: str) -> list[str]:
-        """Return the paths of all files in a folder or archive and below, relative to it, sorted.
+        """Return the paths of all files below a folder or archive, relative to it, sorted.
 
-        Folders that are links are not entered.
+        Links to folders are not followed.
         """
         place = self._place(_clean(folder))
         if place is None:
@@ -106,7 +106,7 @@ class Files:
         return sorted(_files_below(where))
 
     def list(self, folder: str) -> list[str]:
-        """Return the names in a folder or archive, sorted; none where there is no such folder."""
+        """Return the sorted names in a folder or archive, or none if there is no such folder."""
         place = self._place(_clean(folder))
         if place is None:
             return []
@@ -116,9 +116,9 @@ class Files:
         return sorted(path.name for path in where.iterdir() if not is_clutter(path.name))
 
     def build_once(self, name: str, build: Callable[[Path], object]) -> str:
-        """Let `build` fill a folder below the cache unless it is there; return its path, `cache:<name>`.
+        """Let `build` fill a folder below the cache if it does not exist; return its path, `cache:<name>`.
 
-        The folder appears whole or not at all. Put what its content depends on into the name.
+        The folder appears complete or not at all. Its name must hold everything that its content depends on.
         """
         built_once(self.cache / name, build)
         return CACHE_PREFIX + name
@@ -140,7 +140,7 @@ class Files:
         return file
 
     def _place(self, folder: str) -> tuple[Path | Archive, str] | None:
-        """Return the folder on disk, or the archive and the folder inside it. Found ones are remembered."""
+        """Return the folder on disk, or the archive and the folder inside it; found ones are cached."""
         known = self._places.get(folder)
         if known is None:
             known = self._look_up(folder)
@@ -165,8 +165,8 @@ class Files:
         return at, ""
 
     def _archive(self, file: Path) -> Archive:
-        """Open an archive once, even when many threads ask."""
-        if self._lock[0] != os.getpid():  # a fork may have copied a lock that another thread held
+        """Open an archive once, even if several threads ask for it."""
+        if self._lock[0] != os.getpid():  # a fork may have copied a lock while another thread held it
             self._lock = os.getpid(), threading.Lock()
         with self._lock[1]:
             if file not in self._archives:
@@ -178,7 +178,7 @@ class Files:
         if not (real.is_relative_to(self.root) or real.is_relative_to(self.cache.resolve())):
             raise DataError(
                 f"{path} is a link to {real}, outside the root {self.root}; such links are refused. "
-                "Copy the files, or let the root itself be the link."
+                "Copy the files, or make the root itself the link."
             )
 
     def _nearest(self, path: str) -> str:
@@ -190,14 +190,14 @@ class Files:
 
 
 def _clean(path: str) -> str:
-    """Return a path without `.` and empty parts; raise `DataError` where it would leave the root."""
+    """Return a path without `.` and empty parts. Raise `DataError` if it leads outside the root."""
     prefix = CACHE_PREFIX if path.startswith(CACHE_PREFIX) else ""
     rest = path.removeprefix(prefix)
     if "\\" in rest or "\0" in rest:
-        raise DataError(f"'{path}': paths are written with forward slashes.")
+        raise DataError(f"'{path}': paths need forward slashes.")
     parts = [part for part in rest.split("/") if part not in ("", ".")]
     if rest.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", rest):
-        raise DataError(f"'{path}' leads outside the root; paths are relative to it and have no '..'.")
+        raise DataError(f"'{path}' leads outside the root. Paths are relative to the root, without '..'.")
     return prefix + "/".join(parts)
 
 
@@ -224,7 +224,7 @@ def _files_below(folder: Path) -> Iterator[str]:
 
 
 def _archive_file(folder: Path, part: str) -> Path | None:
-    """Return the archive that stands for a folder: `train.zip` itself, or for `train` where there is no such folder."""
+    """Return the archive to read as a folder: `train.zip` itself, or `train.zip` in place of a folder `train`."""
     exact = folder / part
     if exact.is_file():
         return exact if packing(exact) else None

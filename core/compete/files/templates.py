@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from compete.errors import DataError
-from compete.text import unknown_name
+from compete.text import format_list, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy")
-_ANY_ENDING = ".*"
+_ANY_EXTENSION = ".*"
 _FIELD = re.compile(r"([^\[\]{}]+)(?:\[(-?\d+)\]|\[(-?\d*):(-?\d*)\])?")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|.")
 
 
 class Lists(Protocol):
-    """Whatever lists a folder, as `Files` does."""
+    """Something that lists folders, as `Files` does."""
 
     def list(self, folder: str) -> list[str]:
         """Return the names in a folder."""
@@ -28,7 +28,7 @@ class Lists(Protocol):
 
 @dataclass(frozen=True)
 class Field:
-    """A column in a template, and the part of its text that is taken."""
+    """A column in a template, and the slice of its cells that is used."""
 
     column: str
     part: slice
@@ -36,25 +36,25 @@ class Field:
 
 @dataclass(frozen=True)
 class PathTemplate:
-    """A parsed template; make one with `path_template`."""
+    """A parsed template, made by `path_template`."""
 
     text: str
     parts: tuple[str | Field, ...]
 
     @property
     def columns(self) -> list[str]:
-        """The columns it needs, each once."""
+        """The columns that it uses, each once."""
         return list(dict.fromkeys(part.column for part in self.parts if isinstance(part, Field)))
 
     def check(self, columns: Iterable[str]) -> None:
-        """Raise `DataError` for every column that is not there, with the nearest name."""
+        """Raise `DataError` for every unknown column, with the nearest name."""
         known = list(columns)
         wrong = [column for column in self.columns if column not in known]
         if wrong:
             raise DataError(f"'{self.text}': {unknown_name('column', column, known)}" for column in wrong)
 
     def fill(self, table: pd.DataFrame) -> pd.Series[str]:
-        """Return the text for every row of a table, by its index; a final `.*` stays as it is."""
+        """Return the text for each row of a table (N,), with the table's index; a final `.*` stays as it is."""
         import pandas as pd
 
         self.check(table.columns)
@@ -64,27 +64,27 @@ class PathTemplate:
         return filled
 
     def apply(self, table: pd.DataFrame, files: Lists) -> list[str]:
-        """Return the path for every row. With the ending `.*` the folders' listings say which file is meant.
+        """Return the path for each row (N); a final `.*` is replaced by the extension of the file in the folder.
 
-        A path that no file labels keeps its `.*`. Raise `DataError` where several files do.
+        A path without a file keeps its `.*`. Raise `DataError` if there are several.
         """
         paths = self.fill(table)
-        if not self.text.endswith(_ANY_ENDING):
+        if not self.text.endswith(_ANY_EXTENSION):
             return paths.tolist()
-        stems = [path.removesuffix(_ANY_ENDING) for path in paths]
-        wanted: dict[str, set[str]] = {}
+        stems = [path.removesuffix(_ANY_EXTENSION) for path in paths]
+        stems_by_folder: dict[str, set[str]] = {}
         for stem in stems:
-            wanted.setdefault(stem.rpartition("/")[0], set()).add(stem)
+            stems_by_folder.setdefault(stem.rpartition("/")[0], set()).add(stem)
         found: dict[str, str] = {}
-        for folder, some in wanted.items():
-            found |= _files_by_stem(folder, files.list(folder), some)
-        return [found.get(stem, stem + _ANY_ENDING) for stem in stems]
+        for folder, in_folder in stems_by_folder.items():
+            found |= _files_by_stem(folder, files.list(folder), in_folder)
+        return [found.get(stem, stem + _ANY_EXTENSION) for stem in stems]
 
 
 def path_template(text: str, columns: Iterable[str] | None = None) -> PathTemplate:
-    """Parse a template; with `columns`, also check that it asks for no other.
+    """Parse a template, and check that it uses only `columns` if they are given. Raise `DataError`.
 
-    `{name}` is a column's text, `{name[0]}` and `{name[0:2]}` parts of it, `{{` and `}}` are braces. Raise `DataError`.
+    `{name}` is a column's cell, `{name[0]}` and `{name[0:2]}` are slices of it, `{{` and `}}` are braces.
     """
     template = PathTemplate(text, tuple(_parse(text)))
     if columns is not None:
@@ -106,12 +106,11 @@ def _parse_field(text: str, inside: str) -> Field:
     match = _FIELD.fullmatch(inside)
     if match is None:
         raise DataError(
-            f"'{text}': '{{{inside}}}' is not understood. Write a column, and a part of it if wanted: "
-            "{id}, {id[0]}, {id[0:2]}."
+            f"'{text}': '{{{inside}}}' is not a column or a slice of one, such as {{id}}, {{id[0]}} or {{id[0:2]}}."
         )
     column, at, start, stop = match.groups()
     if at is not None:
-        return Field(column, slice(int(at), int(at) + 1 or None))  # [-1] ends with the text, not before it
+        return Field(column, slice(int(at), int(at) + 1 or None))  # [-1] ends with the cell, not before it
     return Field(column, slice(int(start) if start else None, int(stop) if stop else None))
 
 
@@ -122,20 +121,20 @@ def _cells(table: pd.DataFrame, field: Field) -> pd.Series[str]:
     return cells.str.slice(field.part.start, field.part.stop)
 
 
-def _files_by_stem(folder: str, names: Iterable[str], wanted: set[str]) -> dict[str, str]:
-    """Return `{path without ending: path}` for the wanted ones; images come before other files."""
+def _files_by_stem(folder: str, names: Iterable[str], stems: set[str]) -> dict[str, str]:
+    """Return `{stem: path}` for the stems that have a file; images come before other files."""
     prefix = f"{folder}/" if folder else ""
     candidates: dict[str, list[str]] = {}
     for name in names:
         stem = f"{prefix}{name.rpartition('.')[0] or name}"
-        if stem in wanted:
+        if stem in stems:
             candidates.setdefault(stem, []).append(name)
     chosen = {}
     for stem, several in candidates.items():
         images = [name for name in several if name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS] or several
         if len(images) > 1:
             raise DataError(
-                f"'{stem}.*' means several files: {', '.join(sorted(images))}. Write the ending into the template."
+                f"'{stem}.*' matches several files: {format_list(images)}. Write the extension into the template."
             )
         chosen[stem] = prefix + images[0]
     return chosen

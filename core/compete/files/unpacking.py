@@ -1,4 +1,4 @@
-"""Unpack what cannot be read in the middle: 7z and compressed files, once, below a cache folder."""
+"""Unpack archives without random access (7z and compressed files), once, below a cache folder."""
 
 from __future__ import annotations
 
@@ -15,64 +15,50 @@ from pathlib import Path
 from typing import Any
 
 from compete.errors import DataError
+from compete.files.safety import LOCKED, ListedMember, bomb_text, clean_name, refuse_unsafe, unpacked_limit
 
-MOST_RATIO = 200  # unpacked bytes for each packed one; images and tables stay far below
 _OPENERS: Mapping[str, Callable[[Path], Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 
 
-def refuse_outside(path: Path, name: str) -> None:
-    """Refuse an archive with a member whose name leads outside."""
-    if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/"):
-        raise DataError(f"{path.name}: the member '{name}' leads outside the archive; such an archive is refused.")
-
-
 def decompress(path: Path, kind: str, to: Path, most_bytes: int) -> None:
-    """Write a compressed file's content to `to`; refuse a bomb."""
-    most = max(most_bytes, MOST_RATIO * path.stat().st_size)
+    """Write the content of a compressed file to `to`. Raise `DataError` for a decompression bomb."""
+    most = unpacked_limit(path, most_bytes)
     written = 0
     with _OPENERS[kind](path) as packed, to.open("wb") as plain:
         while block := packed.read(1 << 20):
             written += len(block)
             if written > most:
-                raise DataError(_bomb(path, most))
+                raise DataError(f"{path.name}: {bomb_text(most)}")
             plain.write(block)
 
 
 def extract_7z(path: Path, to: Path, most_bytes: int) -> None:
-    """Unpack a 7z archive into the empty folder `to`; refuse a bomb. Needs the package py7zr."""
+    """Unpack a 7z archive into the empty folder `to`. Raise `DataError` for an unsafe one, or without py7zr."""
     try:
         py7zr = importlib.import_module("py7zr")
     except ImportError as error:
         raise DataError(
-            f"{path.name}: reading 7z needs the package py7zr: pip install py7zr. Or unpack the archive."
+            f"{path.name}: reading 7z needs py7zr: pip install py7zr. Or unpack the archive yourself."
         ) from error
-    most = max(most_bytes, MOST_RATIO * path.stat().st_size)
     try:
         with py7zr.SevenZipFile(path) as archive:
             if archive.needs_password():
-                raise DataError(f"{path.name}: the archive is locked with a password. Unpack it first.")
-            infos = archive.list()
-            for info in infos:
-                refuse_outside(path, info.filename)
-            if sum(info.uncompressed for info in infos) > most:
-                raise DataError(_bomb(path, most))
+                raise DataError(f"{path.name}: {LOCKED}")
+            members = [ListedMember(clean_name(info.filename), info.uncompressed) for info in archive.list()]
+            refuse_unsafe(path, members, unpacked_limit(path, most_bytes))
             archive.extractall(to)
     except (py7zr.exceptions.ArchiveError, lzma.LZMAError) as error:
         raise DataError(f"{path.name}: the archive cannot be read: {error}.") from error
 
 
-def _bomb(path: Path, most: int) -> str:
-    return f"{path.name}: unpacks to more than {most} bytes; refused as a decompression bomb."
-
-
 def unpacked_once(path: Path, stamp: str, cache: Path, unpack: Callable[[Path], None]) -> Path:
-    """Return the folder with an archive's content."""
+    """Return the folder with an archive's content, which `unpack` fills the first time."""
     key = sha256(f"{path.resolve()} {stamp}".encode()).hexdigest()[:16]
     return built_once(cache / "archives" / key, unpack)
 
 
 def built_once(folder: Path, build: Callable[[Path], object]) -> Path:
-    """Return a folder that `build` fills unless it is there; it appears whole or not at all."""
+    """Return a folder that `build` fills if it does not exist; it appears complete or not at all."""
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from compete.leaderboard.platform import Uploader
 from compete.leaderboard.records import SUBMISSIONS, Candidate, Record
 from compete.leaderboard.rows import upload_table
 from compete.store import file_hash, read_json
-from compete.submission.check import read_submission
+from compete.submission.csv_file import read_submission
 from compete.text import did_you_mean
 
 if TYPE_CHECKING:

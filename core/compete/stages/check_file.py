@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from compete.errors import SubmissionError
 from compete.stages.prepare import read_tables
-from compete.submission.check import check_submission, read_submission
+from compete.submission.check import check_submission
+from compete.submission.csv_file import read_submission
 
 if TYPE_CHECKING:
     from compete.config.load import Config

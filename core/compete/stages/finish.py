@@ -17,7 +17,8 @@ from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows, top_labels
 from compete.run import Run
 from compete.stages.blend import Blend
-from compete.submission.check import check_submission, read_submission, write_submission
+from compete.submission.check import check_submission
+from compete.submission.csv_file import read_submission, write_submission
 from compete.types import TopK
 
 if TYPE_CHECKING:

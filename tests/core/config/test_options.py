@@ -43,12 +43,12 @@ def test_options_are_filled_in_and_the_rest_is_left_to_the_runner():
     ("table", "message"),
     [
         ({"gama": 1}, "[loss] gama: unknown option. Did you mean 'gamma'? Options: class_weights, gamma, size."),
-        ({"gamma": "3e-4"}, '[loss] gamma = "3e-4": should be a valid number.'),
-        ({"gamma": True}, "[loss] gamma = true: should be a valid number."),
-        ({"gamma": -1}, "[loss] gamma = -1: should be greater than or equal to 0."),
+        ({"gamma": "3e-4"}, '[loss] gamma = "3e-4": must be a number >= 0.'),
+        ({"gamma": True}, "[loss] gamma = true: must be a number >= 0."),
+        ({"gamma": -1}, "[loss] gamma = -1: must be a number >= 0."),
         (
             {"class_weights": "balancd"},
-            "[loss] class_weights = \"balancd\": should be 'none' or 'balanced'. Did you mean 'balanced'?",
+            '[loss] class_weights = "balancd": must be "none" or "balanced". Did you mean \'balanced\'?',
         ),
     ],
 )
@@ -78,13 +78,13 @@ def test_a_component_without_options_says_so():
 def test_checked_by_sees_the_values():
     def check(*, backbone: str) -> Iterator[str]:
         if backbone != "resnet18":
-            yield f"there is no backbone '{backbone}'"
+            yield f"unknown backbone '{backbone}'"
 
     @checked_by(check)
     def model(outputs: int, *, backbone: str) -> str:
         return backbone
 
-    assert problems({"backbone": "resnet81"}, model) == ["[loss]: there is no backbone 'resnet81'"]
+    assert problems({"backbone": "resnet81"}, model) == ["[loss]: unknown backbone 'resnet81'"]
     assert problems({"backbone": "resnet18"}, model) == []
 
 
@@ -99,7 +99,7 @@ def test_an_option_without_a_type_is_the_plugin_s_fault():
 def test_options_are_listed_with_types_and_defaults():
     listed = {option.name: (option.type, option.default) for option in list_options(component())}
     assert listed["gamma"] == ("number >= 0", "2.0")
-    assert listed["size"] == ("list of 2 whole numbers", "[1, 2]")
+    assert listed["size"] == ("list of 2 integers", "[1, 2]")
     assert listed["class_weights"] == ('"none" or "balanced"', '"none"')
 
 

@@ -44,16 +44,16 @@ def test_managers_share_nothing(tmp_path):
     [
         (
             GOOD.replace("register_losses", "register_loses"),
-            r"no hook 'register_loses'\. Did you mean 'register_losses'",
+            r"unknown hook 'register_loses'\. Did you mean 'register_losses'",
         ),
-        (GOOD.replace("@hookimpl", ""), r"mine.py .* implements no hook. Mark its functions with @compete.hookimpl"),
+        (GOOD.replace("@hookimpl", ""), r"mine.py .* implements no hook. Mark its hook functions"),
         (GOOD.replace('"half": half', '"focal": half'), "two plugins register the losses component 'focal'.*mine.py"),
         (GOOD.replace('{"half": half}', "[half]"), "register_losses must return a dict"),
         (GOOD.replace('"half": half', '"half": 3'), "losses component 'half' is not callable"),
         (GOOD.replace('return {"half"', '1 / 0; return {"half"'), "mine.py: register_losses raised ZeroDivisionError"),
         (GOOD.replace("register_losses()", "register_losses(run)"), r"mine.py .*run"),
         ("import not_there", r"mine.py .*could not be imported: ModuleNotFoundError.*mine.py:1"),
-        ("def broken(:", r"mine.py .* is no valid Python: .*mine.py:1"),
+        ("def broken(:", r"mine.py .* is not valid Python: .*mine.py:1"),
     ],
 )
 def test_faults_name_the_plugin(tmp_path, text, message):
@@ -66,7 +66,7 @@ def test_two_files_of_one_name_collide_loudly(tmp_path):
     (tmp_path / "b").mkdir()
     for folder in "ab":
         (tmp_path / folder / "mine.py").write_text(GOOD)
-    with pytest.raises(PluginError, match=r"two plugins are called mine.py: .*a/mine.py and .*b/mine.py"):
+    with pytest.raises(PluginError, match=r"two plugins are named mine.py: .*a/mine.py and .*b/mine.py"):
         load_plugins([tmp_path / "a/mine.py", tmp_path / "b/mine.py"])
 
 

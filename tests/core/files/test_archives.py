@@ -1,7 +1,8 @@
+"""Archives: read in place, unpacked once, refused when unsafe."""
+
 from __future__ import annotations
 
 import gzip
-import io
 import random
 import sys
 import tarfile
@@ -13,45 +14,7 @@ import pytest
 
 from compete import DataError
 from compete.files.root import Files
-
-
-def write(root: Path, path: str, data: bytes = b"data") -> Path:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data)
-    return file
-
-
-def make_zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return path
-
-
-def make_tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return path
-
-
-MEMBERS = {f"{number:04}.jpg": bytes([number]) * 1000 for number in range(5)}
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def files(root: Path, tmp_path: Path) -> Files:
-    return Files(root, tmp_path / "cache")
-
+from file_fixtures import MEMBERS, make_tar, make_zip, write
 
 # --- archives --------------------------------------------------------------------------------------------------
 
@@ -178,7 +141,7 @@ def test_damaged_archives_are_explained(root: Path, files: Files) -> None:
         files.read("cut.tar/1.jpg")
     with pytest.raises(DataError, match=r"no file 'text.zip/1.jpg'"):
         files.read("text.zip/1.jpg")
-    with pytest.raises(DataError, match=r"text.zip: this is no zip, tar or 7z archive"):
+    with pytest.raises(DataError, match=r"text.zip: not a zip, tar or 7z archive"):
         files.read("text/1.jpg")
 
 
@@ -192,7 +155,7 @@ def test_a_locked_zip_is_refused(root: Path, files: Files) -> None:
 
 def test_a_slice_of_a_packed_file_is_refused(root: Path, files: Files) -> None:
     make_zip(root / "train.zip", {"train.bson": b"0123"})
-    with pytest.raises(DataError, match="only be taken from an unpacked file"):
+    with pytest.raises(DataError, match="only an unpacked file can be sliced"):
         files.read("train.zip/train.bson#0+2")
 
 

@@ -1,10 +1,9 @@
+"""Paths below a root: read, listed, and never outside."""
+
 from __future__ import annotations
 
-import io
 import os
 import pickle
-import tarfile
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
@@ -17,58 +16,7 @@ from hypothesis import strategies as st
 from compete import DataError
 from compete.files import archives
 from compete.files.root import Files
-
-
-def write(root: Path, path: str, data: bytes = b"data") -> Path:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data)
-    return file
-
-
-def make_zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return path
-
-
-def make_tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return path
-
-
-def recorded(files: Files, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the list of folders that `files` will be asked to list."""
-    asked: list[str] = []
-    real = files.list
-
-    def ask(folder: str) -> list[str]:
-        asked.append(folder)
-        return real(folder)
-
-    monkeypatch.setattr(files, "list", ask)
-    return asked
-
-
-MEMBERS = {f"{number:04}.jpg": bytes([number]) * 1000 for number in range(5)}
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def files(root: Path, tmp_path: Path) -> Files:
-    return Files(root, tmp_path / "cache")
-
+from file_fixtures import MEMBERS, make_tar, make_zip, write
 
 # --- folders ---------------------------------------------------------------------------------------------------
 
@@ -97,9 +45,9 @@ def test_missing_file_names_the_nearest(root: Path, files: Files) -> None:
 
 def test_missing_root_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
-    with pytest.raises(DataError, match=r"there is no folder .*mask\. Did you mean 'masks'\?"):
+    with pytest.raises(DataError, match=r"no such folder: .*mask\. Did you mean 'masks'\?"):
         Files(tmp_path / "mask")
-    with pytest.raises(DataError, match=r"there is no folder .*c\.$"):
+    with pytest.raises(DataError, match=r"no such folder: .*c\.$"):
         Files(tmp_path / "a" / "b" / "c")
 
 
@@ -122,15 +70,14 @@ def test_the_stamp_follows_size_and_time_and_reads_nothing(root: Path, files: Fi
     assert files.stamp("a.jpg") == f"3-{10**18}" != first
 
 
-def test_present_lists_each_folder_once(root: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_present_lists_each_folder_once(root: Path, files: Files, listed: list[str]) -> None:
     write(root, "a/1.jpg")
     write(root, "b/2.jpg")
     write(root, "3.jpg")
     write(root, "x.bson")
-    asked = recorded(files, monkeypatch)
     there = files.present(["a/1.jpg", "b/1.jpg", "b/2.jpg", "a/2.jpg", "3.jpg", "x.bson#0+2", "no/1.jpg"])
     assert there.tolist() == [True, False, True, False, True, True, False]
-    assert sorted(asked) == ["", "a", "b", "no"]
+    assert sorted(listed) == ["", "a", "b", "no"]
     assert files.present([]).tolist() == []
 
 
