@@ -161,8 +161,8 @@ def register_tta() -> Components:
 def register_ensembles() -> Components:
     """How members become one: `(oof (M, N, C), labels, test (M, T, C), metric) -> (oof (N, C), test (T, C))`.
 
-    OOF rows that a member did not validate are NaN. Rows that nobody validated stay NaN. A component with the attribute
-    `row_by_row = True` needs neither labels nor other rows for a row, and may be given some rows and classes only.
+    OOF rows that a member did not validate are NaN. Rows that nobody validated stay NaN. A component that
+    declares `@component(row_by_row=True)` needs neither labels nor other rows, so that it may be given some of them.
     """
 
 
@@ -170,7 +170,7 @@ def register_ensembles() -> Components:
 def register_postprocessors() -> Components:
     """What is fitted on OOF and applied to test: `(oof (N, C), labels, metric) -> (predictions) -> predictions`.
 
-    A component with the attribute `needs_classes = True` gets the classes' names as a fourth argument.
+    A component that declares `@component(needs_classes=True)` gets the classes' names as a fourth argument.
     """
 
 
@@ -178,8 +178,8 @@ def register_postprocessors() -> Components:
 def register_submissions() -> Components:
     """The file's cells: `(sample: DataFrame, predictions: DataFrame, target: Target) -> DataFrame`.
 
-    Predictions are indexed by id with one column per class, and already in the sample's row order. A component with
-    the attribute `ids_of_its_own = True` writes other ids than the test table's, such as one row for each image and
+    Predictions are indexed by id with one column per class, and already in the sample's row order. A component that
+    declares `@component(own_ids=True)` writes other ids than the test table's, such as one row for each image and
     class; it gets the predictions in the test table's order. Before training it is tried, as post-processing is, on
     made-up predictions for the sample's first rows.
     """
