@@ -23,8 +23,7 @@ import numpy as np
 import pandas as pd
 
 from compete.config.load import load_config
-from compete.data.images import ImageIndex, ImageSet
-from compete.data.images import ImagesByRow
+from compete.data.images import ImageIndex, ImagesByRow, ImageSet
 from compete.data.loaders import prediction_batches, training_batches
 from compete.model.device import make_fabric
 from compete.predict.parquet import write_predictions

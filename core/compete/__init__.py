@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from compete.config.registry import InputFile, checked_by
+from compete.config.registry import InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.hookspecs import hookimpl
@@ -17,7 +17,7 @@ from compete.leaderboard.platform import (
     UnreachableError,
     Uploader,
 )
-from compete.text import did_you_mean, format_list, unknown_name
+from compete.text import did_you_mean, format_list, plural, unknown_name
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
 if TYPE_CHECKING:
@@ -53,11 +53,12 @@ __all__ = [
     "Transform",
     "UnreachableError",
     "Uploader",
-    "checked_by",
+    "component",
     "did_you_mean",
     "format_list",
     "hookimpl",
     "path_template",
+    "plural",
     "top_labels",
     "unknown_name",
 ]

@@ -15,7 +15,7 @@ from types import ModuleType
 import pluggy
 
 from compete import hookspecs
-from compete.config.registry import Registry, build_registry
+from compete.config.registry import Registry, build_registry, trait_hint
 from compete.errors import PluginError, error_location
 from compete.text import did_you_mean
 
@@ -96,7 +96,7 @@ def _register(
         raise PluginError(f"plugin {name} ({source}) is not valid Python: {place}: {error.msg}") from error
     except Exception as error:
         raise PluginError(
-            f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}"
+            f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}{trait_hint(error)}"
         ) from error
     if name in sources:
         raise PluginError(f"two plugins are named {name}: {sources[name]} and {source}. Rename one.")
