@@ -1,6 +1,6 @@
 """compete: image competitions from one TOML. This module holds the names that plugin authors may import."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from compete.config.registry import InputFile, checked_by
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
@@ -17,34 +17,60 @@ from compete.leaderboard.platform import (
     UnreachableError,
     Uploader,
 )
-from compete.text import did_you_mean, format_list, unknown_name
+from compete.reports import (
+    STAGES,
+    ImagesReport,
+    NetworkReport,
+    OptimizationReport,
+    PlanReport,
+    RowsReport,
+    StageReport,
+    TrainingReport,
+)
+from compete.text import did_you_mean, duration, format_list, plural, unknown_name
 from compete.types import Epoch, Member, MemberResult, Metric, Tables, Target, Transform
 
 if TYPE_CHECKING:
     from compete.predict.top_k import TopK, top_labels
     from compete.run import Run
+    from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
     from compete.train.trainer import Trainer
+
+    RunView: TypeAlias = Run
+    TrainerView: TypeAlias = Trainer
 
 __all__ = [
     "IMAGE_EXTENSIONS",
+    "STAGES",
     "AccessError",
     "BusyError",
+    "ClassScores",
     "CompeteError",
     "ConfigError",
+    "CvScores",
     "DataError",
     "Epoch",
+    "EpochScores",
     "Files",
+    "ImagesReport",
     "InputFile",
     "Limits",
     "Member",
     "MemberResult",
+    "MemberScores",
     "Metric",
+    "NetworkReport",
+    "OptimizationReport",
     "PathTemplate",
+    "PlanReport",
     "PlatformError",
     "PluginError",
     "Quota",
     "Receipt",
+    "RowsReport",
     "Run",
+    "Scores",
+    "StageReport",
     "Status",
     "SubmissionError",
     "Tables",
@@ -52,14 +78,18 @@ __all__ = [
     "TopK",
     "Trainer",
     "TrainingError",
+    "TrainingReport",
     "Transform",
     "UnreachableError",
     "Uploader",
     "checked_by",
     "did_you_mean",
+    "duration",
     "format_list",
     "hookimpl",
     "path_template",
+    "plural",
+    "read_scores",
     "top_labels",
     "unknown_name",
 ]
@@ -67,11 +97,17 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-# What needs NumPy or torch is imported when somebody asks for it.
+# What needs pydantic, NumPy or torch is imported when somebody asks for it.
 _LATE = {
+    "ClassScores": "compete.scores",
+    "CvScores": "compete.scores",
+    "EpochScores": "compete.scores",
+    "MemberScores": "compete.scores",
     "Run": "compete.run",
     "TopK": "compete.predict.top_k",
+    "Scores": "compete.scores",
     "Trainer": "compete.train.trainer",
+    "read_scores": "compete.scores",
     "top_labels": "compete.predict.top_k",
 }
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from compete.reports import StageReport
     from compete.run import Run
+    from compete.scores import Scores
     from compete.train.trainer import Trainer
     from compete.types import Epoch, Member, MemberResult
 
@@ -241,8 +243,8 @@ def on_run_start(run: Run) -> None:
 
 
 @hookspec
-def on_stage(run: Run, number: int, title: str, lines: list[str]) -> None:
-    """One of the six stages of the task was reached; `lines` say what it found."""
+def on_stage(run: Run, report: StageReport) -> None:
+    """One of the six stages is prepared; the report, one of `compete.reports`, holds what it found."""
 
 
 @hookspec
@@ -271,12 +273,12 @@ def on_progress(run: Run, what: str, done: int, total: int) -> None:
 
 
 @hookspec
-def on_submission_written(run: Run) -> None:
-    """The checked submission is on disk."""
+def on_submission_written(run: Run, scores: Scores) -> None:
+    """The checked submission and `scores.json` are on disk."""
 
 
 @hookspec
-def on_run_end(run: Run) -> None:
+def on_run_end(run: Run, scores: Scores) -> None:
     """Everything is done, scores and report included."""
 
 

@@ -66,7 +66,7 @@ class Data:
 
 @dataclass
 class Run:
-    """A run under way. The stages fill in `data`, `members` and `scores`, in this order."""
+    """A run under way. The stages fill in `data` and `members`, in this order."""
 
     config: Config
     folder: Path
@@ -75,9 +75,18 @@ class Run:
     prepared: Prepared | None = None
     data: Data | None = None
     members: list[Member] = field(default_factory=list)
-    scores: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def competition(self) -> str:
+        """The competition's name, as in the TOML."""
+        return self.config.competition.name
+
+    @property
+    def title(self) -> str:
+        """The competition's title or, where the TOML gives none, its name."""
+        return self.config.competition.title or self.config.competition.name
 
     @property
     def plugins(self) -> Plugins:

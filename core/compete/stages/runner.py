@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from compete.data.folds import write_folds
@@ -17,8 +16,17 @@ from compete.model.device import make_fabric
 from compete.model.losses import joint_loss
 from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
 from compete.predict.postprocessing import submission_frame
+from compete.reports import TrainingReport
 from compete.run import Run, call_hook
+from compete.scores import write_scores
 from compete.stages.blend import blend
+from compete.stages.describe import (
+    describe_images,
+    describe_network,
+    describe_optimization,
+    describe_plan,
+    describe_rows,
+)
 from compete.stages.finish import fit_postprocessing, score_run, write_checked
 from compete.stages.log import RunLog
 from compete.stages.members import finish_member, finished, predict_members, reuse_members
@@ -38,7 +46,9 @@ from compete.store import folder_lock, make_folder, read_json, write_json
 
 if TYPE_CHECKING:
     from compete.config.load import Config
-    from compete.types import Array, MemberResult
+    from compete.reports import StageReport
+    from compete.scores import Scores
+    from compete.types import MemberResult
 
 
 def run_competition(config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False) -> Run:
@@ -63,7 +73,8 @@ def run_competition(config: Config, name: str | None = None, fresh: bool = False
             _describe_training(run)
             _reuse_members(run, previous, fresh)
             _describe_inference(run)
-            _finish(run, _train(run))
+            scores = _finish(run, _train(run))
+            call_hook(run.hook.on_run_end, run=run, scores=scores)
     return run
 
 
@@ -97,63 +108,35 @@ def _leave_other_data_alone(run: Run, held: ExitStack) -> None:
 
 @contextmanager
 def _told(run: Run) -> Iterator[None]:
-    """Tell plugins about the start, the end and the failure of a run."""
+    """Notify plugins of the start and of the failure of a run."""
     run.register(RunLog(run))
     for bound in run.config.many("callbacks"):
         run.register(bound.build())
     try:
         call_hook(run.hook.on_run_start, run=run)
         yield
-        call_hook(run.hook.on_run_end, run=run)
     except BaseException as error:
         with suppress(Exception):  # a plugin that fails at this must not hide why the run stopped
             run.hook.on_run_error(run=run, error=error)
         raise
 
 
-def _stage(run: Run, number: int, title: str, *lines: str) -> None:
-    call_hook(run.hook.on_stage, run=run, number=number, title=title, lines=[line for line in lines if line])
+def _report(run: Run, report: StageReport) -> None:
+    call_hook(run.hook.on_stage, run=run, report=report)
 
 
 def _prepare(run: Run) -> None:
     """Stage 1: rows, target, folds and their checks."""
     run.prepared = prepare(run)
     tables, target, _, labels, folds, key, _ = run.prepared
-    groups = f", {tables.train['group'].nunique()} groups" if "group" in tables.train else ""
-    sizes = np.bincount(folds[folds >= 0])
-    classes = f"{len(target.classes)} classes" if len(target.classes) > 1 else "1 output"
-    if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer):
-        counts = np.bincount(labels, minlength=len(target.classes))
-        largest, smallest = counts.max(), counts[counts > 0].min()
-        classes += f", rows in a class {_span(counts[counts > 0])} (imbalance {largest / smallest:.0f}:1)"
-    _stage(
-        run, 1, "preprocess",
-        f"{len(tables.train)} training rows{groups}, {len(tables.test)} test rows",
-        f"target {run.config.one('targets').name}: {classes}",
-        f"folds {run.config.one('folds').name} {key}: {len(sizes)} of {_span(sizes)} rows",
-    )  # fmt: skip
-
-
-def _span(numbers: Array) -> str:
-    least, most = numbers.min(), numbers.max()
-    return f"{least}" if least == most else f"{least} to {most}"
+    _report(run, describe_rows(run.config, tables, target, labels, folds, key))
 
 
 def _load(run: Run) -> None:
     """Stage 2: images."""
     assert run.prepared is not None
-    run.data = open_data(run, run.prepared)
-    images = run.config.images
-    height, width = images.size
-    chain = ", ".join(bound.name for bound in run.config.many("transforms")) or "none"
-    _stage(
-        run, 2, "load",
-        f"{len(run.data.train.images)} + {len(run.data.test.images)} images at {height} x {width}"
-        + (", decoded once into a cache" if images.cache else ""),
-        f"augmentation: {chain}" + "".join(f", {b.name}" for b in run.config.many("batch_transforms")),
-        f"sampler: {run.config.one('samplers').name}",
-        f"beside the images: {run.data.column_count} numbers of [columns]" if run.data.columns else "",
-    )  # fmt: skip
+    data = run.data = open_data(run, run.prepared)
+    _report(run, describe_images(run.config, len(data.train.images), len(data.test.images), data.column_count))
 
 
 def _describe_network(run: Run) -> None:
@@ -161,17 +144,7 @@ def _describe_network(run: Run) -> None:
     config, outputs = run.config, run.target.outputs
     network = build_network(config, outputs, run.ready.column_count, seed=0)
     frozen = freeze(network, config.finetune, outputs)
-    total = sum(p.numel() for p in network.parameters())
-    moving = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    model = config.one("models")
-    backbone, head = model.options.get("backbone", ""), config.one("heads").name
-    _stage(
-        run, 3, "build",
-        f"model {model.name} {backbone}: {total / 1e6:.2f} M parameters, {outputs} outputs"
-        + (f", head {head}" if head != "linear" else ""),
-        f"{moving / 1e6:.2f} M of them train; frozen: {', '.join(frozen[:4])}" if frozen else "",
-        *getattr(network, "notes", ()),
-    )  # fmt: skip
+    _report(run, describe_network(config, network, outputs, frozen))
     _try_views(run)
 
 
@@ -191,17 +164,7 @@ def _describe_training(run: Run) -> None:
     groups = parameter_groups(network, config.finetune, data.target.outputs)
     optimizer = build_optimizer(config.one("optimizers"), groups)
     joint_loss(config.one("losses"), data.target, data.encoded)
-    heads = f" over {len(data.target.heads)} heads" if len(data.target.heads) > 1 else ""
-    rates = sorted({f"{group['lr']:.1e}" for group in optimizer.param_groups})
-    settings = config.training
-    micro_batches = f" x {settings.accumulation_steps}" if settings.accumulation_steps > 1 else ""
-    _stage(
-        run, 4, "loss and optimizer",
-        f"loss {config.one('losses').name}{heads}; scored by {run.metric_name}",
-        f"optimizer {config.one('optimizers').name}, lr {' and '.join(rates)}",
-        f"scheduler {config.one('schedulers').name}",
-        f"batch {settings.batch_size}{micro_batches}",
-    )  # fmt: skip
+    _report(run, describe_optimization(config, optimizer, len(data.target.heads)))
 
 
 def _reuse_members(run: Run, previous: list[Path], fresh: bool) -> None:
@@ -218,36 +181,28 @@ def _reuse_members(run: Run, previous: list[Path], fresh: bool) -> None:
 
 def _describe_inference(run: Run) -> None:
     """Stage 5: what training and inference will do."""
-    config = run.config
-    done = [member.name for member in run.members if finished(run, member, run.member_folder(member))]
-    folds, seeds = {m.fold for m in run.members}, {m.seed for m in run.members}
-    views = ", ".join(bound.name for bound in config.many("tta")) or "none"
-    _stage(
-        run, 5, "train and infer settings",
-        f"{len(folds)} folds x {len(seeds)} seeds x {config.training.epochs} epochs on {run.device}, {run.precision}",
-        f"TTA {views}; ensemble {config.one('ensembles').name}; submission {config.one('submissions').name}",
-        f"already finished: {', '.join(done)}" if done else "",
-        *run.notes,
-    )  # fmt: skip
+    done = [member for member in run.members if finished(run, member, run.member_folder(member))]
+    _report(run, describe_plan(run.config, run.members, done, run.device, run.precision, run.notes))
 
 
 def _train(run: Run) -> list[MemberResult]:
     """Stage 6: train every member that is not finished."""
-    _stage(run, 6, "run", f"run folder {run.folder}")
+    _report(run, TrainingReport(str(run.folder)))
     results: list[MemberResult] = run.config.one("executors").build(
         run.members, lambda member: finish_member(run, member)
     )
     return results
 
 
-def _finish(run: Run, results: list[MemberResult]) -> None:
+def _finish(run: Run, results: list[MemberResult]) -> Scores:
     """Predict, blend, post-process, check, write and score."""
     predict_members(run)
     blended = blend(run)
     fitted = fit_postprocessing(run, blended.oof)
     frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
     submission = write_checked(run, frame)
-    run.scores = score_run(run, blended, fitted, results, submission)
-    write_json(run.folder / "scores.json", run.scores)
-    call_hook(run.hook.on_submission_written, run=run)
+    scores = score_run(run, blended, fitted, results, submission)
+    write_scores(run.folder, scores)
+    call_hook(run.hook.on_submission_written, run=run, scores=scores)
     update_state(run.folder, finished=True)
+    return scores

@@ -63,6 +63,16 @@ class Trainer:
     seconds: float = 0.0
 
     @property
+    def members(self) -> list[Member]:
+        """Every member of the run, in the order of training."""
+        return self.run.members
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's name, as in the TOML."""
+        return self.run.metric_name
+
+    @property
     def epochs(self) -> int:
         """How many epochs this member is to train."""
         return self.run.config.training.epochs
