@@ -48,9 +48,7 @@ def read_submission(path: Path) -> pd.DataFrame:
 
 def _decoded(path: Path, data: bytes) -> str:
     if data.startswith(UTF8_MARK):
-        raise SubmissionError(
-            f"{path}: begins with a byte order mark, which would be part of the first column's name."
-        )
+        raise SubmissionError(f"{path}: begins with a byte order mark, which would be part of the first column's name.")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

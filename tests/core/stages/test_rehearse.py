@@ -83,7 +83,9 @@ def test_two_separators(tiny):
     write_labels(tiny, ["a b", "b", "c"])
     with pytest.raises(SubmissionError, match=r"joined by separator = ',', but \[checks\] separator = ' '"):
         stage_1(*SETS, "submission.separator=,", "checks.separator= ")
-    with pytest.raises(SubmissionError, match=r"rehearsed before training: column 'label': 'a b' is not an allowed label"):
+    with pytest.raises(
+        SubmissionError, match=r"rehearsed before training: column 'label': 'a b' is not an allowed label"
+    ):
         stage_1(*SETS, 'checks.allowed=["a", "b", "c"]')
 
 
@@ -109,21 +111,23 @@ def test_every_class_without_a_permitted_label(tiny):
     with pytest.raises(DataError) as caught:
         stage_1('checks.allowed=["a", "bb", "cc"]')
     assert caught.value.problems == [
-        "[checks] allowed: 'b' is no label of it, but 8 training rows have this class, the first 'p01_0'. "
+        "[checks] allowed: 'b' is not listed, but 8 training rows have this class, the first 'p01_0'. "
         "Did you mean 'bb'?",
-        "[checks] allowed: 'c' is no label of it, but 8 training rows have this class, the first 'p02_0'. "
+        "[checks] allowed: 'c' is not listed, but 8 training rows have this class, the first 'p02_0'. "
         "Did you mean 'cc'?",
     ]
 
 
 def test_no_class_is_a_permitted_label(tiny):
-    with pytest.raises(SubmissionError, match=r"rehearsed before training: column 'label': '[abc]' is not an allowed label"):
+    with pytest.raises(
+        SubmissionError, match=r"rehearsed before training: column 'label': '[abc]' is not an allowed label"
+    ):
         stage_1('checks.allowed=["x", "y"]')
 
 
 def test_many_classes_without_a_permitted_label_are_counted(tiny):
     write_labels(tiny, list("abcdefgh"))
-    with pytest.raises(DataError, match=r"allowed: 2 more classes are no labels of it"):
+    with pytest.raises(DataError, match=r"allowed: 2 more classes are not listed"):
         stage_1('checks.allowed=["a"]', "folds.name=group", "checks.missing_class=warn")
 
 
@@ -204,8 +208,7 @@ def test_test_rows_that_the_sample_lacks_are_a_warning(tiny):
     )
     (warning,) = stage_1().warnings
     assert warning == (
-        "the sample submission has 5 rows, the test table 7: 2 test rows are in no row of the submission, "
-        "the first 't5'"
+        "the sample submission has 5 rows, the test table 7: 2 test rows are not in the submission, the first 't5'"
     )
 
 
