@@ -89,7 +89,7 @@ __all__ = [
     "unknown_name",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 # What needs pydantic, NumPy or torch is imported when somebody asks for it.
