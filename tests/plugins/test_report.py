@@ -194,7 +194,7 @@ def test_missing_and_damaged_files_are_named_all_at_once(folder: Path) -> None:
     with pytest.raises(DataError) as error:
         write_report(folder)
     assert len(error.value.problems) == 2
-    assert re.fullmatch(r"cannot read .*scores\.json: it is damaged: Expecting .*", error.value.problems[0])
+    assert re.fullmatch(r"cannot read .*scores\.json: it is damaged: Invalid JSON: .*", error.value.problems[0])
     assert error.value.problems[1] == f"{folder / 'oof.parquet'} is missing: a run writes it when it ends."
 
 
