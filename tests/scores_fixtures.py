@@ -38,6 +38,7 @@ def make_scores(classes: Sequence[str] = CLASSES, **changes: Any) -> Scores:
         }
 
     data: dict[str, Any] = {
+        "format": 1,
         "competition": "pets",
         "title": "Pets from above",
         "run": "run-007",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -15,7 +14,7 @@ from compete.errors import CompeteError
 from compete.store import write_json
 
 SCORES_FILE = "scores.json"
-FORMAT = 1  # raise it, and the Literal below, when a key changes its meaning or name
+FORMAT: Literal[1] = 1  # raise it when a key changes its name or meaning
 
 
 def _finite(value: object) -> object:
@@ -102,7 +101,7 @@ class Scores(Facts):
     lists commands that may follow.
     """
 
-    format: Literal[1] = 1
+    format: Literal[1]
     competition: str
     title: str
     run: str
@@ -136,22 +135,21 @@ def read_scores(folder: Path) -> Scores:
     """Read a run's `scores.json`. Raise `CompeteError` when it is missing, damaged or of another format."""
     path = folder / SCORES_FILE
     try:
-        data = json.loads(path.read_text("utf-8"))
-        return Scores.model_validate(data)
+        return Scores.model_validate_json(path.read_bytes())
     except OSError as error:
         raise _unreadable(path, (error.strerror or str(error)).lower()) from error
     except ValidationError as error:
-        raise _unreadable(path, _what_is_wrong(data, error)) from error
-    except ValueError as error:  # not JSON, or not UTF-8
-        raise _unreadable(path, f"it is damaged: {error}") from error
+        raise _unreadable(path, _what_is_wrong(error)) from error
 
 
-def _what_is_wrong(data: Any, error: ValidationError) -> str:  # noqa: ANN401 - any JSON
-    found = data.get("format") if isinstance(data, dict) else None
-    if found != FORMAT and isinstance(data, dict):
-        return f"it has format {json.dumps(found)}, and this version of compete reads format {FORMAT}"
-    first = error.errors()[0]
-    return f"it is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+def _what_is_wrong(error: ValidationError) -> str:
+    problems = {".".join(map(str, problem["loc"])): problem for problem in error.errors()}
+    if "format" in problems:
+        problem = problems["format"]
+        found = "no format" if problem["type"] == "missing" else f"format {problem['input']}"
+        return f"it has {found}, and this version of compete reads format {FORMAT}"
+    where, problem = next(iter(problems.items()))
+    return f"it is damaged: {where + ': ' if where else ''}{problem['msg']}"
 
 
 def _unreadable(path: Path, reason: str) -> CompeteError:

@@ -20,6 +20,12 @@ def test_scores_are_read_back_as_they_were_written(tmp_path):
     assert scores.cv.std is None and scores.cv.folds == {"fold0-seed0": None, "fold1-seed0": 0.5}
 
 
+def test_scores_without_a_format_are_those_of_an_older_version(tmp_path):
+    (tmp_path / "scores.json").write_text('{"metric": "accuracy", "cv": {"mean": 0.5}}')
+    with pytest.raises(CompeteError, match="it has no format, and this version of compete reads format 1"):
+        read_scores(tmp_path)
+
+
 def test_scores_are_frozen_and_know_no_other_key():
     scores = make_scores()
     with pytest.raises(ValidationError, match="frozen"):
@@ -32,7 +38,6 @@ def test_scores_are_frozen_and_know_no_other_key():
     ("change", "reason"),
     [
         ({"format": 2}, "it has format 2, and this version of compete reads format 1"),
-        ({"format": None}, "it has format null, and this version of compete reads format 1"),
         ({"cv": {"mean": 0.5}}, "it is damaged: cv.std: Field required"),
     ],
 )
@@ -46,7 +51,7 @@ def test_scores_of_another_format_or_without_a_key_are_refused(tmp_path, change,
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "no such file"), (b"{", "Expecting"), (b"\xff", "utf-8"), (b"[]", "valid dict")]
+    ("content", "reason"), [(None, "no such file"), (b"{", "EOF"), (b"\xff", "Invalid JSON"), (b"[]", "an object")]
 )
 def test_missing_and_damaged_scores_name_the_file_and_what_to_type(tmp_path, content, reason):
     folder = tmp_path / "a run"

@@ -118,7 +118,7 @@ def test_records_name_what_they_are_about(run: SimpleNamespace) -> None:
         "note These images are drawn.",
         "member fold0-seed0 starts",
         "member fold0-seed0 epoch 1/3 loss 1.2300 valid 1.1000 macro_f1 0.5200 lr 1.0e-03 4.1s",
-        "member fold0-seed0 done macro_f1 0.5200 best epoch 1 2m05s",
+        "member fold0-seed0 done macro_f1 0.5200 from epoch 1 2m05s",
     ]
 
 

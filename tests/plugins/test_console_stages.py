@@ -54,7 +54,7 @@ PLAN = PlanReport(3, 1, 10, "cuda:0", "bf16-mixed", (), "mean", "auto")
             replace(NETWORK, backbone="", head="cosine", frozen=tuple("abcdef"), notes=("weights: resnet18",)),
             [
                 "model timm: 11.18 M parameters, 3 outputs, head cosine",
-                "0.00 M of the parameters are trained; frozen: a, b, c, d and 2 more",
+                "1,539 of the parameters are trained; frozen: a, b, c, d and 2 more",
                 "weights: resnet18",
             ],
         ),

@@ -111,7 +111,7 @@ def test_the_page_says_what_happened(folder: Path) -> None:
         "0.6051",
         "0.6124 +0.0073 against OOF",
         "fold0-seed0 0.6100 +0.0100 2 of 3 2m05s",
-        "fold1-seed0 best epoch 3",
+        "fold1-seed0 epoch 3 is used",
         "cat 0.3000 0.5000 0.2500 1,000",
         "cat dog 2 50.0 %",
         "stratified , key feedc0de",
@@ -194,7 +194,7 @@ def test_missing_and_damaged_files_are_named_all_at_once(folder: Path) -> None:
     with pytest.raises(DataError) as error:
         write_report(folder)
     assert len(error.value.problems) == 2
-    assert re.fullmatch(r"cannot read .*scores\.json: it is damaged: Expecting .*", error.value.problems[0])
+    assert re.fullmatch(r"cannot read .*scores\.json: it is damaged: Invalid JSON: .*", error.value.problems[0])
     assert error.value.problems[1] == f"{folder / 'oof.parquet'} is missing: a run writes it when it ends."
 
 
@@ -279,8 +279,8 @@ def test_members_without_epochs_have_no_curve(tmp_path: Path) -> None:
     members = make_scores().model_dump()["members"]
     members["fold0-seed0"] |= {"epochs": [], "class_draws": {}}
     page = Page(write_report(write_run(tmp_path, members=members)))
-    assert "fold0-seed0 best epoch" not in page.text
-    assert "fold1-seed0 best epoch 3" in page.text
+    assert "fold0-seed0 epoch" not in page.text
+    assert "fold1-seed0 epoch 3 is used" in page.text
 
 
 def test_scores_that_are_not_finite_become_dashes(tmp_path: Path) -> None:
@@ -398,7 +398,12 @@ def test_findings_name_spread_and_weak_classes() -> None:
 
 @pytest.mark.parametrize(
     ("after", "higher", "verdict"),
-    [(0.7, True, "+0.1000"), (0.7, True, "it helps"), (0.7, False, "leave it out"), (0.6, True, "it changes nothing")],
+    [
+        (0.7, True, "+0.1000"),
+        (0.7, True, "it helps"),
+        (0.7, False, "leave it out"),
+        (0.6, True, "does not change the OOF score"),
+    ],
 )
 def test_findings_judge_postprocessing(after: float, higher: bool, verdict: str) -> None:
     assert verdict in found(cv={"oof": 0.6, "oof_postprocessed": after}, higher_is_better=higher)
@@ -412,9 +417,12 @@ def test_findings_judge_postprocessing(after: float, higher: bool, verdict: str)
         ((0.1, 0.3, 0.2, 0.2), True, "1 of 1 members score best in the first half"),
         ((0.1, 0.2, 0.3, 0.2), True, None),
         ((0.1, 0.2), True, None),
+        ((0.1, 0.2, 0.3, None), True, None),  # the last epoch's loss was NaN
     ],
 )
-def test_findings_judge_the_training_length(scores: tuple[float, ...], higher: bool, expected: str | None) -> None:
+def test_findings_judge_the_training_length(
+    scores: tuple[float | None, ...], higher: bool, expected: str | None
+) -> None:
     member = {"score": 0.3, "best_epoch": 1, "seconds": 1.0, "epochs": epochs(*scores)}
     text = found(members={"fold0-seed0": member}, higher_is_better=higher)
     assert expected in text if expected else "score best" not in text

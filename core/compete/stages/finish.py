@@ -16,7 +16,7 @@ from compete.errors import SubmissionError
 from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows, top_labels
 from compete.run import Run
-from compete.scores import ClassScores, CvScores, EpochScores, FoldFacts, MemberScores, Scores, SubmissionFacts
+from compete.scores import FORMAT, ClassScores, CvScores, EpochScores, FoldFacts, MemberScores, Scores, SubmissionFacts
 from compete.stages.blend import Blend
 from compete.submission.check import check_submission
 from compete.submission.csv_file import read_submission, write_submission
@@ -147,6 +147,7 @@ def score_run(
     titles = {name: config.competition.titles.get(name, name) for name in classes}
     model = config.one("models")
     return Scores(
+        format=FORMAT,
         competition=run.session.competition,
         title=run.session.title,
         run=run.folder.name,

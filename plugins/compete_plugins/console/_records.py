@@ -70,7 +70,7 @@ class Records:
         """Print the member's score."""
         self._print(
             f"member {result.member.name} done {run.metric_name} {decimal(result.score)}"
-            f" best epoch {result.best_epoch} {duration(result.seconds)}"
+            f" from epoch {result.best_epoch} {duration(result.seconds)}"
         )
 
     @hookimpl

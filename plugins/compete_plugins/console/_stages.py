@@ -96,7 +96,7 @@ def _joined(names: Iterable[str]) -> str:
 
 
 def _millions(count: int) -> str:
-    return f"{count / 1e6:.2f} M"
+    return f"{count / 1e6:.2f} M" if count >= 10_000 else f"{count:,}"
 
 
 def _span(numbers: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""What stands out in a run, in sentences."""
+"""What deserves a second look in a run, in sentences."""
 
 from __future__ import annotations
 
@@ -42,15 +42,13 @@ def _postprocessing(scores: Scores) -> Iterator[str]:
     if before is None or after is None:
         return
     gain = after - before if scores.higher_is_better else before - after
-    verdict = "it helps" if gain > 0 else "leave it out" if gain < 0 else "it changes nothing"
-    yield (
-        f"Post-processing changes the OOF score by {signed(after - before)}, measured on folds that it was not "
-        f"fitted on: {verdict}."
-    )
+    effect = f"changes the OOF score by {signed(after - before)}" if gain else "does not change the OOF score"
+    verdict = "it helps" if gain > 0 else "leave it out"
+    yield f"Post-processing {effect}, measured on folds that it was not fitted on: {verdict}."
 
 
 def _training_length(scores: Scores) -> Iterator[str]:
-    best = [_best_epoch(member.epochs, scores.higher_is_better) for member in scores.members.values()]
+    best = [_best_place(member.epochs, scores.higher_is_better) for member in scores.members.values()]
     trained = [place for place in best if place is not None]
     last, early = sum(place == 1 for place in trained), sum(place <= 0.5 for place in trained)
     if last > len(trained) / 2:
@@ -62,13 +60,13 @@ def _training_length(scores: Scores) -> Iterator[str]:
         )
 
 
-def _best_epoch(epochs: Sequence[EpochScores], higher_is_better: bool) -> float | None:
-    """Return where the best epoch lies, 1 being the last; None where there are too few to tell."""
-    scores = [epoch.score for epoch in epochs if epoch.score is not None]
-    if len(scores) < 3:
+def _best_place(epochs: Sequence[EpochScores], higher_is_better: bool) -> float | None:
+    """Return where the first best epoch lies, 1 being the last; None where fewer than three have a score."""
+    scored = [(epoch.score, epoch.number) for epoch in epochs if epoch.score is not None]
+    if len(scored) < 3:
         return None
-    best = max(scores) if higher_is_better else min(scores)
-    return (scores.index(best) + 1) / len(scores)
+    _, number = max(scored, key=lambda pair: pair[0] if higher_is_better else -pair[0])
+    return number / len(epochs)
 
 
 def _weak_classes(scores: Scores) -> Iterator[str]:
