@@ -25,11 +25,11 @@ class Looks:
     """
 
     def __init__(self, gender: str, age: int, rng: np.random.Generator) -> None:
-        female, seems = gender == "female", age + rng.normal(0, 2.5)
+        female, seems = gender == "female", age + rng.normal(0, 4)
 
         def sign(start: float, full: float) -> float:
             """Return how far a sign of age has come that starts at one age and is complete at another."""
-            return float(np.clip((seems - start) / (full - start) + rng.normal(0, 0.1), 0, 1))
+            return float(np.clip((seems - start) / (full - start) + rng.normal(0, 0.14), 0, 1))
 
         self.home = int(rng.integers(2**31))  # seeds the place where most of the images are taken
         self.feminine = float(np.clip(rng.normal(0.8 if female else -0.8, 0.4), -1.4, 1.4))
@@ -40,7 +40,7 @@ class Looks:
         self.jaw = rng.normal(0.8 - 0.05 * self.feminine, 0.035) + 0.07 * sign(35, 70)
         self.chin = rng.normal(1.3 - 0.03 * self.feminine, 0.04)
         self.style = rng.choice(("short", "long", "bob", "tied"), p=_STYLE_SHARES[gender])
-        self.grey = sign(44, 67) * (0.15 if rng.random() < 0.2 else 1)  # some dye it
+        self.grey = sign(44, 67) * (0.15 if rng.random() < 0.25 else 1)  # some dye it
         self.hair = _mix(_pick(_HAIR, rng), (204, 204, 202), 0.6 * self.grey)
         self.receded = sign(26, 84) * (0.3 if female else 1)
         self.fringe = rng.random() < 0.5 - 0.35 * sign(25, 55)
