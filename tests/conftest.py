@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -94,17 +95,17 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tiny: Callable[[
 def make_run(tiny: Path) -> Callable[..., object]:
     """Return a function that prepares a run of the tiny competition, ready to train, with overrides."""
     from compete.config.load import load_config
+    from compete.identity import read_sources
     from compete.model.device import make_fabric
-    from compete.run import Run
-    from compete.stages.prepare import open_data, prepare
+    from compete.run import Run, Session
+    from compete.stages.runner import assemble
 
     def make(*overrides: str) -> Run:
         config = load_config(tiny / "tiny.toml", overrides)
-        run = Run(config, tiny / "submissions/tiny/test", make_fabric(config.training))
+        fabric, manager = make_fabric(config.training), config.plugins.new_manager()
+        session = Session(config, tiny / "submissions/tiny/test", fabric, manager)
         for bound in config.many("callbacks"):
-            run.register(bound.build())
-        run.prepared = prepare(run)
-        run.data = open_data(run, run.prepared)
-        return run
+            session.register(bound.build())
+        return assemble(session, read_sources(config), ExitStack())
 
     return make

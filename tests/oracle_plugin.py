@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from compete import hookimpl
+from compete import component, hookimpl
 
 
 class Oracle(nn.Module):
@@ -68,12 +68,10 @@ class Bare(nn.Module):
         return self.body(images)
 
 
+@component(gives_cosines=True)  # so that a loss on cosines takes it
 def bare(backbone: Callable[[int], nn.Module], _columns: int, outputs: int, *, scale: float = 30.0) -> nn.Module:
     """No head: the backbone gives the logits."""
     return Bare(backbone(outputs))
-
-
-bare.gives_cosines = True  # so that a loss on cosines takes it
 
 
 @hookimpl

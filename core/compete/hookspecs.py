@@ -1,9 +1,10 @@
 """Every extension point, by stage.
 
-A plugin is a module (or object) with functions marked `@compete.hookimpl` and named as below. A `register_*`
-hook takes nothing and returns `{name: component}`. A component is a callable: its **positional parameters**
-are what the runner passes, its **keyword-only parameters** are the options of its TOML table (typed; a default
-makes one optional), and its docstring is what `compete options` prints.
+A plugin is a module (or object) with functions marked `@compete.hookimpl` and named as below. A `register_*` hook
+takes nothing and returns `{name: component}`. A component is a callable: its **positional parameters** are what the
+runner passes, its **keyword-only parameters** are the options of its TOML table (typed; a default makes one optional),
+and its docstring is what `compete options` prints. What else the runner has to know of it, `@compete.component(...)`
+declares.
 
 Shape legend, used everywhere: N training rows, B batch, K outputs (logits), C prediction columns (classes),
 T test rows, M members, H x W pixels.
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from compete.run import Run
-    from compete.train.trainer import Trainer
-    from compete.types import Epoch, Member, MemberResult
+    from compete.reports import StageReport
+    from compete.scores import Scores
+    from compete.types import Epoch, MemberResult, RunView, TrainerView
 
 hookspec = pluggy.HookspecMarker("compete")
 hookimpl = pluggy.HookimplMarker("compete")
@@ -35,53 +36,53 @@ Components = Mapping[str, Callable[..., Any]]
 
 @hookspec
 def register_datasets() -> Components:
-    """Where rows come from: `(root: Path) -> Tables`.
+    """Datasets: where rows come from. `(root: Path) -> Tables`.
 
-    Raise `DataError` with every problem at once. Read ids and labels as text; never change the user's files.
+    Raise `DataError` with every problem at once. Read ids and labels as text, and never change the user's files.
     """
 
 
 @hookspec
 def register_readers() -> Components:
-    """How a file becomes pixels: `(data: bytes) -> (H, W, C) uint8 array`.
+    """Readers: how a file becomes pixels. `(data: bytes) -> (H, W, channels) uint8, or float32 in 0..1`.
 
-    The name is the file ending without its dot (`"jpg"`), or a name that `[images] reader` chooses.
-    Raise `ValueError` when the bytes are no such image; never return another image in its place.
+    The name is the file extension without its dot (`"jpg"`), or one that `[images] reader` chooses. Raise `ValueError`
+    when the bytes are not such an image; never return another image in its place.
     """
 
 
 @hookspec
 def register_targets() -> Components:
-    """What is predicted: `(train: DataFrame) -> Target`."""
+    """Targets: what is predicted. `(train: DataFrame) -> Target`."""
 
 
 @hookspec
 def register_folds() -> Components:
-    """How rows are split: `(train: DataFrame, labels: (N,) or (N, C), seed: int) -> int64 (N,)`.
+    """Folds: how rows are split. `(train: DataFrame, labels: (N,) or (N, C), seed: int) -> int64 (N,)`.
 
-    The value is the fold in which the row is validated; -1 means that it only ever trains.
+    The value is the fold that validates the row; -1 means that the row only ever trains.
     """
 
 
 @hookspec
 def register_transforms() -> Components:
-    """What is done to one image: `() -> Transform`. Several `[[transforms]]` run one after the other."""
+    """Transforms of one image: `() -> Transform`. Several `[[transforms]]` run one after the other."""
 
 
 @hookspec
 def register_batch_transforms() -> Components:
-    """What is done to a training batch on the device: `() -> (images, soft targets) -> (images, soft targets)`.
+    """Transforms of a training batch, on the device: `() -> (images, soft targets) -> (images, soft targets)`.
 
-    Images are normalised floats (B, C, H, W); soft targets are (B, K) and sum to one within each head. Draw
-    random numbers from torch's global generator (seeded for every step) and with `device=images.device`.
+    Images are normalised floats (B, channels, H, W); soft targets are (B, K) and sum to one within each head. Draw
+    random numbers from torch's global generator (seeded for every step), with `device=images.device`.
     """
 
 
 @hookspec
 def register_samplers() -> Components:
-    """Which rows an epoch sees: `(labels: (N,), generator: torch.Generator) -> iterable of row numbers`.
+    """Samplers: which rows an epoch draws. `(labels: (N,), generator: torch.Generator) -> iterable of row numbers`.
 
-    Called anew for each epoch with a freshly seeded generator. N counts the fold's training rows.
+    Called for every epoch with a freshly seeded generator. N counts the training rows of the fold.
     """
 
 
@@ -90,10 +91,21 @@ def register_samplers() -> Components:
 
 @hookspec
 def register_models() -> Components:
-    """The network: `(outputs: int, channels: int) -> nn.Module` giving logits (B, K), no softmax.
+    """Models: the network. `(outputs: int, channels: int) -> nn.Module` giving logits (B, K), without a softmax.
 
-    The head is found as the last layer with K outputs, or named by an attribute `head_name` of the module.
-    Normalisation constants come from attributes `mean` and `std` where the module has them, else ImageNet's.
+    The head is the last layer with K outputs. A network may say more in the attributes of `NetworkAttributes`: another
+    head, its normalisation, notes. `@component(without_weights={...})` names the options that build the bare
+    architecture, without a download or a weights file; finished members are loaded into that.
+    """
+
+
+@hookspec
+def register_heads() -> Components:
+    """Heads: from features to logits. `(backbone: (width: int) -> nn.Module, columns: int, outputs: int) -> nn.Module`.
+
+    `backbone(width)` builds the `[model]` with that many outputs, and is called once. The module returned gives
+    logits (B, K) from images (B, channels, H, W) and, where `columns` is above 0, the numbers (B, columns) of
+    `[columns]` as a second argument. `@component(gives_cosines=True)`: the logits are cosines times an option `scale`.
     """
 
 
@@ -101,31 +113,22 @@ def register_models() -> Components:
 
 
 @hookspec
-def register_heads() -> Components:
-    """From features to logits: `(backbone: (width: int) -> nn.Module, columns: int, outputs: int) -> nn.Module`.
-
-    `backbone(width)` builds the `[model]` with that many outputs, and is called once. The module returned gives
-    logits (B, K) from images (B, C, H, W) and, where `columns` is above 0, the numbers (B, columns) of `[columns]`
-    as a second argument.
-    """
-
-
-@hookspec
 def register_losses() -> Components:
-    """What is minimised: `(targets: tensor) -> (logits, targets) -> scalar tensor`.
+    """Losses: what is minimised. `(targets: tensor) -> (logits, targets) -> scalar tensor`.
 
-    The first argument holds the encoded targets of this fold's training rows, for class weights. The loss
-    itself gets logits (B, K) and either class numbers int64 (B,) or soft targets float (B, K), and returns the mean
-    over the batch. With several heads the runner makes one loss for each and adds them.
+    The first argument holds the targets of the fold's training rows, for class weights. The loss itself gets logits
+    (B, K) and either class numbers int64 (B,) or soft targets float (B, K), and returns the mean over the batch. With
+    several heads the runner makes one loss for each and adds them. `@component(needs_cosines=True)`: it takes cosines
+    times an option `scale`, which only some heads give.
     """
 
 
 @hookspec
 def register_metrics() -> Components:
-    """What is scored: `() -> Metric`, computed over whole out-of-fold arrays, as the platform grades.
+    """Metrics: what is scored. `() -> Metric`, computed over whole out-of-fold arrays, as the platform grades.
 
-    A metric that only looks at the best classes of a row says so with `Metric.top`, and finds them with `top_labels`:
-    it can then score thousands of classes, of which the runner keeps the best only (`[inference] keep_top`).
+    A metric that only looks at the best classes of a row states how many in `Metric.top`, and finds them with
+    `top_labels`; it can then score thousands of classes, of which the runner keeps the best (`[inference] keep_top`).
     """
 
 
@@ -134,15 +137,15 @@ def register_metrics() -> Components:
 
 @hookspec
 def register_optimizers() -> Components:
-    """How weights move: `(parameter groups: list[dict]) -> torch.optim.Optimizer`."""
+    """Optimizers: how weights move. `(parameter groups: list[dict]) -> torch.optim.Optimizer`."""
 
 
 @hookspec
 def register_schedulers() -> Components:
-    """How the learning rate moves: `(optimizer, total_steps: int) -> scheduler`.
+    """Schedulers: how the learning rate moves. `(optimizer, total_steps: int) -> scheduler`.
 
-    `scheduler.step()` is called after each optimizer step. A scheduler with a method `epoch_end(badness)`
-    also hears after every epoch how bad the score was (lower is better).
+    `scheduler.step()` is called after each optimizer step. A scheduler with a method `epoch_end(badness)` is also
+    notified after every epoch of how bad the score was (lower is better).
     """
 
 
@@ -151,7 +154,7 @@ def register_schedulers() -> Components:
 
 @hookspec
 def register_tta() -> Components:
-    """Views of a batch: `() -> (images (B, C, H, W)) -> list of extra views` of that shape.
+    """Test-time augmentation: `() -> (images (B, channels, H, W)) -> list of extra views` of that shape.
 
     The untouched image is always the first view; predictions are averaged over all of them.
     """
@@ -159,37 +162,38 @@ def register_tta() -> Components:
 
 @hookspec
 def register_ensembles() -> Components:
-    """How members become one: `(oof (M, N, C), labels, test (M, T, C), metric) -> (oof (N, C), test (T, C))`.
+    """Ensembles: `(oof (M, N, C), labels, test (M, T, C), metric) -> (oof (N, C), test (T, C))`, one of all members.
 
-    OOF rows that a member did not validate are NaN. Rows that nobody validated stay NaN. A component with the attribute
-    `row_by_row = True` needs neither labels nor other rows for a row, and may be given some rows and classes only.
+    OOF rows that a member did not validate are NaN; rows that no member validated stay NaN.
+    `@component(row_by_row=True)`: a row needs neither labels nor other rows, so only some rows and classes may be
+    passed.
     """
 
 
 @hookspec
 def register_postprocessors() -> Components:
-    """What is fitted on OOF and applied to test: `(oof (N, C), labels, metric) -> (predictions) -> predictions`.
+    """Post-processing, fitted on OOF and applied to test: `(oof (N, C), labels, metric) -> predictions -> predictions`.
 
-    A component with the attribute `needs_classes = True` gets the classes' names as a fourth argument.
+    `@component(needs_classes=True)`: the names of the classes are passed as a fourth argument.
     """
 
 
 @hookspec
 def register_submissions() -> Components:
-    """The file's cells: `(sample: DataFrame, predictions: DataFrame, target: Target) -> DataFrame`.
+    """Submissions: the cells of the file. `(sample: DataFrame, predictions: DataFrame, target: Target) -> DataFrame`.
 
-    Predictions are indexed by id with one column per class, and already in the sample's row order. A component with
-    the attribute `ids_of_its_own = True` writes other ids than the test table's, such as one row for each image and
-    class; it gets the predictions in the test table's order. Before training it is tried, as post-processing is, on
-    made-up predictions for the sample's first rows.
+    Predictions are indexed by id, with one column per class, in the sample's row order. `@component(own_ids=True)`: the
+    file has other ids than the test table, such as one row for each image and class; predictions then come in the test
+    table's order. Before training it is rehearsed, as post-processing is, on made-up predictions for the sample's first
+    rows.
     """
 
 
 @hookspec
 def register_uploads() -> Components:
-    """How a file reaches a platform: `() -> Uploader`, the functions that `compete.leaderboard.platform` describes.
+    """Uploads: how a file reaches a platform. `() -> Uploader`, see `compete.leaderboard.platform`.
 
-    Building it sends nothing. Only `compete submit` and `compete download` use it, when the user asks.
+    Building one sends nothing. Only `compete submit` and `compete download` use it, when the user asks.
     """
 
 
@@ -198,7 +202,7 @@ def register_uploads() -> Components:
 
 @hookspec
 def register_callbacks() -> Components:
-    """An object with event hooks: `() -> object`, registered for one run.
+    """Callbacks: `() -> object` with event hooks, registered for one run.
 
     State that must survive a kill goes through `state_dict()` and `load_state_dict(state)`: tensors, numbers and text.
     """
@@ -206,85 +210,84 @@ def register_callbacks() -> Components:
 
 @hookspec
 def register_executors() -> Components:
-    """Where members run: `(members: list[Member], train: Callable[[Member], MemberResult]) -> list[MemberResult]`."""
+    """Executors: where members are trained. `(members, train: Member -> MemberResult) -> list[MemberResult]`.
+
+    Results come in the order of `members`. `train` skips a finished member and returns its result; it works in this
+    process and in forked ones.
+    """
 
 
 @hookspec
 def register_demos() -> Components:
-    """Demo data: draws a small stand-in data set in a competition's exact layout: `(folder: Path) -> None`."""
+    """Demo data: a small stand-in, drawn in a competition's exact layout. `(folder: Path) -> None`."""
 
 
 # --- decisions: the first plugin that does not return None decides --------------------------------------------
 
 
 @hookspec(firstresult=True)
-def train_member(run: Run, member: Member) -> MemberResult | None:
-    """Train one member and write its weights and OOF. None means: leave it to the next plugin, at last to core."""
-
-
-@hookspec(firstresult=True)
-def evaluation_network(trainer: Trainer) -> nn.Module | None:
+def evaluation_network(trainer: TrainerView) -> nn.Module | None:
     """Return the network that validates and predicts instead of the trained one (EMA), or None."""
 
 
 @hookspec(firstresult=True)
-def should_stop(trainer: Trainer) -> bool | None:
-    """Return True after an epoch to end the member early; None leaves the question to others."""
+def should_stop(trainer: TrainerView) -> bool | None:
+    """Return True after an epoch to end the member early; None leaves the decision to others."""
 
 
 # --- events: results are ignored -----------------------------------------------------------------------------
 
 
 @hookspec
-def on_run_start(run: Run) -> None:
-    """The TOML is read and the run folder is ours."""
+def on_run_start(run: RunView) -> None:
+    """The TOML is read, and the run folder is locked."""
 
 
 @hookspec
-def on_stage(run: Run, number: int, title: str, lines: list[str]) -> None:
-    """One of the six stages of the task was reached; `lines` say what it found."""
+def on_stage(run: RunView, report: StageReport) -> None:
+    """One of the six stages is prepared; the report, one of `compete.reports`, holds what it found."""
 
 
 @hookspec
-def on_member_start(trainer: Trainer) -> None:
-    """A member's network, optimizer and data are built; nothing was trained yet."""
+def on_member_start(trainer: TrainerView) -> None:
+    """A member's network, optimizer and data are built; nothing is trained yet."""
 
 
 @hookspec
-def on_step_end(trainer: Trainer) -> None:
+def on_step_end(trainer: TrainerView) -> None:
     """An optimizer step was made. Do not read tensors here: that would wait for the device."""
 
 
 @hookspec
-def on_epoch_end(trainer: Trainer, epoch: Epoch) -> None:
+def on_epoch_end(trainer: TrainerView, epoch: Epoch) -> None:
     """An epoch was trained and validated."""
 
 
 @hookspec
-def on_member_end(run: Run, result: MemberResult) -> None:
+def on_member_end(run: RunView, result: MemberResult) -> None:
     """A member is finished and on disk."""
 
 
 @hookspec
-def on_progress(run: Run, what: str, done: int, total: int) -> None:
-    """Something long went on: images decoded, batches predicted."""
+def on_progress(run: RunView, what: str, done: int, total: int) -> None:
+    """Something long made progress: images decoded, batches predicted."""
 
 
 @hookspec
-def on_submission_written(run: Run) -> None:
-    """The checked submission is on disk."""
+def on_submission_written(run: RunView, scores: Scores) -> None:
+    """The checked submission and the scores are on disk."""
 
 
 @hookspec
-def on_run_end(run: Run) -> None:
-    """Everything is done, scores and report included."""
+def on_run_end(run: RunView, scores: Scores) -> None:
+    """The run is finished."""
 
 
 @hookspec
 def write_report(folder: Path) -> None:
-    """Write the report page of a finished run into its folder; `compete report` asks for it."""
+    """Write the report page of a finished run into its folder; `compete report` calls this."""
 
 
 @hookspec
-def on_run_error(run: Run, error: BaseException) -> None:
+def on_run_error(run: RunView, error: BaseException) -> None:
     """The run stops here; what was finished is kept."""

@@ -82,7 +82,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, data: object) -> None:
     """Write JSON atomically; NaN becomes null, which every reader understands."""
-    write_text(path, json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def append_line(path: Path, data: Mapping[str, Any]) -> None:
     """Append one JSON line to a log: the whole line or nothing. Raise `CompeteError` when the disk refuses."""
-    line = json.dumps(_plain(data), ensure_ascii=False, allow_nan=False) + "\n"
+    line = json.dumps(plain(data), ensure_ascii=False, allow_nan=False) + "\n"
     try:
         with path.open("ab", buffering=0) as file:
             end = file.tell()
@@ -117,7 +117,7 @@ def fingerprint(*parts: object) -> str:
         if isinstance(part, np.ndarray) and part.dtype != object:  # millions of cells: their bytes, not their text
             digest.update(f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
         else:
-            digest.update(json.dumps(_plain(part), sort_keys=True, default=str).encode())
+            digest.update(json.dumps(plain(part), sort_keys=True, default=str).encode())
         digest.update(b"\0")
     return digest.hexdigest()[:16]
 
@@ -232,14 +232,14 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any data at all
+def plain(value: Any) -> Any:  # noqa: ANN401 - any data at all
     """Turn tuples, NumPy numbers and NaN into what JSON knows."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return str(value) if isinstance(value, Path) else value

@@ -4,18 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import pandas as pd
     import torch
-
-    from compete.predict.top_k import TopK
+    from torch import nn
 
     Image = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, C) uint8
     Array = np.ndarray[Any, Any]
-    Predictions: TypeAlias = Array | TopK  # (R, C), or the best classes of each row
+    Predictions: TypeAlias = "Array | TopK"  # (R, C), or the best classes of each row
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The k best of `classes` columns in each of R rows, best first; all others count as 0.
+
+    `labels` are column numbers int32 (R, k) and `values` their predictions float32 (R, k), NaN in a row that has
+    none.
+    """
+
+    labels: Array
+    values: Array
+    classes: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(R, C), as of the array that it stands for."""
+        return len(self.values), self.classes
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: Array | slice) -> TopK:
+        """Return some of the rows."""
+        return TopK(self.labels[rows], self.values[rows], self.classes)
+
+    def dense(self) -> Array:
+        """Return float32 (R, C): for a few rows at a time."""
+        import numpy as np
+
+        array = np.zeros(self.shape, np.float32)
+        np.put_along_axis(array, self.labels.astype(np.int64), self.values, axis=1)
+        array[np.isnan(self.values).any(axis=1)] = np.nan
+        return array
 
 
 @dataclass(frozen=True)
@@ -128,3 +163,112 @@ class MemberResult:
     epochs: tuple[Epoch, ...] = ()
     class_draws: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+
+
+class NetworkAttributes(Protocol):
+    """Attributes that a `[model]`'s network may have. Each is optional; the core reads no others.
+
+    `head_name` names the head's modules, `mean` and `std` (one value or one per channel, of pixels in 0..1) are those
+    that the weights were trained with, and `notes` are lines about where the weights came from, shown with the network.
+    """
+
+    head_name: str | Sequence[str]
+    mean: Sequence[float]
+    std: Sequence[float]
+    notes: Sequence[str]
+
+
+class RunView(Protocol):
+    """What a plugin may read of a run, from its first event on, and the three things that it may do with it."""
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, `submissions/<competition>/<run>`."""
+
+    @property
+    def title(self) -> str:
+        """The competition's title or, where the TOML gives none, its name."""
+
+    @property
+    def competition(self) -> str:
+        """The competition's name, as in the TOML."""
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's name, as in the TOML."""
+
+    @property
+    def device(self) -> str:
+        """The device's name, such as "cuda:0"."""
+
+    @property
+    def precision(self) -> str:
+        """The numbers' precision, such as "bf16-mixed"."""
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person watches, in a terminal."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What was warned of so far."""
+
+    def warn(self, message: str) -> None:
+        """Add a warning, which the run shows at its end."""
+
+    def register(self, plugin: object) -> None:
+        """Register an object with event hooks for the rest of this run."""
+
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """Return a function `(done, total)` that reports how far something long has come."""
+
+
+class TrainerView(Protocol):
+    """What a plugin may read of a member in training, and `mark_best`, with which it chooses the final weights."""
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Every member of the run, in the order of training."""
+
+    @property
+    def member(self) -> Member:
+        """The member: its fold and its seed."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that is trained, on its device."""
+
+    @property
+    def metric(self) -> Metric:
+        """The competition's metric."""
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's name, as in the TOML."""
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the member is to train."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many optimizer steps an epoch has."""
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are finished."""
+
+    @property
+    def step(self) -> int:
+        """How many steps of the current epoch are made."""
+
+    @property
+    def samples_seen(self) -> int:
+        """How many images of the current epoch are trained on."""
+
+    @property
+    def history(self) -> Sequence[Epoch]:
+        """The finished epochs."""
+
+    def mark_best(self) -> None:
+        """Mark the current weights of the evaluation network as those that the member ends with."""

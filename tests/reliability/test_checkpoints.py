@@ -121,22 +121,23 @@ def test_a_checkpoint_of_another_version(tiny, stopped):
     state = torch.load(stopped / "checkpoint.pt", weights_only=True)
     torch.save({**state, "format": 0}, stopped / "checkpoint.pt")
     done = run(tiny)
-    assert any("of another version; it starts anew" in warning for warning in done.warnings)
+    assert any("another version of compete; it is trained from scratch" in warning for warning in done.warnings)
     assert epochs_trained(done.folder) == [1, 2, 3, 1, 2, 3, 4]
 
 
 @pytest.mark.promise("A damaged cache is built anew")
 @pytest.mark.parametrize("damage", [truncate, Path.unlink, lambda path: path.with_suffix(".json").write_text("{")])
 def test_a_damaged_cache(tiny, make_run, damage):
-    images = make_run().ready.train.images
+    images = make_run().images.train.images
     expected = np.array(images)
     damage(Path(images.filename))
-    assert np.array_equal(make_run().ready.train.images, expected)
+    assert np.array_equal(make_run().images.train.images, expected)
 
 
 @pytest.mark.promise("Damaged weights or predictions: named, with what to do")
 @pytest.mark.parametrize(
-    ("name", "remedy"), [("weights.safetensors", "the member is trained anew"), ("oof.parquet", "it is made anew")]
+    ("name", "remedy"),
+    [("weights.safetensors", "the member is trained from scratch"), ("oof.parquet", "it is made anew")],
 )
 def test_damaged_results_say_what_to_do_and_that_helps(tiny, name, remedy):
     done = run(tiny)
@@ -158,7 +159,7 @@ def test_two_callbacks_of_one_class(make_run):
     def trainer_of(run):
         trainer = build_trainer(run, Member(0, 42))
         run.hook.on_member_start(trainer=trainer)
-        averages = [p for _, p in run.plugins.manager.list_name_plugin() if type(p).__name__ == "WeightAverage"]
+        averages = [p for _, p in run.session.manager.list_name_plugin() if type(p).__name__ == "WeightAverage"]
         return trainer, averages
 
     def states(averages):

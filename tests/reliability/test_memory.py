@@ -1,4 +1,4 @@
-"""Memory that runs out: batches are cut into pieces, and the step stays that of the whole batch."""
+"""Memory that runs out: batches are split, and the gradients stay those of the whole batch."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def one_epoch(make_run, tiny, most, *overrides):
     return trainer, gradients
 
 
-@pytest.mark.promise("Out of memory in training: smaller pieces, the same effective batch and gradients")
+@pytest.mark.promise("Out of memory in training: smaller micro-batches, the same effective batch and gradients")
 @pytest.mark.parametrize("overrides", [(), ("training.accumulation_steps=2",), ('batch_transforms=[{name="mixup"}]',)])
 def test_gradients_are_those_of_the_whole_batch(tiny, make_run, overrides):
     whole, expected = one_epoch(make_run, tiny, 100, *overrides)
@@ -78,15 +78,15 @@ def test_gradients_are_those_of_the_whole_batch(tiny, make_run, overrides):
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(gradients, expected, strict=True))
     weights = zip(whole.network.parameters(), cut.network.parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in weights)
-    assert float(cut.loss_sum) == pytest.approx(float(whole.loss_sum), rel=1e-5)
-    assert cut.run.warnings == [
-        "memory ran out: batches of 7 are cut into 2 pieces and joined again",
-        "memory ran out: batches of 7 are cut into 4 pieces and joined again",
+    assert float(cut.progress.loss_sum) == pytest.approx(float(whole.progress.loss_sum), rel=1e-5)
+    assert cut.run.session.warnings == [
+        "out of memory: splitting batches of 7 into 2 micro-batches (same gradients)",
+        "out of memory: splitting batches of 7 into 4 micro-batches (same gradients)",
     ]
-    assert not whole.run.warnings
+    assert not whole.run.session.warnings
 
 
-@pytest.mark.promise("Out of memory in prediction: smaller pieces, the same predictions")
+@pytest.mark.promise("Out of memory in prediction: smaller micro-batches, the same predictions")
 def test_predictions_are_those_of_the_whole_batch(tiny, make_run):
     def predictions(most):
         add_greedy(tiny, most)
@@ -95,13 +95,15 @@ def test_predictions_are_those_of_the_whole_batch(tiny, make_run):
         heard = []
         rows = np.arange(24)
         networks, scalers = [trainer.network, trainer.network], [trainer.scaler, trainer.scaler]
-        return predict_rows(run, networks, scalers, rows, watch=lambda rows, _: heard.append(len(rows))), heard
+        return predict_rows(
+            run.predictor(), networks, scalers, run.train_inputs, rows, watch=lambda rows, _: heard.append(len(rows))
+        ), heard
 
     whole, cut = predictions(100), predictions(2)
     assert np.allclose(whole[0], cut[0], atol=1e-6) and cut[1] == whole[1] == [7, 7, 7, 3]
 
 
-@pytest.mark.promise("Out of memory in training: smaller pieces, the same effective batch and gradients")
+@pytest.mark.promise("Out of memory in training: smaller micro-batches, the same effective batch and gradients")
 def test_what_was_learnt_about_memory_is_kept_in_the_checkpoint(tiny, make_run):
     from compete.train.checkpoints import checkpoint, resume
 
@@ -112,7 +114,7 @@ def test_what_was_learnt_about_memory_is_kept_in_the_checkpoint(tiny, make_run):
     assert again.splitter.count == 4
 
 
-@pytest.mark.promise("Out of memory in training: smaller pieces, the same effective batch and gradients")
+@pytest.mark.promise("Out of memory in training: smaller micro-batches, the same effective batch and gradients")
 def test_one_image_that_does_not_fit_is_the_end(tiny, make_run):
     add_greedy(tiny, 2)
     run = make_run("model.name=greedy")
@@ -120,11 +122,11 @@ def test_one_image_that_does_not_fit_is_the_end(tiny, make_run):
     trainer = build_trainer(run, Member(0, 42))
     type(trainer.network).forward.__globals__["MOST"] = 0
     assert plugin.exists()
-    with pytest.raises(TrainingError, match=r"memory runs out with one image at a time. Lower \[images\] size"):
+    with pytest.raises(TrainingError, match=r"out of memory with a single image. Lower \[images\] size"):
         train_epoch(trainer)
 
 
-@pytest.mark.promise("Out of memory in training: smaller pieces, the same effective batch and gradients")
+@pytest.mark.promise("Out of memory in training: smaller micro-batches, the same effective batch and gradients")
 def test_the_main_memory_s_own_refusal(tiny, compete):
     """Each image asks for 1.2 GB where 4 GB may be mapped: five do not fit, two do. Nothing of it is touched."""
     add_greedy(tiny, 100, allocated=300_000_000)
@@ -132,8 +134,8 @@ def test_the_main_memory_s_own_refusal(tiny, compete):
     arguments = ("run", "tiny.toml", "--set", "model.name=greedy", "--set", "training.only_folds=[0]")
     status, text = compete(*arguments, limits=limits)
     assert status == 0, text
-    assert "warning memory ran out: batches of 5 are cut into 2 pieces and joined again" in text
-    assert "warning memory ran out: batches of 5 are cut into 4 pieces and joined again" in text
+    assert "warning out of memory: splitting batches of 5 into 2 micro-batches (same gradients)" in text
+    assert "warning out of memory: splitting batches of 5 into 4 micro-batches (same gradients)" in text
 
 
 NAN = "training.on_nan=skip"
@@ -164,8 +166,8 @@ def test_a_step_that_is_no_number_is_left_out(make_run):
     before, after = states[1], states[2]
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not all(torch.equal(states[0][name], before[name]) for name in before)
-    assert trainer.non_finite.state() == [1, 5, 2]
-    assert np.isfinite(float(trainer.loss_sum))
+    assert trainer.progress.non_finite.state() == [1, 5, 2]
+    assert np.isfinite(float(trainer.progress.loss_sum))
 
 
 @pytest.mark.promise(
@@ -188,8 +190,8 @@ def test_the_run_goes_on_and_says_so(make_run, monkeypatch):
     result, weights = train(run, Member(0, 42))
     assert all(torch.isfinite(value).all() for value in weights.values())
     assert all(np.isfinite(epoch.train_loss) for epoch in result.epochs)
-    assert run.warnings == [
-        "fold0-seed42: 1 of 3 steps of epoch 1 were left out, first step 2: their loss or gradients were NaN or infinite"
+    assert run.session.warnings == [
+        "fold0-seed42: 1 of 3 steps of epoch 1 were skipped, first step 2: their loss or gradients were NaN or infinite"
     ]
 
 
@@ -231,13 +233,13 @@ def test_nan_stops_at_the_last_good_checkpoint(tiny, compete, minutes, told):
     status, text = compete(*arguments, env={"POISONED": "1"})
     assert status == 1
     assert f"error: fold1-seed42: epoch 2, {told} became NaN or infinite. The member stays" in text
-    assert 'use precision = "32-true", or write on_nan = "skip"' in text
+    assert 'use precision = "32-true", or set on_nan = "skip"' in text
     members = tiny / "submissions/tiny/run-001/members"
     assert (members / "fold0-seed42/result.json").exists() and not (members / "fold1-seed42/result.json").exists()
     checkpoints = [torch.load(file, weights_only=True) for file in (members / "fold1-seed42").glob("checkpoint*.pt")]
     assert checkpoints
     for state in checkpoints:
-        assert all(torch.isfinite(value).all() for value in state["network"].values())
+        assert all(torch.isfinite(value).all() for value in state["parts"]["network"].values())
     assert compete(*arguments)[0] == 0
     assert compete(*arguments, "--name", "unbroken", "--fresh")[0] == 0
     for name in ("submission.csv", "oof.parquet", "members/fold1-seed42/weights.safetensors"):

@@ -50,7 +50,7 @@ COMPONENTS = {
 REPEATED = {"tta", "postprocess", "callbacks", "transforms", "batch_transforms"}
 HOOKS = (
     "on_run_start", "on_stage", "on_member_start", "on_step_end", "on_epoch_end", "on_member_end", "on_progress",
-    "on_submission_written", "on_run_end", "train_member", "evaluation_network", "should_stop",
+    "on_submission_written", "on_run_end", "evaluation_network", "should_stop",
 )  # fmt: skip
 PROMISE = "A plugin raises: its file and line are named, no traceback, the run is kept"
 

@@ -32,7 +32,6 @@ SECRETS = {
     "KAGGLE_KEY": "key-5c1f0a",
     "KAGGLE_API_TOKEN": "token-77aa20",
     "HF_TOKEN": "hf_9b31",
-    "DACON_TOKEN": "dacon-40e2",
 }
 
 
@@ -124,9 +123,9 @@ def epoch_of_noise(make_run, *overrides, epoch=0):
     from compete.train.loop import _plan_epoch
 
     run = make_run(*overrides)
-    run.data = replace(run.data, random=noisy)
+    run = replace(run, images=replace(run.images, augment=noisy))
     trainer = build_trainer(run, Member(0, 42))
-    trainer.epoch = epoch
+    trainer.progress.epoch = epoch
     _plan_epoch(trainer)
     return np.concatenate([batch.images[:, 0, 0].numpy() for batch in read_batches(trainer.loader)])
 
@@ -165,7 +164,7 @@ def test_every_step_is_seeded(make_run):
     unbroken, begun, continued = [], [], []
     train_epoch(drawing(unbroken))
     trainer = drawing(begun)
-    trainer.run.register(Stop())
+    trainer.run.session.register(Stop())
     with pytest.raises(KeyboardInterrupt):
         train_epoch(trainer)
     trainer = drawing(continued)

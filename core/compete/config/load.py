@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from compete.config.options import BoundComponent, bind, json_text, option_names, validate
 from compete.config.plugins import Plugins, load_plugins
-from compete.config.registry import Component, Registry
+from compete.config.registry import Registry
 from compete.config.settings import (
     CORE_TABLES,
     Checks,
@@ -25,7 +24,6 @@ from compete.config.settings import (
 from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem
-from compete.store import file_hash
 from compete.text import did_you_mean, format_list, unknown_name
 
 T = TypeVar("T", bound=Table)
@@ -60,17 +58,6 @@ class Config:
         """Return all components of a kind, in the TOML's order."""
         return self.components[kind]
 
-    @cached_property
-    def sources(self) -> Mapping[str, str]:
-        """The hashes of what results depend on beside the data: local plugins, and files that options name."""
-        named = [file for bounds in self.components.values() for bound in bounds for file in bound.files]
-        return {str(file): file_hash(file) for file in (*self.plugin_files, *named)}
-
-    def hashes_of(self, components: Iterable[Component]) -> list[str]:
-        """Return the hashes of the local plugin files that components come from."""
-        owners = {component.owner for component in components}
-        return sorted(self.sources[str(file)] for file in self.plugin_files if file.name in owners)
-
     @property
     def prediction_batch(self) -> int:
         """How many images are predicted at once."""
@@ -79,7 +66,7 @@ class Config:
     @property
     def writes_own_ids(self) -> bool:
         """Whether the submission's ids are not those of the test table."""
-        return bool(getattr(self.one("submissions").component.factory, "ids_of_its_own", False))
+        return self.one("submissions").component.traits.own_ids
 
     def resolved(self) -> dict[str, Any]:
         """Return the whole configuration as TOML data, defaults included."""
@@ -252,10 +239,10 @@ class _Reader:
     def head_of_loss(self, components: Mapping[str, tuple[BoundComponent, ...]]) -> None:
         """Refuse a loss on cosines without a head that gives them, times the scale that the loss expects."""
         for loss, head in zip(components.get("losses", ()), components.get("heads", ()), strict=False):
-            if not getattr(loss.component.factory, "needs_cosines", False):
+            if not loss.component.traits.needs_cosines:
                 continue
             scale = loss.options.get("scale")
-            if not getattr(head.component.factory, "gives_cosines", False):
+            if not head.component.traits.gives_cosines:
                 message = (
                     f'needs cosines, which [head] name = "{head.name}" does not give. Write [head] name = "cosine".'
                 )

@@ -6,16 +6,16 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
+from uuid import NAMESPACE_URL, uuid5
 
 import pluggy
 
 from compete import hookspecs
-from compete.config.registry import Registry, build_registry
+from compete.config.registry import Registry, build_registry, trait_hint
 from compete.errors import PluginError, error_location
 from compete.text import did_you_mean
 
@@ -48,23 +48,38 @@ class Plugins:
     manager: pluggy.PluginManager
     loaded: tuple[Plugin, ...]
     registry: Registry
+    packages: Mapping[str, str]  # installed plugin -> its package and version
+
+    def new_manager(self) -> pluggy.PluginManager:
+        """Return a manager of its own with the same plugins, so that what one run registers no other run sees."""
+        manager = _empty_manager()
+        for name, plugin in self.manager.list_name_plugin():
+            manager.register(plugin, name)
+        return manager
 
 
 def load_plugins(files: Sequence[Path] = ()) -> Plugins:
-    """Load every plugin into a new manager. Raise `PluginError` for the first that fails to load."""
-    manager = pluggy.PluginManager("compete")
-    manager.add_hookspecs(hookspecs)
+    """Load every plugin into a new manager. Raise `PluginError` for the first that does not load."""
+    manager = _empty_manager()
+    packages: dict[str, str] = {}
     sources: dict[str, str] = {}
     for name in BUNDLED:
         _register(manager, sources, name, "bundled", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         package = entry.dist.name if entry.dist else "?"
         _register(manager, sources, entry.name, f"package {package}", entry.load)
+        packages[entry.name] = f"{package} {entry.dist.version if entry.dist else '?'}"
     for file in files:
         _register(manager, sources, file.name, str(file), lambda file=file: _import_file(file))  # type: ignore[misc]
     _refuse_unknown_hooks(manager)
     loaded = tuple(Plugin(name, source, _hooks_of(manager, name)) for name, source in sources.items())
-    return Plugins(manager, loaded, build_registry(manager))
+    return Plugins(manager, loaded, build_registry(manager), packages)
+
+
+def _empty_manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("compete")
+    manager.add_hookspecs(hookspecs)
+    return manager
 
 
 def _register(
@@ -81,7 +96,7 @@ def _register(
         raise PluginError(f"plugin {name} ({source}) is not valid Python: {place}: {error.msg}") from error
     except Exception as error:
         raise PluginError(
-            f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}"
+            f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}{trait_hint(error)}"
         ) from error
     if name in sources:
         raise PluginError(f"two plugins are named {name}: {sources[name]} and {source}. Rename one.")
@@ -101,7 +116,7 @@ def _import_file(file: Path) -> ModuleType:
     """Import a plugin file under a unique module name, so that files of the same name do not collide."""
     if not file.is_file():
         raise FileNotFoundError(f"no such file: {file}")
-    name = f"compete_local_{file.stem}_{sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
+    name = f"compete_local_{file.stem}_{uuid5(NAMESPACE_URL, str(file.resolve())).hex[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")

@@ -1,37 +1,42 @@
-"""Where each kind of component stands in a TOML."""
+"""Where each kind of component stands in a TOML, and what of a run depends on it."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+# The first thing that a component or a setting changes; all that follows changes with it. Weights depend on `training`
+# alone, members' predictions on `inference` too, the submission on `submission` too, and no result on `nothing`.
+Affects = Literal["training", "inference", "submission", "nothing"]
 
 
 class Slot(NamedTuple):
-    """Where a kind of component stands in the TOML: its table, whether it repeats, what holds without it."""
+    """A kind's table, what it affects, the component without such a table, and whether the table repeats."""
 
     table: str
-    repeats: bool
-    default: str | None
+    affects: Affects
+    default: str | None = None
+    repeats: bool = False
     required: bool = False
 
 
 SLOTS: dict[str, Slot] = {
-    "datasets": Slot("dataset", False, None, required=True),
-    "targets": Slot("target", False, "label"),
-    "folds": Slot("folds", False, "auto"),
-    "transforms": Slot("transforms", True, None),
-    "batch_transforms": Slot("batch_transforms", True, None),
-    "samplers": Slot("sampler", False, "shuffle"),
-    "models": Slot("model", False, None, required=True),
-    "heads": Slot("head", False, "linear"),
-    "losses": Slot("loss", False, "cross_entropy"),
-    "metrics": Slot("metric", False, None, required=True),
-    "optimizers": Slot("optimizer", False, "adamw"),
-    "schedulers": Slot("scheduler", False, "cosine"),
-    "callbacks": Slot("callbacks", True, "best_checkpoint"),
-    "tta": Slot("tta", True, None),
-    "ensembles": Slot("ensemble", False, "mean"),
-    "postprocessors": Slot("postprocess", True, None),
-    "submissions": Slot("submission", False, "label"),
-    "uploads": Slot("upload", False, None),
-    "executors": Slot("executor", False, "local"),
+    "datasets": Slot("dataset", "training", required=True),
+    "targets": Slot("target", "training", "label"),
+    "folds": Slot("folds", "training", "auto"),
+    "transforms": Slot("transforms", "training", repeats=True),
+    "batch_transforms": Slot("batch_transforms", "training", repeats=True),
+    "samplers": Slot("sampler", "training", "shuffle"),
+    "models": Slot("model", "training", required=True),
+    "heads": Slot("head", "training", "linear"),
+    "losses": Slot("loss", "training", "cross_entropy"),
+    "metrics": Slot("metric", "training", required=True),  # it chooses the best epoch
+    "optimizers": Slot("optimizer", "training", "adamw"),
+    "schedulers": Slot("scheduler", "training", "cosine"),
+    "callbacks": Slot("callbacks", "training", "best_checkpoint", repeats=True),
+    "tta": Slot("tta", "inference", repeats=True),
+    "ensembles": Slot("ensemble", "submission", "mean"),
+    "postprocessors": Slot("postprocess", "submission", repeats=True),
+    "submissions": Slot("submission", "submission", "label"),
+    "uploads": Slot("upload", "nothing"),
+    "executors": Slot("executor", "nothing", "local"),  # where members are trained
 }

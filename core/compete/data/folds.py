@@ -9,36 +9,34 @@ import numpy as np
 import pandas as pd
 
 from compete.errors import DataError
-from compete.store import fingerprint, write_text
+from compete.store import write_text
 
 if TYPE_CHECKING:
-    from compete.config.load import Config
+    from compete.config.options import BoundComponent
     from compete.types import Array, Target
 
 SHOWN = 3
 
 
-def make_folds(config: Config, train: pd.DataFrame, labels: Array, folder: Path) -> tuple[Array, str]:
-    """Return the fold of each row (N,) and the folds' fingerprint.
+def split(folds: BoundComponent, train: pd.DataFrame, labels: Array, seed: int) -> Array:
+    """Return the fold of each row, int64 (N,). Raise `DataError` where the component gives anything else."""
+    found = np.asarray(folds.build(train, labels, seed))
+    if found.shape != (len(train),) or not np.issubdtype(found.dtype, np.integer):
+        raise DataError(f'[folds] name = "{folds.name}": gave {found.dtype} {found.shape}, not an integer a row')
+    return found.astype(np.int64)
 
-    The same rows, labels, options and seed give the same file under `folder`, and a later run reads that, whatever
-    its library versions would draw.
+
+def split_once(path: Path, folds: BoundComponent, train: pd.DataFrame, labels: Array, seed: int) -> Array:
+    """Return the folds that a file holds; where there is none, split and write it.
+
+    The path names what the folds depend on. A later run reads the file, whatever its library versions would draw.
     """
-    bound, seed = config.one("folds"), config.training.seed
-    # A split looks at groups, and at the columns that its options name.
-    named = [value for value in ("group", *bound.options.values()) if isinstance(value, str) and value in train]
-    columns = ["\n".join(train[name].astype(str)) for name in dict.fromkeys(named)]
-    code = config.hashes_of([bound.component])
-    key = fingerprint(bound.name, bound.options, seed, "\n".join(train["id"]), labels, columns, code)
-    path = folder / f"{bound.name}-{key}.csv"
     if path.exists():
         known = pd.read_csv(path, dtype={"id": str, "fold": np.int64}, keep_default_na=False)
-        return known["fold"].to_numpy(), key
-    folds = np.asarray(bound.build(train, labels, seed))
-    if folds.shape != (len(train),) or not np.issubdtype(folds.dtype, np.integer):
-        raise DataError(f'[folds] name = "{bound.name}": gave {folds.dtype} {folds.shape}, not one whole number a row')
-    write_folds(path, train, folds)
-    return folds.astype(np.int64), key
+        return known["fold"].to_numpy()
+    new = split(folds, train, labels, seed)
+    write_folds(path, train, new)
+    return new
 
 
 def write_folds(path: Path, train: pd.DataFrame, folds: Array) -> None:

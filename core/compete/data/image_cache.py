@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compete.data.decoder import as_fractions
 from compete.store import cannot_write, make_folder, read_json, write_json
 
 if TYPE_CHECKING:
-    from compete.data.images import Decoder
+    from compete.data.decoder import Decoder
     from compete.types import Array, Image
 
 CHUNK = 256
@@ -96,18 +97,13 @@ def _cached(image: Image, dtype: np.dtype[Any]) -> Array:
     if dtype == np.uint8:
         raise ValueError(f"its numbers are {image.dtype}, those of the first image are bytes: mixed kinds of data")
     if image.dtype == np.uint8:
-        return as_shares(image)
+        return as_fractions(image)
     if np.abs(image).max(initial=0) > np.finfo(dtype).max:
         raise ValueError(
             f"its numbers go up to {np.abs(image).max():.3g}, beyond the cache's half precision. Scale them first "
             '([[transforms]] name = "scale"), or write [images] cache = false'
         )
     return image
-
-
-def as_shares(image: Image) -> Array:
-    """Return a image as numbers in 0..1: bytes as shares of 255, measured data as it is."""
-    return image / np.float32(255) if image.dtype == np.uint8 else image
 
 
 def _pixel_type(paths: Sequence[str], decoder: Decoder) -> str:

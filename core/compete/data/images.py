@@ -1,25 +1,25 @@
-"""From a table's image paths to pixels of one size: decode, the fixed transforms, resize."""
+"""The images of a table: which rows they belong to, and where their pixels come from."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from compete.data.decoder import Decoder
 from compete.data.image_cache import Progress, decode_all, open_cache
-from compete.errors import CompeteError, DataError, PluginRuntimeError, error_location
-from compete.store import fingerprint
+from compete.errors import DataError
+from compete.text import plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from compete.config.settings import Images
-    from compete.files.root import Files
     from compete.types import Array, Image
+
+MOST_LISTED = 5
 
 
 class ImageSequence(Protocol):
@@ -48,72 +48,32 @@ class ImageIndex:
         return cls([path for paths in lists for path in paths], rows)
 
 
-@dataclass(frozen=True)
-class Decoder:
-    """Reads one image and brings it to the size of `settings`, after the fixed transforms."""
+class ImagesByRow:
+    """The numbers of each row's images: all in one array, and where each row begins."""
 
-    files: Files
-    readers: Mapping[str, Callable[[bytes], Image]]
-    settings: Images
-    fixed: Sequence[Callable[[Image], Image]] = ()
+    def __init__(self, rows: Array, count: int) -> None:
+        """Take the row of each image, in ascending order, and the number of rows."""
+        self.numbers = np.arange(len(rows))
+        self.starts = np.searchsorted(rows, np.arange(count + 1))
 
-    def __call__(self, path: str) -> Image:
-        """Return (H, W, C), uint8 or float32 in 0..1. Raise `ValueError` with the path when it is no image."""
-        try:
-            image = self._reader(path)(self.files.read(path))
-        except (ValueError, OSError, DataError) as error:
-            raise ValueError(f"{path}: {error}") from error
-        except Exception as error:
-            raise PluginRuntimeError(f"{path}: its reader raised {error!r} at {error_location(error)}") from error
-        try:
-            for transform in self.fixed:
-                image = transform(image)
-        except CompeteError:
-            raise
-        except Exception as error:
-            raise PluginRuntimeError(
-                f"{path}: [[transforms]] fixed raised {error!r} at {error_location(error)}"
-            ) from error
-        if image.ndim != 3 or image.shape[2] != self.settings.channels:
-            raise ValueError(
-                f"{path}: has shape {image.shape}, but [images] channels = {self.settings.channels} are expected"
-            )
-        return fit_to(image, self.settings.size, self.settings.resize)
+    def without(self, lost: Array) -> ImagesByRow:
+        """Leave out some images."""
+        rows = np.repeat(np.arange(len(self)), self.counts)
+        stays = ~np.isin(self.numbers, lost)
+        left = ImagesByRow(rows[stays], len(self))
+        left.numbers = self.numbers[stays]
+        return left
 
-    def _reader(self, path: str) -> Callable[[bytes], Image]:
-        ending = self.settings.reader or path.partition("#")[0].rpartition(".")[2].lower()
-        # An unknown or missing ending is read as a image: the bytes say which kind.
-        return self.readers.get(ending, self.readers["jpg"])
+    @property
+    def counts(self) -> Array:
+        """How many images each row has."""
+        return np.diff(self.starts)
 
+    def __len__(self) -> int:
+        return len(self.starts) - 1
 
-def fit_to(image: Image, size: tuple[int, int], fit: str) -> Image:
-    """Resize (H, W, C) to `size` = (height, width): stretched, padded with black, or cropped to the centre."""
-    if image.shape[:2] == size:
-        return np.ascontiguousarray(image)
-    if fit == "stretch":
-        return _resize(image, *size)
-    ratios = size[0] / image.shape[0], size[1] / image.shape[1]
-    ratio = min(ratios) if fit == "pad" else max(ratios)
-    height, width = (max(1, round(side * ratio)) for side in image.shape[:2])
-    scaled = _resize(image, height, width)
-    if fit == "pad":
-        canvas = np.zeros((*size, image.shape[2]), image.dtype)
-        top, left = (size[0] - height) // 2, (size[1] - width) // 2
-        canvas[top : top + height, left : left + width] = scaled[: size[0], : size[1]]
-        return canvas
-    top, left = (height - size[0]) // 2, (width - size[1]) // 2
-    return np.ascontiguousarray(scaled[top : top + size[0], left : left + size[1]])
-
-
-def _resize(image: Image, height: int, width: int) -> Image:
-    import cv2
-
-    shrinks = height * width < image.shape[0] * image.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # area averaging is antialiased
-    # Area averaging takes up to four channels at a time, and drops the axis of a single one.
-    parts = [image[:, :, start : start + 4] for start in range(0, image.shape[2], 4)]
-    resized = [cv2.resize(part, (width, height), interpolation=method).reshape(height, width, -1) for part in parts]
-    return resized[0] if len(resized) == 1 else np.concatenate(resized, axis=2)
+    def __getitem__(self, row: int) -> Array:
+        return self.numbers[self.starts[row] : self.starts[row + 1]]
 
 
 @dataclass(frozen=True)
@@ -135,46 +95,47 @@ class DecodedImages:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images ready to be read, and why some could not be: `{image number: reason}`."""
+    """The images of a table, ready to be read: `by_row` leaves out the `unreadable` ones, `{image number: reason}`."""
 
     images: ImageSequence
-    unreadable: dict[int, str] = field(default_factory=dict)
-    key: str = ""
+    by_row: ImagesByRow
+    unreadable: dict[int, str]
 
 
-def open_image_set(paths: Sequence[str], decoder: Decoder, options: object, progress: Progress) -> ImageSet:
-    """Open images through the cache that `[images]` asks for.
+@dataclass(frozen=True)
+class Images:
+    """A competition's images, and what changes a training image, with its seed, each time it is seen."""
 
-    `options` stands for the fixed transforms in the cache's key. Images that cannot be read are listed in
-    the result, never replaced.
+    train: ImageSet
+    test: ImageSet
+    augment: Callable[[Image, int], Image] | None
+
+
+def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Progress) -> ImageSet:
+    """Open a table's images, through the cache if `[images]` asks for it; `key` names their pixels in the cache.
+
+    Images that cannot be read are listed in the result, never replaced.
     """
-    settings = decoder.settings
-    stamps = fingerprint([(path, decoder.files.stamp(path)) for path in paths])
-    shape = settings.size, settings.resize, settings.channels, settings.reader
-    key = fingerprint(stamps, shape, options)
+    settings, index = decoder.settings, ImageIndex.of(table)
+    images: ImageSequence = DecodedImages(index.paths, decoder)
+    unreadable: dict[int, str] = {}
     if settings.cache:
-        pixels, unreadable = open_cache(Path(settings.cache_dir), key, paths, decoder, progress)
-        return ImageSet(pixels, unreadable, key)
-    unreadable = {}
-    if settings.unreadable == "skip":  # what to skip must be known before the folds are drawn
-        unreadable = dict(decode_all(paths, decoder, lambda _number, _image: None, progress))
-    return ImageSet(DecodedImages(paths, decoder), unreadable, key)
+        images, unreadable = open_cache(Path(settings.cache_dir), key, index.paths, decoder, progress)
+    elif settings.unreadable == "skip":  # what to skip must be known before training
+        unreadable = dict(decode_all(index.paths, decoder, lambda _number, _image: None, progress))
+    lost = np.array(sorted(unreadable), np.int64)
+    return ImageSet(images, ImagesByRow(index.rows, len(table)).without(lost), unreadable)
 
 
-def refuse_unreadable(name: str, opened: ImageSet) -> None:
+def refuse_unreadable(name: str, images: ImageSet) -> None:
     """Raise `DataError` listing the first unreadable images of a table."""
-    if not opened.unreadable:
+    if not images.unreadable:
         return
-    shown = list(opened.unreadable.values())[:5]
-    more = f" ... and {len(opened.unreadable) - 5} more" if len(opened.unreadable) > 5 else ""
+    listed = list(images.unreadable.values())[:MOST_LISTED]
+    left = len(images.unreadable) - len(listed)
     raise DataError(
-        f"{len(opened.unreadable)} of {len(opened.images)} {name} images cannot be read:\n  "
-        + "\n  ".join(shown)
-        + more
-        + '\n  Repair or replace them; for training images [images] unreadable = "skip" leaves them out.'
+        f"{len(images.unreadable)} of {plural(len(images.images), f'{name} image')} cannot be read:\n  "
+        + "\n  ".join(listed)
+        + (f" and {left} more" if left else "")
+        + '\n  Repair or replace them, or leave training images out: set [images] unreadable = "skip".'
     )
-
-
-def options_text(options: Any) -> str:  # noqa: ANN401 - any TOML data
-    """Write component options as text that is equal when they are."""
-    return json.dumps(options, sort_keys=True, default=str)

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from compete.data.image_cache import as_shares
+from compete.data.decoder import as_fractions
 from compete.errors import CompeteError, DataError, PluginRuntimeError, TrainingError, error_location
 
 if TYPE_CHECKING:
-    from compete.data.images import ImageSequence
+    from compete.data.images import ImagesByRow, ImageSequence
     from compete.types import Array, Image
 
 MOST_WORKERS = 8
@@ -99,7 +99,7 @@ def augmented(transform: Callable[[Image, int], Image] | None, image: Image, see
 def _stacked(images: list[Image]) -> Array:
     """Join images; where bytes and measured numbers in 0..1 are mixed, all become such numbers."""
     mixed = len({image.dtype for image in images}) > 1
-    return np.stack([as_shares(image) for image in images] if mixed else images)
+    return np.stack([as_fractions(image) for image in images] if mixed else images)
 
 
 def seed_host(seed: int) -> None:
@@ -175,34 +175,6 @@ def choose_workers(setting: int, device: str, cached: bool) -> int:
     if device == "cpu":
         return 0 if cached else min(MOST_WORKERS, cores // 2)
     return min(MOST_WORKERS, cores)
-
-
-class ImagesByRow:
-    """The numbers of each row's images: all in one array, and where each row begins."""
-
-    def __init__(self, rows: Array, count: int) -> None:
-        """Take the row of each image, in ascending order, and the number of rows."""
-        self.numbers = np.arange(len(rows))
-        self.starts = np.searchsorted(rows, np.arange(count + 1))
-
-    def without(self, lost: Array) -> ImagesByRow:
-        """Leave out some images."""
-        rows = np.repeat(np.arange(len(self)), self.counts)
-        stays = ~np.isin(self.numbers, lost)
-        left = ImagesByRow(rows[stays], len(self))
-        left.numbers = self.numbers[stays]
-        return left
-
-    @property
-    def counts(self) -> Array:
-        """How many images each row has."""
-        return np.diff(self.starts)
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def __getitem__(self, row: int) -> Array:
-        return self.numbers[self.starts[row] : self.starts[row + 1]]
 
 
 class Batches:

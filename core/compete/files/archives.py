@@ -156,9 +156,12 @@ def open_archive(path: Path, cache: Path, most_bytes: int) -> Archive:
 
 
 def file_stamp(path: Path) -> str:
-    """Return a file's size and modification time, a cache key that needs no reading."""
+    """Return a text that changes whenever the file may have, without reading it: size, times, inode and absolute path.
+
+    A program can set the modification time of a file, but not the time of its last change (ctime).
+    """
     status = path.stat()
-    return f"{status.st_size}-{status.st_mtime_ns}"
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino} {path.absolute()}"
 
 
 def is_clutter(name: str) -> bool:

@@ -9,7 +9,8 @@ from compete.data.folds import group_leaks, missing_classes
 from compete.errors import CompeteError, UserError
 from compete.init.scan import spread
 from compete.run import metric_for
-from compete.stages.prepare import check_scale, make_decoder, read_tables, try_metric
+from compete.stages.open_images import make_decoder
+from compete.stages.prepare import check_scale, read_tables, try_metric
 from compete.stages.rehearse import rehearse_submission
 
 if TYPE_CHECKING:

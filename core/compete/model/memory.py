@@ -1,4 +1,4 @@
-"""When memory runs out: a batch is cut into pieces that fit, and the step stays that of the whole batch."""
+"""Out of memory: a batch is split into micro-batches that fit, and the gradients stay those of the whole batch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 @dataclass
 class BatchSplitter:
-    """Into how many pieces a batch is cut; doubled whenever memory runs out, which `say` hears about."""
+    """Into how many micro-batches a batch is split; doubled, and logged, whenever memory runs out."""
 
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     count: int = 1
 
     def fit(self, work: Callable[[int], T], rows: int) -> T:
-        """Return `work(pieces)`, tried again with smaller pieces until it fits; `rows` is the largest batch.
+        """Return `work(count)`, tried again with smaller micro-batches until it fits; `rows` is the largest batch.
 
-        Raise `TrainingError` when one image at a time does not fit. `work` must leave nothing behind when it fails.
+        Raise `TrainingError` when a single image does not fit. `work` must leave nothing behind when it fails.
         """
         while True:
             try:
@@ -33,15 +33,15 @@ class BatchSplitter:
                     raise
                 if self.count >= rows:
                     raise TrainingError(
-                        "memory runs out with one image at a time. Lower [images] size, or take a smaller model."
+                        "out of memory with a single image. Lower [images] size, or use a smaller model."
                     ) from error
             # Only outside `except` are the tensors of the failed attempt free.
             torch.cuda.empty_cache()
             self.count = min(2 * self.count, rows)
-            self.say(f"memory ran out: batches of {rows} are cut into {self.count} pieces and joined again")
+            self.log(f"out of memory: splitting batches of {rows} into {self.count} micro-batches (same gradients)")
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether a device or the main memory refused an allocation."""
+    """Return whether a device or the main memory refused an allocation."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text

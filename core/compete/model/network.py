@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -20,10 +21,15 @@ if TYPE_CHECKING:
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def build_network(config: Config, outputs: int, columns: int, seed: int) -> nn.Module:
-    """Build `[model]` under its `[head]` and try it on two noise images. Raise `ConfigError` for wrong logits."""
+def build_network(config: Config, outputs: int, columns: int, seed: int, weights: bool = True) -> nn.Module:
+    """Build `[model]` under its `[head]` and try it on two noise images. Raise `ConfigError` for wrong logits.
+
+    Without `weights` it is the bare architecture: nothing is downloaded, and no weights file is read.
+    """
     torch.manual_seed(seed)
     model, images = config.one("models"), config.images
+    if not weights:
+        model = replace(model, options=model.options | dict(model.component.traits.without_weights))
     network = _compose(model, config.one("heads"), images.channels, columns, outputs)
     network.eval()
     noise = torch.randn(2, images.channels, *images.size)
@@ -36,7 +42,7 @@ def build_network(config: Config, outputs: int, columns: int, seed: int) -> nn.M
     if outputs > 1 and bool((logits >= 0).all()) and torch.allclose(logits.sum(dim=1), torch.ones(2), atol=1e-4):
         raise ConfigError(
             f'[model] name = "{model.name}": its outputs are probabilities, and the losses want logits: '
-            "leave the softmax out of the network."
+            "remove the softmax from the network."
         )
     return network
 
@@ -61,8 +67,8 @@ def _compose(model: BoundComponent, head: BoundComponent, channels: int, columns
     body_heads = find_head(body, width)
     _draw_again(body, body_heads)
     composed: Any = network
-    composed.mean, composed.std = getattr(body, "mean", None), getattr(body, "std", None)
-    composed.notes = getattr(body, "notes", ())
+    composed.mean, composed.std = attribute(body, "mean"), attribute(body, "std")
+    composed.notes = attribute(body, "notes") or ()
     place = next((f"{name}." for name, module in network.named_modules() if module is body), "")
     own = [name for name, _ in network.named_parameters() if not (place and name.startswith(place))]
     composed.head_name = (*own, *(f"{place}{name}" for name in body_heads))
@@ -92,9 +98,14 @@ def _try(model: BoundComponent, network: nn.Module, *inputs: torch.Tensor) -> to
     return logits
 
 
+def attribute(network: nn.Module, name: Literal["head_name", "mean", "std", "notes"]) -> Any:  # noqa: ANN401
+    """Return one of a network's `compete.types.NetworkAttributes`, or None."""
+    return getattr(network, name, None)
+
+
 def find_head(network: nn.Module, outputs: int) -> tuple[str, ...]:
     """Return the dotted names of the head's modules: the attribute `head_name`, or the last layer with K outputs."""
-    named = getattr(network, "head_name", None)
+    named = attribute(network, "head_name")
     if named:
         return (named,) if isinstance(named, str) else tuple(named)
     width = ("out_features", "out_channels")
@@ -166,8 +177,8 @@ def build_optimizer(optimizer: BoundComponent, groups: list[dict[str, Any]]) -> 
 def input_scale(network: nn.Module, images: Images) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and std (1, C, 1, 1) for images in 0..1."""
     standard = images.channels == 3
-    mean = images.mean or getattr(network, "mean", None) or (IMAGENET_MEAN if standard else [0.5])
-    std = images.std or getattr(network, "std", None) or (IMAGENET_STD if standard else [0.25])
+    mean = images.mean or attribute(network, "mean") or (IMAGENET_MEAN if standard else [0.5])
+    std = images.std or attribute(network, "std") or (IMAGENET_STD if standard else [0.25])
     return _per_channel("mean", mean, images.channels), _per_channel("std", std, images.channels)
 
 

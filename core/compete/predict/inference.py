@@ -11,10 +11,12 @@ from torch import nn
 
 from compete.errors import TrainingError
 from compete.model.memory import BatchSplitter
+from compete.model.network import input_scale
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from compete.config.load import Config
     from compete.data.loaders import Batch
     from compete.types import Array
 
@@ -42,6 +44,11 @@ class Scaler:
     def to(self, device: torch.device) -> Scaler:
         """Return the same scaler with its constants on a device."""
         return Scaler(self.mean.to(device), self.std.to(device), self.channels_last)
+
+
+def scaler_for(network: nn.Module, config: Config) -> Scaler:
+    """Return the scaler of a network's images, its constants on the CPU."""
+    return Scaler(*input_scale(network, config.images), config.training.channels_last)
 
 
 def views_of(components: Sequence[Callable[[torch.Tensor], Sequence[torch.Tensor]]]) -> Views:
@@ -81,7 +88,7 @@ class Pooling:
 class PartialPredictions:
     """A prediction under way: after so many `batches` and `rows`, the parts (M, R, W) that `Pooling` gives."""
 
-    pieces: BatchSplitter
+    splitter: BatchSplitter
     parts: list[torch.Tensor] = field(default_factory=list)
     rows: int = 0
     batches: int = 0
@@ -132,7 +139,7 @@ def predict(
         several = owner.to(fabric.device, non_blocking=True) if len(owners) < len(owner) else None
         for number, (network, scaler) in enumerate(zip(ensemble.networks, ensemble.scalers, strict=True)):
             predict_one = _predictor(fabric, network, scaler, ensemble)
-            mean, logits = _in_pieces(predict_one, [images, *beside], done.pieces)
+            mean, logits = _split(predict_one, [images, *beside], done.splitter)
             if watch is not None and number == 0:
                 watch(rows, logits)
             done.add(number, len(ensemble.networks), total, pooling(mean, several, len(owners)))
@@ -167,15 +174,15 @@ def _predictor(fabric: Fabric, network: nn.Module, scaler: Scaler, ensemble: Ens
 _Both = tuple[torch.Tensor, torch.Tensor]
 
 
-def _in_pieces(predict_one: Callable[..., _Both], inputs: Sequence[torch.Tensor], pieces: BatchSplitter) -> _Both:
-    """Return both results for a whole batch, made from as many pieces as memory asks for."""
+def _split(predict_one: Callable[..., _Both], inputs: Sequence[torch.Tensor], splitter: BatchSplitter) -> _Both:
+    """Return both results for a whole batch, split into as many micro-batches as memory asks for."""
 
     def work(count: int) -> _Both:
         cut = zip(*(part.chunk(count) for part in inputs), strict=True)
         means, logits = zip(*(predict_one(*piece) for piece in cut), strict=True)
         return torch.cat(means), torch.cat(logits)
 
-    return pieces.fit(work, len(inputs[0]))
+    return splitter.fit(work, len(inputs[0]))
 
 
 def _empty(members: int, rows: int, like: torch.Tensor) -> torch.Tensor:

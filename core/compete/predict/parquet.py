@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from compete.errors import CompeteError
-from compete.predict.top_k import TopK, known_rows
+from compete.predict.top_k import known_rows
 from compete.store import write_atomic
+from compete.types import TopK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

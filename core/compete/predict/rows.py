@@ -1,4 +1,4 @@
-"""Predict rows of the training or the test table with some networks."""
+"""Predict rows of a table with some networks, in one pass over their images that a kill does not lose."""
 
 from __future__ import annotations
 
@@ -15,28 +15,52 @@ from torch import nn
 from compete.data.loaders import (
     EpochBatches,
     ImageDataset,
-    choose_workers,
     loader_processes,
     make_loader,
     prediction_batches,
     read_batches,
 )
 from compete.model.memory import BatchSplitter
-from compete.predict.inference import Ensemble, PartialPredictions, Pooling, Scaler, predict, views_of
-from compete.predict.top_k import TopK
-from compete.run import Run
+from compete.predict.inference import Ensemble, PartialPredictions, Pooling, Scaler, Views, predict, views_of
 from compete.store import load_state, save_state
+from compete.types import TopK
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from compete.data.images import ImageSet
     from compete.data.loaders import Batch
     from compete.types import Array, Predictions
 
 
+@dataclass(frozen=True)
+class RowInputs:
+    """What a network sees of a table's rows: their images and, where there are any, the numbers (N, F) beside them."""
+
+    images: ImageSet
+    columns: Array | None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """How rows are predicted: on which device, with which views, and how logits become predictions (C,) of a row."""
+
+    fabric: Fabric
+    activation: Callable[[torch.Tensor], torch.Tensor]
+    classes: int
+    pooling: Pooling = field(default_factory=Pooling)
+    views: Views = field(default_factory=lambda: views_of([]))
+    batch_size: int = 64
+    workers: int = 0
+    log: Callable[[str], None] = lambda _message: None
+    progress: Callable[[int, int], None] = lambda _done, _total: None
+
+
 @dataclass
 class PredictionCheckpoint:
-    """A long prediction, saved every `seconds` to `path`, so that a killed run goes on inside it.
+    """A long prediction, saved every `seconds` to `path`, so that a killed run resumes inside it.
 
-    `keys` say what each network's predictions depend on; a part saved for more networks serves fewer of them too.
+    `keys` name what each network's predictions depend on; a part saved for more networks serves fewer of them too.
     """
 
     path: Path
@@ -49,10 +73,9 @@ class PredictionCheckpoint:
         try:
             state = load_state(self.path)
             index = [state["keys"].index(key) for key in self.keys]
-            return PartialPredictions(
-                empty.pieces, [part[index] for part in state["parts"]], state["rows"], state["batches"]
-            )
-        except Exception:  # not there, of other networks, or damaged in any way: predicted anew
+            parts = [part[index] for part in state["parts"]]
+            return PartialPredictions(empty.splitter, parts, state["rows"], state["batches"])
+        except Exception:  # not there, of other networks, or damaged in any way: predicted from scratch
             return empty
 
     def save(self, done: PartialPredictions) -> None:
@@ -64,64 +87,52 @@ class PredictionCheckpoint:
 
 
 def predict_rows(
-    run: Run,
+    predictor: Predictor,
     networks: list[nn.Module],
     scalers: list[Scaler],
+    inputs: RowInputs,
     rows: Array,
     *,
-    test: bool = False,
-    tta: bool = False,
     watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
-    saved: PredictionCheckpoint | None = None,
+    checkpoint: PredictionCheckpoint | None = None,
 ) -> list[Predictions]:
-    """Return each network's predictions (len(rows), C) for rows of the training table, or of the test table.
+    """Return each network's predictions (len(rows), C) for rows of a table.
 
-    Rows without a readable image are NaN. What was `saved` is gone on from.
+    Rows without a readable image are NaN. What the `checkpoint` holds is not predicted again.
     """
-    data, settings = run.ready, run.config
-    opened, images_by_row = (data.test, data.test_rows) if test else (data.train, data.train_rows)
-    size = settings.prediction_batch
-    done = PartialPredictions(BatchSplitter(run.warn))
-    if saved is not None:
-        done = saved.load(done)
+    device, by_row = predictor.fabric.device, inputs.images.by_row
+    done = PartialPredictions(BatchSplitter(predictor.log))
+    if checkpoint is not None:
+        done = checkpoint.load(done)
     batches = EpochBatches()
-    batches.batches = prediction_batches(rows, images_by_row, size).after(done.batches)
-    workers = choose_workers(settings.training.workers, run.fabric.device.type, settings.images.cache)
-    loader = make_loader(ImageDataset(opened.images), batches, workers, run.fabric.device.type == "cuda")
-    readable = images_by_row.counts[rows] > 0
+    batches.batches = prediction_batches(rows, by_row, predictor.batch_size).after(done.batches)
+    loader = make_loader(ImageDataset(inputs.images.images), batches, predictor.workers, device.type == "cuda")
+    readable = by_row.counts[rows] > 0
 
-    def told() -> Iterator[Batch]:
+    def with_progress() -> Iterator[Batch]:
         total = done.batches + len(batches)
         for batch in read_batches(loader):
             yield batch  # what follows happens once the batch is predicted
-            if saved is not None:
-                saved.save(done)
-                run.progress("predict")(done.batches, total)
+            if checkpoint is not None:
+                checkpoint.save(done)
+                predictor.progress(done.batches, total)
 
-    views = run.views if tta else views_of([])
     with loader_processes():
         parts = predict(
-            run.fabric,
-            Ensemble(networks, scalers, views, run.target.activation),
-            told(),
+            predictor.fabric,
+            Ensemble(networks, scalers, predictor.views, predictor.activation),
+            with_progress(),
             int(readable.sum()),
             done,
-            Pooling(settings.inference.pool, settings.inference.keep_top),
-            _columns(run, test),
+            predictor.pooling,
+            None if inputs.columns is None else torch.from_numpy(inputs.columns).to(device),
             watch,
         )
-    return _of_rows(parts, readable, len(run.target.classes))
-
-
-def _columns(run: Run, test: bool) -> torch.Tensor | None:
-    columns = run.ready.columns
-    if columns is None:
-        return None
-    return torch.from_numpy(columns.test if test else columns.train).to(run.fabric.device)
+    return _of_rows(parts, readable, predictor.classes)
 
 
 def _of_rows(parts: list[Array], readable: Array, classes: int) -> list[Predictions]:
-    """Put each network's parts (R, W) into the readable rows of a table; the others are NaN."""
+    """Put each network's parts (M, R, W) into the readable of N rows: (M, N, W), the other rows NaN."""
     whole = []
     for part, empty in zip(parts, (np.nan, 0), strict=False):
         rows = np.full((len(part), len(readable), part.shape[2]), empty, part.dtype)

@@ -2,45 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compete.types import TopK
+
 if TYPE_CHECKING:
     from compete.types import Array, Predictions
-
-
-@dataclass(frozen=True)
-class TopK:
-    """The k best of `classes` columns in each of R rows, best first; all others count as 0.
-
-    `labels` are column numbers int32 (R, k) and `values` their predictions float32 (R, k), NaN in a row that has
-    none.
-    """
-
-    labels: Array
-    values: Array
-    classes: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(R, C), as of the array that it stands for."""
-        return len(self.values), self.classes
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, rows: Array | slice) -> TopK:
-        """Return some of the rows."""
-        return TopK(self.labels[rows], self.values[rows], self.classes)
-
-    def dense(self) -> Array:
-        """Return float32 (R, C): for a few rows at a time."""
-        array = np.zeros(self.shape, np.float32)
-        np.put_along_axis(array, self.labels.astype(np.int64), self.values, axis=1)
-        array[~known_rows(self)] = np.nan
-        return array
 
 
 def known_rows(predictions: Predictions) -> Array:

@@ -10,9 +10,10 @@ import numpy as np
 
 from compete.errors import TrainingError
 from compete.predict.parquet import label_columns, write_predictions
-from compete.predict.top_k import TopK, concatenate, keep_top, known_rows
+from compete.predict.top_k import concatenate, keep_top, known_rows
 from compete.run import Run
 from compete.stages.members import member_predictions
+from compete.types import TopK
 
 if TYPE_CHECKING:
     from compete.config.options import BoundComponent
@@ -32,7 +33,7 @@ class Blend:
 
 def blend(run: Run) -> Blend:
     """Blend the members, write `oof.parquet` and `test.parquet`, and score each member on its fold, TTA included."""
-    data, metric = run.ready, run.metric
+    data, metric = run.dataset, run.metric
     member_oof, member_test = member_predictions(run)
     scores = {}
     for member, predictions in zip(run.members, member_oof, strict=True):
@@ -53,7 +54,7 @@ def _joined(run: Run, oof: Sequence[Predictions], test: Sequence[Predictions]) -
     best_test = [part for part in test if isinstance(part, TopK)]
     if best_oof:
         return join_top(run, ensemble, best_oof, 0), join_top(run, ensemble, best_test, 1)
-    joined: tuple[Array, Array] = ensemble.build(_stacked(oof), run.ready.labels, _stacked(test), run.metric)
+    joined: tuple[Array, Array] = ensemble.build(_stacked(oof), run.dataset.labels, _stacked(test), run.metric)
     return joined
 
 
@@ -83,7 +84,7 @@ def _join_some(run: Run, ensemble: BoundComponent, members: Sequence[TopK], whic
     dense = np.stack([member.dense() for member in local])
     none = dense[:, :0]
     oof, test = (none, dense) if which else (dense, none)
-    joined = ensemble.build(oof, run.ready.labels[:0], test, run.metric)[which]
+    joined = ensemble.build(oof, run.dataset.labels[:0], test, run.metric)[which]
     return keep_top(joined, k, columns, classes)
 
 
@@ -95,7 +96,7 @@ def _fill_unreadable(run: Run, test: Predictions) -> Predictions:
     if lost.all():
         raise TrainingError("no test image could be read")
     ids = run.tables.test["id"][lost].head(5).tolist()
-    run.warn(f"{lost.sum()} test rows have no readable image and got the mean prediction: {', '.join(ids)}")
+    run.session.warn(f"{lost.sum()} test rows have no readable image and got the mean prediction: {', '.join(ids)}")
     if isinstance(test, TopK):
         return _fill_top(test, lost)
     return np.where(lost[:, None], test[~lost].mean(axis=0), test)

@@ -1,8 +1,9 @@
-"""The members of a run on disk: which are finished, which can be taken over, their weights and predictions."""
+"""The members of a run on disk: which are finished, which can be reused, their weights and predictions."""
 
 from __future__ import annotations
 
 import shutil
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,10 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from compete.errors import CompeteError
-from compete.model.network import build_network, input_scale
-from compete.predict.inference import Scaler
+from compete.predict.inference import Scaler, scaler_for
 from compete.predict.parquet import read_predictions, write_predictions
 from compete.predict.rows import PredictionCheckpoint, predict_rows
-from compete.run import Run, call_hook, member_fingerprint, prediction_fingerprint
+from compete.run import Run, call_hook
 from compete.stages.run_folder import competition_folder, run_folders
 from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
 from compete.train.loop import train
@@ -31,18 +31,12 @@ OOF, TEST, PREDICTED, PREDICTING = "oof.parquet", "test.parquet", "predictions.j
 
 
 def finish_member(run: Run, member: Member) -> MemberResult:
-    """Return the member's result, training it where no finished one holds."""
-    folder = run.member_folder(member)
-    result = finished(run, member, folder)
+    """Return the member's result, training it where no finished one is valid."""
+    result = finished(run, member, run.member_folder(member))
     if result is None:
-        result = call_hook(run.hook.train_member, run=run, member=member) or _train(run, member)
-        call_hook(run.hook.on_member_end, run=run, result=result)
-    return result
-
-
-def _train(run: Run, member: Member) -> MemberResult:
-    result, weights = train(run, member)
-    write_member(run, result, weights)
+        result, weights = train(run, member)
+        write_member(run, result, weights)
+        call_hook(run.hook.on_member_end, run=run.session, result=result)
     return result
 
 
@@ -50,7 +44,7 @@ def write_member(run: Run, result: MemberResult, weights: dict[str, torch.Tensor
     """Write a finished member: its weights, then its result, which marks it as finished."""
     folder = run.member_folder(result.member)
     write_bytes(folder / WEIGHTS, save(weights))
-    state = {"fingerprint": member_fingerprint(run, result.member), **asdict(result)}
+    state = {"identity": run.identity.member(result.member), **asdict(result)}
     write_json(folder / RESULT, state)
     drop_checkpoints(folder)
 
@@ -58,13 +52,13 @@ def write_member(run: Run, result: MemberResult, weights: dict[str, torch.Tensor
 def finished(run: Run, member: Member, folder: Path) -> MemberResult | None:
     """Return the result of a member that was finished with these data and settings, or None."""
     state = read_json(folder / RESULT)
-    if state.get("fingerprint") != member_fingerprint(run, member) or not (folder / WEIGHTS).exists():
+    if state.get("identity") != run.identity.member(member) or not (folder / WEIGHTS).exists():
         return None
     return read_result(state)
 
 
 def read_result(state: dict[str, Any]) -> MemberResult:
-    """Make a result from its JSON; a score that is no number was written as null."""
+    """Make a result from its JSON, where NaN was written as null."""
     epochs: list[dict[str, Any]] = [
         {k: float("nan") if v is None else v for k, v in epoch.items()} for epoch in state["epochs"]
     ]
@@ -80,7 +74,7 @@ def read_result(state: dict[str, Any]) -> MemberResult:
 
 
 def reuse_members(run: Run) -> dict[str, list[str]]:
-    """Copy finished members of earlier runs that hold for this one; return their names by run."""
+    """Copy the finished members of earlier runs that are valid for this one; return their names by run."""
     taken: dict[str, list[str]] = {}
     for member in run.members:
         folder = run.member_folder(member)
@@ -112,52 +106,52 @@ def predict_members(run: Run) -> None:
 
 
 def _predict_oof(run: Run, member: Member) -> None:
-    tables, folder = run.tables, run.member_folder(member)
-    rows = np.flatnonzero(run.folds == member.fold)
+    folder, rows = run.member_folder(member), np.flatnonzero(run.dataset.folds == member.fold)
     network, scaler = load_member(run, member)
-    saved = _saved(run, folder, [member])
-    oof = predict_rows(run, [network], [scaler], rows, tta=True, saved=saved)[0]
-    write_predictions(folder / OOF, tables.train["id"].iloc[rows].tolist(), oof, run.target.classes)
+    checkpoint = _checkpoint(run, folder, [member])
+    oof = predict_rows(run.predictor(tta=True), [network], [scaler], run.train_inputs, rows, checkpoint=checkpoint)[0]
+    write_predictions(folder / OOF, run.tables.train["id"].iloc[rows].tolist(), oof, run.target.classes)
     _mark_predicted(run, member, OOF)
-    saved.path.unlink(missing_ok=True)
+    checkpoint.path.unlink(missing_ok=True)
 
 
 def _predict_test(run: Run, members: list[Member]) -> None:
     networks, scalers = zip(*(load_member(run, member) for member in members), strict=True)
     rows, ids = np.arange(len(run.tables.test)), run.tables.test["id"].tolist()
-    saved = _saved(run, run.folder / "members", members)
-    test = predict_rows(run, list(networks), list(scalers), rows, test=True, tta=True, saved=saved)
+    checkpoint = _checkpoint(run, run.folder / "members", members)
+    test = predict_rows(
+        run.predictor(tta=True), list(networks), list(scalers), run.test_inputs, rows, checkpoint=checkpoint
+    )
     for member, predictions in zip(members, test, strict=True):
         write_predictions(run.member_folder(member) / TEST, ids, predictions, run.target.classes)
         _mark_predicted(run, member, TEST)
-    saved.path.unlink(missing_ok=True)
+    checkpoint.path.unlink(missing_ok=True)
 
 
-def _saved(run: Run, folder: Path, members: list[Member]) -> PredictionCheckpoint:
+def _checkpoint(run: Run, folder: Path, members: list[Member]) -> PredictionCheckpoint:
     size = run.config.prediction_batch  # what is done is counted in batches
-    keys = [f"{prediction_fingerprint(run, member)} {size}" for member in members]
+    keys = [f"{run.identity.predictions(member)} {size}" for member in members]
     return PredictionCheckpoint(folder / PREDICTING, keys, run.config.training.checkpoint_minutes * 60)
 
 
 def _mark_predicted(run: Run, member: Member, file: str) -> None:
     marks = run.member_folder(member) / PREDICTED
-    write_json(marks, {**read_json(marks), file: prediction_fingerprint(run, member)})
+    write_json(marks, {**read_json(marks), file: run.identity.predictions(member)})
 
 
 def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
-    """Build a finished member's network with its weights, on the device."""
-    config = run.config
-    network = build_network(config, run.target.outputs, run.ready.column_count, seed=0)
-    scaler = Scaler(*input_scale(network, config.images), config.training.channels_last)
+    """Return a copy of the run's network with a finished member's weights, on the device; nothing is downloaded."""
+    network = deepcopy(run.network)
+    scaler = scaler_for(network, run.config)
     weights = run.member_folder(member) / WEIGHTS
     try:
         network.load_state_dict(load_file(weights))
     except Exception as error:  # a damaged file can raise nearly anything
         reason = str(error).partition("\n")[0]
         raise CompeteError(
-            f"{weights} cannot be read ({reason}). Remove it and run again: the member is trained anew."
+            f"{weights} cannot be read ({reason}). Remove it and run again: the member is trained from scratch."
         ) from error
-    if config.training.channels_last:
+    if run.config.training.channels_last:
         network = network.to(memory_format=torch.channels_last)
     return network.to(run.fabric.device), scaler.to(run.fabric.device)
 
@@ -174,4 +168,4 @@ def member_predictions(run: Run) -> tuple[list[Predictions], list[Predictions]]:
 def _is_predicted(run: Run, member: Member, file: str) -> bool:
     folder = run.member_folder(member)
     known = read_json(folder / PREDICTED).get(file)
-    return known == prediction_fingerprint(run, member) and (folder / file).exists()
+    return known == run.identity.predictions(member) and (folder / file).exists()

@@ -1,36 +1,30 @@
-"""From the TOML to data that can be trained on: tables, target, folds, images, and every check before training."""
+"""From the TOML to rows that can be trained on: tables, target, labels and folds, and every check before training."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compete.data.columns import encode_columns
-from compete.data.folds import group_leaks, make_folds, missing_classes
-from compete.data.images import Decoder, ImageIndex, ImageSet, open_image_set, options_text, refuse_unreadable
-from compete.data.loaders import ImagesByRow, augmented
+from compete.data.dataset import Dataset
+from compete.data.folds import group_leaks, missing_classes, split, split_once
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, SubmissionError
-from compete.files.root import Files
-from compete.predict.top_k import TopK
-from compete.run import Data, Prepared, Run, metric_for
+from compete.identity import folds_key
+from compete.run import metric_for
 from compete.stages.rehearse import rehearse_submission
-from compete.stages.run_folder import competition_folder
-from compete.store import fingerprint
 from compete.text import did_you_mean
-from compete.types import Member, Metric, Tables, Target, Transform
+from compete.types import Member, Metric, Tables, Target, TopK
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from compete.config.load import Config
-    from compete.types import Array, Image
-
-SHOWN = 5
+    from compete.types import Array
 
 
 def read_tables(config: Config) -> Tables:
@@ -45,32 +39,30 @@ def read_tables(config: Config) -> Tables:
     return tables
 
 
-def check_rows(run: Run, tables: Tables, labels: Array, target: Target) -> None:
-    """Stop before training where labels are not those of the submission; warn of rows that go nowhere."""
-    allowed = run.config.checks.allowed
+def row_warnings(config: Config, tables: Tables, labels: Array, target: Target) -> list[str]:
+    """Return what looks odd about rows and labels. Raise `DataError` for labels that the submission cannot hold."""
+    allowed = config.checks.allowed
     problems = label_problems(allowed, tables.train, labels, target.classes)
     if problems:
         raise DataError(problems)
     warnings = [*tables.warnings, *label_warnings(allowed, labels, target.classes)]
-    for warning in [*warnings, *([] if run.config.writes_own_ids else sample_warnings(tables))]:
-        run.warn(warning)
+    return warnings if config.writes_own_ids else [*warnings, *sample_warnings(tables)]
 
 
-def check_folds(run: Run, train: pd.DataFrame, folds: Array, labels: Array, target: Target) -> None:
-    """Stop before training when the folds would mislead."""
+def fold_warnings(config: Config, train: pd.DataFrame, folds: Array, labels: Array, target: Target) -> list[str]:
+    """Return which classes some fold lacks. Raise `DataError` when the folds would mislead."""
     leaks = group_leaks(train, folds)
     if leaks:
         raise DataError(leaks)
     lacking = missing_classes(folds, labels, target, train["id"])
-    if lacking and run.config.checks.missing_class == "error":
+    if lacking and config.checks.missing_class == "error":
         raise DataError(
             [
                 *(f"[folds]: {problem}" for problem in lacking),
-                '[folds]: use fewer folds (n = ...) or stratified ones, or write [checks] missing_class = "warn".',
+                '[folds]: use fewer folds (n = ...) or stratified ones, or set [checks] missing_class = "warn".',
             ]
         )
-    for problem in lacking:
-        run.warn(problem)
+    return lacking
 
 
 def check_titles(titles: Mapping[str, str], target: Target) -> None:
@@ -111,7 +103,7 @@ def check_scale(config: Config, metric: Metric, rows: int, target: Target) -> No
         problems.append(f"the metric looks at the {metric.top} best classes")
     if len(target.heads) > 1 or classes < 2:
         problems.append(f'[target] name = "{config.one("targets").name}" is no choice of one class among many')
-    if not getattr(config.one("ensembles").component.factory, "row_by_row", False):
+    if not config.one("ensembles").component.traits.row_by_row:
         problems.append(f'[ensemble] name = "{config.one("ensembles").name}" does not work row by row. Use "mean"')
     if config.many("postprocessors"):
         problems.append("[[postprocess]] is fitted on every probability")
@@ -143,114 +135,35 @@ def choose_members(config: Config, folds: Array) -> list[Member]:
     return [Member(fold, seed) for seed in seeds for fold in sorted(set(chosen))]
 
 
-def prepare(run: Run) -> Prepared:
-    """Stage 1: tables, target, encoded targets, labels, folds; and whatever can be known to fail after training."""
-    config = run.config
+def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | None) -> Dataset:
+    """Return rows, labels and folds, and refuse whatever can be known to fail after training.
+
+    Folds are shared through files in `folds_folder`; without one they are only drawn.
+    """
     tables = read_tables(config)
     target: Target = config.one("targets").build(tables.train)
     check_titles(config.competition.titles, target)
-    encoded, labels = target.encode(tables.train), target.labels(tables.train)
+    targets, labels = target.encode(tables.train), target.labels(tables.train)
     if (config.columns.numeric or config.columns.categorical) and config.many("batch_transforms"):
         raise ConfigError("[columns] and [[batch_transforms]] exclude each other: a mixed image has no columns")
     columns = encode_columns(config.columns, tables)
-    check_rows(run, tables, labels, target)
-    folds, key = make_folds(config, tables.train, labels, competition_folder(config) / "folds")
-    check_folds(run, tables.train, folds, labels, target)
-    run.members = choose_members(config, folds)
-    metric = metric_for(config, target)
-    check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(run.members), target)
+    warnings = row_warnings(config, tables, labels, target)
+    folds, key = _folds(config, sources, tables.train, labels, folds_folder)
+    warnings += fold_warnings(config, tables.train, folds, labels, target)
+    metric, members = metric_for(config, target), choose_members(config, folds)
+    check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(members), target)
     try_metric(metric, labels, len(target.classes), config.inference.keep_top)
     problems = rehearse_submission(config, tables, target, labels, metric)
     if problems:
         raise SubmissionError(problems)
-    return Prepared(tables, target, encoded, labels, folds, key, columns)
+    return Dataset(tables, target, targets, labels, columns, folds, key, tuple(warnings))
 
 
-def open_data(run: Run, prepared: Prepared) -> Data:
-    """Stage 2: open the images; what cannot be read stops the run or, if the TOML says so, is left out."""
-    tables, target, encoded, labels, folds, key, columns = prepared
-    config = run.config
-    bounds = config.many("transforms")
-    transforms: list[Transform] = [bound.build() for bound in bounds]
-    decoder = make_decoder(config, transforms, Files(Path(config.competition.root)))
-    components = [*(bound.component for bound in bounds), *config.plugins.registry["readers"].values()]
-    chain = [(bound.name, bound.options.get("fixed", bound.options)) for bound in bounds]
-    random = _chain([t.random for t in transforms if t.random is not None])
-    _try_random(decoder, random, tables.train)
-    options = options_text([chain, config.hashes_of(components)])
-    opened = {
-        name: _open(run, name, table, decoder, options)
-        for name, table in (("train", tables.train), ("test", tables.test))
-    }
-    (train, train_rows), (test, test_rows) = opened["train"], opened["test"]
-    train_columns, test_columns = (columns.train, columns.test) if columns else (None, None)
-    return Data(
-        tables=tables,
-        target=target,
-        encoded=encoded,
-        labels=labels,
-        folds=folds,
-        train=train,
-        test=test,
-        train_rows=train_rows,
-        test_rows=test_rows,
-        columns=columns,
-        random=random,
-        fingerprint=_table_fingerprint(tables.train, train, train_rows, encoded, target.classes, train_columns),
-        test_fingerprint=_table_fingerprint(tables.test, test, test_rows, test_columns),
-        folds_fingerprint=key,
-    )
-
-
-def _try_random(decoder: Decoder, random: Callable[[Image, int], Image] | None, train: pd.DataFrame) -> None:
-    """Augment the first image, so that a transform that changes its size is found before all are decoded."""
-    for path in ImageIndex.of(train.head(SHOWN)).paths:
-        try:
-            image = decoder(path)
-        except ValueError:  # unreadable images are told together
-            continue
-        augmented(random, image, seed=0)
-        return
-
-
-def _table_fingerprint(table: pd.DataFrame, opened: ImageSet, of_row: ImagesByRow, *more: object) -> str:
-    """Sum up a table's ids and images, which of them belong together, and what else is known of its rows."""
-    return fingerprint("\n".join(table["id"]), opened.key, of_row.numbers, of_row.starts, *more)
-
-
-def make_decoder(config: Config, transforms: Sequence[Transform], files: Files) -> Decoder:
-    """Make what reads images from `files` as the TOML says, fixed transforms included."""
-    readers: dict[str, Any] = {name: c.factory for name, c in config.plugins.registry["readers"].items()}
-    chosen = config.images.reader
-    if chosen and chosen not in readers:
-        raise ConfigError(f'[images] reader = "{chosen}": there is none.{did_you_mean(chosen, readers)}')
-    return Decoder(files, readers, config.images, [t.fixed for t in transforms if t.fixed is not None])
-
-
-def _open(run: Run, name: str, table: pd.DataFrame, decoder: Decoder, options: str) -> tuple[ImageSet, ImagesByRow]:
-    listed = ImageIndex.of(table)
-    opened = open_image_set(listed.paths, decoder, options, run.progress(f"decode {name}"))
-    of_row = ImagesByRow(listed.rows, len(table))
-    if opened.unreadable:
-        if run.config.images.unreadable == "error":
-            refuse_unreadable(name, opened)
-        bad = np.array(sorted(opened.unreadable))
-        of_row = of_row.without(bad)
-        lost = int((of_row.counts == 0).sum())
-        run.warn(f"{len(bad)} {name} images cannot be read and are left out; {lost} rows have no image left")
-        for reason in list(opened.unreadable.values())[:SHOWN]:
-            run.warn(f"unreadable: {reason}")
-    return opened, of_row
-
-
-def _chain(parts: list[Callable[[Image, int], Image]]) -> Callable[[Image, int], Image] | None:
-    """Run several random transforms one after the other, each with a seed of its own."""
-    if len(parts) <= 1:
-        return parts[0] if parts else None
-
-    def run_all(image: Image, seed: int) -> Image:
-        for number, part in enumerate(parts):
-            image = part(image, (seed + number * 7919) % 2**31)
-        return image
-
-    return run_all
+def _folds(
+    config: Config, sources: Mapping[str, str], train: pd.DataFrame, labels: Array, folder: Path | None
+) -> tuple[Array, str]:
+    """Return the fold of each row (N,), and the key of what the split depends on."""
+    bound, seed, key = config.one("folds"), config.training.seed, folds_key(config, sources, train, labels)
+    if folder is None:
+        return split(bound, train, labels, seed), key
+    return split_once(folder / f"{bound.name}-{key}.csv", bound, train, labels, seed), key

@@ -15,9 +15,10 @@ from compete.config.load import Config
 from compete.config.settings import FOLDER_NAME
 from compete.config.toml import write_toml_text
 from compete.errors import ConfigError
-from compete.store import fingerprint, make_folder, read_json, remove_litter, write_json, write_text
+from compete.identity import config_key
+from compete.store import make_folder, read_json, remove_litter, write_json, write_text
 
-FORMAT = 1
+FORMAT = 2
 SUBMISSIONS = Path("submissions")
 FOLDS = "folds"
 ATTEMPT = {"run.json", "config.toml", "environment.json", "folds.csv", "log.jsonl", ".lock"}
@@ -32,19 +33,13 @@ def competition_folder(config: Config) -> Path:
     return SUBMISSIONS / config.competition.name
 
 
-def config_fingerprint(config: Config) -> str:
-    """Return what tells two configurations apart, the files that it names included."""
-    settings = {name: table for name, table in config.resolved().items() if name != "upload"}  # changes no result
-    return fingerprint(settings, list(config.sources.values()))
-
-
-def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:
+def choose_folder(config: Config, sources: Mapping[str, str], name: str | None, fresh: bool) -> Path:
     """Return the run's folder: the named one, the newest of this very configuration, or a new one.
 
-    Raise `ConfigError` when the named folder holds a run of another configuration, saying what differs.
+    Raise `ConfigError` when the named folder holds a run of another configuration, and list what differs.
     """
     parent = competition_folder(config)
-    wanted = config_fingerprint(config)
+    wanted = config_key(config, sources)
     if name is not None:
         _check_name(name)
         folder = parent / name
@@ -52,7 +47,7 @@ def choose_folder(config: Config, name: str | None, fresh: bool) -> Path:
         if state and fresh:
             raise ConfigError(f"--name {name}: {folder} exists, and --fresh overwrites nothing. Choose another name.")
         if state and state.get("config") != wanted:
-            changes = "\n  ".join(changed_since(folder, config))
+            changes = "\n  ".join(changed_since(folder, config, sources))
             raise ConfigError(
                 f"--name {name}: {folder} was made with another configuration. Choose another name. "
                 f"Changed:\n  {changes}"
@@ -81,12 +76,12 @@ def run_folders(parent: Path) -> Iterator[Path]:
         yield from (folder for _, folder in sorted(states))
 
 
-def start_folder(folder: Path, config: Config, created: float) -> None:
+def start_folder(folder: Path, config: Config, sources: Mapping[str, str], created: float) -> None:
     """Make the folder, tidy it, and write what is known before anything is trained."""
     make_folder(folder)
     remove_litter(folder)
     if not (folder / "run.json").exists():  # first, because it is what a later try finds the folder by
-        known = {"format": FORMAT, "config": config_fingerprint(config), "sources": dict(config.sources)}
+        known = {"format": FORMAT, "config": config_key(config, sources), "sources": dict(sources)}
         write_json(folder / "run.json", {**known, "created": created, "finished": False})
     if not (folder / "config.toml").exists():
         write_text(folder / "config.toml", write_toml_text(config.resolved()))
@@ -106,7 +101,7 @@ def update_state(folder: Path, **changes: object) -> None:
     write_json(folder / "run.json", {**read_json(folder / "run.json"), **changes})
 
 
-def changed_since(folder: Path, config: Config) -> list[str]:
+def changed_since(folder: Path, config: Config, sources: Mapping[str, str]) -> list[str]:
     """Return what differs from the configuration of an earlier run: `training.epochs: 3 -> 5`, `file a.py`."""
     from compete.config.toml import read_toml
 
@@ -119,8 +114,8 @@ def changed_since(folder: Path, config: Config) -> list[str]:
     settings = [
         f"{key}: {_shown(before, key)} -> {_shown(now, key)}" for key in keys if before.get(key) != now.get(key)
     ]
-    sources = read_json(folder / "run.json").get("sources", {})
-    return settings + [f"file {name}" for name, now in config.sources.items() if sources.get(name, now) != now]
+    then = read_json(folder / "run.json").get("sources", {})
+    return settings + [f"file {name}" for name, digest in sources.items() if then.get(name, digest) != digest]
 
 
 def environment(config: Config, device: str, precision: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Train one member: one network on one fold with one seed.
 
 Everything random in a step is seeded from (seed, fold, epoch, step), so a checkpoint needs no generator state, and
-a run that was killed goes on as if nothing had happened.
+a run that was killed resumes as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from compete.model.non_finite import buffers_of, gradients_are_finite, leave_out
 from compete.predict.rows import predict_rows
 from compete.run import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
-from compete.train.trainer import Trainer, build_trainer, epoch_order
+from compete.train.trainer import IMAGES, ROWS, STEP, Trainer, build_trainer, epoch_order
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
@@ -43,19 +43,20 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
             epoch = _finish_epoch(trainer, started)
             call_hook(run.hook.on_epoch_end, trainer=trainer, epoch=epoch)
             checkpoint(trainer)
-    if trainer.best_weights is None:
+    if trainer.progress.best_weights is None:
         trainer.mark_best()
-    return _result(trainer), trainer.best_weights or {}
+    assert trainer.progress.best_weights is not None
+    return _result(trainer), trainer.progress.best_weights
 
 
 def _plan_epoch(trainer: Trainer) -> None:
     """Draw the epoch's rows and cut them into the micro-batches that are still to train."""
     run, settings = trainer.run, trainer.run.config.training
-    order = epoch_order(run, trainer.train_rows, trainer.seed(1, trainer.epoch))
-    rng = np.random.default_rng(trainer.seed(2, trainer.epoch))
-    batches = training_batches(order, run.ready.train_rows, rng, settings.batch_size, settings.drop_last)
+    order = epoch_order(run, trainer.train_rows, trainer.seed(ROWS, trainer.epoch))
+    rng = np.random.default_rng(trainer.seed(IMAGES, trainer.epoch))
+    batches = training_batches(order, run.images.train.by_row, rng, settings.batch_size, settings.drop_last)
     if trainer.step == 0:
-        trainer.class_draws = trainer.class_draws + _class_counts(run.ready.labels[order], len(trainer.class_draws))
+        trainer.progress.class_draws += _class_counts(run.dataset.labels[order], len(run.target.classes))
     trainer.epoch_batches.batches = batches.after(trainer.step * settings.accumulation_steps)
 
 
@@ -71,7 +72,7 @@ def train_epoch(trainer: Trainer) -> None:
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
     for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulation_steps):
         train_step(trainer, batches)
-        trainer.step += 1
+        trainer.progress.step += 1
         trainer.run.hook.on_step_end(trainer=trainer)
         if time.monotonic() - saved > every:
             refuse_not_finite(trainer)
@@ -89,16 +90,16 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     settings, rows = trainer.run.config.training, sum(len(batch.rows) for batch in batches)
     buffers = buffers_of(trainer.network) if settings.on_nan == "skip" else []
     largest = max(len(batch.rows) for batch in batches)
-    loss = trainer.splitter.fit(lambda pieces: _gradients(trainer, batches, pieces), largest)
+    loss = trainer.splitter.fit(lambda splits: _gradients(trainer, batches, splits), largest)
     finite = torch.isfinite(loss)
     if settings.on_nan == "skip":
         if not _scales_gradients(trainer.run):
             finite = finite & gradients_are_finite(trainer.network)
         leave_out(trainer.network, buffers, finite)
     # Summed on the device: asking for a number here would make the host wait for every step.
-    trainer.non_finite.note(finite, trainer.step + 1, rows)
-    trainer.loss_sum += torch.where(finite, loss, 0.0)
-    trainer.samples_seen += rows
+    trainer.progress.non_finite.note(finite, trainer.step + 1, rows)
+    trainer.progress.loss_sum += torch.where(finite, loss, 0.0)
+    trainer.progress.samples_seen += rows
     if settings.max_grad_norm:
         trainer.run.fabric.clip_gradients(
             trainer.forward, trainer.optimizer, max_norm=settings.max_grad_norm, error_if_nonfinite=False
@@ -107,16 +108,16 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     trainer.scheduler.step()
 
 
-def _gradients(trainer: Trainer, batches: list[Batch], pieces: int) -> torch.Tensor:
-    """Fill the gradients with the mean over all rows, each batch cut into `pieces`; return the sum of the losses."""
-    seed = trainer.seed(3, trainer.epoch, trainer.step)
+def _gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Tensor:
+    """Fill the gradients with the mean over all rows, each batch cut into `splits`; return the sum of the losses."""
+    seed = trainer.seed(STEP, trainer.epoch, trainer.step)
     seed_host(seed)
     torch.manual_seed(seed)
     trainer.optimizer.zero_grad()
     rows = sum(len(batch.rows) for batch in batches)
-    total = torch.zeros_like(trainer.loss_sum)
+    total = torch.zeros_like(trainer.progress.loss_sum)
     for batch in batches:
-        for *inputs, targets in zip(*(part.chunk(pieces) for part in prepare(trainer, batch)), strict=True):
+        for *inputs, targets in zip(*(part.chunk(splits) for part in prepare(trainer, batch)), strict=True):
             loss = trainer.loss(trainer.forward(*inputs), targets)
             trainer.run.fabric.backward(loss * (len(targets) / rows))
             total += loss.detach() * len(targets)
@@ -124,13 +125,13 @@ def _gradients(trainer: Trainer, batches: list[Batch], pieces: int) -> torch.Ten
 
 
 def _scales_gradients(run: Run) -> bool:
-    """Tell whether fp16's gradient scaler is there, which meets infinite gradients all the time and skips them."""
+    """Return whether fp16's gradient scaler is there, which meets infinite gradients all the time and skips them."""
     return getattr(run.fabric.strategy.precision, "scaler", None) is not None
 
 
 def refuse_not_finite(trainer: Trainer) -> None:
-    """Stop at a loss that is no number, before it is saved; where the TOML says `skip`, only at ruined weights."""
-    steps, rows, first = trainer.non_finite.state()
+    """Stop at a NaN or infinite loss, before it is saved; with `on_nan = "skip"`, only at ruined weights."""
+    steps, rows, first = trainer.progress.non_finite.state()
     sound = weights_are_finite(trainer.network)
     if sound and not steps:
         return
@@ -166,7 +167,7 @@ def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, ...]:
 
 def validate(trainer: Trainer) -> tuple[float, float]:
     """Return loss and score over the whole of the fold's validation rows, without augmentation or TTA."""
-    run, data = trainer.run, trainer.run.ready
+    run = trainer.run
     if not len(trainer.valid_rows):
         return float("nan"), float("nan")
     loss_sum = torch.zeros((), device=run.fabric.device)
@@ -175,33 +176,30 @@ def validate(trainer: Trainer) -> tuple[float, float]:
         loss_sum.add_(trainer.loss(logits, trainer.targets[rows]) * len(rows))
 
     rows = trainer.valid_rows
-    predictions = predict_rows(run, [trainer.evaluation_network], [trainer.scaler], rows, watch=add_loss)[0]
-    images = int(data.train_rows.counts[rows].sum())
-    score = trainer.metric.score(data.labels[rows], predictions)
+    networks, scalers, inputs = [trainer.evaluation_network], [trainer.scaler], run.train_inputs
+    predictions = predict_rows(run.predictor(), networks, scalers, inputs, rows, watch=add_loss)[0]
+    images = int(inputs.images.by_row.counts[rows].sum())
+    score = trainer.metric.score(run.dataset.labels[rows], predictions)
     return float(loss_sum) / images, float(score)
 
 
 def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
-    """Validate, note the epoch and go on to the next. Raise `TrainingError` when the loss is no number."""
+    """Validate, and go to the next epoch. Raise `TrainingError` when the loss is NaN or infinite."""
     refuse_not_finite(trainer)
-    steps, rows, first = trainer.non_finite.state()
+    steps, rows, first = trainer.progress.non_finite.state()
     if steps:
-        trainer.run.warn(
+        trainer.run.session.warn(
             f"{trainer.member.name}: {steps} of {trainer.steps_per_epoch} steps of epoch {trainer.epoch + 1} were "
-            f"left out, first step {first}: their loss or gradients were NaN or infinite"
+            f"skipped, first step {first}: their loss or gradients were NaN or infinite"
         )
-    train_loss = float(trainer.loss_sum) / max(1, trainer.samples_seen - rows)
+    train_loss = float(trainer.progress.loss_sum) / max(1, trainer.samples_seen - rows)
     valid_loss, score = validate(trainer)
     seconds = time.perf_counter() - started
     lr = max(group["lr"] for group in trainer.optimizer.param_groups)
     epoch = Epoch(trainer.epoch + 1, train_loss, valid_loss, score, float(lr), seconds)
-    trainer.history.append(epoch)
-    trainer.seconds += seconds
+    trainer.progress.next_epoch(epoch)
     if hasattr(trainer.scheduler, "epoch_end"):
         trainer.scheduler.epoch_end(-score if trainer.metric.higher_is_better else score)
-    trainer.epoch, trainer.step, trainer.samples_seen = trainer.epoch + 1, 0, 0
-    trainer.loss_sum.zero_()
-    trainer.non_finite.load((0, 0, 0))
     return epoch
 
 
@@ -210,6 +208,7 @@ def _stopped(trainer: Trainer) -> bool:
 
 
 def _result(trainer: Trainer) -> MemberResult:
-    kept = trainer.history[trainer.best_epoch - 1] if trainer.best_epoch else trainer.history[-1]
-    drawn = dict(zip(trainer.run.target.classes, trainer.class_draws.tolist(), strict=True))
-    return MemberResult(trainer.member, kept.score, kept.number, tuple(trainer.history), drawn, trainer.seconds)
+    progress = trainer.progress
+    best = progress.history[progress.best_epoch - 1] if progress.best_epoch else progress.history[-1]
+    draws = dict(zip(trainer.run.target.classes, progress.class_draws.tolist(), strict=True))
+    return MemberResult(trainer.member, best.score, best.number, tuple(progress.history), draws, progress.seconds)

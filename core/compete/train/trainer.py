@@ -1,24 +1,24 @@
-"""A member in training: everything it trains with, built from the TOML, and how far it is."""
+"""A member in training: the parts it trains with, built from the TOML, and its progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from compete.data.loaders import EpochBatches, ImageDataset, choose_workers, make_loader
+from compete.data.loaders import EpochBatches, ImageDataset, make_loader
 from compete.errors import CompeteError
 from compete.model.device import seed_of
 from compete.model.losses import joint_loss
 from compete.model.memory import BatchSplitter
-from compete.model.network import build_network, build_optimizer, freeze, input_scale, parameter_groups
-from compete.model.non_finite import NonFiniteSteps
-from compete.predict.inference import Scaler
+from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
+from compete.predict.inference import Scaler, scaler_for
 from compete.run import Run, call_hook
+from compete.train.progress import Progress
 from compete.types import Epoch, Member, Metric
 
 if TYPE_CHECKING:
@@ -27,10 +27,16 @@ if TYPE_CHECKING:
     from compete.data.loaders import Batch
     from compete.types import Array
 
+# What a member's random numbers are for; each purpose has seeds of its own.
+NETWORK, ROWS, IMAGES, STEP = range(4)
 
-@dataclass
+
+@dataclass(frozen=True)
 class Trainer:
-    """A member in training: what it trains with, and how far it is."""
+    """The parts that a member trains with, and its `progress`, the only thing that changes.
+
+    Plugins may rely on what `compete.types.TrainerView` names.
+    """
 
     run: Run
     member: Member
@@ -39,7 +45,7 @@ class Trainer:
     optimizer: Any
     scheduler: Any
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    batch_transforms: list[Callable[..., tuple[torch.Tensor, torch.Tensor]]]
+    batch_transforms: Sequence[Callable[..., tuple[torch.Tensor, torch.Tensor]]]
     scaler: Scaler
     frozen: list[str]
     targets: torch.Tensor
@@ -48,24 +54,49 @@ class Trainer:
     valid_rows: Array
     loader: DataLoader[Batch | CompeteError]
     epoch_batches: EpochBatches
-    metric: Metric
     steps_per_epoch: int
-    loss_sum: torch.Tensor
-    non_finite: NonFiniteSteps
     splitter: BatchSplitter
-    epoch: int = 0
-    step: int = 0
-    history: list[Epoch] = field(default_factory=list)
-    best_weights: dict[str, torch.Tensor] | None = None
-    best_epoch: int = 0
-    samples_seen: int = 0
-    class_draws: Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    seconds: float = 0.0
+    progress: Progress
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Every member of the run, in the order of training."""
+        return self.run.members
+
+    @property
+    def metric(self) -> Metric:
+        """The competition's metric."""
+        return self.run.metric
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's name, as in the TOML."""
+        return self.run.session.metric_name
 
     @property
     def epochs(self) -> int:
         """How many epochs this member is to train."""
         return self.run.config.training.epochs
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are finished."""
+        return self.progress.epoch
+
+    @property
+    def step(self) -> int:
+        """How many steps of the current epoch are made."""
+        return self.progress.step
+
+    @property
+    def samples_seen(self) -> int:
+        """How many images of the current epoch are trained on."""
+        return self.progress.samples_seen
+
+    @property
+    def history(self) -> Sequence[Epoch]:
+        """The finished epochs."""
+        return self.progress.history
 
     @property
     def evaluation_network(self) -> nn.Module:
@@ -74,77 +105,79 @@ class Trainer:
         return chosen if isinstance(chosen, nn.Module) else self.network
 
     def mark_best(self) -> None:
-        """Keep the evaluation network's weights of now as those that the member will end with."""
-        self.best_weights = snapshot(self.evaluation_network)
-        self.best_epoch = len(self.history)
+        """Mark the current weights of the evaluation network as those that the member ends with."""
+        self.progress.best_weights = copy_weights(self.evaluation_network)
+        self.progress.best_epoch = len(self.history)
 
-    def seed(self, *parts: int) -> int:
-        """Return a seed of this member for some purpose."""
-        return seed_of(self.member.seed, self.member.fold + 1, *parts)
+    def seed(self, purpose: int, *parts: int) -> int:
+        """Return a seed of this member for a purpose."""
+        return member_seed(self.member, purpose, *parts)
 
 
-def snapshot(network: nn.Module) -> dict[str, torch.Tensor]:
+def member_seed(member: Member, purpose: int, *parts: int) -> int:
+    """Return a member's seed for a purpose; other members, purposes and parts have unrelated ones."""
+    return seed_of(member.seed, member.fold + 1, purpose, *parts)
+
+
+def copy_weights(network: nn.Module) -> dict[str, torch.Tensor]:
     """Copy a network's weights to main memory."""
     return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in network.state_dict().items()}
 
 
 def build_trainer(run: Run, member: Member) -> Trainer:
     """Build the network, loss, optimizer, schedule and loader of a member."""
-    config, data = run.config, run.ready
-    settings, outputs = config.training, data.target.outputs
-    readable = data.train_rows.counts > 0
-    train_rows = np.flatnonzero((data.folds != member.fold) & readable)
-    valid_rows = np.flatnonzero((data.folds == member.fold) & readable)
-    seed = seed_of(member.seed, member.fold + 1, 0)
-    network = build_network(config, outputs, data.column_count, seed)
+    config, dataset, device = run.config, run.dataset, run.fabric.device
+    settings, outputs = config.training, dataset.target.outputs
+    train_rows, valid_rows = _rows_of(run, member)
+    network = build_network(config, outputs, dataset.column_count, member_seed(member, NETWORK))
     frozen = freeze(network, config.finetune, outputs)
-    scaler = Scaler(*input_scale(network, config.images), settings.channels_last)
+    scaler = scaler_for(network, config)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config.finetune, outputs))
-    micro_batches = _batches_in(train_rows, run)
-    steps = -(-micro_batches // settings.accumulation_steps)
+    steps = -(-_batches_in(train_rows, run) // settings.accumulation_steps)
     forward, fabric_optimizer = run.fabric.setup(network, optimizer)
-    scheduler = config.one("schedulers").build(optimizer, steps * settings.epochs)
     batches = EpochBatches()
-    workers = choose_workers(settings.workers, run.fabric.device.type, config.images.cache)
-    dataset = ImageDataset(data.train.images, data.random)
-    loss = joint_loss(config.one("losses"), data.target, data.encoded[train_rows])
+    images = ImageDataset(run.images.train.images, run.images.augment)
     return Trainer(
         run=run,
         member=member,
         network=network,
         forward=torch.compile(forward) if settings.compile else forward,
         optimizer=fabric_optimizer,
-        scheduler=scheduler,
-        loss=loss,
+        scheduler=config.one("schedulers").build(optimizer, steps * settings.epochs),
+        loss=joint_loss(config.one("losses"), dataset.target, dataset.targets[train_rows]),
         batch_transforms=[bound.build() for bound in config.many("batch_transforms")],
-        scaler=scaler.to(run.fabric.device),
+        scaler=scaler.to(device),
         frozen=frozen,
-        targets=torch.from_numpy(data.encoded).to(run.fabric.device),
-        columns=torch.from_numpy(data.columns.train).to(run.fabric.device) if data.columns else None,
+        targets=torch.from_numpy(dataset.targets).to(device),
+        columns=torch.from_numpy(dataset.columns.train).to(device) if dataset.columns else None,
         train_rows=train_rows,
         valid_rows=valid_rows,
-        loader=make_loader(dataset, batches, workers, run.fabric.device.type == "cuda"),
+        loader=make_loader(images, batches, run.workers, device.type == "cuda"),
         epoch_batches=batches,
-        metric=run.metric,
         steps_per_epoch=steps,
-        loss_sum=torch.zeros((), device=run.fabric.device),
-        non_finite=NonFiniteSteps.none(run.fabric.device),
-        splitter=BatchSplitter(run.warn),
-        class_draws=np.zeros(len(data.target.classes), np.int64),
+        splitter=BatchSplitter(run.session.warn),
+        progress=Progress.start(device, len(dataset.target.classes)),
     )
+
+
+def _rows_of(run: Run, member: Member) -> tuple[Array, Array]:
+    """Return the readable rows that a member trains on, and those that validate it."""
+    readable = run.images.train.by_row.counts > 0
+    validates = run.dataset.folds == member.fold
+    return np.flatnonzero(~validates & readable), np.flatnonzero(validates & readable)
 
 
 def epoch_order(run: Run, rows: Array, seed: int) -> Array:
     """Return the rows of one epoch, as the sampler draws them."""
     generator = torch.Generator().manual_seed(seed)
-    sampler = run.config.one("samplers").build(run.ready.labels[rows], generator)
+    sampler = run.config.one("samplers").build(run.dataset.labels[rows], generator)
     return rows[np.fromiter((int(position) for position in sampler), np.int64)]
 
 
 def _batches_in(rows: Array, run: Run) -> int:
     """Return the number of micro-batches in an epoch; a sampler may draw more or fewer rows than there are."""
     settings = run.config.training
-    drawn = len(epoch_order(run, rows, seed=0))
-    return max(1, drawn // settings.batch_size) if settings.drop_last else -(-drawn // settings.batch_size)
+    draws = len(epoch_order(run, rows, seed=0))
+    return max(1, draws // settings.batch_size) if settings.drop_last else -(-draws // settings.batch_size)

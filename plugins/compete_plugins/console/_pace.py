@@ -6,18 +6,18 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compete import Trainer
+    from compete import TrainerView
 
 
 class Throttle:
-    """Say yes at most once in so many seconds, for each key."""
+    """Limits how often something is shown: at most once in so many seconds, for each key."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._last: dict[str, float] = {}
 
     def ready(self, key: str) -> bool:
-        """Return whether it is time again; the first call for a key only starts its clock."""
+        """Return whether the time is up; the first call for a key only starts its clock."""
         now = time.monotonic()
         if now - self._last.setdefault(key, now) < self._seconds:
             return False
@@ -25,7 +25,7 @@ class Throttle:
         return True
 
     def forget(self, key: str) -> None:
-        """Start this key's clock anew at its next call."""
+        """Restart this key's clock at its next call."""
         self._last.pop(key, None)
 
 
@@ -37,8 +37,8 @@ class Pace:
         self._epoch_start = (0.0, 0)
         self._epoch = -1
 
-    def step(self, trainer: Trainer) -> bool:
-        """Note a step; return whether a member makes it that goes on from a checkpoint.
+    def step(self, trainer: TrainerView) -> bool:
+        """Count a step; return whether it is the first one of a member that resumes from a checkpoint.
 
         The clocks start after the first step, which also pays for warming up.
         """
@@ -50,13 +50,13 @@ class Pace:
         self._member_start = (now, _steps_made(trainer))
         return _steps_made(trainer) > 1
 
-    def images_per_second(self, trainer: Trainer) -> float | None:
+    def images_per_second(self, trainer: TrainerView) -> float | None:
         """Return the throughput of this epoch so far, without validation."""
         began, seen = self._epoch_start
         passed = time.monotonic() - began
         return (trainer.samples_seen - seen) / passed if trainer.samples_seen > seen and passed > 0 else None
 
-    def seconds_left(self, trainer: Trainer) -> float | None:
+    def seconds_left(self, trainer: TrainerView) -> float | None:
         """Return the time to the member's last epoch at the pace so far, validation included."""
         made = _steps_made(trainer)
         began, first = self._member_start or (0.0, made)
@@ -66,5 +66,5 @@ class Pace:
         return left * (time.monotonic() - began) / (made - first)
 
 
-def _steps_made(trainer: Trainer) -> int:
+def _steps_made(trainer: TrainerView) -> int:
     return trainer.epoch * trainer.steps_per_epoch + trainer.step

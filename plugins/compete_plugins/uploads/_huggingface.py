@@ -16,7 +16,7 @@ from compete import (
     Receipt,
     UnreachableError,
     Uploader,
-    checked_by,
+    component,
 )
 
 from ._http import Answer, post_form, refuse_plain_http
@@ -25,7 +25,7 @@ from ._limits import check_timezone
 PLATFORM = "the Hugging Face Space"
 
 
-@checked_by(check_timezone)
+@component(check=check_timezone)
 def huggingface(
     *,
     competition: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")],
@@ -53,9 +53,9 @@ def huggingface(
             f"{base}/new_submission",
             # The competition's server wants the field even where no model is submitted.
             {"hub_model": "None", "submission_comment": message},
+            ("submission_file", path),
             platform=PLATFORM,
             timeout_seconds=timeout_seconds,
-            file=("submission_file", path),
             headers={"Authorization": f"Bearer {_token()}"},
         )
         return _receipt(answer)

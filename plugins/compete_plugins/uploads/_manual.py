@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import Limits, Receipt, Uploader, checked_by
+from compete import Limits, Receipt, Uploader, component
 
 from ._limits import check_timezone
 
 
-@checked_by(check_timezone)
+@component(check=check_timezone)
 def manual(
     *,
     competition: str,
@@ -23,7 +23,7 @@ def manual(
     final_picks: Annotated[int, Field(ge=1)] | None = None,
     timezone: str = "UTC",
 ) -> Uploader:
-    """Submit by hand in a web form (AI Stages, DrivenData and others): print what to do, send and open nothing.
+    """Submit by hand in a web form (AI Stages, Dacon, DrivenData and others): print what to do, send and open nothing.
 
     `competition` is its name there, `site` the address of the form, `checklist` further lines to print. The platform
     tells nothing, so its rules are kept here: at most `max_per_day` submissions on a day of `timezone`,

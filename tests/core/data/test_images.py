@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from compete.config.settings import Images
-from compete.data.images import Decoder, open_image_set
+from compete.data.decoder import Decoder
+from compete.data.images import open_image_set
 from compete.data.loaders import ImageDataset, Item
 from compete.files.root import Files
 
@@ -16,7 +18,8 @@ from compete.files.root import Files
 def opened(folder, *names, cache=True):
     settings = Images(size=(4, 4), cache=cache, cache_dir=str(folder / "cache"))
     decoder = Decoder(Files(folder), dict.fromkeys(("npy", "jpg"), lambda data: np.load(io.BytesIO(data))), settings)
-    return open_image_set([f"{name}.npy" for name in names], decoder, "", lambda *_: None)
+    table = pd.DataFrame({"image": [f"{name}.npy" for name in names]})
+    return open_image_set(table, decoder, "key", lambda *_: None)
 
 
 @pytest.fixture

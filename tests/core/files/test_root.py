@@ -60,14 +60,19 @@ def test_a_slice_is_part_of_a_file(root: Path, files: Files) -> None:
         files.read("train.bson#8+4")
 
 
-def test_the_stamp_follows_size_and_time_and_reads_nothing(root: Path, files: Files) -> None:
+def test_the_stamp_follows_every_change_and_reads_nothing(root: Path, files: Files) -> None:
     file = write(root, "a.jpg", b"one")
-    first = files.stamp("a.jpg")
     file.chmod(0)
+    first = files.stamp("a.jpg")
     assert files.stamp("a.jpg") == first
     file.chmod(0o600)
     os.utime(file, ns=(0, 10**18))
-    assert files.stamp("a.jpg") == f"3-{10**18}" != first
+    second = files.stamp("a.jpg")
+    assert second.startswith(f"3-{10**18}-") and second.endswith(f" {root / 'a.jpg'}")
+    write(root, "b.jpg", b"two")
+    os.utime(root / "b.jpg", ns=(0, 10**18))
+    (root / "b.jpg").rename(file)  # the same size and time, another file
+    assert len({first, second, files.stamp("a.jpg")}) == 3
 
 
 def test_present_lists_each_folder_once(root: Path, files: Files, listed: list[str]) -> None:

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compete.data.loaders import ImagesByRow, prediction_batches
+from compete.data.images import ImagesByRow
+from compete.data.loaders import prediction_batches
 from compete.predict.inference import Pooling
 from compete.predict.rows import predict_rows
 from compete.train.trainer import build_trainer
@@ -61,7 +62,7 @@ def pairs(tiny):
 def predicted(make_run, *overrides):
     run = make_run("model.name=oracle", *overrides)
     trainer = build_trainer(run, Member(0, 42))
-    return predict_rows(run, [trainer.network], [trainer.scaler], np.array([4, 1]))[0]
+    return predict_rows(run.predictor(), [trainer.network], [trainer.scaler], run.train_inputs, np.array([4, 1]))[0]
 
 
 def test_several_images_of_a_row_are_pooled_as_the_toml_says(pairs, make_run):

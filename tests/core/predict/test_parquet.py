@@ -8,7 +8,7 @@ import pytest
 
 from compete.errors import CompeteError
 from compete.predict.parquet import read_predictions, write_predictions
-from compete.predict.top_k import TopK
+from compete.types import TopK
 
 CLASSES = ["id", "b c", "2"]
 VALUES = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from compete.predict.parquet import read_predictions, write_predictions
-from compete.predict.top_k import TopK, concatenate, keep_top, known_rows, top_labels
+from compete.predict.top_k import concatenate, keep_top, known_rows, top_labels
+from compete.types import TopK
 from compete_plugins.metrics import register_metrics
 
 PREDICTIONS = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [np.nan] * 3], np.float32)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from compete.config.load import load_config
+from compete.data.dataset import Dataset
 from compete.errors import ConfigError, DataError, SubmissionError, UserError
-from compete.model.device import make_fabric
-from compete.run import Run
+from compete.identity import read_sources
 from compete.stages import rehearse as rehearsal
 from compete.stages.prepare import prepare
 
@@ -33,12 +33,10 @@ LEVELS = (
 )
 
 
-def stage_1(*overrides: str) -> Run:
-    """Run stage 1 in the working directory, and nothing after it."""
+def stage_1(*overrides: str) -> Dataset:
+    """Prepare the rows in the working directory, and nothing after it."""
     config = load_config(Path("tiny.toml"), overrides)
-    run = Run(config, Path("submissions/tiny/test"), make_fabric(config.training))
-    run.prepared = prepare(run)
-    return run
+    return prepare(config, read_sources(config), None)
 
 
 def write_sample(tiny: Path, *columns: str, ids: Callable[[str], str] = str) -> None:
@@ -146,7 +144,7 @@ def test_many_classes_without_a_permitted_label_are_counted(tiny):
     ],
 )
 def test_a_run_that_would_go_through_goes_through(tiny, overrides):
-    assert stage_1(*overrides).warnings == []
+    assert stage_1(*overrides).warnings == ()
 
 
 def test_chances_of_a_rare_class_go_through(tiny):
@@ -215,7 +213,7 @@ def test_test_rows_that_the_sample_lacks_are_a_warning(tiny):
 def test_a_dataset_s_warnings_are_the_run_s(tiny):
     plugin = tiny / "tiny_plugin.py"
     plugin.write_text(plugin.read_text().replace('note="drawn for a test"', 'warnings=("3 rows were lost",)'))
-    assert stage_1().warnings == ["3 rows were lost"]
+    assert stage_1().warnings == ("3 rows were lost",)
 
 
 def test_rows_that_a_dataset_has_lost_are_told_where_test_rows_are_missing(tiny):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from compete.config.load import load_config
 from compete.errors import ConfigError, DataError, UserError
+from compete.scores import read_scores
 from compete.stages.runner import run_competition
 
 FAST = ("training.epochs=1",)
@@ -30,8 +30,7 @@ def test_a_run_leaves_everything_it_promises(tiny):
     for name in ("submission.csv", "oof.parquet", "test.parquet", "scores.json", "folds.csv", "config.toml",
                  "environment.json", "log.jsonl", "members/fold0-seed42/weights.safetensors"):  # fmt: skip
         assert (folder / name).stat().st_size > 0, name
-    scores = json.loads((folder / "scores.json").read_text())
-    assert set(scores["cv"]["folds"]) == {"fold0-seed42", "fold1-seed42", "fold2-seed42"}
+    assert set(read_scores(folder).cv.folds) == {"fold0-seed42", "fold1-seed42", "fold2-seed42"}
     oof = pd.read_parquet(folder / "oof.parquet")
     assert list(oof.columns) == ["id", "fold", "label", "a", "b", "c"]
     assert len(oof) == 24 and np.allclose(oof[["a", "b", "c"]].sum(axis=1), 1, atol=1e-5)
@@ -43,7 +42,7 @@ def test_the_oof_score_is_scikit_learn_s_on_the_oof_file(tiny):
     done = run(tiny, "training.epochs=3")
     oof = pd.read_parquet(done.folder / "oof.parquet")
     expected = f1_score(oof["label"], oof[["a", "b", "c"]].to_numpy().argmax(axis=1), average="macro")
-    assert done.scores["cv"]["oof"] == pytest.approx(expected)
+    assert read_scores(done.folder).cv.oof == pytest.approx(expected)
 
 
 def test_predictions_are_matched_by_id_whatever_the_order_of_the_sample(tiny):
@@ -72,14 +71,14 @@ def test_fresh_starts_a_new_folder_and_overwrites_nothing(tiny):
     assert not second.notes
 
 
-def test_a_changed_toml_says_what_changed_and_takes_over_what_holds(tiny):
+def test_a_changed_toml_says_what_changed_and_reuses_what_is_valid(tiny):
     run(tiny)
     second = run(tiny, 'tta=[{name="flips"}]')
     assert second.folder.name == "run-002"
     assert any("changed since run-001: tta" in note for note in second.notes)
-    assert any("taken over from run-001" in note and "fold0-seed42" in note for note in second.notes)
+    assert any("reused from run-001" in note and "fold0-seed42" in note for note in second.notes)
     third = run(tiny, "optimizer.lr=0.01")
-    assert not any("taken over" in note for note in third.notes)
+    assert not any("reused" in note for note in third.notes)
     assert any("optimizer.lr: 0.05 -> 0.01" in note for note in third.notes)
 
 
@@ -88,7 +87,7 @@ def test_a_changed_plugin_file_trains_anew(tiny):
     with (tiny / "tiny_plugin.py").open("a") as file:
         file.write("\n# changed\n")
     second = run(tiny)
-    assert second.folder.name == "run-002" and not any("taken over" in note for note in second.notes)
+    assert second.folder.name == "run-002" and not any("reused" in note for note in second.notes)
 
 
 def test_changed_data_trains_anew_and_says_so(tiny):
@@ -151,7 +150,7 @@ def test_a_changed_network_file_trains_anew(tiny):
     (tiny / "net.py").write_text((tiny / "net.py").read_text().replace("AdaptiveAvgPool2d", "AdaptiveMaxPool2d"))
     second = run(tiny, model)
     assert second.folder.name == "run-002" and "changed since run-001: file net.py" in second.notes
-    assert not any("taken over" in note for note in second.notes)
+    assert not any("reused" in note for note in second.notes)
 
 
 def test_a_changed_column_of_the_split_gives_other_folds(tiny):
@@ -159,9 +158,9 @@ def test_a_changed_column_of_the_split_gives_other_folds(tiny):
     edit(tiny / "data/train.csv", part=given)
     options = ('folds={name="fixed", column="part"}', "checks.missing_class=warn")
     drop = ("dataset.group=false",)
-    assert run(tiny, *options, *drop).folds.tolist() == given
+    assert run(tiny, *options, *drop).run.dataset.folds.tolist() == given
     edit(tiny / "data/train.csv", part=given[::-1])
-    assert run(tiny, *options, *drop).folds.tolist() == given[::-1]
+    assert run(tiny, *options, *drop).run.dataset.folds.tolist() == given[::-1]
 
 
 def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
@@ -171,9 +170,9 @@ def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
         "\n\n@hookimpl\ndef register_transforms():\n    return {'dark': dark}\n"
     )
     plugin.write_text(plugin.read_text().replace("import DataError,", "import DataError, Transform,"))
-    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').ready.train.images[0]) == 10).all()
+    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').run.images.train.images[0]) == 10).all()
     plugin.write_text(plugin.read_text().replace("+ 10", "+ 99"))
-    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').ready.train.images[0]) == 99).all()
+    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').run.images.train.images[0]) == 99).all()
 
 
 def test_a_transform_that_changes_the_size_stops_the_run_before_all_is_decoded(tiny):
@@ -187,10 +186,10 @@ def test_a_transform_that_changes_the_size_stops_the_run_before_all_is_decoded(t
 
 def test_pages_and_screens_use_the_titles_of_classes(tiny):
     done = run(tiny, 'competition.titles={a="dark", c="bright"}')
-    scores = done.scores
-    assert scores["classes"] == ["a", "b", "c"] and scores["titles"] == ["dark", "b", "bright"]
-    assert {row["class"] for row in scores["per_class"]} == set(scores["train_shares"]) == {"dark", "b", "bright"}
-    assert set(scores["submission"]["label_shares"]) <= {"dark", "b", "bright"}
+    scores = read_scores(done.folder)
+    assert scores.classes == ("a", "b", "c") and scores.titles == ("dark", "b", "bright")
+    assert {row.name for row in scores.per_class} == set(scores.train_shares) == {"dark", "b", "bright"}
+    assert set(scores.submission.label_shares) <= {"dark", "b", "bright"}
     assert set(pd.read_csv(done.folder / "submission.csv")["label"]) <= {"a", "b", "c"}
     for titles, message in (('{d="x"}', "titles.d: there is no such class"), ('{a="b"}', "several classes .* 'b'")):
         with pytest.raises(ConfigError, match=message):
@@ -218,13 +217,13 @@ def test_what_overrides_left_out_is_said(tiny):
 
 def test_the_next_command_keeps_the_overrides(tiny):
     done = run(tiny, "training.epochs=1", "optimizer.lr=0.01", 'tta=[{name="flips"}]')
-    assert done.scores["next"][-1] == (
+    assert read_scores(done.folder).next[-1] == (
         f"compete run {tiny / 'tiny.toml'} --set optimizer.lr=0.01 --set 'tta=[{{name=\"flips\"}}]' --set training.epochs=2"
     )
 
 
 def test_one_member_has_no_spread(tiny):
-    assert run(tiny, "training.only_folds=[0]").scores["cv"]["std"] is None
+    assert read_scores(run(tiny, "training.only_folds=[0]").folder).cv.std is None
 
 
 def test_a_class_missing_from_a_fold_stops_the_run_or_warns(tiny):
@@ -257,7 +256,9 @@ def test_unreadable_images_are_skipped_and_counted_when_the_toml_says_so(tiny):
     (tiny / "data/train/p03_1.png").write_bytes(b"no image")
     (tiny / "data/test/t2.png").write_bytes(b"no image")
     done = run(tiny, "images.unreadable=skip")
-    assert any("1 train images cannot be read" in warning for warning in done.warnings)
+    assert any(
+        "1 unreadable train image left out; 1 row without a readable image" in warning for warning in done.warnings
+    )
     assert any("1 test rows have no readable image" in warning for warning in done.warnings)
     assert len(pd.read_csv(done.folder / "submission.csv")) == 7
     oof = pd.read_parquet(done.folder / "oof.parquet").set_index("id")
@@ -266,14 +267,14 @@ def test_unreadable_images_are_skipped_and_counted_when_the_toml_says_so(tiny):
 
 def test_seeds_and_chosen_folds_make_the_members(tiny):
     done = run(tiny, "training.seeds=2", "training.only_folds=[0, 2]")
-    assert sorted(done.scores["cv"]["folds"]) == ["fold0-seed42", "fold0-seed43", "fold2-seed42", "fold2-seed43"]
+    assert sorted(read_scores(done.folder).cv.folds) == ["fold0-seed42", "fold0-seed43", "fold2-seed42", "fold2-seed43"]
     with pytest.raises(ConfigError, match=r"only_folds = \[9\]: the folds are \[0, 1, 2\]"):
         run(tiny, "training.only_folds=[9]")
 
 
 def test_post_processing_is_scored_on_folds_it_was_not_fitted_on(tiny):
     done = run(tiny, 'postprocess=[{name="floor", low=0.01}]')
-    assert done.scores["cv"]["oof_postprocessed"] is not None
+    assert read_scores(done.folder).cv.oof_postprocessed is not None
 
 
 def test_a_plugin_that_raises_in_an_event_is_named(tiny):
@@ -293,7 +294,8 @@ def test_the_best_classes_alone_give_the_same_submission(tiny):
     whole = run(tiny, "training.seeds=2")
     best = run(tiny, "training.seeds=2", "inference.keep_top=3", name="best")
     assert (best.folder / "submission.csv").read_bytes() == (whole.folder / "submission.csv").read_bytes()
-    assert best.scores["cv"] == whole.scores["cv"] and best.scores["per_class"] == whole.scores["per_class"]
+    few, all_classes = read_scores(best.folder), read_scores(whole.folder)
+    assert few.cv == all_classes.cv and few.per_class == all_classes.per_class
     oof = pd.read_parquet(best.folder / "oof.parquet")
     assert list(oof.columns) == ["id", "fold", "label", "top1", "p1", "top2", "p2", "top3", "p3"]
 
@@ -341,11 +343,11 @@ def test_columns_reach_the_network_in_training_and_in_prediction(tiny):
     )  # fmt: skip
     (tiny / "tiny_plugin.py").write_text(plugin)
     done = run(tiny, 'columns.categorical=["height"]', "training.epochs=20", "finetune.backbone_lr_ratio=0.1")
-    assert done.scores["cv"]["oof"] > 0.95
+    assert read_scores(done.folder).cv.oof > 0.95
     labels = pd.read_csv(done.folder / "submission.csv", dtype=str)["label"].tolist()
     assert labels == ["abc"[number % 3] for number in range(7)]
     blind = run(tiny, "training.epochs=20", name="blind")
-    assert blind.scores["cv"]["oof"] < 0.5
+    assert read_scores(blind.folder).cv.oof < 0.5
 
 
 def test_columns_cannot_be_mixed(tiny):
@@ -371,40 +373,73 @@ def test_a_cosine_head_with_a_frozen_backbone_trains_all_that_is_new(tiny):
 
 def test_arcface_runs_and_is_refused_without_its_head(tiny):
     done = run(tiny, "head.name=cosine", "head.width=8", "loss.name=arcface", "metric.name=map_at_k", "metric.k=2")
-    assert 0 < done.scores["cv"]["oof"] <= 1
+    assert 0 < read_scores(done.folder).cv.oof <= 1
     with pytest.raises(ConfigError, match=r'Write \[head\] name = "cosine"'):
         run(tiny, "loss.name=arcface", "loss.scale=0.001", name="other")
 
 
 def test_with_one_validated_fold_postprocessing_is_still_measured_on_other_rows(tiny):
     done = run(tiny, "training.only_folds=[0]", 'postprocess=[{name="floor", low=0.01}]')
-    assert done.scores["cv"]["oof_postprocessed"] == pytest.approx(done.scores["cv"]["oof"])
+    assert read_scores(done.folder).cv.oof_postprocessed == pytest.approx(read_scores(done.folder).cv.oof)
 
 
-def test_the_first_stage_says_equal_folds_and_one_output_plainly(tiny):
-    from compete import hookimpl
-    from compete.model.device import make_fabric
-    from compete.run import Run
-    from compete.stages.runner import _prepare
+def test_networks_are_built_once_for_the_description_and_once_a_member(tiny):
+    """Each build is written down by the model itself; finished members are loaded into copies."""
+    plugin = tiny / "tiny_plugin.py"
+    counted = 'with open("builds.txt", "a") as file:\n        file.write("built\\n")\n    return Brightness('
+    plugin.write_text(plugin.read_text().replace("return Brightness(", counted))
+    run(tiny)
+    assert len((tiny / "builds.txt").read_text().split()) == 1 + 3
+    run(tiny)
+    assert len((tiny / "builds.txt").read_text().split()) == 1 + 3 + 1
 
-    class Stages:
-        @hookimpl
-        def on_stage(self, lines):
-            self.lines = lines
 
-    def lines(*overrides: str) -> str:
-        config = load_config(tiny / "tiny.toml", overrides)
-        run, stages = Run(config, tiny / "run", make_fabric(config.training)), Stages()
-        run.register(stages)
-        _prepare(run)
-        return "\n".join(stages.lines)
+def test_a_wrong_network_is_found_before_any_image_is_decoded(tiny):
+    (tiny / "data/train/p03_1.png").write_bytes(b"not an image")
+    with pytest.raises(ConfigError, match=r"probabilities"):
+        run(tiny, "model.name=softmaxed")
+    assert not list(tiny.glob(".compete/cache/*.npy"))
 
-    text = lines()
-    assert "3 classes, rows in a class 8 (imbalance 1:1)" in text and ": 3 of 8 rows" in text
-    edit(tiny / "data/train.csv", label=["1"] * 8 + ["0"] * 16)
-    binary = lines(
-        "target.name=binary", "submission.name=positive", "metric.name=roc_auc", "folds.n=5",
-        "checks.missing_class=warn",
-    )  # fmt: skip
-    assert "target binary: 1 output, rows in a class 8 to 16 (imbalance 2:1)" in binary
-    assert ": 5 of 4 to 6 rows" in binary
+
+def test_finished_members_need_neither_the_hub_nor_the_weights_file(tiny):
+    plugin = tiny / "tiny_plugin.py"
+    bare = (
+        "@component(without_weights={'hub': False})\ndef brightness(outputs: int, channels: int, *, hub: bool = True, "
+    )
+    source = plugin.read_text().replace("import DataError,", "import DataError, component,")
+    source = source.replace("def brightness(outputs: int, channels: int, *, ", bare)
+    download = 'if hub and Path("offline").exists():\n        raise DataError("no hub")\n    return Brightness('
+    plugin.write_text(source.replace("return Brightness(", download))
+    first = run(tiny)
+    (tiny / "offline").touch()
+    assert run(tiny).folder == first.folder
+    with pytest.raises(DataError, match="no hub"):
+        run(tiny, "optimizer.lr=0.01")
+
+
+def test_two_runs_in_one_process_do_not_see_each_other(tiny):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(
+            "\n\nclass Count:\n    @hookimpl\n    def on_member_end(self, run, result):\n"
+            "        with (run.folder / 'count.txt').open('a') as file:\n            file.write(result.member.name + ' ')\n"
+            "\n\n@hookimpl\ndef register_callbacks():\n    return {'count': lambda: Count()}\n"
+        )
+    config = load_config(tiny / "tiny.toml", [*FAST, 'callbacks=[{name="count"}]'])
+    for name in ("one", "two"):
+        run_competition(config, name=name, fresh=True)
+    for name in ("one", "two"):
+        folder = tiny / "submissions/tiny" / name
+        assert len((folder / "count.txt").read_text().split()) == 3
+        assert (folder / "log.jsonl").read_text().count('"event": "run_start"') == 1
+
+
+def test_an_executor_needs_public_names_only(tiny):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(
+            "\n\ndef backwards(members, train):\n    return [train(member) for member in reversed(members)][::-1]\n"
+            "\n\n@hookimpl\ndef register_executors():\n    return {'backwards': backwards}\n"
+        )
+    done = run(tiny, "executor.name=backwards")
+    assert list(done.scores.members) == ["fold0-seed42", "fold1-seed42", "fold2-seed42"]
+    log = (done.folder / "log.jsonl").read_text()
+    assert log.index('"member_end", "member": "fold2-seed42"') < log.index('"member_end", "member": "fold0-seed42"')

@@ -19,7 +19,7 @@ def first_fold(run):
 
 def only_these_rows_right(trainer, right):
     """Swap the oracle's labels so that it is right for the rows `right` only."""
-    labels = trainer.run.ready.labels
+    labels = trainer.run.dataset.labels
     for row in trainer.valid_rows:
         if row not in right:
             labels[row] = (labels[row] + 1) % 3
@@ -38,7 +38,7 @@ def test_the_loss_is_weighted_by_rows_not_by_batches(make_run):
     run = make_run("inference.batch_size=5")  # 8 rows: 5 + 3
     trainer = first_fold(run)
     loss, _ = validate(trainer)
-    data = run.ready
+    data = run.images
     images = torch.from_numpy(np.stack([data.train.images[row] for row in trainer.valid_rows]))
     trainer.network.eval()
     with torch.inference_mode():
@@ -56,12 +56,12 @@ def test_the_training_loss_is_weighted_by_rows_too(make_run):
             module.eval()
     trainer.frozen.append("stem.1")  # eval mode, so that every row's loss is independent of its batch
     train_epoch(trainer)
-    images = torch.from_numpy(np.stack([run.ready.train.images[row] for row in trainer.train_rows]))
+    images = torch.from_numpy(np.stack([run.images.train.images[row] for row in trainer.train_rows]))
     trainer.network.eval()
     with torch.inference_mode():
         logits = trainer.network(trainer.scaler(images))
         expected = F.cross_entropy(logits, trainer.targets[torch.from_numpy(trainer.train_rows)])
-    assert float(trainer.loss_sum) / trainer.samples_seen == pytest.approx(float(expected), rel=1e-4)
+    assert float(trainer.progress.loss_sum) / trainer.samples_seen == pytest.approx(float(expected), rel=1e-4)
     assert trainer.samples_seen == 16
 
 
@@ -73,7 +73,7 @@ def test_augmentation_happens_in_training_only(make_run):
         seen.append(seed)
         return np.zeros_like(image)
 
-    object.__setattr__(run.data, "random", blacken)
+    object.__setattr__(run.images, "augment", blacken)
     trainer = first_fold(run)
     assert validate(trainer)[1] == 1.0
     assert not seen
@@ -84,10 +84,10 @@ def test_augmentation_happens_in_training_only(make_run):
 def test_every_row_gets_its_own_augmentation_and_every_epoch_another(make_run):
     run = make_run()
     seen = []
-    object.__setattr__(run.data, "random", lambda image, seed: (seen.append(seed), image)[1])
+    object.__setattr__(run.images, "augment", lambda image, seed: (seen.append(seed), image)[1])
     trainer = first_fold(run)
     train_epoch(trainer)
-    trainer.epoch, trainer.step = 1, 0
+    trainer.progress.epoch, trainer.progress.step = 1, 0
     train_epoch(trainer)
     assert len(set(seen)) == len(seen) == 30
 
@@ -102,7 +102,12 @@ def test_rows_are_dropped_in_training_only(make_run):
     from compete.predict.rows import predict_rows
 
     predictions = predict_rows(
-        run, [trainer.network], [trainer.scaler], trainer.valid_rows, watch=lambda r, _: rows.extend(r.tolist())
+        run.predictor(),
+        [trainer.network],
+        [trainer.scaler],
+        run.train_inputs,
+        trainer.valid_rows,
+        watch=lambda r, _: rows.extend(r.tolist()),
     )
     assert sorted(rows) == trainer.valid_rows.tolist()
     assert predictions[0].shape == (8, 3) and not np.isnan(predictions[0]).any()
@@ -143,7 +148,8 @@ def test_the_loss_sees_the_network_s_own_logits(make_run, monkeypatch):
     trainer = first_fold(make_run())
     heard = []
     loss = trainer.loss
-    trainer.loss = lambda logits, targets: (heard.append(logits.detach().clone()), loss(logits, targets))[1]
+    heard_loss = lambda logits, targets: (heard.append(logits.detach().clone()), loss(logits, targets))[1]  # noqa: E731
+    object.__setattr__(trainer, "loss", heard_loss)
     outputs = []
     trainer.network.head.register_forward_hook(lambda _module, _inputs, output: outputs.append(output.detach()))
     train_epoch(trainer)

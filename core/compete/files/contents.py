@@ -1,0 +1,97 @@
+"""What files hold, as digests: read once, remembered by a stamp, and read again when the stamp changes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compete.errors import DataError
+from compete.store import write_atomic
+
+if TYPE_CHECKING:
+    from compete.files.root import Files
+
+# A file changed twice within a tick of the file system's clock can keep its stamp, so young stamps are not remembered.
+SETTLED_SECONDS = 2.0
+CHUNK = 1024
+UNREADABLE = ""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Digests of files, remembered in a Parquet file of stamp and digest.
+
+    `digest` maps bytes to a digest. The remembered ones only save reading: a lost or damaged file costs one more pass.
+    """
+
+    memory: Path
+    digest: Callable[[bytes], str]
+
+    def digests(self, files: Files, paths: Sequence[str], progress: Callable[[int, int], None]) -> list[str]:
+        """Return the digest of each path's bytes, an empty text where it cannot be read."""
+        known = self._load()
+        started = time.time_ns()
+        stamps = [_stamp(files, path) for path in paths]
+        found = [known.get(stamp, UNREADABLE) for stamp in stamps]
+        unknown = [number for number, digest in enumerate(found) if digest == UNREADABLE]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # reading and hashing release the interpreter lock
+            read = pool.map(lambda number: self._read(files, paths[number]), unknown)
+            for done, (number, digest) in enumerate(zip(unknown, read, strict=True), 1):
+                found[number] = digest
+                if done % CHUNK == 0 or done == len(unknown):
+                    progress(done, len(unknown))
+        if unknown:
+            oldest = started - int(SETTLED_SECONDS * 1e9)
+            fresh = {stamps[n]: found[n] for n in unknown if found[n] != UNREADABLE and _changed_ns(stamps[n]) < oldest}
+            self._save({**_without_stale(known, stamps), **fresh})
+        return found
+
+    def _read(self, files: Files, path: str) -> str:
+        try:
+            return self.digest(files.read(path))
+        except (OSError, ValueError, DataError):  # reported with the image, when it is decoded
+            return UNREADABLE
+
+    def _load(self) -> dict[str, str]:
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(self.memory)
+            return dict(zip(table["stamp"].to_pylist(), table["digest"].to_pylist(), strict=True))
+        except Exception:  # not there, or damaged in any way: everything is read again
+            return {}
+
+    def _save(self, known: dict[str, str]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.table({"stamp": list(known.keys()), "digest": list(known.values())})
+        write_atomic(self.memory, lambda file: pq.write_table(table, file))
+
+
+def _stamp(files: Files, path: str) -> str:
+    try:
+        return files.stamp(path)
+    except (OSError, DataError):
+        return UNREADABLE
+
+
+def _without_stale(known: dict[str, str], stamps: Sequence[str]) -> dict[str, str]:
+    """Leave out the older stamps of the files that these stamps are of."""
+    current, places = set(stamps), {_place(stamp) for stamp in stamps}
+    return {stamp: digest for stamp, digest in known.items() if stamp in current or _place(stamp) not in places}
+
+
+def _place(stamp: str) -> str:
+    return stamp.partition(" ")[2]
+
+
+def _changed_ns(stamp: str) -> int:
+    """Return the latest time in a stamp, "size-mtime-ctime-inode path"."""
+    _size, modified, changed, *_ = stamp.split(" ", 1)[0].split("-")
+    return max(int(modified), int(changed))

@@ -1,0 +1,153 @@
+"""What results depend on, summed up in short keys: the only place that hashes it.
+
+Everything counts unless a slot (`config/slots.py`) or a setting (`config/settings.py`) says at its own definition what
+it affects. Files and images count by their content: never by name, place or time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compete.config.settings import CORE_TABLES, affects
+from compete.config.slots import SLOTS, Affects
+from compete.data.images import ImageIndex
+from compete.store import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from compete.config.load import Config
+    from compete.config.registry import Component
+    from compete.data.dataset import Dataset
+    from compete.types import Array, Member
+
+
+def digest(*parts: object) -> str:
+    """Return 16 hexadecimal digits that change when any part does."""
+    total = sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray) and part.dtype != object:  # millions of cells: their bytes, not their text
+            total.update(f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
+        else:
+            total.update(json.dumps(plain(part), sort_keys=True, default=str).encode())
+        total.update(b"\0")
+    return total.hexdigest()[:16]
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the digest of a file's content, 32 hexadecimal digits."""
+    return sha256(data).hexdigest()[:32]
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in full."""
+    total = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            total.update(block)
+    return total.hexdigest()
+
+
+def read_sources(config: Config) -> dict[str, str]:
+    """Return what results depend on beside the TOML and the data: `{file or package: digest or version}`.
+
+    These are local plugin files, files that options name, and installed plugin packages.
+    """
+    named = [file for bounds in config.components.values() for bound in bounds for file in bound.files]
+    files = {str(file): digest_file(file) for file in (*config.plugin_files, *named)}
+    return {**files, **config.plugins.packages}
+
+
+def digests_of(components: Iterable[Component], config: Config, sources: Mapping[str, str]) -> list[str]:
+    """Return the digests of the local plugin files, and versions of the packages, that components come from."""
+    owners = {component.owner for component in components}
+    files = [sources[str(file)] for file in config.plugin_files if file.name in owners]
+    return sorted([*files, *(config.plugins.packages[owner] for owner in owners & set(config.plugins.packages))])
+
+
+def settings_that_affect(config: Config, *levels: Affects) -> dict[str, Any]:
+    """Return the TOML's settings and components that affect one of these stages."""
+    resolved = config.resolved()
+    tables: dict[str, Any] = {
+        name: {key: resolved[name][key] for key in model.model_fields if affects(model, key) in levels}
+        for name, model in CORE_TABLES.items()
+    }
+    slots = [slot for slot in SLOTS.values() if slot.affects in levels]
+    return tables | {slot.table: resolved.get(slot.table) for slot in slots}
+
+
+def config_key(config: Config, sources: Mapping[str, str]) -> str:
+    """Return the key that tells two configurations apart, of all that affects any result."""
+    return digest(settings_that_affect(config, "training", "inference", "submission"), list(sources.values()))
+
+
+def folds_key(config: Config, sources: Mapping[str, str], train: pd.DataFrame, labels: Array) -> str:
+    """Return the key of a split: rows, labels, options and seed, and the columns that it looks at."""
+    folds = config.one("folds")
+    named = [value for value in ("group", *folds.options.values()) if isinstance(value, str) and value in train]
+    columns = ["\n".join(train[name].astype(str)) for name in dict.fromkeys(named)]
+    code = digests_of([folds.component], config, sources)
+    return digest(folds.name, folds.options, config.training.seed, "\n".join(train["id"]), labels, columns, code)
+
+
+def pixels_key(config: Config, sources: Mapping[str, str], contents: Sequence[str], paths: Sequence[str]) -> str:
+    """Return the key of decoded images: the content of their files, how they are read, and the fixed transforms."""
+    images, chain = config.images, config.many("transforms")
+    how = images.size, images.resize, images.channels, images.reader
+    fixed = [(bound.name, bound.options.get("fixed", bound.options)) for bound in chain]
+    components = [*(bound.component for bound in chain), *config.plugins.registry["readers"].values()]
+    return digest(contents, _extensions(paths), how, fixed, digests_of(components, config, sources))
+
+
+def table_key(table: pd.DataFrame, contents: Sequence[str], *more: object) -> str:
+    """Return the key of a table's rows: ids, the content of each row's images, and what else is known of them."""
+    index = ImageIndex.of(table)
+    return digest("\n".join(table["id"]), contents, _extensions(index.paths), index.rows, *more)
+
+
+def _extensions(paths: Sequence[str]) -> list[str]:
+    """Return the extension of each path, which chooses its reader."""
+    return [path.partition("#")[0].rpartition("/")[2].rpartition(".")[2].lower() for path in paths]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The keys of a run's configuration, training rows, folds and test rows, and of what affects its members."""
+
+    config: str
+    data: str
+    folds: str
+    test: str
+    training: str
+    inference: str
+
+    def member(self, member: Member) -> str:
+        """Return what a member's weights depend on."""
+        return digest(self.training, self.data, self.folds, member.fold, member.seed)
+
+    def predictions(self, member: Member) -> str:
+        """Return what a member's predictions depend on: its weights, how they are made, and the test rows."""
+        return digest(self.member(member), self.inference, self.test)
+
+
+def identify(
+    config: Config, sources: Mapping[str, str], dataset: Dataset, train: Sequence[str], test: Sequence[str]
+) -> Identity:
+    """Return a run's identity; `train` and `test` are the digests of each image's file."""
+    columns = (dataset.columns.train, dataset.columns.test) if dataset.columns else (None, None)
+    labels = dataset.targets, dataset.labels, dataset.target.classes
+    return Identity(
+        config=config_key(config, sources),
+        data=table_key(dataset.tables.train, train, *labels, columns[0]),
+        folds=digest(dataset.folds_key, dataset.folds),
+        test=table_key(dataset.tables.test, test, columns[1]),
+        training=digest(settings_that_affect(config, "training"), list(sources.values())),
+        inference=digest(settings_that_affect(config, "inference")),
+    )

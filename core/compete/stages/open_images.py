@@ -1,0 +1,105 @@
+"""Open a run's images: what their files hold, how they are decoded, and what of them cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compete.data.decoder import Decoder
+from compete.data.images import ImageIndex, Images, ImageSet, open_image_set, refuse_unreadable
+from compete.data.loaders import augmented
+from compete.errors import ConfigError
+from compete.files.contents import Contents
+from compete.files.root import Files
+from compete.identity import digest, digest_bytes, pixels_key
+from compete.text import did_you_mean, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from compete.config.load import Config
+    from compete.run import Session
+    from compete.types import Image, Tables, Transform
+
+MOST_LISTED = 5
+
+
+@dataclass(frozen=True)
+class ImageContents:
+    """The digests of the files behind the images of both tables, in the order of their `ImageIndex`."""
+
+    train: list[str]
+    test: list[str]
+
+
+def read_contents(session: Session, tables: Tables, files: Files) -> ImageContents:
+    """Read what the image files hold, or remember it where no file has changed since."""
+    train, test = (ImageIndex.of(table).paths for table in (tables.train, tables.test))
+    memory = Path(session.config.images.cache_dir) / "contents" / f"{digest(str(files.root))}.parquet"
+    digests = Contents(memory, digest_bytes).digests(files, train + test, session.progress("read image files"))
+    return ImageContents(digests[: len(train)], digests[len(train) :])
+
+
+def open_images(
+    session: Session, tables: Tables, files: Files, contents: ImageContents, sources: Mapping[str, str]
+) -> Images:
+    """Open the images; what cannot be read stops the run or, if the TOML says so, is left out and counted."""
+    config = session.config
+    transforms: list[Transform] = [bound.build() for bound in config.many("transforms")]
+    decoder = make_decoder(config, transforms, files)
+    augment = _chain([t.random for t in transforms if t.random is not None])
+    _try_augment(decoder, augment, tables.train)
+
+    def opened(name: str, table: pd.DataFrame, digests: list[str]) -> ImageSet:
+        key = pixels_key(config, sources, digests, ImageIndex.of(table).paths)
+        images = open_image_set(table, decoder, key, session.progress(f"decode {name}"))
+        _report_unreadable(session, name, images)
+        return images
+
+    return Images(opened("train", tables.train, contents.train), opened("test", tables.test, contents.test), augment)
+
+
+def make_decoder(config: Config, transforms: list[Transform], files: Files) -> Decoder:
+    """Make what reads images from `files` as the TOML says, fixed transforms included."""
+    readers: dict[str, Any] = {name: c.factory for name, c in config.plugins.registry["readers"].items()}
+    chosen = config.images.reader
+    if chosen and chosen not in readers:
+        raise ConfigError(f'[images] reader = "{chosen}": unknown reader.{did_you_mean(chosen, readers)}')
+    return Decoder(files, readers, config.images, [t.fixed for t in transforms if t.fixed is not None])
+
+
+def _try_augment(decoder: Decoder, augment: Callable[[Image, int], Image] | None, train: pd.DataFrame) -> None:
+    """Augment the first readable image, so that a transform that changes its size is found before all are decoded."""
+    for path in ImageIndex.of(train.head(MOST_LISTED)).paths:
+        try:
+            image = decoder(path)
+        except ValueError:  # unreadable images are reported together
+            continue
+        augmented(augment, image, seed=0)
+        return
+
+
+def _report_unreadable(session: Session, name: str, images: ImageSet) -> None:
+    if not images.unreadable:
+        return
+    if session.config.images.unreadable == "error":
+        refuse_unreadable(name, images)
+    lost, rows = len(images.unreadable), int((images.by_row.counts == 0).sum())
+    session.warn(f"{plural(lost, f'unreadable {name} image')} left out; {plural(rows, 'row')} without a readable image")
+    for reason in list(images.unreadable.values())[:MOST_LISTED]:
+        session.warn(f"unreadable: {reason}")
+
+
+def _chain(parts: list[Callable[[Image, int], Image]]) -> Callable[[Image, int], Image] | None:
+    """Run several random transforms one after the other, each with a seed of its own."""
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+
+    def run_all(image: Image, seed: int) -> Image:
+        for number, part in enumerate(parts):
+            image = part(image, (seed + number * 7919) % 2**31)
+        return image
+
+    return run_all

@@ -1,0 +1,140 @@
+"""What results depend on: every slot and setting says so, and data counts by its content."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from compete.config import plugins
+from compete.config.load import load_config
+from compete.config.registry import Component
+from compete.config.settings import CORE_TABLES
+from compete.config.slots import SLOTS, Affects, Slot
+from compete.identity import digest, read_sources, settings_that_affect
+from compete.stages.runner import run_competition
+
+LEVELS = set(get_args(Affects))
+
+
+@pytest.mark.parametrize(("table", "key"), [(t, k) for t, model in CORE_TABLES.items() for k in model.model_fields])
+def test_every_setting_says_what_it_affects(table, key):
+    extra = CORE_TABLES[table].model_fields[key].json_schema_extra
+    assert isinstance(extra, dict) and extra["affects"] in LEVELS
+
+
+@pytest.mark.parametrize("kind", SLOTS)
+def test_every_slot_says_what_it_affects(kind):
+    assert SLOTS[kind].affects in LEVELS
+
+
+def test_digests_tell_parts_apart():
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest([1, 2]) != digest([2, 1]) and digest("ab", "c") != digest("a", "bc")
+    assert digest(np.array([1, 2])) != digest(np.array([1.0, 2.0]))
+
+
+def run(tiny: Path, *overrides: str, **options: object):
+    return run_competition(load_config(tiny / "tiny.toml", ["training.epochs=1", *overrides]), **options)
+
+
+def trained(result) -> list[str]:
+    """Return the members that this run folder has trained itself, from its log."""
+    lines = (result.folder / "log.jsonl").read_text().splitlines()
+    return [line for line in lines if '"event": "member_end"' in line]
+
+
+def test_a_new_kind_by_the_recipe_changes_a_member_s_identity(tiny, monkeypatch):
+    """CONTRIBUTING's recipe: a hook, a slot, a plugin; nothing else is touched."""
+    before = settings_that_affect(load_config(tiny / "tiny.toml"), "training")
+    monkeypatch.setitem(SLOTS, "distillers", Slot("distiller", "training"))
+    load = plugins.load_plugins
+
+    def with_distiller(files):
+        loaded = load(files)
+        loaded.registry["distillers"] = {"teacher": Component("distillers", "teacher", lambda: None, "a test")}
+        return loaded
+
+    monkeypatch.setattr("compete.config.load.load_plugins", with_distiller)
+    after = load_config(tiny / "tiny.toml", ["distiller.name=teacher"])
+    assert digest(settings_that_affect(after, "training")) != digest(before)
+
+
+def test_what_affects_nothing_does_not_start_another_run(tiny):
+    first = run(tiny)
+    same = run(tiny, "training.workers=0", "training.checkpoint_minutes=3", "images.cache_dir=elsewhere")
+    assert same.folder == first.folder and len(trained(same)) == 3
+
+
+def test_a_copy_of_the_data_retrains_nothing(tiny):
+    first = run(tiny)
+    shutil.copytree(tiny / "data", tiny / "copy")  # other inodes, times and places
+    again = run(tiny, "competition.root=copy")
+    assert again.folder == first.folder and len(trained(again)) == 3
+
+
+def test_touched_files_retrain_nothing(tiny):
+    first = run(tiny)
+    for file in (tiny / "data").rglob("*.png"):
+        os.utime(file, (1, 1))
+    assert run(tiny).folder == first.folder
+
+
+def test_an_unzipped_folder_is_the_same_data_as_its_archive(tiny):
+    first = run(tiny)
+    shutil.make_archive(str(tiny / "data/train"), "zip", tiny / "data", "train")
+    shutil.rmtree(tiny / "data/train")
+    (tiny / "data/train.zip").rename(tiny / "data/packed.zip")
+    table = pd.read_csv(tiny / "data/train.csv", dtype=str)
+    table.assign(image="packed.zip/" + table["image"]).to_csv(tiny / "data/train.csv", index=False)
+    again = run(tiny)
+    assert again.folder == first.folder and len(trained(again)) == 3
+
+
+def same_size_and_times(file: Path, value: int) -> None:
+    """Replace an image by another of the same name, size in bytes and modification time."""
+    before = file.stat()
+    pixels = np.asarray(Image.open(file)).copy()
+    pixels[0, 0, 0] = value
+    Image.fromarray(pixels).save(file)
+    data = file.read_bytes()
+    file.write_bytes(data + b"\0" * (4096 - len(data)))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_one_changed_pixel_is_noticed_whatever_the_file_s_size_and_time(tiny):
+    image = tiny / "data/train/p03_1.png"
+    same_size_and_times(image, 7)
+    size, time = image.stat().st_size, image.stat().st_mtime_ns
+    first = run(tiny)
+    same_size_and_times(image, 8)
+    assert (image.stat().st_size, image.stat().st_mtime_ns) == (size, time)
+    second = run(tiny)
+    assert second.folder != first.folder and len(trained(second)) == 3
+    assert not any("reused" in note for note in second.notes)
+
+
+def test_two_folders_alike_in_all_but_pixels_are_two(tiny):
+    shutil.copytree(tiny / "data", tiny / "other")
+    for folder, value in (("data", 7), ("other", 8)):
+        for file in sorted((tiny / folder).rglob("*.png")):
+            same_size_and_times(file, value)
+            os.utime(file, (1, 1))
+    first = run(tiny)
+    second = run(tiny, "competition.root=other")
+    assert second.folder != first.folder and len(trained(second)) == 3
+    assert (np.asarray(second.run.images.train.images[0]) != np.asarray(first.run.images.train.images[0])).any()
+
+
+def test_an_installed_plugin_s_version_counts(tiny):
+    from dataclasses import replace
+
+    config = load_config(tiny / "tiny.toml")
+    newer = replace(config, plugins=replace(config.plugins, packages={"theirs": "their-plugin 2.0"}))
+    assert read_sources(newer) != read_sources(config)
