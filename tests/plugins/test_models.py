@@ -79,12 +79,12 @@ def test_normalisation_constants_fit_the_channels():
 @pytest.mark.parametrize(
     ("name", "table", "message"),
     [
-        ("timm", {"backbone": "reset18"}, "there is no timm backbone 'reset18'. Did you mean 'resnet18'? Known: "),
-        ("timm", {"backbone": "resnet18.a1_in2k"}, "there is no timm backbone 'resnet18.a1_in2k'. Did you mean 'res"),
-        ("torchvision", {"backbone": "resnet81"}, "there is no torchvision backbone 'resnet81'. Did you mean 'resn"),
+        ("timm", {"backbone": "reset18"}, "unknown timm backbone 'reset18'. Did you mean 'resnet18'? Available: "),
+        ("timm", {"backbone": "resnet18.a1_in2k"}, "unknown timm backbone 'resnet18.a1_in2k'. Did you mean 'res"),
+        ("torchvision", {"backbone": "resnet81"}, "unknown torchvision backbone 'resnet81'. Did you mean 'resn"),
         ("timm", {"arguments": {"num_classes": 3}}, "arguments.num_classes: is set by the runner or by an option"),
         ("torchvision", {"arguments": {"weights": "x"}}, "arguments.weights: is set by the runner or by an option"),
-        ("timm", {"backbone": "vit_tiny_patch16_224", "head_init": "one"}, "should be 'zero' or 'default'"),
+        ("timm", {"backbone": "vit_tiny_patch16_224", "head_init": "one"}, 'must be "zero" or "default".'),
     ],
 )
 def test_options_are_checked_when_the_toml_is_read(name, table, message):
@@ -163,7 +163,7 @@ def test_resnet9_is_the_well_known_one():
     assert sum(p.numel() for p in network.parameters()) == 6_573_120  # as in Page's series, head included
     assert sum(isinstance(m, nn.Conv2d) for m in network.modules()) == 8
     (problem,) = bound("resnet9", width=0)[1]
-    assert "greater than or equal to 1" in problem
+    assert "must be an integer >= 1." in problem
 
 
 USER_CODE = """
@@ -208,7 +208,7 @@ def test_a_network_from_a_file(factory, user_file):
 def test_a_network_from_a_file_that_is_not_there_is_found_when_the_toml_is_read(user_file, tmp_path):
     (problem,) = bound("file", path=user_file, factory="Tinny")[1]
     assert problem.startswith(
-        f"there is no class or function in {user_file} 'Tinny'. Did you mean 'Tiny'? Known: Tiny,"
+        f"unknown class or function in {user_file} 'Tinny'. Did you mean 'Tiny'? Available: Tiny,"
     )
     (problem,) = bound("file", path="no.py", factory="Tiny")[1]
     assert problem.startswith("path = 'no.py': there is no file")

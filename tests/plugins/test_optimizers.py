@@ -129,7 +129,7 @@ def test_betas_out_of_range(name):
 
 @pytest.mark.parametrize("name", FIXED)
 def test_a_learning_rate_of_zero_is_refused(name):
-    assert problems_of(name, lr=0.0) == ["[optimizer] lr = 0.0: should be greater than 0."]
+    assert problems_of(name, lr=0.0) == ["[optimizer] lr = 0.0: must be a number > 0."]
 
 
 @pytest.mark.parametrize("name", ["torch", "timm"])
@@ -143,14 +143,14 @@ def test_name_and_learning_rate_are_required(name):
 @pytest.mark.parametrize("name", ["LBFGS", "SparseAdam", "Optimizer", "lr_scheduler"])
 def test_torch_classes_that_do_not_fit_the_loop_are_unknown(name):
     (problem,) = problems_of("torch", optimizer=name, lr=0.1)
-    assert problem.startswith(f"[optimizer]: there is no optimizer in torch.optim '{name}'.")
+    assert problem.startswith(f"[optimizer]: unknown optimizer in torch.optim '{name}'.")
 
 
 def test_the_nearest_name_is_offered():
     (problem,) = problems_of("torch", optimizer="nadamm", lr=0.1)
-    assert "there is no optimizer in torch.optim 'nadamm'. Did you mean 'NAdam'?" in problem
+    assert "unknown optimizer in torch.optim 'nadamm'. Did you mean 'NAdam'?" in problem
     (problem,) = problems_of("timm", optimizer="lambb", lr=0.1)
-    assert "there is no optimizer in timm 'lambb'. Did you mean 'lamb'?" in problem
+    assert "unknown optimizer in timm 'lambb'. Did you mean 'lamb'?" in problem
 
 
 def test_every_wrong_argument_is_named_at_once():

@@ -291,11 +291,11 @@ def test_open_set_takes_numbers_and_names_the_nearest_class():
         ("clip", {}, "give low, high or both."),
         ("clip", {"low": 2, "high": 1}, "low = 2 is not below high = 1."),
         ("floor", {"low": 0.6, "high": 0.5}, "low = 0.6 is not below high = 0.5."),
-        ("floor", {"low": 1.0}, "less than 1"),
+        ("floor", {"low": 1.0}, "0 <= x < 1"),
         ("threshold", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 is less than min_labels = 3."),
         ("threshold", {"scope": "label"}, "global"),
-        ("prior", {"tau": 3.0}, "less than or equal to 2"),
-        ("cut_points", {"steps": 1}, "greater than or equal to 2"),
+        ("prior", {"tau": 3.0}, "0 <= x <= 2"),
+        ("cut_points", {"steps": 1}, "must be an integer >= 2"),
     ],
 )
 def test_bad_options_show_when_the_toml_is_read(name, options, message):

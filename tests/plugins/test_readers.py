@@ -75,18 +75,18 @@ def test_transparency_is_dropped_not_blended() -> None:
 def test_palettes_become_colours(options: dict[str, Any]) -> None:
     numbers = RNG.integers(0, 4, (6, 6), dtype=np.uint8)
     colours = RNG.integers(0, 256, (4, 3), dtype=np.uint8)
-    image = Image.fromarray(numbers).convert("P")
-    image.putpalette(colours.tobytes())
-    image = image.copy()
-    image.frombytes(numbers.tobytes())
-    np.testing.assert_array_equal(image(encoded(image, "png", **options)), colours[numbers])
+    drawn = Image.fromarray(numbers).convert("P")
+    drawn.putpalette(colours.tobytes())
+    drawn = drawn.copy()
+    drawn.frombytes(numbers.tobytes())
+    np.testing.assert_array_equal(image(encoded(drawn, "png", **options)), colours[numbers])
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])
 def test_grey_and_black_and_white_get_three_channels(mode: str) -> None:
-    image = Image.fromarray(PHOTO[:, :, 0]).convert(mode)
-    expected = np.asarray(image.convert("L"))
-    np.testing.assert_array_equal(image(encoded(image)), np.dstack([expected] * 3))
+    drawn = Image.fromarray(PHOTO[:, :, 0]).convert(mode)
+    expected = np.asarray(drawn.convert("L"))
+    np.testing.assert_array_equal(image(encoded(drawn)), np.dstack([expected] * 3))
 
 
 def test_cmyk_becomes_rgb() -> None:

@@ -235,8 +235,8 @@ def test_long_names_rows_that_fit_no_image():
         ("long", {"template": "{class}"}, "template must hold {id}"),
         ("long", {"template": "{id}_{class"}, "template: expected '}' before end of string."),
         ("tokens", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 is less than min_labels = 3."),
-        ("probabilities", {"digits": 9}, "less than or equal to 8"),
-        ("top_k", {"k": 0}, "greater than or equal to 1"),
+        ("probabilities", {"digits": 9}, "1 <= x <= 8"),
+        ("top_k", {"k": 0}, "must be an integer >= 1"),
     ],
 )
 def test_bad_options_show_when_the_toml_is_read(name, options, message):

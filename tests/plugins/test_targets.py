@@ -344,7 +344,7 @@ def test_regression_refuses_values_outside_and_no_range():
         ("columns", {"columns": ["a", "a"]}, "columns names 'a' twice."),
         ("tokens", {"separator": ""}, "separator is empty."),
         ("tokens", {"classes": ["a", "a"]}, "classes names 'a' twice."),
-        ("ordinal", {"levels": 1}, "greater than or equal to 2"),
+        ("ordinal", {"levels": 1}, "must be an integer >= 2"),
         ("heads", {}, "is required and missing"),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_transform_that_changes_the_channels_is_an_error():
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"name": "HorizontlFlip"}, "random[0]: there is no albumentations transform 'HorizontlFlip'. Did you mean "),
+        ({"name": "HorizontlFlip"}, "random[0]: unknown albumentations transform 'HorizontlFlip'. Did you mean "),
         ({"name": "Rotate", "limt": 5}, "random[0] Rotate: there is no option 'limt'. Did you mean 'limit'? Options: "),
         ({"name": "RandomResizedCrop", "size": 128}, "random[0] RandomResizedCrop: size = 128: Input should be a"),
         ({"name": "RandomResizedCrop"}, "random[0] RandomResizedCrop: option 'size' is required."),
@@ -179,7 +179,7 @@ def test_a_transform_that_changes_the_channels_is_an_error():
         ({"name": "ToFloat"}, "random[0]: ToFloat is not needed"),
         ({"name": "MaskDropout"}, "random[0]: MaskDropout needs masks, boxes, functions or other images"),
         ({"name": "OneOf"}, "random[0] OneOf: needs a list 'transforms' of tables"),
-        ({"name": "OneOf", "transforms": [{"name": "Blr"}]}, "random[0] OneOf.transforms[0]: there is no albument"),
+        ({"name": "OneOf", "transforms": [{"name": "Blr"}]}, "random[0] OneOf.transforms[0]: unknown albument"),
         (
             {"name": "OneOf", "transforms": [{"name": "Sequential", "transforms": [{"name": "Blur", "limit": 3}]}]},
             "random[0] OneOf.transforms[0] Sequential.transforms[0] Blur: there is no option 'limit'. Did you mean",
@@ -204,7 +204,7 @@ def test_a_wrong_entry_is_found_when_the_toml_is_read(entry, message):
         ({"name": "RandomRotate90"}, "fixed[0] RandomRotate90: changes images at random. Narrow its ranges"),
         ({"name": "ChannelShuffle"}, "fixed[0] ChannelShuffle: changes images at random."),
         ({"name": "OneOf", "transforms": [{"name": "Blur"}]}, "fixed[0]: OneOf chooses at random. It belongs in"),
-        ({"name": "Blurr"}, "fixed[0]: there is no albumentations transform 'Blurr'. Did you mean 'Blur'?"),
+        ({"name": "Blurr"}, "fixed[0]: unknown albumentations transform 'Blurr'. Did you mean 'Blur'?"),
     ],
 )
 def test_fixed_takes_no_random_transform(entry, message):
