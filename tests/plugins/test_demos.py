@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from compete import DataError
+from compete.config.plugins import load_plugins
 from compete_plugins.demos import mask_demo
 from compete_plugins.demos._folder import fill_folder
 from compete_plugins.demos._people import STATES, label_of, plan_people
@@ -156,7 +157,8 @@ def test_images_of_one_person_look_alike():
 def test_unusual_sizes_can_be_drawn_and_impossible_ones_are_refused():
     for size in ((33, 32), (96, 40), (40, 96)):
         assert portrait("wear", size=size).shape == (size[1], size[0], 3)
-    problems = [list(mask_demo.__compete_check__(size=(side, 160))) for side in (120, 16)]
+    check = load_plugins().registry["demos"]["mask"].traits.check
+    problems = [list(check(size=(side, 160))) for side in (120, 16)]
     assert problems == [[], ["size = [16, 160]: width and height must be between 32 and 2048 pixels."]]
 
 
