@@ -17,7 +17,7 @@ from compete.leaderboard.platform import (
     UnreachableError,
     Uploader,
 )
-from compete.text import did_you_mean, format_list, plural, unknown_name
+from compete.text import did_you_mean, format_first, format_list, plural, unknown_name
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ __all__ = [
     "Uploader",
     "component",
     "did_you_mean",
+    "format_first",
     "format_list",
     "hookimpl",
     "path_template",
