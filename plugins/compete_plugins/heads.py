@@ -18,7 +18,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Features(nn.Module):
-    """Features of a image, and of the columns beside it, in one vector."""
+    """Features of an image, and of the columns beside it, in one vector."""
 
     def __init__(self, image: nn.Module, columns: int, columns_width: int, dropout: float) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Norm(nn.BatchNorm1d):
 
 
 class CosineHead(nn.Module):
-    """Logits as scaled cosines between a image's embedding and a centre for each class."""
+    """Logits as scaled cosines between an image's embedding and a centre for each class."""
 
     def __init__(self, features: Features, width: int, outputs: int, scale: float) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def linear(
 ) -> nn.Module:
     """Take the backbone's own last layer; with `[columns]`, join its features with theirs before a last layer.
 
-    `width` is the number of features of a image and `columns_width` those made of the columns by one layer with a
+    `width` is the number of features of an image and `columns_width` those made of the columns by one layer with a
     ReLU; `dropout` is applied to both. All three are for `[columns]` only.
     """
     if not columns:
@@ -107,7 +107,7 @@ def cosine(
 ) -> nn.Module:
     """Compare an embedding with a centre for each class by their cosine, for many classes with few images each.
 
-    For the loss `arcface` of the same `scale`, or for cross entropy. `width` is the length of a image's embedding,
+    For the loss `arcface` of the same `scale`, or for cross entropy. `width` is the length of an image's embedding,
     which a batch norm follows, as in ArcFace (Deng et al. 2019). Logits are cosines times `scale`. `columns_width`
     is the number of features made of `[columns]`, `dropout` is applied to them.
     """

@@ -161,7 +161,7 @@ def test_a_transform_that_cannot_work_on_a_image_says_so():
 
 def test_a_transform_that_changes_the_channels_is_an_error():
     random = build("albumentations", random=[{"name": "ToGray", "num_output_channels": 1, "p": 1.0}]).random
-    with pytest.raises(DataError, match=r"transform ToGray made shape \(24, 20, 1\) .* of a image .*\(24, 20, 3\)"):
+    with pytest.raises(DataError, match=r"transform ToGray made shape \(24, 20, 1\) .* of an image .*\(24, 20, 3\)"):
         random(IMAGE, 0)
 
 

@@ -77,8 +77,8 @@ def test_split_undoes_tile(down, across, each):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"keep": [6]}, r"keep = 6: a image has 6 channels, from 0"),
-        ({"split": [1, 2]}, r"split = \[1, 2\]: a image of 2 x 3 has no such parts"),
+        ({"keep": [6]}, r"keep = 6: an image has 6 channels, from 0"),
+        ({"split": [1, 2]}, r"split = \[1, 2\]: an image of 2 x 3 has no such parts"),
         ({"tile": [4, 1]}, r"tile = \[4, 1\]: 6 channels cannot be shared out to 4 tiles"),
     ],
 )

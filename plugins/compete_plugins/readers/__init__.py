@@ -37,7 +37,7 @@ def raw(data: bytes) -> Array:
 
     Of a `.npy` array and a Parquet table, nothing is clipped; of DICOM, the rescaled values (Hounsfield units in a
     CT) without the viewer's window; of a sound, the samples (1, samples, channels), for the transform `spectrogram`.
-    A image keeps its 0..255.
+    An image keeps its 0..255.
     """
     with np.errstate(over="ignore"):  # what float32 cannot hold counts as not finite
         return _numbers(data).astype(np.float32)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def image(data: bytes) -> Array:
-    """Read a image as (H, W, 3) uint8, whatever its ending says: the first bytes tell its kind.
+    """Read an image as (H, W, 3) uint8, whatever its ending says: the first bytes tell its kind.
 
     It is turned upright by its EXIF orientation. Transparency is dropped, grey repeated, a palette or CMYK
     converted, 16 bits scaled to 8 over their full range; of several frames the first is taken. An incomplete or
@@ -29,12 +29,12 @@ def image(data: bytes) -> Array:
 
 
 def _refuse_foreign(data: bytes) -> None:
-    """Name the kinds of file that most often lie where a image should be."""
+    """Name the kinds of file that most often lie where an image should be."""
     if not data:
         raise ValueError("the file is empty.")
     start = data[:200].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise ValueError("this is a web page or XML, not a image; the download may have failed.")
+        raise ValueError("this is a web page or XML, not an image; the download may have failed.")
     if is_sound(data):
         raise ValueError("this is a sound; read it with [images] reader = 'raw' and the transform 'spectrogram'.")
     if start.startswith(b"version https://git-lfs"):

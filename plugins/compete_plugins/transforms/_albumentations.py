@@ -86,7 +86,7 @@ class Pipeline:
 
 def _apply(transform: Any, image: Image) -> Image:  # noqa: ANN401
     name = type(transform).__name__
-    given = f"a image of shape {image.shape} and type {image.dtype}"
+    given = f"an image of shape {image.shape} and type {image.dtype}"
     try:
         result: Image = transform(image=image)["image"]
     except Exception as error:
@@ -108,7 +108,7 @@ def _library() -> ModuleType:
 
 @cache
 def _known() -> frozenset[str]:
-    """Return the names of all transforms that a image alone is enough for."""
+    """Return the names of all transforms that an image alone is enough for."""
     library = _library()
     classes = {name: value for name, value in vars(library).items() if inspect.isclass(value)}
     names = {
@@ -177,7 +177,7 @@ def _check_name(name: object) -> str:
     if name in DONE_ON_THE_DEVICE:
         return f"{name} is not needed: images are scaled and normalised on the device. Remove it."
     if name in NEEDS_MORE_THAN_A_IMAGE:
-        return f"{name} needs masks, boxes, functions or other images, which a image alone does not have."
+        return f"{name} needs masks, boxes, functions or other images, which an image alone does not have."
     return "" if name in _known() else unknown_name("albumentations transform", name, _known())
 
 

@@ -1,4 +1,4 @@
-"""Fixed transforms for measured data: which channels the network sees, in which range, and sound as a image."""
+"""Fixed transforms for measured data: which channels the network sees, in which range, and sound as an image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def channels(
     First, `split = [down, across]` cuts the image into parts of one size, whose channels are stacked: `[1, 4]`
     makes 4 channels of 4 maps side by side. Then `keep` gives the channels in their order by number, from 0, and a
     list stands for its channels' mean: `[0, 1, [0, 1]]`. At last, `tile = [down, across]` lays the channels beside
-    each other, row by row: six channels with `[6, 1]` become one tall image, with `[3, 1]` a image of two
+    each other, row by row: six channels with `[6, 1]` become one tall image, with `[3, 1]` an image of two
     channels. `[images] channels` is what comes out.
     """
     return Transform(fixed=partial(_rearranged, keep=keep, split=split, tile=tile))
@@ -84,7 +84,7 @@ def scale(
 def spectrogram(
     *, window: Annotated[int, Field(ge=8)] = 256, hop: Annotated[int, Field(ge=1)] = 64, power: float = 1.0
 ) -> Transform:
-    """Turn a sound, as `[images] reader = "raw"` gives it, into a image: low notes below, time to the right.
+    """Turn a sound, as `[images] reader = "raw"` gives it, into an image: low notes below, time to the right.
 
     `window` samples under a Hann window give one column of window/2 + 1 rows, and the next one begins `hop` samples
     later. Cells are magnitudes to the `power`. Several channels are averaged. A transform `scale`
@@ -108,7 +108,7 @@ def _channel(image: Image, item: int | list[int]) -> Image:
     numbers = [item] if isinstance(item, int) else item
     if max(numbers) >= image.shape[2]:
         raise DataError(
-            f"[[transforms]] channels keep = {max(numbers)}: a image has {image.shape[2]} channels, from 0."
+            f"[[transforms]] channels keep = {max(numbers)}: an image has {image.shape[2]} channels, from 0."
         )
     taken = image[:, :, numbers]
     mean: Image = taken[:, :, 0] if len(numbers) == 1 else taken.mean(axis=2)
@@ -119,7 +119,7 @@ def _split(image: Image, down: int, across: int) -> Image:
     height, width, count = image.shape
     if height % down or width % across:
         raise DataError(
-            f"[[transforms]] channels split = [{down}, {across}]: a image of {height} x {width} has no such parts."
+            f"[[transforms]] channels split = [{down}, {across}]: an image of {height} x {width} has no such parts."
         )
     parts = image.reshape(down, height // down, across, width // across, count)
     return parts.transpose(1, 3, 0, 2, 4).reshape(height // down, width // across, -1)
