@@ -105,7 +105,7 @@ def check_torch(*, optimizer: str, arguments: dict[str, Any] | None, **_: object
     """Yield what is wrong with the name or the arguments."""
     known = _torch_optimizers()
     if optimizer not in known:
-        yield unknown_name("optimizer in torch.optim", optimizer, known)
+        yield unknown_name("torch.optim optimizer", optimizer, known)
         return
     yield from _check_arguments(f"torch.optim.{optimizer}", known[optimizer], {"lr"}, arguments or {})
 
@@ -129,7 +129,7 @@ def check_timm(*, optimizer: str, arguments: dict[str, Any] | None, **_: object)
 
     known = list_optimizers()
     if optimizer not in known:
-        yield unknown_name("optimizer in timm", optimizer, known)
+        yield unknown_name("timm optimizer", optimizer, known)
         return
     info = get_optimizer_info(optimizer)
     if info.second_order:

@@ -1,4 +1,4 @@
-"""Test-time augmentation: views of a normalised batch, whose predictions are averaged with those of the untouched one."""
+"""Test-time augmentation: views of a normalised batch, averaged with the predictions of the untouched one."""
 
 from __future__ import annotations
 
