@@ -136,7 +136,7 @@ def one_cycle(
 def check_step(*, every_share: float | None, milestones: list[float] | None, **_: object) -> Iterator[str]:
     """Yield a problem unless exactly one of the two is set."""
     if (every_share is None) == (milestones is None):
-        yield "set either every_share, such as 0.25, or milestones, such as [0.5, 0.8]."
+        yield "set either every_share = 0.25 or milestones = [0.5, 0.8]."
 
 
 @component(check=check_step)
