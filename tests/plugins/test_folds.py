@@ -275,9 +275,11 @@ def test_too_few_rows_or_groups_are_named():
 
 
 def test_stratified_refuses_label_sets_and_values():
-    with pytest.raises(ConfigError, match="'stratified': needs one class per row, not label sets. Use 'multilabel_stratified'"):
+    with pytest.raises(
+        ConfigError, match=r"\'stratified\': needs one class per row, not label sets\. Use 'multilabel_stratified'"
+    ):
         stratified(table(400), label_sets(), 0)
-    with pytest.raises(ConfigError, match="'stratified_group': needs one class per row, not values. Use 'binned'"):
+    with pytest.raises(ConfigError, match=r"\'stratified_group\': needs one class per row, not values\. Use 'binned'"):
         stratified_group(table(5, group=range(5)), np.ones((5, 1)), 0)
 
 

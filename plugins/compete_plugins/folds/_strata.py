@@ -35,7 +35,9 @@ def strata(labels: Array, bins: int = 10) -> Array:
 def one_class_each(labels: Array, name: str) -> Array:
     """Return the strata (N,). Raise `ConfigError` for label sets and values."""
     if is_label_sets(labels):
-        raise ConfigError(f"[folds] name = '{name}': needs one class per row, not label sets. Use 'multilabel_stratified'.")
+        raise ConfigError(
+            f"[folds] name = '{name}': needs one class per row, not label sets. Use 'multilabel_stratified'."
+        )
     if labels.ndim == 2 and labels.shape[1] == 1:
         raise ConfigError(f"[folds] name = '{name}': needs one class per row, not values. Use 'binned'.")
     return strata(labels)
