@@ -18,18 +18,18 @@ class StageReport:
     number: ClassVar[int]
     title: ClassVar[str]
 
+    def __init_subclass__(cls, *, number: int, title: str) -> None:
+        cls.number, cls.title = number, title
+
 
 @dataclass(frozen=True)
-class RowsReport(StageReport):
+class RowsReport(StageReport, number=1, title="preprocess"):
     """Stage 1: the tables, the target and the folds.
 
     `groups` counts the values of the column `group`. `outputs` counts the prediction columns C. `class_rows` are the
     fewest and the most training rows in a class, None where rows do not have one class each. `fold_rows` are the
     validation rows of each fold. `note` is the dataset's own, shown with every result.
     """
-
-    number: ClassVar[int] = 1
-    title: ClassVar[str] = "preprocess"
 
     train_rows: int
     test_rows: int
@@ -44,11 +44,8 @@ class RowsReport(StageReport):
 
 
 @dataclass(frozen=True)
-class ImagesReport(StageReport):
+class ImagesReport(StageReport, number=2, title="load"):
     """Stage 2: the images and what is done to them; `columns` counts the inputs that a row has beside its images."""
-
-    number: ClassVar[int] = 2
-    title: ClassVar[str] = "load"
 
     train_images: int
     test_images: int
@@ -62,14 +59,11 @@ class ImagesReport(StageReport):
 
 
 @dataclass(frozen=True)
-class NetworkReport(StageReport):
+class NetworkReport(StageReport, number=3, title="build"):
     """Stage 3: the network; `trained` is how many of its parameters move, `frozen` names the modules that do not.
 
     `notes` are the network's own lines, such as which weights were read.
     """
-
-    number: ClassVar[int] = 3
-    title: ClassVar[str] = "build"
 
     model: str
     backbone: str
@@ -82,11 +76,8 @@ class NetworkReport(StageReport):
 
 
 @dataclass(frozen=True)
-class OptimizationReport(StageReport):
+class OptimizationReport(StageReport, number=4, title="loss and optimizer"):
     """Stage 4: what is minimised and how; one learning rate for each that the parameter groups start with."""
-
-    number: ClassVar[int] = 4
-    title: ClassVar[str] = "loss and optimizer"
 
     loss: str
     heads: int
@@ -99,14 +90,11 @@ class OptimizationReport(StageReport):
 
 
 @dataclass(frozen=True)
-class PlanReport(StageReport):
+class PlanReport(StageReport, number=5, title="train and infer settings"):
     """Stage 5: how much is trained, on what, and how predictions are made; `finished` names the members on disk.
 
     `notes` are the run's, such as what changed since the last one and which of its members are reused.
     """
-
-    number: ClassVar[int] = 5
-    title: ClassVar[str] = "train and infer settings"
 
     folds: int
     seeds: int
@@ -121,10 +109,7 @@ class PlanReport(StageReport):
 
 
 @dataclass(frozen=True)
-class TrainingReport(StageReport):
+class TrainingReport(StageReport, number=6, title="run"):
     """Stage 6: members are trained and predict; everything is written into `folder`."""
-
-    number: ClassVar[int] = 6
-    title: ClassVar[str] = "run"
 
     folder: str
