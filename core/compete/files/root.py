@@ -53,10 +53,7 @@ class Files:
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes."""
-        name, offset, length = _split_slice(path)
-        found = self._find(name)
-        if found is None:
-            raise DataError(f"no file '{path}' below {self.root}.{self._nearest(name)}")
+        found, offset, length = self._locate(path)
         if isinstance(found, Path):
             return _read(found, path, offset, length)
         if length is not None:
@@ -83,10 +80,7 @@ class Files:
 
     def stamp(self, path: str) -> str:
         """Return a string that changes with the file's size and modification time, without reading the file."""
-        name, offset, length = _split_slice(path)
-        found = self._find(name)
-        if found is None:
-            raise DataError(f"no file '{path}' below {self.root}.{self._nearest(name)}")
+        found, offset, length = self._locate(path)
         if isinstance(found, Path):
             return file_stamp(found) if length is None else f"{file_stamp(found)}#{offset}+{length}"
         archive, member = found
@@ -122,6 +116,14 @@ class Files:
         """
         built_once(self.cache / name, build)
         return CACHE_PREFIX + name
+
+    def _locate(self, path: str) -> tuple[Path | tuple[Archive, str], int, int | None]:
+        """Return where a path is, and the slice of the file that it names. Raise `DataError` if there is no file."""
+        name, offset, length = _split_slice(path)
+        found = self._find(name)
+        if found is None:
+            raise DataError(f"no file '{path}' below {self.root}.{self._nearest(name)}")
+        return found, offset, length
 
     def _find(self, path: str) -> Path | tuple[Archive, str] | None:
         folder, _, name = _clean(path).rpartition("/")
