@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from compete.config.options import BoundComponent, bind, json_text, option_names, validate
 from compete.config.plugins import Plugins, load_plugins
@@ -25,8 +25,6 @@ from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem
 from compete.text import did_you_mean, format_list, unknown_name
-
-T = TypeVar("T", bound=Table)
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     reader = _Reader(str(path), lines, {override_keys(override): override for override in overrides})
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
-    core = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
+    core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
     if plugins:
         reader.leave_out_options_of_others(data, written, plugins.registry)
     components = reader.components(data, plugins.registry) if plugins else {}
@@ -99,24 +97,13 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(reader.problems)
     return Config(
         path=path,
-        competition=_the(core["competition"], Competition),
-        images=_the(core["images"], Images),
-        columns=_the(core["columns"], Columns),
-        training=_the(core["training"], Training),
-        finetune=_the(core["finetune"], Finetune),
-        inference=_the(core["inference"], Inference),
-        checks=_the(core["checks"], Checks),
+        **core,
         components=components,
         plugin_files=tuple(files),
         plugins=plugins,
         overrides=tuple(overrides),
         notes=tuple(reader.notes),
     )
-
-
-def _the(table: Table | None, model: type[T]) -> T:
-    assert isinstance(table, model), "a table that is missing or wrong was reported before"
-    return table
 
 
 class _Reader:
