@@ -156,8 +156,7 @@ def validate(
         if submission is not None:
             from compete.stages.check_file import check_file
 
-            warnings = check_file(config, submission)
-            for warning in warnings:
+            for warning in check_file(config, submission):
                 typer.echo(f"warning: {warning}")
             typer.echo(f"{submission}: matches the sample submission")
         else:

@@ -13,7 +13,7 @@ from typing import Any
 
 from compete.config.load import Config
 from compete.config.settings import FOLDER_NAME
-from compete.config.toml import write_toml_text
+from compete.config.toml import read_toml, write_toml_text
 from compete.errors import ConfigError
 from compete.identity import config_key
 from compete.store import make_folder, read_json, remove_litter, write_json, write_text
@@ -103,8 +103,6 @@ def update_state(folder: Path, **changes: object) -> None:
 
 def changed_since(folder: Path, config: Config, sources: Mapping[str, str]) -> list[str]:
     """Return what differs from the configuration of an earlier run: `training.epochs: 3 -> 5`, `file a.py`."""
-    from compete.config.toml import read_toml
-
     try:
         before = _flat(read_toml(folder / "config.toml")[0])
     except ConfigError:
