@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SETTLED_SECONDS = 2.0
 CHUNK = 1024
 UNREADABLE = ""
+_TIMES = re.compile(r"\d+-(-?\d+)-(-?\d+)-")  # times before 1970 are negative
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class Contents:
                     progress(done, len(unknown))
         if unknown:
             oldest = started - int(SETTLED_SECONDS * 1e9)
-            fresh = {stamps[n]: found[n] for n in unknown if found[n] != UNREADABLE and _changed_ns(stamps[n]) < oldest}
-            self._save({**_without_stale(known, stamps), **fresh})
+            readable = [n for n in unknown if UNREADABLE not in (stamps[n], found[n])]
+            settled = {stamps[n]: found[n] for n in readable if _changed_ns(stamps[n]) < oldest}
+            self._save({**_without_stale(known, stamps), **settled})
         return found
 
     def _read(self, files: Files, path: str) -> str:
@@ -93,5 +96,6 @@ def _path(stamp: str) -> str:
 
 def _changed_ns(stamp: str) -> int:
     """Return the latest time in a stamp, "size-mtime-ctime-inode path"."""
-    _size, modified, changed, *_ = stamp.split(" ", 1)[0].split("-")
-    return max(int(modified), int(changed))
+    times = _TIMES.match(stamp)
+    assert times is not None, stamp
+    return max(map(int, times.groups()))
