@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def counted() -> NonFiniteSteps:
 
 
 # A value for each field that differs from that of an untrained member.
-TRAINED = {
+TRAINED: dict[str, Callable[[], Any]] = {
     "loss_sum": lambda: torch.tensor(2.5),
     "non_finite": counted,
     "class_draws": lambda: np.array([4, 5]),
