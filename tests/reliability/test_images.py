@@ -92,7 +92,7 @@ def test_unreadable_images_are_left_out(tiny, count, damage):
     count(2)
 
 
-@pytest.mark.promise("A image that could not be read is tried again at the next start")
+@pytest.mark.promise("An unreadable image is tried again at the next start")
 def test_what_could_not_be_read_is_tried_again(tiny):
     """Size and time are the same afterwards, as after a bad moment of a network drive."""
     image = tiny / "data" / IMAGES["train"]
