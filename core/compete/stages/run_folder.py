@@ -13,7 +13,7 @@ from typing import Any
 
 from compete.config.load import Config
 from compete.config.settings import FOLDER_NAME
-from compete.config.toml import write_toml_text
+from compete.config.toml import read_toml, write_toml_text
 from compete.errors import ConfigError
 from compete.identity import config_key
 from compete.store import make_folder, read_json, remove_litter, write_json, write_text
@@ -39,29 +39,31 @@ def choose_folder(config: Config, sources: Mapping[str, str], name: str | None, 
     Raise `ConfigError` with the differences if the named folder has a run of another configuration.
     """
     parent = competition_folder(config)
-    key = config_key(config, sources)
     if name is not None:
-        _check_name(name)
-        folder = parent / name
-        state = read_json(folder / "run.json")
-        if state and fresh:
-            raise ConfigError(
-                f"--name {name}: {folder} exists, and --fresh never overwrites a run. Choose another name."
-            )
-        if state and state.get("config") != key:
-            changes = "\n  ".join(changed_since(folder, config, sources))
-            raise ConfigError(
-                f"--name {name}: {folder} has a run of another configuration. Choose another name. "
-                f"Changed:\n  {changes}"
-            )
-        check_format(folder, state)
-        return folder
+        return _named_folder(parent, config, sources, name, fresh)
+    key = config_key(config, sources)
     if not fresh:
         for folder in reversed(list(run_folders(parent))):
-            if read_json(folder / "run.json").get("config") == key:
-                check_format(folder, read_json(folder / "run.json"))
+            state = read_json(folder / "run.json")
+            if state.get("config") == key:
+                check_format(folder, state)
                 return folder
     return next_folder(parent)
+
+
+def _named_folder(parent: Path, config: Config, sources: Mapping[str, str], name: str, fresh: bool) -> Path:
+    _check_name(name)
+    folder = parent / name
+    state = read_json(folder / "run.json")
+    if state and fresh:
+        raise ConfigError(f"--name {name}: {folder} exists, and --fresh never overwrites a run. Choose another name.")
+    if state and state.get("config") != config_key(config, sources):
+        changes = "\n  ".join(changed_since(folder, config, sources))
+        raise ConfigError(
+            f"--name {name}: {folder} has a run of another configuration. Choose another name. Changed:\n  {changes}"
+        )
+    check_format(folder, state)
+    return folder
 
 
 def next_folder(parent: Path) -> Path:
@@ -105,8 +107,6 @@ def update_state(folder: Path, **changes: object) -> None:
 
 def changed_since(folder: Path, config: Config, sources: Mapping[str, str]) -> list[str]:
     """Return what differs from the configuration of an earlier run: `training.epochs: 3 -> 5`, `file a.py`."""
-    from compete.config.toml import read_toml
-
     try:
         before = _flat(read_toml(folder / "config.toml")[0])
     except ConfigError:
