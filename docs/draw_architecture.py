@@ -48,9 +48,8 @@ def imports(path: Path) -> set[str]:
 def arrows() -> dict[str, set[str]]:
     """Return which modules of the core each of them imports."""
     known = modules()
-    return {
-        name: {other for other in known if f"compete.{other}" in imports(path)} - {name} for name, path in known.items()
-    }
+    names = {f"compete.{name}": name for name in known}
+    return {name: {names[other] for other in imports(path) & names.keys()} - {name} for name, path in known.items()}
 
 
 def part_arrows() -> dict[str, set[str]]:
