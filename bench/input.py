@@ -13,17 +13,21 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image as Image
 
 from compete.config.plugins import load_plugins
 from compete.config.settings import Images
 from compete.data.decoder import Decoder
-from compete.data.images import open_image_set
-from compete.data.loaders import EpochBatches, ImageDataset, ImagesByRow, make_loader, prediction_batches
+from compete.data.images import ImagesByRow, open_image_set
+from compete.data.loaders import EpochBatches, ImageDataset, make_loader, prediction_batches
+from compete.files.contents import Contents
 from compete.files.root import Files
+from compete.identity import digest_bytes
 
 
 def draw(folder: Path, count: int, height: int, width: int) -> list[str]:
@@ -47,6 +51,14 @@ def epoch_seconds(dataset: ImageDataset, count: int, workers: int) -> float:
     return time.perf_counter() - started
 
 
+def digest_seconds(contents: Contents, folder: Path, names: list[str]) -> float:
+    """Find out what the files hold; without a memory each is read and hashed."""
+    started = time.perf_counter()
+    contents.digests(Files(folder), names, lambda _done, _total: None)
+    (folder / "none.parquet").unlink(missing_ok=True)
+    return time.perf_counter() - started
+
+
 def ways(folder: Path, names: list[str], size: int) -> Mapping[str, Callable[[], float]]:
     """Return the ways to read an epoch, each as a function that gives its seconds."""
     registry = load_plugins().registry["readers"]
@@ -55,9 +67,13 @@ def ways(folder: Path, names: list[str], size: int) -> Mapping[str, Callable[[],
     for cache in (False, True):
         settings = Images(size=(size, size), cache=cache, cache_dir=str(folder / "cache"))
         decoder = Decoder(Files(folder), readers, settings)
-        opened = open_image_set(names, decoder, "", lambda _done, _total: None)
+        opened = open_image_set(pd.DataFrame({"image": names}), decoder, "key", lambda _done, _total: None)
         datasets[cache] = ImageDataset(opened.images)
+    contents = Contents(folder / "contents.parquet", digest_bytes)
+    forgetful = replace(contents, memory=folder / "none.parquet")
     return {
+        "digests of the files": lambda: digest_seconds(forgetful, folder, names),
+        "digests, remembered": lambda: digest_seconds(contents, folder, names),
         "decode each time, 0 workers": lambda: epoch_seconds(datasets[False], len(names), 0),
         "decode each time, 2 workers": lambda: epoch_seconds(datasets[False], len(names), 2),
         "cache, 0 workers": lambda: epoch_seconds(datasets[True], len(names), 0),

@@ -21,19 +21,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
-from compete.config.load import load_config
-from compete.data.images import ImageIndex, ImageSet
-from compete.data.images import ImagesByRow
+from compete.config.load import Config, load_config
+from compete.data.dataset import Dataset
+from compete.data.images import ImageIndex, Images, ImagesByRow, ImageSet
 from compete.data.loaders import prediction_batches, training_batches
+from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
 from compete.predict.parquet import write_predictions
 from compete.predict.postprocessing import submission_frame
-from compete.run import Data, Run
+from compete.run import Run, Session
 from compete.stages.blend import blend
 from compete.stages.finish import write_checked
 from compete.stages.members import OOF, TEST
-from compete.stages.prepare import prepare
+from compete.stages.prepare import choose_members, prepare
 from compete.train.trainer import epoch_order
 from compete.types import Tables, TopK
 
@@ -96,15 +98,15 @@ def measure(rows: int, classes: int) -> None:
         marks.append((part, time.perf_counter()))
 
     config = load_config(Path("rows.toml"))
-    run = Run(config, Path("submissions/rows/run-001"), make_fabric(config.training))
-    prepared = run.prepared = prepare(run)
+    dataset = prepare(config, read_sources(config), Path("submissions/rows/folds"))
     done("tables, target, folds")
-    train, test = (ImagesByRow(ImageIndex.of(t).rows, len(t)) for t in (prepared.tables.train, prepared.tables.test))
-    order = epoch_order(run_of(run, train, test), np.arange(rows), seed=0)
+    run = run_of(config, dataset)
+    train = run.images.train.by_row
+    order = epoch_order(run, np.arange(rows), seed=0)
     plan = training_batches(order, train, np.random.default_rng(0), 64, drop_last=True)
     read = sum(len(batch) for batch in plan) + sum(len(b) for b in prediction_batches(np.arange(rows), train, 64))
     done(f"an epoch's batches, {read:,} images")
-    write_members(run, prepared.tables, len(prepared.target.classes))
+    write_members(run, dataset.tables, len(dataset.target.classes))
     done("members' predictions written")
     blended = blend(run)
     done("read, ensemble, scores")
@@ -115,20 +117,24 @@ def measure(rows: int, classes: int) -> None:
     print(f"{rows:>9,} rows, {classes:,} classes: {'; '.join(parts)}; peak memory {peak:.2f} GiB", flush=True)
 
 
-def run_of(run: Run, train: ImagesByRow, test: ImagesByRow) -> Run:
-    """Give a run the data of its tables, without any image."""
-    assert run.prepared is not None
-    tables, target, encoded, labels, folds, key, columns = run.prepared
-    none = ImageSet([], {}, "")
-    run.data = Data(tables, target, encoded, labels, folds, none, none, train, test, columns, None, "", "", key)
-    return run
+def run_of(config: Config, dataset: Dataset) -> Run:
+    """Return a run of a dataset without any image."""
+    fabric, manager = make_fabric(config.training), config.plugins.new_manager()
+    session = Session(config, Path("submissions/rows/run-001"), fabric, manager)
+    train, test = (
+        ImageSet([], ImagesByRow(ImageIndex.of(t).rows, len(t)), {})
+        for t in (dataset.tables.train, dataset.tables.test)
+    )
+    members = tuple(choose_members(config, dataset.folds))
+    identity = identify(config, {}, dataset, [], [])
+    return Run(session, dataset, Images(train, test, None), identity, members, nn.Identity())
 
 
 def write_members(run: Run, tables: Tables, classes: int) -> None:
     """Write drawn predictions as members do: OOF of their own fold, and the test rows."""
     names = run.target.classes
     for member in run.members:
-        rows = np.flatnonzero(run.folds == member.fold)
+        rows = np.flatnonzero(run.dataset.folds == member.fold)
         folder = run.member_folder(member)
         for file, table in ((OOF, tables.train.iloc[rows]), (TEST, tables.test)):
             best = drawn_predictions(len(table), classes, member.fold)

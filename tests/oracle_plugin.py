@@ -1,6 +1,6 @@
 """A local plugin for the gallery's tests: a network that reads the number a miniature's images hold.
 
-With it every answer is known before training, so a wrong cell in a submission is a row, class or column mixed up.
+With it every label is known before training, so a wrong cell in a submission means a mixed-up row, class or column.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from compete import hookimpl
+from compete import component, hookimpl
 
 
 class Oracle(nn.Module):
-    """Logits that say what a image holds; only how sure they are is learnt."""
+    """Logits of the number that an image holds; only their scale is learnt."""
 
     head_name = "sureness"
 
@@ -53,12 +53,12 @@ class Oracle(nn.Module):
 
 
 def oracle(outputs: int, channels: int, *, holds: Literal["share", "class", "set", "measured", "level"]) -> nn.Module:
-    """A network that needs no training; `holds` says what the number in a image means."""
+    """A network that needs no training; `holds` says what the number in an image means."""
     return Oracle(outputs, channels, holds)
 
 
 class Bare(nn.Module):
-    """The oracle's own answer, whatever head and columns the TOML has."""
+    """The oracle's own logits, whatever head and columns the TOML has."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
@@ -68,12 +68,10 @@ class Bare(nn.Module):
         return self.body(images)
 
 
+@component(gives_cosines=True)  # so that a loss on cosines takes it
 def bare(backbone: Callable[[int], nn.Module], _columns: int, outputs: int, *, scale: float = 30.0) -> nn.Module:
     """No head: the backbone gives the logits."""
     return Bare(backbone(outputs))
-
-
-bare.gives_cosines = True  # so that a loss on cosines takes it
 
 
 @hookimpl

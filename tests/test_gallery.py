@@ -1,4 +1,4 @@
-"""Every competition of the gallery: its TOML validates, and it runs on a miniature of the real data to a right file."""
+"""Every TOML of the gallery validates, and a run on a miniature of the real data writes a correct submission."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIDE = 24
 ALL = {**MINIATURES, **STRETCH}
 
 
-# --- what graders demand of the cells, and when they are right ------------------------------------------------------
+# --- what graders require of the cells, and when they are correct -----------------------------------------------
 
 
 def numbers(cells: pd.DataFrame) -> np.ndarray:
@@ -40,12 +40,12 @@ def sets(cells: pd.DataFrame) -> list[list[str]]:
     return [cell.split(" ") for cell in cells.iloc[:, 0]]
 
 
-def are_chances(cells: pd.DataFrame) -> bool:
+def are_probabilities(cells: pd.DataFrame) -> bool:
     return bool(((numbers(cells) >= 0) & (numbers(cells) <= 1)).all())
 
 
-def are_class_chances(cells: pd.DataFrame) -> bool:
-    return are_chances(cells) and bool((abs(numbers(cells).sum(axis=1) - 1) < 1e-5).all())
+def are_class_probabilities(cells: pd.DataFrame) -> bool:
+    return are_probabilities(cells) and bool((abs(numbers(cells).sum(axis=1) - 1) < 1e-5).all())
 
 
 def are_distinct(cells: pd.DataFrame) -> bool:
@@ -53,21 +53,21 @@ def are_distinct(cells: pd.DataFrame) -> bool:
 
 
 FITS = {
-    "chance": are_chances,
-    "classes": are_class_chances,
-    "columns": are_chances,
+    "probability": are_probabilities,
+    "classes": are_class_probabilities,
+    "columns": are_probabilities,
     "label": lambda cells: bool((cells != "").to_numpy().all()),
     "tokens": are_distinct,
     "top_k": lambda cells: are_distinct(cells) and all(len(row) == 5 for row in sets(cells)),
     "value": lambda cells: bool(((numbers(cells) >= 1) & (numbers(cells) <= 100)).all()),
 }
-RIGHT = {
-    "chance": lambda cells, labels: (numbers(cells)[:, 0] > 0.5).tolist() == [answer == 1 for answer in labels],
+CORRECT = {
+    "probability": lambda cells, labels: (numbers(cells)[:, 0] > 0.5).tolist() == [label == 1 for label in labels],
     "classes": lambda cells, labels: cells.columns[numbers(cells).argmax(axis=1)].tolist() == labels,
     "columns": lambda cells, labels: [set(cells.columns[row > 0.5]) for row in numbers(cells)] == labels,
-    "label": lambda cells, labels: cells.iloc[:, 0].tolist() == [str(answer) for answer in labels],
+    "label": lambda cells, labels: cells.iloc[:, 0].tolist() == [str(label) for label in labels],
     "tokens": lambda cells, labels: [set(row) for row in sets(cells)] == labels,
-    "top_k": lambda cells, labels: [row[0] for row in sets(cells)] == [str(answer) for answer in labels],
+    "top_k": lambda cells, labels: [row[0] for row in sets(cells)] == [str(label) for label in labels],
     "value": lambda cells, labels: np.allclose(numbers(cells)[:, 0], labels, atol=0.6),
 }
 
@@ -81,7 +81,7 @@ def test_every_toml_validates(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_kaggle_competition_goes_by_one_name(name):
+def test_a_kaggle_competition_has_one_name(name):
     config = load_config(GALLERY[name])
     assert (config.competition.name, config.competition.root) == (name, f"data/{name}")
     assert config.competition.url == f"https://www.kaggle.com/competitions/{name}"
@@ -91,7 +91,7 @@ def test_a_kaggle_competition_goes_by_one_name(name):
 
 @pytest.fixture(scope="module", params=sorted(ALL))
 def place(request, tmp_path_factory) -> tuple[str, Path, Drawn]:
-    """A competition, a folder with its miniature in it, and the labels. Its two tests share the decoded images."""
+    """A competition, a folder with its miniature in it, and the labels. Its two tests share decoded images."""
     name, folder = request.param, tmp_path_factory.mktemp(request.param)
     torch.set_num_threads(1)
     shutil.copy(ORACLE, folder / "oracle.py")
@@ -101,7 +101,7 @@ def place(request, tmp_path_factory) -> tuple[str, Path, Drawn]:
 
 @pytest.fixture
 def slim(monkeypatch) -> None:
-    """Runs draw no report page, which would take longer than all the rest of them."""
+    """Runs without the report page, which would take longer than the rest of them."""
     import compete.config.plugins
 
     bundled = tuple(name for name in compete.config.plugins.BUNDLED if name != "compete_plugins.report")
@@ -131,12 +131,12 @@ def test_it_trains_and_writes_a_file_that_passes_the_check(place, slim, monkeypa
     assert FITS[drawn.kind](written.iloc[:, 1:])
 
 
-def test_every_answer_reaches_its_id(place, slim, monkeypatch):
+def test_every_label_reaches_its_id(place, slim, monkeypatch):
     name, folder, drawn = place
     monkeypatch.chdir(folder)
     written = run(name, folder, f'{{name="oracle", holds="{drawn.holds}"}}', 'head={name="bare"}')
     labels = [drawn.labels[row] for row in written.iloc[:, 0]]
-    assert RIGHT[drawn.kind](written.iloc[:, 1:], labels)
+    assert CORRECT[drawn.kind](written.iloc[:, 1:], labels)
 
 
 def test_a_test_row_without_its_image_gets_the_mean_prediction(tmp_path, slim, monkeypatch):
@@ -168,7 +168,7 @@ def test_a_test_row_without_its_image_gets_the_mean_prediction(tmp_path, slim, m
         ("the-icml-2013-whale-challenge-right-whale-redux", 40, 16, []),
     ],
 )
-def test_rows_groups_and_leaks_are_as_the_toml_s_comment_says(name, rows, groups, without, tmp_path, monkeypatch):
+def test_rows_groups_and_leaks_match_the_comment(name, rows, groups, without, tmp_path, monkeypatch):
     train = tables_of(name, tmp_path, monkeypatch).train
     assert len(train) == rows
     assert (train["group"].nunique() if "group" in train else None) == groups
@@ -193,7 +193,7 @@ def test_rows_groups_and_leaks_are_as_the_toml_s_comment_says(name, rows, groups
         ("ranzcr-clip-catheter-line-classification", "1.5", "is above 1"),
     ],
 )
-def test_what_the_grader_would_refuse_is_refused(name, cell, why, tmp_path, monkeypatch):
+def test_what_the_grader_would_reject_is_a_problem(name, cell, why, tmp_path, monkeypatch):
     sample = tables_of(name, tmp_path, monkeypatch).sample
     wrong = sample.assign(**dict.fromkeys(sample.columns[1:], cell))
     check = check_submission(wrong, sample, **load_config(GALLERY[name]).checks.submission_rules())

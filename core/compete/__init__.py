@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from compete.config.registry import InputFile, checked_by
+from compete.config.registry import InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.hookspecs import hookimpl
@@ -17,32 +17,55 @@ from compete.leaderboard.platform import (
     UnreachableError,
     Uploader,
 )
-from compete.text import did_you_mean, format_list, unknown_name
+from compete.reports import (
+    STAGES,
+    ImagesReport,
+    NetworkReport,
+    OptimizationReport,
+    PlanReport,
+    RowsReport,
+    StageReport,
+    TrainingReport,
+)
+from compete.text import did_you_mean, duration, format_list, plural, unknown_name
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
 if TYPE_CHECKING:
     from compete.predict.top_k import top_labels
+    from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
 
 __all__ = [
     "IMAGE_EXTENSIONS",
+    "STAGES",
     "AccessError",
     "BusyError",
+    "ClassScores",
     "CompeteError",
     "ConfigError",
+    "CvScores",
     "DataError",
     "Epoch",
+    "EpochScores",
     "Files",
+    "ImagesReport",
     "InputFile",
     "Limits",
     "Member",
     "MemberResult",
+    "MemberScores",
     "Metric",
+    "NetworkReport",
+    "OptimizationReport",
     "PathTemplate",
+    "PlanReport",
     "PlatformError",
     "PluginError",
     "Quota",
     "Receipt",
+    "RowsReport",
     "RunView",
+    "Scores",
+    "StageReport",
     "Status",
     "SubmissionError",
     "Tables",
@@ -50,23 +73,35 @@ __all__ = [
     "TopK",
     "TrainerView",
     "TrainingError",
+    "TrainingReport",
     "Transform",
     "UnreachableError",
     "Uploader",
-    "checked_by",
+    "component",
     "did_you_mean",
+    "duration",
     "format_list",
     "hookimpl",
     "path_template",
+    "plural",
+    "read_scores",
     "top_labels",
     "unknown_name",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
-# What needs NumPy or torch is imported when somebody asks for it.
-_LATE = {"top_labels": "compete.predict.top_k"}
+# What needs pydantic, NumPy or torch is imported when somebody asks for it.
+_LATE = {
+    "ClassScores": "compete.scores",
+    "CvScores": "compete.scores",
+    "EpochScores": "compete.scores",
+    "MemberScores": "compete.scores",
+    "Scores": "compete.scores",
+    "read_scores": "compete.scores",
+    "top_labels": "compete.predict.top_k",
+}
 
 
 def __getattr__(name: str) -> object:

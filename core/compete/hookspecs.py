@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from compete.reports import StageReport
+    from compete.scores import Scores
     from compete.types import Epoch, MemberResult, RunView, TrainerView
 
 hookspec = pluggy.HookspecMarker("compete")
@@ -242,8 +244,8 @@ def on_run_start(run: RunView) -> None:
 
 
 @hookspec
-def on_stage(run: RunView, number: int, title: str, lines: list[str]) -> None:
-    """One of the six stages was reached; `lines` describe it."""
+def on_stage(run: RunView, report: StageReport) -> None:
+    """One of the six stages is prepared; the report, one of `compete.reports`, holds what it found."""
 
 
 @hookspec
@@ -272,12 +274,12 @@ def on_progress(run: RunView, what: str, done: int, total: int) -> None:
 
 
 @hookspec
-def on_submission_written(run: RunView, scores: Mapping[str, Any]) -> None:
+def on_submission_written(run: RunView, scores: Scores) -> None:
     """The checked submission and the scores are on disk."""
 
 
 @hookspec
-def on_run_end(run: RunView, scores: Mapping[str, Any]) -> None:
+def on_run_end(run: RunView, scores: Scores) -> None:
     """The run is finished."""
 
 

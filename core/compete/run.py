@@ -37,7 +37,6 @@ class Session:
     fabric: Fabric
     manager: pluggy.PluginManager
     interactive: bool = False
-    note: str = ""
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -63,3 +63,12 @@ def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """Return a count with its noun: "1 row", "2 rows", "1,204 images"."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time: "4.1s", "2m05s", "3h20m"."""
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours}h{minutes_left:02d}m" if hours else f"{minutes}m{rest:02d}s"

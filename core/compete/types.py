@@ -210,10 +210,6 @@ class RunView(Protocol):
         """Whether a person watches, in a terminal."""
 
     @property
-    def note(self) -> str:
-        """What is to be known of the data with every result; empty until the rows are read."""
-
-    @property
     def warnings(self) -> Sequence[str]:
         """What was warned of so far."""
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch.distributions import Beta
 
-from compete import checked_by, hookimpl
+from compete import component, hookimpl
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 BatchTransform = Callable[[torch.Tensor, torch.Tensor], Batch]
@@ -67,7 +67,7 @@ def check_half_cutmix(*, low: float, high: float, **_: object) -> Iterator[str]:
         yield f"low = {low:g} must not be above high = {high:g}."
 
 
-@checked_by(check_half_cutmix)
+@component(check=check_half_cutmix)
 def half_cutmix(
     *,
     low: Annotated[float, Field(ge=0, le=1)] = 0.46,

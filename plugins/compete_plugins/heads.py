@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from compete import hookimpl
+from compete import component, hookimpl
 
 Backbone = Callable[[int], nn.Module]
 Width = Annotated[int, Field(ge=1)]
@@ -94,6 +94,7 @@ def linear(
     )
 
 
+@component(gives_cosines=True)
 def cosine(
     backbone: Backbone,
     columns: int,
@@ -112,9 +113,6 @@ def cosine(
     """
     width_of_all = width + (columns_width if columns else 0)
     return CosineHead(Features(backbone(width), columns, columns_width, dropout), width_of_all, outputs, scale)
-
-
-cosine.gives_cosines = True  # type: ignore[attr-defined]
 
 
 @hookimpl

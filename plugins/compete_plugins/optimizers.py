@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch.optim import Optimizer
 
-from compete import ConfigError, checked_by, did_you_mean, format_list, hookimpl, unknown_name
+from compete import ConfigError, component, did_you_mean, format_list, hookimpl, unknown_name
 
 Groups = list[dict[str, Any]]
 
@@ -27,7 +27,7 @@ def check_sgd(*, momentum: float, nesterov: bool, **_: object) -> Iterator[str]:
         yield "nesterov = true needs a momentum above 0."
 
 
-@checked_by(check_sgd)
+@component(check=check_sgd)
 def sgd(
     groups: Groups,
     *,
@@ -50,7 +50,7 @@ def check_betas(*, betas: tuple[float, float], **_: object) -> Iterator[str]:
         yield f"betas = {list(betas)} must be two numbers from 0 to below 1."
 
 
-@checked_by(check_betas)
+@component(check=check_betas)
 def adam(
     groups: Groups,
     *,
@@ -67,7 +67,7 @@ def adam(
     return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
-@checked_by(check_betas)
+@component(check=check_betas)
 def adamw(
     groups: Groups,
     *,
@@ -110,7 +110,7 @@ def check_torch(*, optimizer: str, arguments: dict[str, Any] | None, **_: object
     yield from _check_arguments(f"torch.optim.{optimizer}", known[optimizer], {"lr"}, arguments or {})
 
 
-@checked_by(check_torch)
+@component(check=check_torch)
 def any_torch(
     groups: Groups, *, optimizer: str, lr: Annotated[float, Field(gt=0)], arguments: dict[str, Any] | None = None
 ) -> Optimizer:
@@ -139,7 +139,7 @@ def check_timm(*, optimizer: str, arguments: dict[str, Any] | None, **_: object)
         yield from _check_arguments(f"timm's {optimizer}", info.opt_class, options, arguments or {})
 
 
-@checked_by(check_timm)
+@component(check=check_timm)
 def any_timm(
     groups: Groups,
     *,

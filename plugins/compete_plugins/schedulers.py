@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from compete import checked_by, hookimpl
+from compete import component, hookimpl
 
 
 class Schedule:
@@ -139,7 +139,7 @@ def check_step(*, every_share: float | None, milestones: list[float] | None, **_
         yield "give either every_share = 0.25 or milestones = [0.5, 0.8]."
 
 
-@checked_by(check_step)
+@component(check=check_step)
 def step(
     optimizer: torch.optim.Optimizer,
     total_steps: int,

@@ -97,3 +97,9 @@ def test_no_machine_path_is_in_the_project():
     tracked = [p for d in ("core", "plugins", "competitions", "docs", "bench") for p in (ROOT / d).rglob("*")]
     texts = [p for p in tracked if p.suffix in {".py", ".md", ".toml", ".j2"}]
     assert not [p for p in texts if pattern.search(p.read_text())]
+
+
+def test_what_results_depend_on_is_hashed_in_one_file():
+    """Others may name a temporary place by a digest, or check a file that was written; none sums up settings or data."""
+    hashing = {module for module, path in MODULES.items() if re.search(r"\bhashlib\b", path.read_text())}
+    assert hashing == {"identity", "files.unpacking", "submission.csv_file"}

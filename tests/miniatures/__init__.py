@@ -39,7 +39,7 @@ MINIATURES: dict[str, Callable[[Path], Drawn]] = {
     "whale-categorization-playground": label_sets.whales,
 }
 
-# The same task in harder clothes: what the images are made of takes more than a image's reader.
+# The same task in other formats: their images need more than an image reader.
 STRETCH: dict[str, Callable[[Path], Drawn]] = {
     "hms-harmful-brain-activity-classification": stretch.eegs,
     "mlsp-2013-birds": stretch.birds,

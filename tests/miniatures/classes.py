@@ -26,7 +26,7 @@ def _labels(ids: Sequence[str], classes: Sequence[str], seed: int = 0) -> dict[s
 
 
 def aptos2019(root: Path) -> Drawn:
-    """Ids without their ending, images of any shape, whole levels."""
+    """Ids without their extension, images of any shape, integer levels."""
     header, names = ["id_code", "diagnosis"], hashes(42, 12)
     levels = [str(level) for level in range(5)]
     train, test = _labels(names[:30], levels), _labels(names[30:], levels, 1)
@@ -44,7 +44,7 @@ def aptos2019(root: Path) -> Drawn:
 
 
 def cassava(root: Path) -> Drawn:
-    """Ids with an ending, class numbers, no test table."""
+    """Ids with an extension, class numbers, no test table."""
     header, classes = ["image_id", "label"], [str(number) for number in range(5)]
     train = _labels([f"{number}.jpg" for number in range(1000015157, 1000015157 + 30)], classes)
     test = _labels([f"{number}.jpg" for number in range(2216849948, 2216849948 + 10)], classes, 1)

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-Kind = Literal["chance", "label", "classes", "columns", "tokens", "top_k", "value"]
+Kind = Literal["probability", "label", "classes", "columns", "tokens", "top_k", "value"]
 Size = tuple[int, int]
 
 YES, NO = 100, 0
@@ -29,9 +29,9 @@ YES, NO = 100, 0
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a right submission of a miniature holds: its header, the kind of its cells, the answer of each test id.
+    """What a correct submission of a miniature contains: its header, the kind of its cells, the label of each test id.
 
-    `holds` says what the number in a image means: a share in percent, a class, a label set, or, where it is measured,
+    `holds` says what the number in an image means: a share in percent, a class, a label set, or, where it is measured,
     a share of high values or the level of all values.
     `rows` are the sample's ids where these are not simply those of the labels.
     """
@@ -57,7 +57,7 @@ def image(code: int, size: Size = (16, 16), kind: str = "jpeg") -> bytes:
 
 
 def measured(yes: bool, shape: tuple[int, ...], seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return measured values of which 70 % are high where the answer is yes, and 30 % where it is no."""
+    """Return measured values of which 70 % are high if `yes`, and 30 % if not."""
     high = np.random.default_rng(seed).random(shape) < (0.7 if yes else 0.3)
     return np.where(high, 25.0, -45.0)
 
@@ -68,14 +68,14 @@ def bits(labels: Iterable[str], order: Sequence[str]) -> int:
 
 
 def dealt(labels: Sequence[Any], rows: int, seed: int = 0) -> list[Any]:
-    """Return a label for each row: all alike often, in random order."""
+    """Return a label for each row: all equally often, in random order."""
     cards = [labels[number % len(labels)] for number in range(rows)]
     random.Random(seed).shuffle(cards)
     return cards
 
 
 def hashes(count: int, length: int, salt: str = "") -> list[str]:
-    """Return ids such as Kaggle's: hexadecimal, and in no order that a image's content would follow."""
+    """Return ids such as Kaggle's: hexadecimal, and in no order that an image's content would follow."""
     return [sha1(f"{salt}{number}".encode()).hexdigest()[:length] for number in range(count)]
 
 
@@ -106,7 +106,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 def tarred(files: Mapping[str, bytes]) -> bytes:
-    """Return a plain tar, whatever its ending will say."""
+    """Return a plain tar, whatever its extension will be."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:
         for name, content in files.items():

@@ -1,4 +1,4 @@
-"""Miniatures of the competitions that ask for several labels of a image, or for its best guesses."""
+"""Miniatures of the competitions that ask for several labels of an image, or for its best guesses."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def ranzcr(root: Path) -> Drawn:
 
 
 def imet_2020(root: Path) -> Drawn:
-    """Sets of whole numbers with gaps; images of extreme shapes; a table of names that is no train table."""
+    """Sets of integers with gaps; images of extreme shapes; a table of names that is not the train table."""
     draw, header, names = random.Random(1), ["id", "attribute_ids"], hashes(60, 16)
     sets = {name: draw.sample(ATTRIBUTES, draw.randint(1, 4)) for name in names}
     test = names[48:]

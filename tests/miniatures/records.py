@@ -14,7 +14,7 @@ ANIMALS = ["0", "1", "11", "19"]
 
 
 def iwildcam_2019(root: Path) -> Drawn:
-    """Ids that are there twice, in the sample too; an index column written by mistake; images only in zips."""
+    """Ids that occur twice, in the sample too; an index column written by mistake; images only in zips."""
     names, header = hashes(44, 36), ["Id", "Category"]
     train = dict(zip(names[:32], dealt(ANIMALS, 32), strict=True))
     test = dict(zip(names[32:], dealt(ANIMALS, 12, 1), strict=True))
@@ -103,17 +103,17 @@ def inaturalist_2019(root: Path) -> Drawn:
         {"id": number, "file_name": f"train_val2019/Plants/{labels[str(number)]}/{name}.jpg", "rights_holder": "é"}
         for number, name in enumerate(names)
     ]
-    images = [image(kinds.index(answer), (20, 15)) for answer in labels.values()]
+    drawn = [image(kinds.index(label), (20, 15)) for label in labels.values()]
     test = [{"id": number, "file_name": f"test2019/{name}.jpg"} for number, name in enumerate(names)][34:]
     # Of val, rows 28 to 33, the last two have no image.
-    there = {image["file_name"].removeprefix("train_val2019/"): images[image["id"]] for image in images[:32]}
+    there = {row["file_name"].removeprefix("train_val2019/"): drawn[row["id"]] for row in images[:32]}
     put(root, {
         "train2019.json": _coco(images[:28], list(labels.values())[:28]),
         "val2019.json": _coco(images[28:34], list(labels.values())[28:34]),
         "test2019.json": _json({"images": test[::-1]}),
         "kaggle_sample_submission.csv": table(header, ((row, 0) for row in range(34, 44))),
         "train_val2019.tar.gz": tarred(there),
-        "test2019.tar.gz": tarred({f"{name}.jpg": data for name, data in zip(names[34:], images[34:], strict=True)}),
+        "test2019.tar.gz": tarred({f"{name}.jpg": data for name, data in zip(names[34:], drawn[34:], strict=True)}),
     })  # fmt: skip
     return Drawn(header, "label", {str(row): labels[str(row)] for row in range(34, 44)})
 
@@ -144,7 +144,7 @@ def _product(row: int, code: int) -> dict[str, Any]:
     images = [image(code) for _ in range(row % 4 + 1)]
     if len(images) > 2:
         images[0] = image((code + 1) % 4)
-    return {"_id": row, "imgs": [{"image": data} for data in images]}
+    return {"_id": row, "imgs": [{"picture": data} for data in images]}
 
 
 def _json(data: object, encoding: str = "utf-8") -> bytes:

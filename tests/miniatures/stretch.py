@@ -22,22 +22,22 @@ EEG_ROWS, RANGE = 10_000, 200.0
 def birds(root: Path) -> Drawn:
     """Rows as long as a recording has species; train and test in one table; a row of the sample for each species."""
     rng = np.random.default_rng(0)
-    labels = {row: [name for name in DRAWN_BIRDS if rng.random() < 0.3] for row in range(52)}
-    labels[3] = []
-    names = {row: f"PC{row % 13 + 1}_20100{row % 3 + 6}{row:02d}_050000_0010" for row in labels}
+    heard = {row: [name for name in DRAWN_BIRDS if rng.random() < 0.3] for row in range(52)}
+    heard[3] = []
+    names = {row: f"PC{row % 13 + 1}_20100{row % 3 + 6}{row:02d}_050000_0010" for row in heard}
     test = list(range(5, 52, 5))
-    lines = [f"{row},?" if row in test else ",".join([str(row), *names_of]) for row, names_of in labels.items()]
-    labels = {str(row * 100 + int(name)): int(name in labels[row]) for row in test for name in BIRDS}
+    lines = [f"{row},?" if row in test else ",".join([str(row), *species]) for row, species in heard.items()]
+    labels = {str(row * 100 + int(name)): int(name in heard[row]) for row in test for name in BIRDS}
     put(root, {
         "essential_data/rec_labels_test_hidden.txt": "\n".join(["rec_id,[labels]", *lines, ""]).encode(),
         "essential_data/rec_id2filename.txt": table(["rec_id", "filename"], names.items()),
-        "essential_data/CVfolds_2.txt": table(["rec_id", "fold"], ((row, int(row in test)) for row in labels)),
+        "essential_data/CVfolds_2.txt": table(["rec_id", "fold"], ((row, int(row in test)) for row in heard)),
         "essential_data/species_list.txt": table(["class_id", "code", "species"], ((n, "x", "y") for n in BIRDS)),
         "sample_submission.csv": table(["Id", "Probability"], ((row, 0) for row in labels)),
-        **{f"supplemental_data/filtered_spectrograms/{names[row]}.bmp": image(bits(found, BIRDS), (50, 20), "bmp")
-           for row, found in labels.items()},
+        **{f"supplemental_data/filtered_spectrograms/{names[row]}.bmp": image(bits(species, BIRDS), (50, 20), "bmp")
+           for row, species in heard.items()},
     })  # fmt: skip
-    return Drawn(["Id", "Probability"], "chance", labels, holds="set")
+    return Drawn(["Id", "Probability"], "probability", labels, holds="set")
 
 
 def right_whales(root: Path) -> Drawn:
@@ -49,11 +49,11 @@ def right_whales(root: Path) -> Drawn:
         "train2.zip": zipped({f"train2/{name}": _sound(call, n) for n, (name, call) in enumerate(train.items())}),
         "test2.zip": zipped({f"test2/{name}": _sound(call, n) for n, (name, call) in enumerate(test.items())}),
     })  # fmt: skip
-    return Drawn(["clip", "probability"], "chance", test, holds="measured")
+    return Drawn(["clip", "probability"], "probability", test, holds="measured")
 
 
 def mammograms(root: Path) -> Drawn:
-    """DICOM, two or three images of each breast, and one answer for it."""
+    """DICOM, two or three images of each breast, and one label for it."""
     facts = ["patient_id", "image_id", "laterality", "view", "age"]
     found = ["cancer", "biopsy", "invasive", "BIRADS", "density", "difficult_negative_case"]
     breasts = [(patient, side) for patient in range(10006, 10031) for side in "LR"]
@@ -72,14 +72,14 @@ def mammograms(root: Path) -> Drawn:
         **{f"{'test' if row in test else 'train'}_images/{row[0]}/{row[1]}.dcm":
            dicom(measured(cancer[row[0], row[2]] == 1, (40, 20), row[1]) * 10 + 500) for row in rows},
     })  # fmt: skip
-    return Drawn(["prediction_id", "cancer"], "chance", labels, holds="measured")
+    return Drawn(["prediction_id", "cancer"], "probability", labels, holds="measured")
 
 
 def eegs(root: Path) -> Drawn:
-    """Votes for windows of longer recordings, of which test has one each; some recordings are there several times."""
+    """Votes for windows of longer recordings, of which test has one each; some recordings occur several times."""
     facts = ["eeg_id", "eeg_sub_id", "eeg_label_offset_seconds", "spectrogram_id", "label_id", "patient_id"]
-    labels = dict(zip(range(568657, 568657 + 46), dealt(VOTES, 46), strict=True))
-    train, test = dict(list(labels.items())[:36]), dict(list(labels.items())[36:])
+    most_votes = dict(zip(range(568657, 568657 + 46), dealt(VOTES, 46), strict=True))
+    train, test = dict(list(most_votes.items())[:36]), dict(list(most_votes.items())[36:])
     labels = {row: [7 if name == most else int(name == "other_vote") for name in VOTES] for row, most in train.items()}
     windows = [(row, part) for row in train for part in range(row % 3 + 1)]
     twice = [*test, 568700]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +15,13 @@ import pluggy
 import pytest
 from rich.console import Console
 
-from compete import Epoch, Member, MemberResult, Metric, hookspecs
+from compete import Epoch, Member, MemberResult, Metric, PlanReport, RowsReport, TrainingReport, hookspecs
 from compete_plugins import console
 from compete_plugins.console import _pace
 from compete_plugins.console._records import Records
 from compete_plugins.console._terminal import Terminal
-from compete_plugins.console._words import clean, decimal, duration, shown_path
+from compete_plugins.console._words import clean, decimal, shown_path
+from scores_fixtures import make_scores, per_class
 
 NASTY = "wear \x1b[31m[red] <30"
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -45,44 +47,30 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.chdir(tmp_path)
-    tables = SimpleNamespace(note="These images are drawn.")
+    folder = tmp_path / "submissions/mask/run-001"
     return SimpleNamespace(
-        config=SimpleNamespace(competition=SimpleNamespace(name="mask", title="Mask wearing")),
-        folder=tmp_path / "submissions" / "mask" / "run-001",
-        prepared=SimpleNamespace(tables=tables),
-        tables=tables,
-        metric_name="macro_f1",
-        members=[Member(0, 0), Member(1, 0)],
-        scores=make_scores(),
-        interactive=True,
+        competition="mask", title="Mask wearing", folder=folder, metric_name="macro_f1", interactive=True
     )
 
 
-def make_scores() -> dict[str, Any]:
-    return {
-        "metric": "macro_f1",
-        "cv": {
-            "mean": 0.6,
-            "std": 0.0141,
-            "folds": {"fold0-seed0": 0.61, "fold1-seed0": 0.59},
-            "oof": 0.605,
-            "oof_postprocessed": 0.612,
-        },
-        "per_class": [
-            {"class": "not wear", "precision": 0.9, "recall": 0.8, "f1": 0.847, "support": 1234},
-            {"class": NASTY, "precision": 0.5, "recall": 0.4, "f1": 0.444, "support": 83},
-        ],
-        "members": {"fold0-seed0": {"best_epoch": 2}, "fold1-seed0": {"best_epoch": 3}},
-        "submission": {"path": "elsewhere/submission.csv", "rows": 12600, "sha256": "ab12", "warnings": []},
-        "warnings": ["submission: one label is in every row"],
-        "next": ["compete submit submissions/mask/run-001 --message 'a long message that must not be broken in two'"],
-    }
+CLASS_ROWS = per_class(("not wear", 0.847, 1234), (NASTY, 0.444, 83))
+SCORES = make_scores(
+    title="Mask wearing", run="run-001", per_class=CLASS_ROWS, warnings=["submission: one label is in every row"]
+)
+ROWS = RowsReport(18, 4, 6, "labels", 2, (8, 10), "stratified", "feedc0de", (9, 9), "These images are drawn.")
+PLAN = PlanReport(2, 1, 3, "cpu", "32-true", (), "mean", "auto")
 
 
-def make_trainer(run: SimpleNamespace, **changes: object) -> SimpleNamespace:
-    state: dict[str, Any] = {"epoch": 0, "epochs": 3, "step": 0, "steps_per_epoch": 10, "seen": 0, "history": []}
+def plan(*notes: str) -> PlanReport:
+    return replace(PLAN, notes=notes)
+
+
+def make_trainer(**changes: object) -> SimpleNamespace:
+    state: dict[str, Any] = {"epoch": 0, "epochs": 3, "step": 0, "steps_per_epoch": 10, "samples_seen": 0}
     metric = Metric(lambda labels, predictions: 0.0)
-    return SimpleNamespace(run=run, member=Member(0, 0), metric=metric, **(state | changes))
+    members = [Member(0, 0), Member(1, 0)]
+    facts = {"member": members[0], "members": members, "metric": metric, "metric_name": "macro_f1", "history": []}
+    return SimpleNamespace(**(facts | state | changes))
 
 
 def end_epoch(plugin: Records | Terminal, trainer: SimpleNamespace, score: float, number: int = 1) -> None:
@@ -117,78 +105,76 @@ def cells(line: str) -> int:
 
 def test_records_name_what_they_are_about(run: SimpleNamespace) -> None:
     plugin, stream = records(run)
-    plugin.on_stage(run=run, number=1, title="preprocess", lines=["18 rows", "2 classes"])
-    plugin.on_stage(run=run, number=6, title="run", lines=[])
-    trainer = make_trainer(run)
+    plugin.on_stage(report=ROWS)
+    trainer = make_trainer()
     plugin.on_member_start(trainer=trainer)
     end_epoch(plugin, trainer, 0.52)
     plugin.on_member_end(run=run, result=MemberResult(Member(0, 0), 0.52, 1, (), {}, 125.0))
     assert stream.getvalue().splitlines() == [
         "run mask/run-001",
-        "stage 1/6 preprocess: 18 rows",
-        "stage 1/6 preprocess: 2 classes",
+        "stage 1/6 preprocess: 18 training rows in 6 groups, 4 test rows",
+        "stage 1/6 preprocess: target labels: 2 classes, 8 to 10 rows per class (imbalance 1:1)",
+        "stage 1/6 preprocess: folds stratified: 2 folds of 9 rows, key feedc0de",
         "note These images are drawn.",
-        "stage 6/6 run",
         "member fold0-seed0 starts",
         "member fold0-seed0 epoch 1/3 loss 1.2300 valid 1.1000 macro_f1 0.5200 lr 1.0e-03 4.1s",
-        "member fold0-seed0 done macro_f1 0.5200 kept epoch 1 2m05s",
+        "member fold0-seed0 done macro_f1 0.5200 from epoch 1 2m05s",
     ]
 
 
 def test_records_of_the_results(run: SimpleNamespace) -> None:
     plugin, stream = records(run)
-    plugin.on_run_end(run=run)
+    plugin.on_run_end(run=run, scores=SCORES)
     assert stream.getvalue().splitlines()[1:] == [
         "result fold0-seed0 macro_f1 0.6100",
         "result fold1-seed0 macro_f1 0.5900",
         "result cv macro_f1 0.6000 +- 0.0141",
-        "result oof macro_f1 0.6050",
-        "result oof postprocessed macro_f1 0.6120",
-        "result class wear  [31m[red] <30: f1 0.4440 precision 0.5000 recall 0.4000 rows 83",
-        "result class not wear: f1 0.8470 precision 0.9000 recall 0.8000 rows 1234",
+        "result oof macro_f1 0.6051",
+        "result oof postprocessed macro_f1 0.6124",
+        "result class wear  [31m[red] <30: f1 0.4440 precision 0.5000 recall 0.2500 rows 83",
+        "result class not wear: f1 0.8470 precision 0.5000 recall 0.2500 rows 1234",
         "submission submissions/mask/run-001/submission.csv rows 12600 sha256 ab12",
-        "check rows and columns as in the sample submission",
+        "check rows and columns match the sample submission",
         "warning submission: one label is in every row",
         "report submissions/mask/run-001/report.html",
         "note These images are drawn.",
-        f"next {run.scores['next'][0]}",
+        f"next {SCORES.next[0]}",
     ]
 
 
 def test_records_name_so_many_classes_and_no_more(run: SimpleNamespace) -> None:
-    row = {"f1": 0.5, "precision": 0.5, "recall": 0.5, "support": 1}
-    run.scores["per_class"] = [{"class": str(number), **row, "f1": number / 200} for number in range(130)]
     plugin, stream = records(run)
-    plugin.on_run_end(run=run)
+    rows = per_class(*((str(number), number / 200, 1) for number in range(130)))
+    plugin.on_run_end(run=run, scores=make_scores(per_class=rows))
     lines = [line for line in stream.getvalue().splitlines() if "class" in line]
     assert len(lines) == 101 and lines[0].startswith("result class 0: f1 0.0000")
-    assert lines[-1] == "result 30 better classes in scores.json"
+    assert lines[-1] == "result 30 more classes, with a higher F1, in scores.json"
 
 
 def test_records_hold_no_control_characters(run: SimpleNamespace) -> None:
     plugin, stream = records(run)
-    plugin.on_stage(run=run, number=2, title="load", lines=[f"{NASTY}\r\tb\x07\u202e"])
-    plugin.on_run_end(run=run)
+    plugin.on_stage(report=plan(f"{NASTY}\r\tb\x07\u202e"))
+    plugin.on_run_end(run=run, scores=SCORES)
     assert all(letter.isprintable() for line in stream.getvalue().split("\n") for letter in line)
 
 
 def test_records_are_written_line_by_line(run: SimpleNamespace) -> None:
     raw = BytesIO()
     plugin = Records(run, TextIOWrapper(raw, "utf-8", write_through=False))
-    plugin.on_stage(run=run, number=2, title="load", lines=["now"])
-    assert raw.getvalue().endswith(b"stage 2/6 load: now\n")
+    plugin.on_stage(report=plan("now"))
+    assert raw.getvalue().endswith(b"stage 5/6 train and infer settings: now\n")
 
 
 def test_records_survive_a_log_without_the_letters(run: SimpleNamespace) -> None:
     raw = BytesIO()
     plugin = Records(run, TextIOWrapper(raw, "ascii"))
-    plugin.on_stage(run=run, number=2, title="load", lines=["class 마스크"])
-    assert raw.getvalue().endswith(b"stage 2/6 load: class ???\n")
+    plugin.on_stage(report=plan("class 마스크"))
+    assert raw.getvalue().endswith(b": class ???\n")
 
 
 def test_records_of_long_epochs_show_speed_and_time_left(run: SimpleNamespace, clock: Clock) -> None:
     plugin, stream = records(run)
-    trainer = make_trainer(run)
+    trainer = make_trainer()
     plugin.on_member_start(trainer=trainer)
     for step in range(1, 6):
         trainer.step, trainer.samples_seen = step, 64 * step
@@ -199,14 +185,14 @@ def test_records_of_long_epochs_show_speed_and_time_left(run: SimpleNamespace, c
     assert steps == ["member fold0-seed0 epoch 1/3 step 4/10 6 img/s eta 4m20s"]
 
 
-def test_a_resumed_member_says_where_it_goes_on(run: SimpleNamespace) -> None:
+def test_a_resumed_member_reports_its_epoch(run: SimpleNamespace) -> None:
     plugin, stream = records(run)
-    trainer = make_trainer(run)
+    trainer = make_trainer()
     plugin.on_member_start(trainer=trainer)
     trainer.epoch, trainer.step = 2, 5
     plugin.on_step_end(trainer=trainer)
     plugin.on_step_end(trainer=trainer)
-    assert stream.getvalue().count("member fold0-seed0 goes on at epoch 3/3\n") == 1
+    assert stream.getvalue().count("member fold0-seed0 resumes at epoch 3/3\n") == 1
 
 
 def test_progress_is_recorded_every_half_minute_and_at_its_end(run: SimpleNamespace, clock: Clock) -> None:
@@ -224,21 +210,21 @@ def test_progress_is_recorded_every_half_minute_and_at_its_end(run: SimpleNamesp
 # --- terminal ---------------------------------------------------------------------------------------------------
 
 
-def play(plugin: Terminal, run: SimpleNamespace) -> None:
-    plugin.on_stage(run=run, number=1, title="preprocess", lines=["18 rows " * 20])
-    trainer = make_trainer(run)
+def play(plugin: Terminal, run: SimpleNamespace, **changes: object) -> None:
+    plugin.on_stage(report=ROWS)
+    plugin.on_stage(report=plan("18 rows " * 20))
+    trainer = make_trainer()
     plugin.on_member_start(trainer=trainer)
     for number, score in enumerate([float("nan"), 0.5, 0.4, 0.6], start=1):
         end_epoch(plugin, trainer, score, number)
     plugin.on_member_end(run=run, result=MemberResult(Member(0, 0), 0.6, 4, (), {}, 125.0))
-    run.scores["next"] = []
-    plugin.on_run_end(run=run)
+    plugin.on_run_end(run=run, scores=SCORES.model_copy(update={"next": ()} | changes))
 
 
 def test_everything_fits_80_columns(run: SimpleNamespace) -> None:
-    run.config.competition.title = "마스크 " * 30
+    run.title = "마스크 " * 30
     plugin, stream = terminal(run)
-    play(plugin, run)
+    play(plugin, run, title=run.title)
     assert max(map(cells, visible(stream.getvalue()).splitlines())) <= 80
 
 
@@ -252,7 +238,7 @@ def test_an_epoch_better_than_all_before_is_marked(run: SimpleNamespace) -> None
 
 def test_the_best_mark_knows_the_epochs_before_a_resume(run: SimpleNamespace) -> None:
     plugin, stream = terminal(run)
-    trainer = make_trainer(run)
+    trainer = make_trainer()
     plugin.on_member_start(trainer=trainer)
     trainer.history = [Epoch(1, 1.0, 1.0, 0.7, 1e-3, 1.0)]  # the checkpoint is read after on_member_start
     end_epoch(plugin, trainer, 0.6, number=2)
@@ -268,24 +254,23 @@ def test_the_note_is_shown_at_the_start_and_at_the_end(run: SimpleNamespace) -> 
 
 
 def test_no_note_no_frame(run: SimpleNamespace) -> None:
-    run.tables.note = ""
     plugin, stream = terminal(run)
-    play(plugin, run)
+    plugin.on_stage(report=replace(ROWS, note=""))
+    plugin.on_run_end(run=run, scores=make_scores(note=""))
     assert "╭" not in stream.getvalue()
 
 
 def test_markup_and_escapes_from_data_are_plain_text(run: SimpleNamespace) -> None:
     plugin, stream = terminal(run, color_system=None)
-    plugin.on_stage(run=run, number=1, title="[bold]x", lines=[f"{NASTY} [/]"])
-    plugin.on_run_end(run=run)
-    assert "[bold]x" in stream.getvalue()
+    plugin.on_stage(report=plan(f"{NASTY} [/]"))
+    plugin.on_run_end(run=run, scores=SCORES)
     assert "wear  [31m[red] <30 [/]" in stream.getvalue()
     assert "\x1b[31m" not in stream.getvalue()
 
 
 def test_the_live_line_is_redrawn_a_few_times_a_second(run: SimpleNamespace, clock: Clock) -> None:
     plugin, stream = terminal(run)
-    trainer = make_trainer(run, steps_per_epoch=10_000)
+    trainer = make_trainer(steps_per_epoch=10_000)
     plugin.on_member_start(trainer=trainer)
     for step in range(1, 1001):
         trainer.step, trainer.samples_seen = step, 32 * step
@@ -299,11 +284,11 @@ def test_the_live_line_is_redrawn_a_few_times_a_second(run: SimpleNamespace, clo
 
 def test_the_live_line_says_when_it_validates(run: SimpleNamespace, clock: Clock) -> None:
     plugin, stream = terminal(run)
-    trainer = make_trainer(run, step=10)
+    trainer = make_trainer(step=10)
     plugin.on_member_start(trainer=trainer)
     plugin.on_step_end(trainer=trainer)
     assert "10/10" in stream.getvalue()
-    assert "validates" in stream.getvalue()
+    assert "validating" in stream.getvalue()
     plugin.on_run_error()
 
 
@@ -322,10 +307,10 @@ def test_an_error_gives_the_terminal_back_and_prints_nothing(run: SimpleNamespac
 
 def test_the_live_line_leaves_room_for_an_echoed_interrupt(run: SimpleNamespace, clock: Clock) -> None:
     plugin, stream = terminal(run)
-    trainer = make_trainer(run, step=10)
+    trainer = make_trainer(step=10)
     plugin.on_member_start(trainer=trainer)
     plugin.on_step_end(trainer=trainer)
-    (line,) = [line for line in re.split(r"[\r\n]", visible(stream.getvalue())) if "validates" in line]
+    (line,) = [line for line in re.split(r"[\r\n]", visible(stream.getvalue())) if "validating" in line]
     assert cells(line) == 77
     plugin.on_run_error()
 
@@ -348,43 +333,39 @@ def test_no_color_is_respected(run: SimpleNamespace, monkeypatch: pytest.MonkeyP
 
 
 def test_the_last_screen_lists_the_worst_classes_first(run: SimpleNamespace) -> None:
-    run.scores["per_class"] = [
-        {"class": f"class {n}", "precision": 0.5, "recall": 0.5, "f1": n / 100, "support": n} for n in range(30, 0, -1)
-    ]
     plugin, stream = terminal(run)
-    plugin.on_run_end(run=run)
+    rows = per_class(*((f"class {n}", n / 100, n) for n in range(30, 0, -1)))
+    plugin.on_run_end(run=run, scores=make_scores(per_class=rows))
     text = visible(stream.getvalue())
     rows = re.findall(r"(!)? class (\d+) ", text)
     assert rows[:4] == [("!", "1"), ("!", "2"), ("!", "3"), ("", "4")]
     assert len(rows) == 20
-    assert "and 10 better ones" in text
+    assert "and 10 more" in text
 
 
 def test_the_last_screen_of_a_regression_has_no_classes(run: SimpleNamespace) -> None:
-    run.scores["per_class"] = []
-    run.scores["cv"]["oof_postprocessed"] = None
     plugin, stream = terminal(run)
-    plugin.on_run_end(run=run)
+    plugin.on_run_end(run=run, scores=make_scores(per_class=[], cv={"oof_postprocessed": None}))
     assert "worst first" not in stream.getvalue()
     assert "post-processed" not in stream.getvalue()
 
 
 def test_the_last_screen_names_scores_files_and_warnings(run: SimpleNamespace) -> None:
     plugin, stream = terminal(run)
-    plugin.on_run_end(run=run)
+    plugin.on_run_end(run=run, scores=SCORES)
     text = visible(stream.getvalue())
-    assert "CV 0.6000 ± 0.0141   OOF 0.6050 → 0.6120 post-processed" in text
+    assert "CV 0.6000 ± 0.0141   OOF 0.6051 → 0.6124 post-processed" in text
     assert re.search(r"fold1-seed0 +0\.5900 +3", text)
     assert "submissions/mask/run-001/submission.csv" in text
-    assert "12,600 rows, as in the sample submission" in text
+    assert "12,600 rows match the sample submission" in text
     assert "one label is in every row" in text
     assert "submissions/mask/run-001/report.html" in text
 
 
-def test_commands_to_type_next_stay_on_one_line(run: SimpleNamespace) -> None:
+def test_next_commands_stay_on_one_line(run: SimpleNamespace) -> None:
     plugin, stream = terminal(run)
-    plugin.on_run_end(run=run)
-    assert f"  {run.scores['next'][0]}\n" in visible(stream.getvalue())
+    plugin.on_run_end(run=run, scores=SCORES)
+    assert f"  {SCORES.next[0]}\n" in visible(stream.getvalue())
 
 
 # --- which of both ----------------------------------------------------------------------------------------------
@@ -398,7 +379,7 @@ def start(run: SimpleNamespace) -> object:
     run.register = manager.register
     manager.hook.on_run_start(run=run)
     (printer,) = manager.get_plugins() - {console}
-    manager.hook.on_stage(run=run, number=2, title="load", lines=["here"])
+    manager.hook.on_stage(run=run, report=TrainingReport("here"))
     return printer
 
 
@@ -408,7 +389,7 @@ def test_a_pipe_gets_records_whatever_the_environment_forces(
     monkeypatch.setenv("FORCE_COLOR", "1")
     run.interactive = False
     assert isinstance(start(run), Records)
-    assert capsys.readouterr().out == "run mask/run-001\nstage 2/6 load: here\n"
+    assert capsys.readouterr().out == "run mask/run-001\nstage 6/6 run: run folder here\n"
 
 
 def test_a_dumb_terminal_gets_records(run: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,13 +406,6 @@ def test_a_terminal_gets_the_live_display(run: SimpleNamespace, monkeypatch: pyt
 
 
 # --- words ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(4.13, "4.1s"), (59.96, "1m00s"), (125, "2m05s"), (3599.7, "1h00m"), (12000, "3h20m")]
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

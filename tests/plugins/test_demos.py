@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from compete import DataError
+from compete.config.registry import Component
 from compete_plugins.demos import _folder, _mask, mask_demo, register_demos
 from compete_plugins.demos._canvas import Canvas, Pose, ellipse, ribbon, smooth
 from compete_plugins.demos._looks import draw_person
@@ -278,7 +279,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
 
 
 def test_sizes_that_cannot_be_drawn_are_refused():
-    check = mask_demo.__compete_check__
+    check = Component("demos", "mask", mask_demo, "test").traits.check
     assert list(check(size=(120, 160))) == []
     assert list(check(size=(16, 160))) == ["size = [16, 160]: width and height must be between 32 and 2048 pixels."]
 

@@ -161,6 +161,28 @@ def test_a_file_without_tensors_is_an_error(content, tmp_path):
         build("timm", **TIMM, weights=str(tmp_path / "w.pth"))
 
 
+@pytest.mark.parametrize(("name", "table"), SOURCES)
+def test_the_network_without_weights_takes_the_state_of_a_trained_one(name, table, tmp_path):
+    path = save(build(name, 7, **table), tmp_path / "w.safetensors")
+    trained = build(name, **table, weights=path, head_init="default")
+    bare = build(name, **{**table, "weights": path, **COMPONENTS[name].__compete_traits__.without_weights})
+    bare.load_state_dict(trained.state_dict())
+    assert torch.equal(logits(bare), logits(trained))
+    assert (bare.mean, bare.std, bare.head_name) == (trained.mean, trained.std, trained.head_name)
+
+
+def test_an_inception_sees_its_inputs_as_it_was_trained(tmp_path):
+    import torchvision
+    from torchvision.transforms.v2 import Normalize
+
+    trained = torchvision.models.googlenet(num_classes=3, init_weights=False, aux_logits=False, transform_input=True)
+    network = build("torchvision", backbone="googlenet", weights=save(trained, tmp_path / "w.safetensors"))
+    images = torch.rand(2, 3, 64, 64)
+    imagenet = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    own = Normalize(network.mean, network.std)
+    torch.testing.assert_close(network.eval()(own(images)), trained.eval()(imagenet(images)), rtol=1e-3, atol=1e-4)
+
+
 def test_pretrained_weights_of_torchvision_get_a_new_head(monkeypatch):
     import torchvision
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,8 @@ import pytest
 
 from compete import DataError, hookimpl, hookspecs
 from compete.predict.parquet import write_predictions
-from compete.types import TopK
+from compete.predict.top_k import TopK
+from compete.scores import EpochScores, write_scores
 from compete_plugins import report
 from compete_plugins.report import write_report
 from compete_plugins.report._confusion import confusion
@@ -24,76 +25,13 @@ from compete_plugins.report._content import drawn_shares, flat, fold_counts, fol
 from compete_plugins.report._files import read_run
 from compete_plugins.report._findings import findings
 from compete_plugins.report._plots import learning_curve
-from compete_plugins.report._words import count, decimal, duration, percent, signed
+from compete_plugins.report._words import count, decimal, percent, signed
+from scores_fixtures import CLASSES, epochs, make_scores
 
-CLASSES = ["cat", "dog", "emu"]
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
-def epochs(*scores: float | None) -> list[dict[str, Any]]:
-    return [
-        {"number": n, "train_loss": 1 / n, "valid_loss": 1.1 / n, "score": score, "lr": 1e-3, "seconds": 2.0}
-        for n, score in enumerate(scores, start=1)
-    ]
-
-
-def make_scores(classes: list[str]) -> dict[str, Any]:
-    def member(score: float, *of_epochs: float) -> dict[str, Any]:
-        best = 1 + of_epochs.index(max(of_epochs))
-        drawn = dict.fromkeys(classes, 10)
-        return {
-            "score": score,
-            "best_epoch": best,
-            "seconds": 125.0,
-            "epochs": epochs(*of_epochs),
-            "class_draws": drawn,
-        }
-
-    return {
-        "competition": "pets",
-        "title": "Pets from above",
-        "run": "run-007",
-        "note": "These images are drawn.",
-        "metric": "macro_f1",
-        "higher_is_better": True,
-        "classes": classes,
-        "titles": classes,
-        "cv": {
-            "mean": 0.6,
-            "std": 0.0141,
-            "folds": {"fold0-seed0": 0.61, "fold1-seed0": 0.59},
-            "oof": 0.6051,
-            "oof_postprocessed": 0.6124,
-        },
-        "per_class": [
-            {"class": name, "precision": 0.5, "recall": 0.25, "f1": 0.3 + place / 10, "support": 1000 + place}
-            for place, name in enumerate(classes)
-        ],
-        "members": {
-            "fold0-seed0": member(0.61, 0.3, 0.61, 0.6),
-            "fold1-seed0": member(0.59, 0.3, 0.5, 0.59),
-        },
-        "submission": {
-            "path": "submissions/pets/run-007/submission.csv",
-            "rows": 12600,
-            "sha256": "ab12",
-            "warnings": ["label dog is in no row"],
-            "label_shares": {classes[0]: 0.75, classes[-1]: 0.25},
-        },
-        "train_shares": dict.fromkeys(classes, 1 / len(classes)),
-        "folds": {"name": "stratified", "fingerprint": "feedc0de", "counts": [[2] * len(classes), [1] * len(classes)]},
-        "model": "timm resnet18",
-        "tta": ["hflip", "vflip"],
-        "ensemble": "mean",
-        "device": "cpu",
-        "precision": "32-true",
-        "seconds": 250.0,
-        "warnings": ["submission: label dog is in no row"],
-        "next": ["compete submit x"],
-    }
-
-
-def make_oof(labels: list[int], predicted: list[int], classes: list[str]) -> pd.DataFrame:
+def make_oof(labels: list[int], predicted: list[int], classes: Sequence[str]) -> pd.DataFrame:
     """Give every row 0.8 for the predicted class; -1 means that nobody validated the row."""
     table = pd.DataFrame({"id": [f"r{i}" for i in range(len(labels))], "fold": 0, "label": labels})
     probabilities = np.full((len(labels), len(classes)), 0.2 / max(1, len(classes) - 1))
@@ -104,14 +42,13 @@ def make_oof(labels: list[int], predicted: list[int], classes: list[str]) -> pd.
 
 
 def write_run(
-    folder: Path, classes: list[str] | None = None, oof: pd.DataFrame | None = None, /, **changes: object
+    folder: Path, classes: Sequence[str] = CLASSES, oof: pd.DataFrame | None = None, /, **changes: object
 ) -> Path:
     """Write a run folder as core leaves it."""
-    classes = CLASSES if classes is None else classes
     if oof is None:
         oof = make_oof([0, 0, 0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 2, 2, -1], classes)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "scores.json").write_text(json.dumps(make_scores(classes) | changes), "utf-8")
+    write_scores(folder, make_scores(classes, **changes))
     oof.to_parquet(folder / "oof.parquet", index=False)
     (folder / "folds.csv").write_text("id,fold\nr0,0\nr1,0\nr2,1\nr3,-1\n", "utf-8")
     (folder / "config.toml").write_text('[model]\nname = "timm"\n', "utf-8")
@@ -173,11 +110,11 @@ def test_the_page_says_what_happened(folder: Path) -> None:
         "0.6000 ± 0.0141 over 2 members",
         "0.6051",
         "0.6124 +0.0073 against OOF",
-        "fold0-seed0 0.6100 +0.0100 2 of 3 2 min 05 s",
+        "fold0-seed0 0.6100 +0.0100 2 of 3 2m05s",
         "fold1-seed0 epoch 3 is used",
         "cat 0.3000 0.5000 0.2500 1,000",
         "cat dog 2 50.0 %",
-        "stratified , fingerprint feedc0de",
+        "stratified , key feedc0de",
         "rows 2 1 1",
         "hflip, vflip",
         "label dog is in no row",
@@ -213,14 +150,19 @@ def test_links_lead_somewhere_and_ids_are_unique(folder: Path) -> None:
 
 def test_strings_from_data_are_escaped(tmp_path: Path) -> None:
     evil = '<script>alert("1")</script>'
-    scores = make_scores([evil, "$x_1$", "b"])
-    scores["submission"] |= {"path": f"submissions/{evil}.csv", "warnings": [evil], "label_shares": {evil: 1.0}}
-    scores |= dict.fromkeys(["title", "note", "run", "competition", "metric", "model", "ensemble", "device"], evil)
-    scores |= {"warnings": [evil], "tta": [evil]}
-    scores["folds"]["name"] = evil
-    scores["members"] = {f"{evil}0": scores["members"]["fold0-seed0"]}
-    scores["cv"]["folds"] = {f"{evil}0": 0.5}
-    folder = write_run(tmp_path, [evil, "$x_1$", "b"], **scores)
+    changes = dict.fromkeys(["title", "note", "run", "competition", "metric", "model", "ensemble", "device"], evil)
+    member = make_scores().members["fold0-seed0"].model_dump() | {"class_draws": {evil: 1}}
+    folder = write_run(
+        tmp_path,
+        [evil, "$x_1$", "b"],
+        **changes,
+        warnings=[evil],
+        tta=[evil],
+        submission={"path": f"submissions/{evil}.csv", "warnings": [evil], "label_shares": {evil: 1.0}},
+        folds={"name": evil},
+        members={f"{evil}0": member},
+        cv={"folds": {f"{evil}0": 0.5}},
+    )
     (folder / "config.toml").write_text(f"# </pre>{evil}", "utf-8")
     (folder / "environment.json").write_text(json.dumps({evil: evil}), "utf-8")
     path = write_report(folder)
@@ -230,11 +172,6 @@ def test_strings_from_data_are_escaped(tmp_path: Path) -> None:
     assert page.text.count(evil) > 20
 
 
-def test_a_file_name_that_is_no_text_is_shown_with_a_question_mark(tmp_path: Path) -> None:
-    submission = make_scores(CLASSES)["submission"] | {"path": "runs/\udcff.csv"}
-    assert "runs/?.csv" in Page(write_report(write_run(tmp_path, submission=submission))).text
-
-
 def test_the_same_run_gives_the_same_page(folder: Path) -> None:
     first = write_report(folder).read_bytes()
     assert write_report(folder).read_bytes() == first
@@ -242,10 +179,10 @@ def test_the_same_run_gives_the_same_page(folder: Path) -> None:
 
 def test_a_page_is_replaced_whole_or_not_at_all(folder: Path) -> None:
     (folder / "report.html").write_text("old", "utf-8")
-    scores = make_scores(CLASSES)
-    del scores["ensemble"]
-    (folder / "scores.json").write_text(json.dumps(scores), "utf-8")
-    with pytest.raises(Exception, match="ensemble"):
+    data = json.loads((folder / "scores.json").read_text("utf-8"))
+    del data["ensemble"]
+    (folder / "scores.json").write_text(json.dumps(data), "utf-8")
+    with pytest.raises(DataError, match=r"it is damaged: ensemble: Field required"):
         write_report(folder)
     assert (folder / "report.html").read_text("utf-8") == "old"
     assert not list(folder.glob(".report*"))
@@ -257,7 +194,7 @@ def test_missing_and_damaged_files_are_named_all_at_once(folder: Path) -> None:
     with pytest.raises(DataError) as error:
         write_report(folder)
     assert len(error.value.problems) == 2
-    assert re.fullmatch(r".*scores\.json cannot be read: Expecting .*", error.value.problems[0])
+    assert re.fullmatch(r"cannot read .*scores\.json: it is damaged: Invalid JSON: .*", error.value.problems[0])
     assert error.value.problems[1] == f"{folder / 'oof.parquet'} is missing: a run writes it when it ends."
 
 
@@ -274,7 +211,7 @@ def test_the_page_is_there_before_later_plugins_hear_of_the_end(folder: Path) ->
     manager.register(report)
     last = Last()
     manager.register(last)
-    manager.hook.on_run_end(run=SimpleNamespace(folder=folder))
+    manager.hook.on_run_end(run=SimpleNamespace(folder=folder), scores=make_scores())
     assert last.seen
 
 
@@ -289,11 +226,11 @@ def test_of_the_best_classes_kept_the_first_is_predicted(tmp_path: Path) -> None
     folder = write_run(tmp_path)
     best, values = np.array([[1, 0], [0, 2], [2, 1]], np.int32), np.array([[0.6, 0.3], [0.5, 0.2], [np.nan] * 2])
     best, labels = TopK(best, values.astype(np.float32), 3), np.array([1, 2, 2])
-    write_predictions(folder / "oof.parquet", list("xyz"), best, CLASSES, fold=np.zeros(3, int), answer=labels)
+    write_predictions(folder / "oof.parquet", list("xyz"), best, CLASSES, fold=np.zeros(3, int), label=labels)
     files = read_run(folder)
     assert files.predicted.tolist() == [1, 0, -1]
     found = confusion(files)
-    assert found is not None and [(pair.answer, pair.predicted, pair.share) for pair in found.pairs] == [
+    assert found is not None and [(pair.label, pair.predicted, pair.share) for pair in found.pairs] == [
         ("emu", "cat", 1.0)
     ]
     write_report(folder)
@@ -317,15 +254,10 @@ def test_a_regression_has_plots_instead_of_classes(tmp_path: Path) -> None:
     labels = rng.normal(size=50)
     oof = pd.DataFrame({"id": [f"r{i}" for i in range(50)], "fold": 0, "label": labels, "age": labels + 0.1})
     oof.loc[0, "age"] = np.nan
-    scores = make_scores(["age"])
-    for member in scores["members"].values():
-        member["class_draws"] = {"age": 0}
-    scores |= {"per_class": [], "train_shares": {}, "higher_is_better": False}
-    scores["submission"]["label_shares"] = {}
-    scores["folds"]["counts"] = []
-    scores["cv"]["oof_postprocessed"] = None
-    page = Page(write_report(write_run(tmp_path, ["age"], oof, **scores)))
-    assert "Predictions and labels On OOF. Points on the dashed line are predicted exactly. age" in page.text
+    changes = {"per_class": [], "train_shares": {}, "higher_is_better": False, "folds": {"counts": []}}
+    changes |= {"submission": {"label_shares": {}}, "cv": {"oof_postprocessed": None}}
+    page = Page(write_report(write_run(tmp_path, ["age"], oof, **changes)))
+    assert "Predictions and labels On OOF. Points on the dashed line are exact predictions. age" in page.text
     assert "lower is better" in page.text
     for absent in ("Confusion", "Class shares", "recall", "post-processed", "Rows of each class"):
         assert absent not in page.text
@@ -335,8 +267,7 @@ def test_a_multi_label_task_has_shares_but_no_confusion(tmp_path: Path) -> None:
     labels = pd.DataFrame({"label_a": [1.0, 0.0, 1.0], "label_b": [0.0, 0.0, 1.0]})
     keys = pd.DataFrame({"id": ["x", "y", "z"], "fold": 0})
     predictions = pd.DataFrame({"a": [0.9, 0.1, 0.8], "b": [0.2, 0.1, 0.9]})
-    submission = make_scores(["a", "b"])["submission"] | {"label_shares": {}}
-    changes = {"per_class": [], "train_shares": {"a": 2 / 3, "b": 1 / 3}, "submission": submission}
+    changes = {"per_class": [], "train_shares": {"a": 2 / 3, "b": 1 / 3}, "submission": {"label_shares": {}}}
     folder = write_run(tmp_path, ["a", "b"], keys.join(labels).join(predictions), **changes)
     page = Page(write_report(folder))
     assert "class train a 66.7 % b 33.3 %" in page.text  # neither drawn nor predicted: both are unknown
@@ -345,18 +276,19 @@ def test_a_multi_label_task_has_shares_but_no_confusion(tmp_path: Path) -> None:
 
 
 def test_members_without_epochs_have_no_curve(tmp_path: Path) -> None:
-    members = make_scores(CLASSES)["members"]
+    members = make_scores().model_dump()["members"]
     members["fold0-seed0"] |= {"epochs": [], "class_draws": {}}
     page = Page(write_report(write_run(tmp_path, members=members)))
     assert "fold0-seed0 epoch" not in page.text
     assert "fold1-seed0 epoch 3 is used" in page.text
 
 
-def test_scores_that_are_no_numbers_become_dashes(tmp_path: Path) -> None:
-    scores = make_scores(CLASSES)
-    scores["cv"] = {"mean": None, "std": None, "folds": {"fold0-seed0": None}, "oof": None, "oof_postprocessed": None}
-    scores["members"] = {"fold0-seed0": scores["members"]["fold0-seed0"] | {"epochs": epochs(None, None)}}
-    assert "fold0-seed0 – –" in Page(write_report(write_run(tmp_path, **scores))).text
+def test_scores_that_are_not_finite_become_dashes(tmp_path: Path) -> None:
+    nan = float("nan")
+    member = {"score": nan, "best_epoch": 1, "seconds": 1.0, "epochs": epochs(nan, None)}
+    cv = {"mean": nan, "std": None, "folds": {"fold0-seed0": nan}, "oof": nan, "oof_postprocessed": None}
+    page = Page(write_report(write_run(tmp_path, members={"fold0-seed0": member}, cv=cv)))
+    assert "fold0-seed0 – –" in page.text
 
 
 # --- the parts --------------------------------------------------------------------------------------------------
@@ -367,7 +299,7 @@ def test_confusion_counts_validated_rows_only(folder: Path) -> None:
     assert found is not None
     assert [row.shares for row in found.matrix] == [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
     assert [row.rows for row in found.matrix] == [4, 2, 1]
-    assert [(p.answer, p.predicted, p.rows, p.share) for p in found.pairs] == [
+    assert [(p.label, p.predicted, p.rows, p.share) for p in found.pairs] == [
         ("cat", "dog", 2, 0.5),
         ("dog", "emu", 1, 0.5),
     ]
@@ -384,8 +316,8 @@ def test_many_classes_have_pairs_but_no_matrix(tmp_path: Path) -> None:
 
 
 def test_a_perfect_run_has_no_mistakes(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, None, make_oof([0, 1, 2], [0, 1, 2], CLASSES))
-    assert "Every validated row is predicted as its own class." in Page(write_report(folder)).text
+    folder = write_run(tmp_path, CLASSES, make_oof([0, 1, 2], [0, 1, 2], CLASSES))
+    assert "Every validated row is predicted correctly." in Page(write_report(folder)).text
 
 
 def test_a_class_called_like_a_key_column_is_read_by_its_place(tmp_path: Path) -> None:
@@ -407,31 +339,29 @@ def test_one_prediction_column_is_a_label_or_a_value(tmp_path: Path, labels: lis
 
 def test_fold_rows_put_training_only_rows_last(folder: Path) -> None:
     files = read_run(folder)
-    assert list(fold_rows(files)) == [("fold 0", 2), ("fold 1", 1), ("only trains", 1)]
+    assert list(fold_rows(files)) == [("fold 0", 2), ("fold 1", 1), ("training only", 1)]
     assert list(fold_counts(files)) == [("cat", [2, 1]), ("dog", [2, 1]), ("emu", [2, 1])]
 
 
 def test_member_rows_place_scores_between_the_extremes() -> None:
-    scores = make_scores(CLASSES)
-    scores["cv"]["folds"] = {"fold0-seed0": 0.5, "fold1-seed0": 0.7, "fold2-seed0": 0.55}
-    assert [round(row.place, 6) for row in member_rows(scores)] == [0, 100, 25]
-    scores["cv"]["folds"] = {"fold0-seed0": 0.5}
-    assert [row.place for row in member_rows(scores)] == [50]
+    def places(**folds: float) -> list[float]:
+        return [round(row.place, 6) for row in member_rows(make_scores(cv={"folds": folds}))]
+
+    assert places(a=0.5, b=0.7, c=0.55) == [0, 100, 25]
+    assert places(a=0.5) == [50]
 
 
 def test_drawn_shares_add_all_members() -> None:
-    members = {
-        "a": {"class_draws": {"cat": 1, "dog": 3}},
-        "b": {"class_draws": {"cat": 5, "dog": 1}},
-        "c": {"class_draws": {}},
-    }
-    assert drawn_shares({"members": members}) == {"cat": 0.6, "dog": 0.4}
-    assert drawn_shares({"members": {"a": {"class_draws": {"age": 0}}}}) == {}
+    def shares(*draws: dict[str, int]) -> dict[str, float]:
+        member = {"score": 0.5, "best_epoch": 1, "seconds": 1.0}
+        return drawn_shares(make_scores(members={str(n): member | {"class_draws": d} for n, d in enumerate(draws)}))
+
+    assert shares({"cat": 1, "dog": 3}, {"cat": 5, "dog": 1}, {}) == {"cat": 0.6, "dog": 0.4}
+    assert shares({"age": 0}) == {}
 
 
 def test_labels_in_another_spelling_are_listed_after_the_classes(tmp_path: Path) -> None:
-    submission = make_scores(CLASSES)["submission"] | {"label_shares": {"0": 0.5, "1": 0.5}}
-    rows = list(share_rows(read_run(write_run(tmp_path, submission=submission))))
+    rows = list(share_rows(read_run(write_run(tmp_path, submission={"label_shares": {"0": 0.5, "1": 0.5}}))))
     assert [(row.name, row.train is None, row.predicted) for row in rows] == [
         ("cat", False, None),
         ("dog", False, None),
@@ -445,8 +375,9 @@ def test_nested_environment_becomes_dotted_names() -> None:
     assert list(flat({"a": {"b": 1, "c": ["x", 2]}, "d": None})) == [("a.b", "1"), ("a.c", "x 2"), ("d", "None")]
 
 
-def test_the_kept_epoch_is_marked_and_colours_come_from_the_page() -> None:
-    svg, unmarked = (learning_curve(epochs(0.1, 0.5, 0.4), kept, "k") for kept in (2, 0))
+def test_the_best_epoch_is_marked_and_colours_come_from_the_page() -> None:
+    curve = [EpochScores(**epoch) for epoch in epochs(0.1, 0.5, 0.4)]
+    svg, unmarked = (learning_curve(curve, best, "k") for best in (2, 0))
     assert svg.count("var(--green)") > 2
     assert "var(--green)" not in unmarked
     assert "#0" not in re.sub(r'href="#[^"]*"', "", svg)  # no placeholder is left
@@ -456,22 +387,26 @@ def test_the_kept_epoch_is_marked_and_colours_come_from_the_page() -> None:
 
 
 def found(**changes: object) -> str:
-    return "\n".join(findings(make_scores(CLASSES) | changes, None))
+    return "\n".join(findings(make_scores(**changes), None))
 
 
 def test_findings_name_spread_and_weak_classes() -> None:
-    assert "spread by ± 0.0141" in found()
-    assert "The lowest F1: cat (0.30, 1,000 rows)." in found()
-    assert "lowest F1" not in found(per_class=[])
+    assert "vary by ± 0.0141" in found()
+    assert "Lowest F1: cat (0.30, 1,000 rows)." in found()
+    assert "Lowest F1" not in found(per_class=[])
 
 
 @pytest.mark.parametrize(
     ("after", "higher", "verdict"),
-    [(0.7, True, "+0.1000"), (0.7, True, "it helps"), (0.7, False, "leave it out"), (0.6, True, "it does nothing")],
+    [
+        (0.7, True, "+0.1000"),
+        (0.7, True, "it helps"),
+        (0.7, False, "leave it out"),
+        (0.6, True, "does not change the OOF score"),
+    ],
 )
 def test_findings_judge_postprocessing(after: float, higher: bool, verdict: str) -> None:
-    cv = {"mean": 0.6, "std": 0.0, "folds": {}, "oof": 0.6, "oof_postprocessed": after}
-    assert verdict in found(cv=cv, higher_is_better=higher)
+    assert verdict in found(cv={"oof": 0.6, "oof_postprocessed": after}, higher_is_better=higher)
 
 
 @pytest.mark.parametrize(
@@ -482,17 +417,21 @@ def test_findings_judge_postprocessing(after: float, higher: bool, verdict: str)
         ((0.1, 0.3, 0.2, 0.2), True, "1 of 1 members score best in the first half"),
         ((0.1, 0.2, 0.3, 0.2), True, None),
         ((0.1, 0.2), True, None),
+        ((0.1, 0.2, 0.3, None), True, None),  # the last epoch's loss was NaN
     ],
 )
-def test_findings_judge_the_training_length(scores: tuple[float, ...], higher: bool, expected: str | None) -> None:
-    text = found(members={"fold0-seed0": {"epochs": epochs(*scores)}}, higher_is_better=higher)
+def test_findings_judge_the_training_length(
+    scores: tuple[float | None, ...], higher: bool, expected: str | None
+) -> None:
+    member = {"score": 0.3, "best_epoch": 1, "seconds": 1.0, "epochs": epochs(*scores)}
+    text = found(members={"fold0-seed0": member}, higher_is_better=higher)
     assert expected in text if expected else "score best" not in text
 
 
 def test_findings_name_the_most_frequent_mistake(folder: Path) -> None:
     files = read_run(folder)
     text = "\n".join(findings(files.scores, confusion(files)))
-    assert "cat is taken for dog in 2 rows, 50.0 % of that class" in text
+    assert "cat is mistaken for dog in 2 rows, 50.0 % of that class" in text
 
 
 # --- words ------------------------------------------------------------------------------------------------------
@@ -503,5 +442,3 @@ def test_words() -> None:
     assert [signed(v) for v in (0.1, -0.1, None)] == ["+0.1000", "−0.1000", "–"]
     assert [percent(v) for v in (0.1234, None, float("nan"))] == ["12.3 %", "–", "–"]
     assert [count(v) for v in (12600, None)] == ["12,600", "–"]
-    texts = ["4.1 s", "1 min 00 s", "2 min 05 s", "1 h 00 min", "–"]
-    assert [duration(v) for v in (4.13, 59.96, 125, 3599.7, None)] == texts

@@ -229,8 +229,10 @@ def test_albumentations_is_imported_without_its_search_for_a_newer_version():
         "import socket, urllib.request\n"
         "def refuse(*a, **k): raise SystemExit('asked the network')\n"
         "urllib.request.OpenerDirector.open = refuse\n"
+        "from compete.config.registry import Component\n"
         "from compete_plugins.transforms import albumentations\n"
-        "print(list(albumentations.__compete_check__(fixed=(), random=({'name': 'Blur'},))))\n"
+        "check = Component('transforms', 'albumentations', albumentations, 'test').traits.check\n"
+        "print(list(check(fixed=(), random=({'name': 'Blur'},))))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")

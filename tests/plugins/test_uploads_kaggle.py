@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from compete.config.registry import Component
 from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Quota, Status, UnreachableError
 from compete_plugins.uploads._kaggle import kaggle
 
@@ -175,9 +176,10 @@ def test_a_mistyped_competition_brings_the_near_one(open_kaggle):
 
 @pytest.mark.parametrize("name", ["Digits", "https://www.kaggle.com/competitions/digits", "../digits", ""])
 def test_what_can_be_no_competition_s_name(name):
-    (problem,) = kaggle.__compete_check__(competition=name)
+    check = Component("uploads", "kaggle", kaggle, "test").traits.check
+    (problem,) = check(competition=name)
     assert problem.startswith(f'competition = "{name}": the name of a Kaggle competition is the last part of its')
-    assert list(kaggle.__compete_check__(competition="digit-recognizer-2")) == []
+    assert list(check(competition="digit-recognizer-2")) == []
 
 
 def test_rules_not_accepted_is_told_before_anything_is_sent(open_kaggle, server):

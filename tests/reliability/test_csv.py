@@ -1,4 +1,4 @@
-"""No table crashes `compete`: every damaged CSV is read as what it says, or refused in plain words; submissions too."""
+"""No table crashes `compete`: every damaged CSV, also a submission, is read exactly or refused in plain words."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from compete.run import Run
 from compete.stages.check_file import check_file
 from compete.stages.prepare import prepare, read_tables
 
-TABLES = "Any CSV table: read as what it says, or refused in plain words that name the table (n: damaged tables)"
-SUBMISSIONS = "Any submission CSV: fits the sample, or is refused in plain words (n: damaged submissions)"
-MEMORY = "A cell of 10 MB: memory grows with the text, not with the text times the rows"
+TABLES = "Any CSV table: read exactly, or refused in plain words that name the table (n: damaged tables)"
+SUBMISSIONS = "Any submission CSV: matches the sample, or is refused in plain words (n: damaged submissions)"
+MEMORY = "A cell of 10 MB: memory grows with the size of the text, not with the text times the rows"
 EXAMPLES = 150
 PLACES = ("train.csv", "sample.csv", "train table", "test table", "sample submission", "[folds]", "[submission]")
 HUGE = "x" * 10_000_000
@@ -46,7 +46,7 @@ test_image = "test/{id}.png"
 sample = "sample.csv"
 group = "group"
 """
-# What columns may mean: the metric, the folds, the target, and the columns that they look at.
+# Ways to read the tables: metric, folds, target, and the columns that these use.
 READINGS = {
     "labels": ("macro_f1", "stratified_group", '{name = "label"}', ("label", "group", "id", "name")),
     "label sets": ("label_set_f1", "multilabel_stratified", '{name = "tokens", column = "label"}', ("label",)),
@@ -106,10 +106,10 @@ def change_rows(rows: list[list[str]], rng: Random) -> None:
 
 
 def spell(rows: list[list[str]], rng: Random) -> bytes:
-    """Write a table as somebody's program might: its own separator, quotes, ends of lines and encoding."""
+    """Write a table as any program might: with its own separator, quotes, line ends and encoding."""
     out = io.StringIO(newline="")
     quoting = rng.choice([csv.QUOTE_MINIMAL] * 4 + [csv.QUOTE_ALL, csv.QUOTE_NONE])
-    if any(row in ([], [""]) for row in rows):  # which cannot be told apart without quotes
+    if any(row in ([], [""]) for row in rows):  # indistinguishable without quotes
         quoting = csv.QUOTE_MINIMAL
     separator = rng.choice([","] * 8 + [";", "\t"])
     ends = rng.choice(["\n"] * 4 + ["\r\n", "\r", "\n\n", ""])
@@ -119,7 +119,7 @@ def spell(rows: list[list[str]], rng: Random) -> bytes:
 
 
 def damage(data: bytes, rng: Random) -> bytes:
-    """Damage the bytes themselves: cut off, something put in, turned around, not there at all."""
+    """Damage the bytes: cut off, inserted, random, missing or doubled."""
     kind, at = rng.randrange(8), rng.randrange(len(data) + 1)
     if kind == 0:
         return data[:at]
@@ -133,7 +133,7 @@ def damage(data: bytes, rng: Random) -> bytes:
 
 
 def mutated(rows: list[list[str]], rng: Random, columns: tuple[str, ...] = ()) -> bytes:
-    """Return a damaged table; half of the time odd cells go into columns that mean something."""
+    """Return a damaged table; half the time, odd cells go into columns that are used."""
     rows = [list(row) for row in rows]
     if columns and rng.randrange(2):
         for row in rng.sample(rows[1:], rng.choice([1, 2, len(rows) - 1])):
@@ -146,7 +146,7 @@ def mutated(rows: list[list[str]], rng: Random, columns: tuple[str, ...] = ()) -
 
 
 def rows_of(text: str) -> list[list[str]]:
-    """Read a CSV by the standard library, as the reference; blank lines are nobody's rows."""
+    """Read a CSV with the standard library, as the reference, without blank lines."""
     limit = csv.field_size_limit(10**9)
     try:
         return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
@@ -155,7 +155,7 @@ def rows_of(text: str) -> list[list[str]]:
 
 
 def refusal(work: Callable[[], object]) -> list[str]:
-    """Return what the work was refused with, if it was. Anything but plain words fails the test."""
+    """Return the problems that the work was refused with, if any. Any other exception fails the test."""
     try:
         work()
     except UserError as error:
@@ -167,7 +167,7 @@ def refusal(work: Callable[[], object]) -> list[str]:
 
 @pytest.fixture
 def tables(tiny) -> Path:
-    """The tiny competition with tables that can be read in several ways."""
+    """The tiny competition, with tables for every reading."""
     rows = rows_of((tiny / "data/train.csv").read_text())
     header, *rest = rows
     header[:2] = ["id", "name"]
@@ -215,7 +215,7 @@ def test_damaged_tables(tables, count, fuzz):
 
 
 @pytest.mark.promise(TABLES)
-def test_odd_cells_in_columns_that_mean_something(tables, count, thorough):
+def test_odd_cells_in_columns_that_are_used(tables, count, thorough):
     path = tables / "data/train.csv"
     whole = path.read_bytes()
     header = rows_of(whole.decode())[0]
@@ -231,8 +231,8 @@ def test_odd_cells_in_columns_that_mean_something(tables, count, thorough):
 
 
 @pytest.mark.promise(TABLES)
-def test_what_is_read_is_what_it_says(tables, count, fuzz):
-    """Every cell is compared with the standard library's reading; nothing may be lost, moved or turned into a number."""
+def test_cells_are_read_exactly(tables, count, fuzz):
+    """Every cell equals the standard library's: nothing is lost, moved or turned into a number."""
     config = load_config(tables / "labels.toml")
     whole = (tables / "data/sample.csv").read_bytes()
     rows = rows_of(whole.decode())
@@ -247,7 +247,7 @@ def test_what_is_read_is_what_it_says(tables, count, fuzz):
         if not refusal(lambda: found.append(read_tables(config).sample)):
             header, *cells = rows_of(
                 data.decode("utf-8-sig").removeprefix("\ufeff")
-            )  # pandas takes a second mark away too
+            )  # pandas removes a second mark too
             assert found[0].to_numpy().tolist() == cells
             assert list(found[0].columns) == [name or f"Unnamed: {place}" for place, name in enumerate(header)]
             tried.append(len(cells))
@@ -290,7 +290,7 @@ def put(path: Path, row: int, column: int, cell: str) -> None:
 
 
 def repeat_rows(path: Path, times: int) -> None:
-    """Make a table longer: the same rows under other ids, with the same images."""
+    """Repeat a table's rows with other ids and the same images."""
     header, *rows = rows_of(path.read_text())
     longer = [[f"{row[0]}-{number}", *row[1:]] for number in range(times) for row in rows]
     with path.open("w", newline="") as file:
@@ -299,7 +299,7 @@ def repeat_rows(path: Path, times: int) -> None:
 
 @pytest.mark.promise(MEMORY)
 @pytest.mark.parametrize(
-    ("table", "row", "column", "status", "told"),
+    ("table", "row", "column", "status", "message"),
     [
         ("train.csv", 3, 0, 0, "submission.csv"),
         ("train.csv", 3, 2, 2, "column 'label' holds a label of 10,000,000 characters, 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...'"),
@@ -308,12 +308,12 @@ def repeat_rows(path: Path, times: int) -> None:
         ("sample.csv", 0, 1, 0, "submission.csv"),
     ],
 )  # fmt: skip
-def test_a_huge_cell(tables, compete, table, row, column, status, told):
-    """NumPy text would make each of 240 ids 40 MB wide, which is 9.6 GB; 3 GB may be mapped."""
+def test_a_huge_cell(tables, compete, table, row, column, status, message):
+    """As a NumPy string array, each of 240 ids would take 40 MB, 9.6 GB in all; the limit is 3 GB."""
     repeat_rows(tables / "data/train.csv", 10)
     put(tables / "data" / table, row, column, HUGE)
     found, text = compete("run", "tiny.toml", limits={resource.RLIMIT_AS: 3_000_000_000})
-    assert (found, told in text) == (status, True), text[:3000]
+    assert (found, message in text) == (status, True), text[:3000]
     assert len(text) < 10_000
 
 

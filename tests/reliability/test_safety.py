@@ -1,4 +1,4 @@
-"""Nothing untrusted gets in: weights, checkpoints and saved predictions cannot run code."""
+"""Untrusted weights, checkpoints and saved predictions cannot run code; names cannot leave their folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROMISE = "Pickles that would run code are refused as weights, checkpoints and s
 
 
 class Bomb:
-    """Makes a folder when it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __reduce__(self):
         return (os.mkdir, ("exploded",))
@@ -56,7 +56,7 @@ def test_a_checkpoint_with_code_in_it_is_not_run(bomb, write):
 
 @pytest.mark.promise(PROMISE)
 @pytest.mark.parametrize("write", BOMBS)
-def test_saved_predictions_with_code_in_them_are_predicted_anew(bomb, write):
+def test_saved_predictions_with_code_in_them_are_predicted_again(bomb, write):
     write(bomb)
     empty = PartialPredictions(BatchSplitter(print))
     assert PredictionCheckpoint(bomb, ["a"], 1.0).load(empty) is empty

@@ -1,4 +1,4 @@
-"""What lies in a competition's folder is data: archives and links lead nowhere else, and nothing in it is run."""
+"""A competition's folder is data: its archives and links lead nowhere else, and nothing in it is run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ import pytest
 from compete.errors import DataError
 from compete.files.root import Files
 
-OUTSIDE = "Archives with absolute paths, `..` or links: refused, or the link is no file; nothing is written outside"
+OUTSIDE = "Archives with absolute paths, `..` or links: refused, or the link is left out; nothing is written outside"
 BOMBS = "Archives and images that unpack to far more than they are: refused"
 TEMPLATES = "Path templates, cells and links cannot leave the data root"
-FORMULAS = "Cells that a spreadsheet would take for formulas stay the text that they are"
+FORMULAS = "Cells that look like spreadsheet formulas stay text"
 REPORT = "The report page escapes labels, ids and file names (n: pages and browsers)"
 CSV = '[dataset]\nname = "csv"\nimage = "{image}"\ntest_image = "test/{id}.png"\nsample = "sample.csv"'
 
@@ -86,7 +86,7 @@ def test_members_that_lead_outside(tables, compete, packing, name):
 @pytest.mark.promise(OUTSIDE)
 @pytest.mark.parametrize("packing", ["zip", "tar", "tar.gz", "hard.tar"])
 def test_links_in_archives(tables, compete, packing):
-    """The link leads to a real image: were it followed, nobody would notice."""
+    """The link leads to a real image: nobody would notice if it was followed."""
     folder = tables / "data/train"
     members = {path.name: path.read_bytes() for path in folder.iterdir()}
     shutil.copy(folder / "p00_0.png", tables / "secret.png")
@@ -135,7 +135,7 @@ def test_archives_that_are_bombs(tmp_path, name):
 
 
 @pytest.mark.promise(BOMBS)
-def test_a_image_that_is_a_bomb(tables, compete):
+def test_an_image_that_is_a_bomb(tables, compete):
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -164,7 +164,7 @@ def test_paths_cannot_leave_the_root(tables, compete, where, cell):
 
 @pytest.mark.promise(FORMULAS)
 def test_formulas_are_data(tables, compete):
-    """Both ways: as labels and ids that are read, and as cells of the submission."""
+    """Both as labels and ids that are read, and as cells that are written."""
     labels = {"a": "=1+1", "b": '@SUM("A1")', "c": "-2+3"}
     ids = {"t0": '=HYPERLINK("http://x")', "t1": "+1", "t2": "@t", "t3": "007"}
     change_cells(tables / "data/train.csv", lambda _, row: [row[0], row[1], labels[row[2]], row[3]])
@@ -181,7 +181,7 @@ def test_formulas_are_data(tables, compete):
     assert [row[0] for row in rows] == [*ids.values(), "t4", "t5", "t6"]
     assert {row[1] for row in rows} <= set(labels.values())
     status, text = compete("validate", "tiny.toml", "--submission", "submissions/tiny/run-001/submission.csv")
-    assert status == 0 and "fits the sample submission" in text
+    assert status == 0 and "matches the sample submission" in text
 
 
 SCRIPT = "document.documentElement.setAttribute('data-run','1')"
@@ -212,14 +212,14 @@ class Tags(HTMLParser):
 
 @pytest.fixture(scope="module")
 def hostile_report(tmp_path_factory, write_tiny) -> Path:
-    """The report of a run whose labels, ids, file names and title hold HTML."""
+    """The report of a run with HTML in its labels, ids, file names and title."""
     folder = tmp_path_factory.mktemp("hostile")
     write_tiny(folder)
     toml = (folder / "tiny.toml").read_text().replace('[dataset]\nname = "tiny"', CSV)
     toml = toml.replace('root = "data"', f"root = \"data\"\ntitle = '''{LABELS['a']}'''")
     (folder / "tiny.toml").write_text(toml.replace("epochs = 2", "epochs = 1").replace("[8, 8]", '[8, 8]\nunreadable = "skip"'))  # fmt: skip
     (folder / "data/train/p00_0.png").unlink()
-    (folder / "data/train" / NAME).write_text("no image")
+    (folder / "data/train" / NAME).write_text("not an image")
     change_cells(folder / "data/train.csv", lambda _, row: [*row[:2], LABELS[row[2]], row[3]])
     first = [LABELS["b"], f"train/{NAME}"]
     change_cells(folder / "data/train.csv", lambda number, row: [*first, *row[2:]] if number == 0 else row)
@@ -230,7 +230,7 @@ def hostile_report(tmp_path_factory, write_tiny) -> Path:
 
 
 @pytest.mark.promise(REPORT)
-def test_the_report_holds_no_element_from_data(hostile_report):
+def test_the_report_contains_no_element_from_data(hostile_report):
     page = Tags()
     page.feed(hostile_report.read_text())
     assert not {"script", "img", "b", "iframe", "object"} & page.tags
@@ -241,7 +241,7 @@ def test_the_report_holds_no_element_from_data(hostile_report):
 
 
 @pytest.mark.promise(REPORT)
-def test_a_browser_runs_nothing_of_it(hostile_report):
+def test_a_browser_runs_nothing_from_data(hostile_report):
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium here")
@@ -256,5 +256,5 @@ def test_a_browser_runs_nothing_of_it(hostile_report):
 
     bad = hostile_report.with_name("bad.html")
     bad.write_text(f"<html><body>{LABELS['a']}{LABELS['b']}</body></html>")
-    assert "data-run" in seen(bad).partition(">")[0]  # it would be seen if it ran
+    assert "data-run" in seen(bad).partition(">")[0]  # the browser shows what ran
     assert "data-run" not in seen(hostile_report).partition("<head")[0]

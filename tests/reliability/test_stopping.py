@@ -46,7 +46,7 @@ def test_signals_stop_cleanly(tiny, start, number, workers):
     assert first.end() == 130
     assert first.text.endswith(f"\n{HINT}\n")
     second = start(*arguments)
-    second.wait_for("member fold0-seed42 goes on at epoch")
+    second.wait_for("member fold0-seed42 resumes at epoch")
 
 
 @pytest.mark.promise("Two runs on one folder: the second refuses with the first one's process and host")
@@ -63,7 +63,7 @@ def test_two_runs_at_once(tiny, start, compete, workers):
     first.process.kill()  # the lock goes with its process, whatever its loader processes still do
     first.process.join()
     third = start(*arguments)
-    third.wait_for("member fold0-seed42 goes on at epoch")
+    third.wait_for("member fold0-seed42 resumes at epoch")
 
 
 @pytest.mark.promise("A loader process killed as by the kernel: said plainly, exit status 1, goes on")

@@ -1,4 +1,4 @@
-"""No TOML crashes `compete`: every mutation of the competitions' files is read, or refused in plain words."""
+"""No TOML crashes `compete`: every mutation of a gallery TOML is read, or refused in plain words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from compete.errors import ConfigError
 
 GALLERY = sorted((Path(__file__).parents[2] / "competitions").glob("*.toml"))
 EXAMPLES = 120
-SECONDS: list[float] = []  # of the processor, for each reading of this test
+SECONDS: list[float] = []  # CPU seconds of each reading in this test
 PROMISE = "Any TOML: read, or refused in plain words that name table and key (n: mutated competition files)"
 NAMES = [
     "name",
@@ -63,7 +63,7 @@ def parent_of(data: Any, place: tuple) -> Any:
 
 
 def change(data: dict[str, Any], rng: Random, value: Any) -> None:
-    """Change one thing somewhere: a value, its type, a key's name, its place, or how it is nested."""
+    """Change one thing: a value, its type, a key's name, its position or its nesting."""
     found = places(data)
     if not found:
         data[rng.choice(NAMES)] = value
@@ -129,7 +129,7 @@ def without_none(value: Any) -> Any:
 
 
 def read(path: Path, overrides: list[str]) -> str:
-    """Read a TOML as `compete run` does; return what it said. Fail on anything but a configuration or plain words."""
+    """Read a TOML as `compete run` does; return its error message, if any. Fail on any other exception."""
     started = time.process_time()
     try:
         load_config(path, overrides)
@@ -143,13 +143,13 @@ def read(path: Path, overrides: list[str]) -> str:
 
 @pytest.fixture(autouse=True)
 def seconds():
-    """They are told on the page and nowhere judged: a test that is timed fails on a busy machine."""
+    """Durations are reported on the page but never asserted: a timed test fails on a busy machine."""
     SECONDS.clear()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def in_an_empty_folder(tmp_path_factory):
-    """No file that a mutated TOML names is there; and the first reading imports much, which does not count."""
+    """Run where no file exists that a mutated TOML names; the first reading, which imports much, does not count."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("empty"))
         for path in GALLERY:
@@ -171,7 +171,7 @@ def test_changed_values_keys_and_nesting(tmp_path, count, fuzz):
         try:
             changed.write_text(tomli_w.dumps(without_none(data)), errors="surrogatepass")
         except (UnicodeEncodeError, ValueError):
-            return  # no TOML can say this
+            return  # TOML cannot express this
         tried.append(bool(read(changed, [])))
 
     read_changed()

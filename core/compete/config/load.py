@@ -66,7 +66,7 @@ class Config:
     @property
     def writes_own_ids(self) -> bool:
         """Whether the submission's ids are not those of the test table."""
-        return bool(getattr(self.one("submissions").component.factory, "ids_of_its_own", False))
+        return self.one("submissions").component.traits.own_ids
 
     def resolved(self) -> dict[str, Any]:
         """Return the whole configuration as TOML data, defaults included."""
@@ -239,10 +239,10 @@ class _Reader:
     def head_of_loss(self, components: Mapping[str, tuple[BoundComponent, ...]]) -> None:
         """Refuse a loss on cosines without a head that gives them, times the scale that the loss expects."""
         for loss, head in zip(components.get("losses", ()), components.get("heads", ()), strict=False):
-            if not getattr(loss.component.factory, "needs_cosines", False):
+            if not loss.component.traits.needs_cosines:
                 continue
             scale = loss.options.get("scale")
-            if not getattr(head.component.factory, "gives_cosines", False):
+            if not head.component.traits.gives_cosines:
                 message = (
                     f'needs cosines, which [head] name = "{head.name}" does not give. Write [head] name = "cosine".'
                 )

@@ -63,7 +63,7 @@ def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bo
     if values is None:
         return None, problems
     options = {name: getattr(values, name) for name in model.model_fields}
-    check = getattr(component.factory, "__compete_check__", None)
+    check = component.traits.check
     if check is not None:
         problems = [Problem(where, message) for message in check(**options)]
     return BoundComponent(component, options, tuple(_input_files(model, options))), problems

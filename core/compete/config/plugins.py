@@ -8,14 +8,14 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
+from uuid import NAMESPACE_URL, uuid5
 
 import pluggy
 
 from compete import hookspecs
-from compete.config.registry import Registry, build_registry
+from compete.config.registry import Registry, build_registry, trait_hint
 from compete.errors import PluginError, error_location
 from compete.text import did_you_mean
 
@@ -96,7 +96,7 @@ def _register(
         raise PluginError(f"plugin {name} ({source}) is not valid Python: {place}: {error.msg}") from error
     except Exception as error:
         raise PluginError(
-            f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}"
+            f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}{trait_hint(error)}"
         ) from error
     if name in sources:
         raise PluginError(f"two plugins are named {name}: {sources[name]} and {source}. Rename one.")
@@ -116,7 +116,7 @@ def _import_file(file: Path) -> ModuleType:
     """Import a plugin file under a unique module name, so that files of the same name do not collide."""
     if not file.is_file():
         raise FileNotFoundError(f"no such file: {file}")
-    name = f"compete_local_{file.stem}_{sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
+    name = f"compete_local_{file.stem}_{uuid5(NAMESPACE_URL, str(file.resolve())).hex[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, TypeVar
 
 import pluggy
 
 from compete import hookspecs
 from compete.errors import PluginError
-from compete.text import unknown_name
+from compete.text import format_list, unknown_name
 
 PREFIX = "register_"
 F = TypeVar("F", bound=Callable[..., Any])
+Check = Callable[..., Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a component declares about itself with `@component(...)`; `metadata` names the kinds that have a trait."""
+
+    check: Check | None = field(default=None, metadata={"kinds": ()})  # of every kind
+    row_by_row: bool = field(default=False, metadata={"kinds": ("ensembles",)})
+    needs_classes: bool = field(default=False, metadata={"kinds": ("postprocessors",)})
+    own_ids: bool = field(default=False, metadata={"kinds": ("submissions",)})
+    needs_cosines: bool = field(default=False, metadata={"kinds": ("losses",)})
+    gives_cosines: bool = field(default=False, metadata={"kinds": ("heads",)})
+    without_weights: Mapping[str, object] = field(default_factory=dict, metadata={"kinds": ("models",)})
+
+
+_ATTRIBUTE = "__compete_traits__"
+_UNKNOWN_TRAIT = re.compile(r"component\(\) got an unexpected keyword argument '(\w+)'")
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,12 @@ class Component:
     name: str
     factory: Callable[..., Any]
     owner: str
+
+    @property
+    def traits(self) -> Traits:
+        """What it declares about itself."""
+        traits: Traits = getattr(self.factory, _ATTRIBUTE, Traits())
+        return traits
 
     @property
     def summary(self) -> str:
@@ -42,17 +67,46 @@ class FileMark:
 InputFile = Annotated[str, FileMark()]  # a run's results depend on what is in it, not on its name alone
 
 
-def checked_by(check: Callable[..., Iterator[str]]) -> Callable[[F], F]:
-    """Attach a check to a component: it gets the options and yields what is wrong with their values.
+def component(
+    *,
+    check: Check | None = None,
+    row_by_row: bool = False,
+    needs_classes: bool = False,
+    own_ids: bool = False,
+    needs_cosines: bool = False,
+    gives_cosines: bool = False,
+    without_weights: Mapping[str, object] | None = None,
+) -> Callable[[F], F]:
+    """Declare the traits of a component.
 
-    It runs when the TOML is read, so that a misspelt backbone is found before anything is loaded.
+    `check` (every kind): gets the options when the TOML is read, and yields what is wrong with their values.
+    `row_by_row` (ensembles): needs neither labels nor other rows, so it may be given some rows and classes only.
+    `needs_classes` (postprocessors): takes the classes' names as a fourth argument.
+    `own_ids` (submissions): writes other ids than the test table's.
+    `needs_cosines` (losses): expects logits that are cosines times its option `scale`.
+    `gives_cosines` (heads): returns logits that are cosines times its option `scale`.
+    `without_weights` (models): options that build the bare architecture, with no download and no weights file.
+
+    Raise `TypeError` for a second declaration, which would undo the first.
     """
+    traits = Traits(
+        check, row_by_row, needs_classes, own_ids, needs_cosines, gives_cosines, dict(without_weights or {})
+    )
 
-    def attach(component: F) -> F:
-        component.__compete_check__ = check  # type: ignore[attr-defined]
-        return component
+    def declare(function: F) -> F:
+        if _ATTRIBUTE in vars(function):
+            raise TypeError(f"the traits of {function.__name__} are declared twice: use one @component(...)")
+        setattr(function, _ATTRIBUTE, traits)
+        return function
 
-    return attach
+    return declare
+
+
+def trait_hint(error: Exception) -> str:
+    """Return the nearest traits where an error is `component()`'s for an unknown one, else an empty string."""
+    unknown = _UNKNOWN_TRAIT.match(str(error))
+    traits = [trait.name for trait in fields(Traits)]
+    return f": {unknown_name('trait', unknown[1], traits)}" if unknown else ""
 
 
 def kinds() -> list[str]:
@@ -79,14 +133,14 @@ def find(registry: Registry, kind: str, name: str) -> Component:
 
 def _collect(kind: str, caller: pluggy.HookCaller) -> dict[str, Component]:
     found: dict[str, Component] = {}
-    for component in _registered(kind, caller):
-        other = found.get(component.name)
+    for new in _registered(kind, caller):
+        other = found.get(new.name)
         if other is not None:
             raise PluginError(
-                f"two plugins register the {kind} component '{component.name}': "
-                f"{other.owner} and {component.owner}. Rename one of them."
+                f"two plugins register the {kind} component '{new.name}': {other.owner} and {new.owner}. "
+                "Rename one of them."
             )
-        found[component.name] = component
+        found[new.name] = new
     return found
 
 
@@ -105,4 +159,19 @@ def _registered(kind: str, caller: pluggy.HookCaller) -> Iterator[Component]:
         for name, factory in components.items():
             if not callable(factory):
                 raise PluginError(f"plugin {owner}: {kind} component '{name}' is not callable")
-            yield Component(kind, name, factory, owner)
+            new = Component(kind, name, factory, owner)
+            _refuse_wrong_traits(new)
+            yield new
+
+
+def _refuse_wrong_traits(declared: Component) -> None:
+    where = f"plugin {declared.owner}: {declared.kind} component '{declared.name}'"
+    for trait in fields(Traits):
+        kinds_with_it = trait.metadata["kinds"]
+        if kinds_with_it and declared.kind not in kinds_with_it and getattr(declared.traits, trait.name):
+            raise PluginError(f"{where}: the trait '{trait.name}' is for {format_list(kinds_with_it)} only")
+    if declared.traits.without_weights:
+        parameters = inspect.signature(declared.factory).parameters.values()
+        options = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        for name in set(declared.traits.without_weights).difference(options):
+            raise PluginError(f"{where}: without_weights: {unknown_name('option', name, options)}")

@@ -1,4 +1,4 @@
-"""Columns of the tables that the network sees beside the image, as numbers."""
+"""Table columns that the network gets beside the image, as numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from compete.errors import DataError
-from compete.text import did_you_mean, format_list
+from compete.text import did_you_mean, format_list, plural
 
 if TYPE_CHECKING:
     from compete.config.settings import Columns
@@ -21,7 +21,7 @@ MOST_CATEGORIES = 1000
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The numbers of each row: train (N, F) and test (T, F) float32, and what each of the F is."""
+    """Features from table columns: train (N, F) and test (T, F) float32, with the names of the F features."""
 
     names: tuple[str, ...]
     train: Array
@@ -29,11 +29,11 @@ class TableColumns:
 
 
 def encode_columns(settings: Columns, tables: Tables) -> TableColumns | None:
-    """Turn the columns of `[columns]` into numbers, or return None where there are none.
+    """Encode the columns of `[columns]` as features, or return None if there are none.
 
-    A numeric column is centred and divided by its standard deviation over the training rows; where it is missing
-    it is 0, told by a second number. A categorical column is one number for each value of the training rows, and
-    all 0 for any other. Raise `DataError` with every problem.
+    Numeric columns are standardised by the training rows; a missing value is 0, and flagged by a second feature.
+    Categorical columns are one-hot encoded by the training rows' values; any other value is all 0. Raise `DataError`
+    with every problem.
     """
     problems: list[str] = []
     numeric = _chosen("numeric", settings.numeric, tables, problems)
@@ -55,7 +55,7 @@ def encode_columns(settings: Columns, tables: Tables) -> TableColumns | None:
 
 
 def _chosen(key: str, patterns: list[str], tables: Tables, problems: list[str]) -> list[str]:
-    """Return the columns that the patterns name, such as `margin*`; each must be in both tables."""
+    """Return the columns that match patterns such as `margin*`; each must be in both tables."""
     known = [str(column) for column in tables.train.columns]
     found: list[str] = []
     for pattern in patterns:
@@ -63,55 +63,57 @@ def _chosen(key: str, patterns: list[str], tables: Tables, problems: list[str]) 
         if not matching:
             problems.append(
                 f'[columns] {key} = "{pattern}": the train table has no such column.'
-                f"{did_you_mean(pattern, known)} There is: {_own(known)}."
+                f"{did_you_mean(pattern, known)} Available: {_own(known)}."
             )
         found += [name for name in matching if name not in found]
     lacking = [name for name in found if name not in tables.test]
     if lacking:
         there = [str(column) for column in tables.test.columns]
         problems.append(
-            f'[columns] {key} = "{lacking[0]}": the test table has no such column, so nothing can be predicted from '
-            f"it. There is: {_own(there)}."
+            f'[columns] {key} = "{lacking[0]}": the test table has no such column to predict from. '
+            f"Available: {_own(there)}."
         )
     return [name for name in found if name not in lacking]
 
 
 def _own(columns: list[str]) -> str:
-    """Return the columns that are the competition's: every dataset makes `id` and `image`."""
-    return format_list(name for name in columns if name not in ("id", "image")) or "no other column"
+    """List the competition's own columns: every dataset adds `id` and `image`."""
+    return format_list(name for name in columns if name not in ("id", "image")) or "no column"
 
 
 def _numbers(name: str, column: pd.Series, missing: set[str], train_rows: int, problems: list[str]) -> dict[str, Array]:
+    """Return the features of a numeric column (N + T,): itself, and where it is missing if it is somewhere."""
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
     known = np.isfinite(values)
     text = column.astype(str)
     wrong = ~known & ~text.isin(missing).to_numpy()
     if wrong.any():
-        shown = format_list(sorted(set(text[wrong].head(5))))
+        cells = format_list(set(text[wrong].head(5)))
         problems.append(
-            f'[columns] numeric = "{name}": {wrong.sum()} cells are no numbers: {shown}. Name the column under '
-            "`categorical`, or add what stands for a missing value to `missing`."
+            f'[columns] numeric = "{name}": {plural(int(wrong.sum()), "non-numeric cell")}: {cells}. Move the column '
+            "to `categorical`, or add the cells that mean a missing value to `missing`."
         )
         return {}
     train = values[:train_rows][known[:train_rows]]
     if not len(train):
         problems.append(f'[columns] numeric = "{name}": no training row has a value.')
         return {}
-    mean, spread = train.mean(), train.std()
-    # Rounding alone gives a constant column a spread, by which another value would become huge.
-    spread = spread if spread > 1e-9 * max(1.0, abs(mean)) else 1.0
-    scaled = np.where(known, (values - mean) / spread, 0.0)
+    mean, deviation = train.mean(), train.std()
+    # Rounding gives even a constant column a tiny standard deviation, which would make another value huge.
+    deviation = deviation if deviation > 1e-9 * max(1.0, abs(mean)) else 1.0
+    scaled = np.where(known, (values - mean) / deviation, 0.0)
     return {name: scaled} if known.all() else {name: scaled, f"{name} missing": ~known}
 
 
 def _categories(
     name: str, column: pd.Series, missing: set[str], train_rows: int, problems: list[str]
 ) -> dict[str, Array]:
+    """Return a feature (N + T,) for each value of a categorical column in the training rows."""
     values = sorted(set(column[:train_rows]) - missing)
     if len(values) > MOST_CATEGORIES:
         problems.append(
-            f'[columns] categorical = "{name}": has {len(values)} different values; an id teaches a network nothing. '
-            f"At most {MOST_CATEGORIES} are taken."
+            f'[columns] categorical = "{name}": {len(values):,} different values, but at most {MOST_CATEGORIES:,} are '
+            "allowed. A network learns nothing from an id."
         )
         return {}
     return {f"{name}={value}": (column == value).to_numpy() for value in values}

@@ -29,7 +29,7 @@ def build_network(config: Config, outputs: int, columns: int, seed: int, weights
     torch.manual_seed(seed)
     model, images = config.one("models"), config.images
     if not weights:
-        model = replace(model, options=model.options | getattr(model.component.factory, "without_weights", {}))
+        model = replace(model, options=model.options | dict(model.component.traits.without_weights))
     network = _compose(model, config.one("heads"), images.channels, columns, outputs)
     network.eval()
     noise = torch.randn(2, images.channels, *images.size)

@@ -22,8 +22,8 @@ MOST_CHUNK_BYTES = 64 << 20
 
 def build_step(bound: BoundComponent, oof: Array, labels: Array, metric: Metric, target: Target) -> Step:
     """Fit one `[[postprocess]]` on OOF; one that names classes is told what they are called."""
-    needs_classes = getattr(bound.component.factory, "needs_classes", False)
-    step: Step = bound.build(oof, labels, metric, *([target.classes] if needs_classes else []))
+    names = [target.classes] if bound.component.traits.needs_classes else []
+    step: Step = bound.build(oof, labels, metric, *names)
     return step
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,19 @@ from compete.errors import SubmissionError
 from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows, top_labels
 from compete.run import Run
+from compete.scores import FORMAT, ClassScores, CvScores, EpochScores, FoldFacts, MemberScores, Scores, SubmissionFacts
 from compete.stages.blend import Blend
 from compete.submission.check import check_submission
 from compete.submission.csv_file import read_submission, write_submission
 from compete.types import TopK
 
 if TYPE_CHECKING:
-    from compete.types import Array, MemberResult, Predictions
+    from pathlib import Path
 
+    from compete.config.load import Config
+    from compete.types import Array, MemberResult, Metric, Predictions
 
+T = TypeVar("T")
 PARTS = 5
 
 
@@ -64,127 +68,133 @@ def _nested_parts(run: Run, known: Array) -> Array:
     return np.asarray(shuffled[units] % PARTS)
 
 
-def write_checked(run: Run, frame: pd.DataFrame) -> dict[str, Any]:
+def write_checked(run: Run, frame: pd.DataFrame) -> SubmissionFacts:
     """Check the submission, write it, read it back as the platform will, and check that too."""
-    shares = train_shares(run)
+    data = run.dataset
+    shares = train_shares(data.target.classes, data.labels)
     rules = run.config.checks.submission_rules()
-    before = check_submission(frame, run.tables.sample, train_shares=shares, **rules)
+    before = check_submission(frame, data.tables.sample, train_shares=shares, **rules)
     if before.problems:
         raise SubmissionError(before.problems)
     path = run.folder / "submission.csv"
     digest = write_submission(frame, path)
-    after = check_submission(read_submission(path), run.tables.sample, train_shares=shares, **rules)
+    after = check_submission(read_submission(path), data.tables.sample, train_shares=shares, **rules)
     if after.problems:
         raise SubmissionError(after.problems)
     for warning in after.warnings:
         run.session.warn(f"submission: {warning}")
-    column = frame.columns[-1]
-    single = frame.shape[1] == 2 and frame[column].nunique() <= len(run.target.classes)
-    counts = frame[column].astype(str).value_counts(normalize=True) if single else pd.Series(dtype=float)
-    return {
-        "path": str(path),
-        "rows": len(frame),
-        "sha256": digest,
-        "warnings": list(after.warnings),
-        "label_shares": {str(label): float(share) for label, share in counts.items()},
-    }
+    return SubmissionFacts(
+        path=str(path),
+        rows=len(frame),
+        sha256=digest,
+        warnings=tuple(after.warnings),
+        label_shares=label_shares(frame, len(data.target.classes)),
+    )
 
 
-def train_shares(run: Run) -> dict[str, float]:
-    """Return the share of training rows that have each class."""
-    labels = run.dataset.labels
-    counts = class_counts(labels, len(run.target.classes))
+def label_shares(frame: pd.DataFrame, classes: int) -> dict[str, float]:
+    """Return each label's share of a submission's rows; nothing where a row has more than one label, or a number."""
+    column = frame.iloc[:, -1]
+    if frame.shape[1] != 2 or column.nunique() > classes:
+        return {}
+    return {str(label): float(share) for label, share in column.astype(str).value_counts(normalize=True).items()}
+
+
+def train_shares(classes: Sequence[str], labels: Array) -> dict[str, float]:
+    """Return the share of training rows that have each class, from labels (N,) or (N, C); nothing for values."""
+    counts = class_counts(labels, len(classes))
     if counts is None:
         return {}
-    return dict(zip(run.target.classes, (counts / len(labels)).tolist(), strict=True))
+    return dict(zip(classes, (counts / len(labels)).tolist(), strict=True))
 
 
-def per_class(run: Run, oof: Predictions) -> list[dict[str, Any]]:
-    """Return precision, recall, F1 and support of each class on OOF; nothing where labels are no classes."""
-    labels = run.dataset.labels
+def class_scores(classes: Sequence[str], labels: Array, oof: Predictions) -> tuple[ClassScores, ...]:
+    """Return precision, recall, F1 and support of each class on OOF (N, C); nothing where rows have no single class."""
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or oof.shape[1] < 2:
-        return []
+        return ()
     from sklearn.metrics import precision_recall_fscore_support
 
     known = known_rows(oof)
-    numbers = np.arange(len(run.target.classes))
-    columns = precision_recall_fscore_support(
-        labels[known], top_labels(oof[known], 1)[:, 0], labels=numbers, zero_division=0
+    predicted = top_labels(oof[known], 1)[:, 0]
+    columns = precision_recall_fscore_support(labels[known], predicted, labels=np.arange(len(classes)), zero_division=0)
+    return tuple(
+        ClassScores(name=name, precision=precision, recall=recall, f1=f1, support=support)
+        for name, precision, recall, f1, support in zip(classes, *(c.tolist() for c in columns), strict=True)
     )
-    return [
-        {"class": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
-        for name, p, r, f, s in zip(run.target.classes, *columns, strict=True)
-    ]
+
+
+def cv_scores(metric: Metric, labels: Array, blended: Blend, postprocessed: float | None) -> CvScores:
+    """Score the blended OOF, and sum up what each member scored on its fold."""
+    scores, known = list(blended.fold_scores.values()), known_rows(blended.oof)
+    return CvScores(
+        mean=float(np.mean(scores)),
+        std=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+        folds=blended.fold_scores,
+        oof=float(metric.score(labels[known], blended.oof[known])),
+        oof_postprocessed=postprocessed,
+    )
 
 
 def score_run(
-    run: Run, blended: Blend, fitted: FittedPostprocessing, results: Sequence[MemberResult], submission: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what `scores.json` holds."""
-    config, data, folds = run.config, run.dataset, list(blended.fold_scores.values())
-    known = known_rows(blended.oof)
-    resolved = config.resolved()
-
-    def titled(name: str) -> str:
-        return config.competition.titles.get(name, name)
-
-    return {
-        "competition": config.competition.name,
-        "title": config.competition.title or config.competition.name,
-        "run": run.folder.name,
-        "note": data.tables.note,
-        "metric": run.session.metric_name,
-        "higher_is_better": run.metric.higher_is_better,
-        "classes": list(data.target.classes),
-        "titles": [titled(name) for name in data.target.classes],
-        "cv": {
-            "mean": float(np.mean(folds)),
-            "std": float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
-            "folds": blended.fold_scores,
-            "oof": float(run.metric.score(data.labels[known], blended.oof[known])),
-            "oof_postprocessed": fitted.nested_score,
-        },
-        "per_class": [{**row, "class": titled(row["class"])} for row in per_class(run, blended.oof)],
-        "members": {result.member.name: _member_scores(result, titled) for result in results},
-        "submission": {**submission, "label_shares": _titled_keys(submission["label_shares"], titled)},
-        "train_shares": _titled_keys(train_shares(run), titled),
-        "folds": {
-            "name": config.one("folds").name,
-            "fingerprint": data.folds_key,
-            "counts": fold_counts(data.folds, data.labels, len(data.target.classes)),
-        },
-        "model": " ".join([config.one("models").name, str(resolved["model"].get("backbone", ""))]).strip(),
-        "tta": [bound.name for bound in config.many("tta")],
-        "ensemble": config.one("ensembles").name,
-        "device": run.session.device,
-        "precision": run.session.precision,
-        "seconds": float(sum(result.seconds for result in results)),
-        "warnings": run.session.warnings,
-        "next": next_steps(run),
-    }
+    run: Run,
+    blended: Blend,
+    fitted: FittedPostprocessing,
+    results: Sequence[MemberResult],
+    submission: SubmissionFacts,
+) -> Scores:
+    """Gather what `scores.json` holds. Classes get their titles, also as keys."""
+    config, data, classes = run.config, run.dataset, run.target.classes
+    titles = {name: config.competition.titles.get(name, name) for name in classes}
+    model = config.one("models")
+    return Scores(
+        format=FORMAT,
+        competition=run.session.competition,
+        title=run.session.title,
+        run=run.folder.name,
+        note=data.tables.note,
+        metric=run.session.metric_name,
+        higher_is_better=run.metric.higher_is_better,
+        classes=classes,
+        titles=tuple(titles.values()),
+        cv=cv_scores(run.metric, data.labels, blended, fitted.nested_score),
+        per_class=class_scores(tuple(titles.values()), data.labels, blended.oof),
+        members={result.member.name: _member_scores(result, titles) for result in results},
+        submission=submission.model_copy(update={"label_shares": _titled(submission.label_shares, titles)}),
+        train_shares=_titled(train_shares(classes, data.labels), titles),
+        folds=FoldFacts(
+            name=config.one("folds").name,
+            key=data.folds_key,
+            counts=tuple(map(tuple, fold_counts(data.folds, data.labels, len(classes)))),
+        ),
+        model=f"{model.name} {model.options.get('backbone', '')}".strip(),
+        tta=tuple(bound.name for bound in config.many("tta")),
+        ensemble=config.one("ensembles").name,
+        device=run.session.device,
+        precision=run.session.precision,
+        seconds=float(sum(result.seconds for result in results)),
+        warnings=tuple(run.session.warnings),
+        next=next_commands(config, run.folder),
+    )
 
 
-def _titled_keys(values: dict[str, Any], titled: Callable[[str], str]) -> dict[str, Any]:
-    return {titled(name): value for name, value in values.items()}
+def _titled(values: dict[str, T], titles: Mapping[str, str]) -> dict[str, T]:
+    return {titles.get(name, name): value for name, value in values.items()}
 
 
-def _member_scores(result: MemberResult, titled: Callable[[str], str]) -> dict[str, Any]:
-    return {
-        "score": result.score,
-        "best_epoch": result.best_epoch,
-        "seconds": result.seconds,
-        "epochs": [vars(epoch) for epoch in result.epochs],
-        "class_draws": _titled_keys(result.class_draws, titled),
-    }
+def _member_scores(result: MemberResult, titles: Mapping[str, str]) -> MemberScores:
+    return MemberScores(
+        score=result.score,
+        best_epoch=result.best_epoch,
+        seconds=result.seconds,
+        epochs=tuple(EpochScores(**vars(epoch)) for epoch in result.epochs),
+        class_draws=_titled(result.class_draws, titles),
+    )
 
 
-def next_steps(run: Run) -> list[str]:
-    """Return what a user may type next: the same command, overrides included, trained for twice as long."""
-    config = run.config
+def next_commands(config: Config, folder: Path) -> tuple[str, ...]:
+    """Return commands that may follow: submit, and the same run, overrides included, trained for twice as long."""
     longer = f"training.epochs={config.training.epochs * 2}"
     kept = [override for override in config.overrides if override_keys(override) != ("training", "epochs")]
     sets = " ".join(f"--set {shlex.quote(override)}" for override in (*kept, longer))
-    steps = [f"open {run.folder / 'report.html'}", f"compete run {shlex.quote(str(config.path))} {sets}"]
-    if config.components["uploads"]:
-        steps.insert(1, f"compete submit {run.folder}")
-    return steps
+    submit = (f"compete submit {folder}",) if config.components["uploads"] else ()
+    return (*submit, f"compete run {shlex.quote(str(config.path))} {sets}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compete.hookspecs import hookimpl
 from compete.store import append_line
 
 if TYPE_CHECKING:
+    from compete.reports import StageReport
+    from compete.scores import Scores
     from compete.types import Epoch, MemberResult, RunView, TrainerView
 
 
@@ -26,35 +27,35 @@ class RunLog:
 
     @hookimpl
     def on_run_start(self, run: RunView) -> None:
-        """Note the start."""
+        """Log the start."""
         self.write("run_start", run=run.folder.name, device=run.device, precision=run.precision)
 
     @hookimpl
-    def on_stage(self, number: int, title: str, lines: list[str]) -> None:
-        """Note a stage."""
-        self.write("stage", number=number, title=title, lines=lines)
+    def on_stage(self, report: StageReport) -> None:
+        """Log what a stage found."""
+        self.write("stage", number=report.number, title=report.title, **asdict(report))
 
     @hookimpl
     def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
-        """Note an epoch."""
+        """Log an epoch."""
         self.write("epoch", member=trainer.member.name, **asdict(epoch))
 
     @hookimpl
     def on_member_end(self, result: MemberResult) -> None:
-        """Note a finished member."""
+        """Log a finished member."""
         self.write("member_end", member=result.member.name, score=result.score, best_epoch=result.best_epoch)
 
     @hookimpl
-    def on_submission_written(self, scores: Mapping[str, Any]) -> None:
-        """Note the submission."""
-        self.write("submission", **scores["submission"])
+    def on_submission_written(self, scores: Scores) -> None:
+        """Log the submission."""
+        self.write("submission", **scores.submission.model_dump())
 
     @hookimpl
-    def on_run_end(self, scores: Mapping[str, Any]) -> None:
-        """Note the end."""
-        self.write("run_end", cv=scores["cv"])
+    def on_run_end(self, scores: Scores) -> None:
+        """Log the end."""
+        self.write("run_end", cv=scores.cv.model_dump())
 
     @hookimpl
     def on_run_error(self, error: BaseException) -> None:
-        """Note why the run stopped."""
+        """Log why the run stopped."""
         self.write("run_error", error=f"{type(error).__name__}: {error}")

@@ -103,7 +103,7 @@ def check_scale(config: Config, metric: Metric, rows: int, target: Target) -> No
         problems.append(f"the metric looks at the {metric.top} best classes")
     if len(target.heads) > 1 or classes < 2:
         problems.append(f'[target] name = "{config.one("targets").name}" is no choice of one class among many')
-    if not getattr(config.one("ensembles").component.factory, "row_by_row", False):
+    if not config.one("ensembles").component.traits.row_by_row:
         problems.append(f'[ensemble] name = "{config.one("ensembles").name}" does not work row by row. Use "mean"')
     if config.many("postprocessors"):
         problems.append("[[postprocess]] is fitted on every probability")

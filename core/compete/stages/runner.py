@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from compete.data.folds import write_folds
@@ -18,11 +17,20 @@ from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
 from compete.model.losses import joint_loss
-from compete.model.network import attribute, build_network, build_optimizer, freeze, parameter_groups
+from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
 from compete.predict.inference import views_of
 from compete.predict.postprocessing import submission_frame
+from compete.reports import TrainingReport
 from compete.run import Run, Session, call_hook
+from compete.scores import write_scores
 from compete.stages.blend import blend
+from compete.stages.describe import (
+    describe_images,
+    describe_network,
+    describe_optimization,
+    describe_plan,
+    describe_rows,
+)
 from compete.stages.finish import fit_postprocessing, score_run, write_checked
 from compete.stages.log import RunLog
 from compete.stages.members import RESULT, finish_member, finished, predict_members, reuse_members
@@ -46,7 +54,9 @@ if TYPE_CHECKING:
 
     from compete.config.load import Config
     from compete.data.dataset import Dataset
-    from compete.types import Array, Member, MemberResult
+    from compete.reports import StageReport
+    from compete.scores import Scores
+    from compete.types import Member, MemberResult
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class Result:
     """What a run came to: its folder, what scores.json holds, and what it noted and warned of on its way."""
 
     folder: Path
-    scores: Mapping[str, Any]
+    scores: Scores
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     run: Run
@@ -79,7 +89,7 @@ def run_competition(config: Config, name: str | None = None, fresh: bool = False
             run = assemble(session, sources, held)
             write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)
             _reuse_members(run, sources, previous, fresh)
-            _describe_inference(run)
+            _report_plan(run)
             scores = _finish(run, _train(run))
             call_hook(session.hook.on_run_end, run=session, scores=scores)
         return Result(session.folder, scores, tuple(session.notes), tuple(session.warnings), run)
@@ -121,10 +131,10 @@ def assemble(session: Session, sources: Mapping[str, str], held: ExitStack) -> R
     """Stages 1 to 4: rows, network, images. The network comes before any image is decoded: it fails in seconds."""
     config = session.config
     dataset = prepare(config, sources, competition_folder(config) / "folds")
-    session.note = dataset.tables.note
     for warning in dataset.warnings:
         session.warn(warning)
-    _describe_rows(session, dataset)
+    rows = describe_rows(config, dataset.tables, dataset.target, dataset.labels, dataset.folds, dataset.folds_key)
+    _report(session, rows)
     members = choose_members(config, dataset.folds)
     network = _template(session, dataset, members)
     files = Files(Path(config.competition.root))
@@ -133,9 +143,9 @@ def assemble(session: Session, sources: Mapping[str, str], held: ExitStack) -> R
     _leave_other_data_alone(session, identity.data, sources, held)
     images = open_images(session, dataset.tables, files, contents, sources)
     run = Run(session, dataset, images, identity, tuple(members), network)
-    _describe_images(run)
-    _describe_network(run)
-    _describe_training(run)
+    images_read = len(images.train.images), len(images.test.images)
+    _report(session, describe_images(config, *images_read, dataset.column_count))
+    _report_network(run)
     return run
 
 
@@ -159,64 +169,8 @@ def _leave_other_data_alone(session: Session, data: str, sources: Mapping[str, s
     write_json(session.folder / "environment.json", found)
 
 
-def _stage(session: Session, number: int, title: str, *lines: str) -> None:
-    shown = [line for line in lines if line]
-    call_hook(session.hook.on_stage, run=session, number=number, title=title, lines=shown)
-
-
-def _describe_rows(session: Session, dataset: Dataset) -> None:
-    """Stage 1: rows, target, folds and their checks."""
-    tables, target, labels, folds = dataset.tables, dataset.target, dataset.labels, dataset.folds
-    groups = f", {tables.train['group'].nunique()} groups" if "group" in tables.train else ""
-    sizes = np.bincount(folds[folds >= 0])
-    classes = f"{len(target.classes)} classes" if len(target.classes) > 1 else "1 output"
-    if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer):
-        counts = np.bincount(labels, minlength=len(target.classes))
-        largest, smallest = counts.max(), counts[counts > 0].min()
-        classes += f", rows in a class {_span(counts[counts > 0])} (imbalance {largest / smallest:.0f}:1)"
-    _stage(
-        session, 1, "preprocess",
-        f"{len(tables.train)} training rows{groups}, {len(tables.test)} test rows",
-        f"target {session.config.one('targets').name}: {classes}",
-        f"folds {session.config.one('folds').name} {dataset.folds_key}: {len(sizes)} of {_span(sizes)} rows",
-    )  # fmt: skip
-
-
-def _span(numbers: Array) -> str:
-    least, most = numbers.min(), numbers.max()
-    return f"{least}" if least == most else f"{least} to {most}"
-
-
-def _describe_images(run: Run) -> None:
-    """Stage 2: images."""
-    images = run.config.images
-    height, width = images.size
-    chain = ", ".join(bound.name for bound in run.config.many("transforms")) or "none"
-    _stage(
-        run.session, 2, "load",
-        f"{len(run.images.train.images)} + {len(run.images.test.images)} images at {height} x {width}"
-        + (", decoded once into a cache" if images.cache else ""),
-        f"augmentation: {chain}" + "".join(f", {b.name}" for b in run.config.many("batch_transforms")),
-        f"sampler: {run.config.one('samplers').name}",
-        f"beside the images: {run.dataset.column_count} numbers of [columns]" if run.dataset.columns else "",
-    )  # fmt: skip
-
-
-def _describe_network(run: Run) -> None:
-    """Stage 3: the network."""
-    config, outputs, network = run.config, run.target.outputs, run.network
-    frozen = freeze(network, config.finetune, outputs)
-    total = sum(p.numel() for p in network.parameters())
-    moving = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    model = config.one("models")
-    backbone, head = model.options.get("backbone", ""), config.one("heads").name
-    _stage(
-        run.session, 3, "build",
-        f"model {model.name} {backbone}: {total / 1e6:.2f} M parameters, {outputs} outputs"
-        + (f", head {head}" if head != "linear" else ""),
-        f"{moving / 1e6:.2f} M of them train; frozen: {', '.join(frozen[:4])}" if frozen else "",
-        *(attribute(network, "notes") or ()),
-    )  # fmt: skip
+def _report(session: Session, report: StageReport) -> None:
+    call_hook(session.hook.on_stage, run=session, report=report)
 
 
 def _try_views(config: Config) -> None:
@@ -227,23 +181,15 @@ def _try_views(config: Config) -> None:
             raise ConfigError(f"[[tta]]: a view has shape {tuple(view.shape)}, not {tuple(images.shape)} as its image")
 
 
-def _describe_training(run: Run) -> None:
-    """Stage 4: loss and optimizer."""
-    config, data = run.config, run.dataset
-    groups = parameter_groups(run.network, config.finetune, data.target.outputs)
+def _report_network(run: Run) -> None:
+    """Stages 3 and 4: the network, what of it is trained, and how."""
+    config, data, outputs = run.config, run.dataset, run.target.outputs
+    frozen = freeze(run.network, config.finetune, outputs)
+    _report(run.session, describe_network(config, run.network, outputs, frozen))
+    groups = parameter_groups(run.network, config.finetune, outputs)
     optimizer = build_optimizer(config.one("optimizers"), groups)
     joint_loss(config.one("losses"), data.target, data.targets)
-    heads = f" over {len(data.target.heads)} heads" if len(data.target.heads) > 1 else ""
-    rates = sorted({f"{group['lr']:.1e}" for group in optimizer.param_groups})
-    settings = config.training
-    micro_batches = f" x {settings.accumulation_steps}" if settings.accumulation_steps > 1 else ""
-    _stage(
-        run.session, 4, "loss and optimizer",
-        f"loss {config.one('losses').name}{heads}; scored by {run.session.metric_name}",
-        f"optimizer {config.one('optimizers').name}, lr {' and '.join(rates)}",
-        f"scheduler {config.one('schedulers').name}",
-        f"batch {settings.batch_size}{micro_batches}",
-    )  # fmt: skip
+    _report(run.session, describe_optimization(config, optimizer, len(data.target.heads)))
 
 
 def _reuse_members(run: Run, sources: Mapping[str, str], previous: list[Path], fresh: bool) -> None:
@@ -258,32 +204,24 @@ def _reuse_members(run: Run, sources: Mapping[str, str], previous: list[Path], f
         run.session.notes.append(f"reused from {source}, same data and training: {', '.join(members)}")
 
 
-def _describe_inference(run: Run) -> None:
+def _report_plan(run: Run) -> None:
     """Stage 5: what training and inference will do."""
-    config, session = run.config, run.session
-    done = [member.name for member in run.members if finished(run, member, run.member_folder(member))]
-    folds, seeds = {m.fold for m in run.members}, {m.seed for m in run.members}
-    views = ", ".join(bound.name for bound in config.many("tta")) or "none"
-    _stage(
-        session, 5, "train and infer settings",
-        f"{len(folds)} folds x {len(seeds)} seeds x {config.training.epochs} epochs "
-        f"on {session.device}, {session.precision}",
-        f"TTA {views}; ensemble {config.one('ensembles').name}; submission {config.one('submissions').name}",
-        f"already finished: {', '.join(done)}" if done else "",
-        *session.notes,
-    )  # fmt: skip
+    session = run.session
+    done = [member for member in run.members if finished(run, member, run.member_folder(member))]
+    plan = describe_plan(run.config, run.members, done, session.device, session.precision, session.notes)
+    _report(session, plan)
 
 
 def _train(run: Run) -> list[MemberResult]:
     """Stage 6: train every member that is not finished."""
-    _stage(run.session, 6, "run", f"run folder {run.folder}")
+    _report(run.session, TrainingReport(str(run.folder)))
     results: list[MemberResult] = run.config.one("executors").build(
         list(run.members), lambda member: finish_member(run, member)
     )
     return results
 
 
-def _finish(run: Run, results: list[MemberResult]) -> dict[str, Any]:
+def _finish(run: Run, results: list[MemberResult]) -> Scores:
     """Predict, blend, post-process, check, write and score."""
     predict_members(run)
     blended = blend(run)
@@ -291,7 +229,7 @@ def _finish(run: Run, results: list[MemberResult]) -> dict[str, Any]:
     frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
     submission = write_checked(run, frame)
     scores = score_run(run, blended, fitted, results, submission)
-    write_json(run.folder / "scores.json", scores)
+    write_scores(run.folder, scores)
     call_hook(run.hook.on_submission_written, run=run.session, scores=scores)
     update_state(run.folder, finished=True)
     return scores

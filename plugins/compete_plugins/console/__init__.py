@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @hookimpl
 def on_run_start(run: RunView) -> None:
-    """Register this run's printer, which opens with the run's name and note."""
+    """Register the printer for this run; it prints the run's name at once."""
     console = Console(highlight=False)
     run.register(Terminal(run, console) if _is_live(run, console) else Records(run, sys.stdout))
 
 
 def _is_live(run: RunView, console: Console) -> bool:
-    """Return whether lines can be redrawn here: a dumb or ASCII terminal gets plain records as well."""
+    """Return whether lines can be redrawn here; a dumb or ASCII terminal gets plain records, like a pipe."""
     return run.interactive and console.is_interactive and not console.options.ascii_only

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Throttle:
-    """Say yes at most once in so many seconds, for each key."""
+    """Limits how often something is shown: at most once in so many seconds, for each key."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._last: dict[str, float] = {}
 
     def ready(self, key: str) -> bool:
-        """Return whether it is time again; the first call for a key only starts its clock."""
+        """Return whether the time is up; the first call for a key only starts its clock."""
         now = time.monotonic()
         if now - self._last.setdefault(key, now) < self._seconds:
             return False
@@ -25,7 +25,7 @@ class Throttle:
         return True
 
     def forget(self, key: str) -> None:
-        """Start this key's clock anew at its next call."""
+        """Restart this key's clock at its next call."""
         self._last.pop(key, None)
 
 
@@ -38,7 +38,7 @@ class Pace:
         self._epoch = -1
 
     def step(self, trainer: TrainerView) -> bool:
-        """Note a step; return whether a member makes it that goes on from a checkpoint.
+        """Count a step; return whether it is the first one of a member that resumes from a checkpoint.
 
         The clocks start after the first step, which also pays for warming up.
         """

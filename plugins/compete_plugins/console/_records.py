@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from compete import Epoch, MemberResult, hookimpl
+from compete import STAGES, Epoch, MemberResult, RowsReport, StageReport, duration, hookimpl
 
 from ._pace import Pace, Throttle
-from ._words import clean, decimal, duration, shown_path, worst_first
+from ._stages import stage_lines
+from ._words import clean, decimal, shown_path, worst_first
 
 if TYPE_CHECKING:
-    from compete import RunView, TrainerView
+    from compete import RunView, Scores, TrainerView
 
 SECONDS_BETWEEN_RECORDS = 30.0
 CLASSES_RECORDED = 100
@@ -25,18 +26,15 @@ class Records:
         self._stream = stream
         self._throttle = Throttle(SECONDS_BETWEEN_RECORDS)
         self._pace: dict[str, Pace] = {}
-        self._say(f"run {run.competition}/{run.folder.name}")
+        self._print(f"run {run.competition}/{run.folder.name}")
 
     @hookimpl
-    def on_stage(self, run: RunView, number: int, title: str, lines: list[str]) -> None:
-        """Print one record for each line of the stage, and the data's note as soon as it is known."""
-        prefix = f"stage {number}/6 {title}"
-        for line in lines:
-            self._say(f"{prefix}: {line}")
-        if not lines:
-            self._say(prefix)
-        if number == 1:
-            self._say_note(run.note)
+    def on_stage(self, report: StageReport) -> None:
+        """Print one record for each line of the stage, and the dataset's note as soon as it is known."""
+        for line in stage_lines(report):
+            self._print(f"stage {report.number}/{STAGES} {report.title}: {line}")
+        if isinstance(report, RowsReport):
+            self._print_note(report.note)
 
     @hookimpl
     def on_member_start(self, trainer: TrainerView) -> None:
@@ -44,23 +42,23 @@ class Records:
         name = trainer.member.name
         self._pace[name] = Pace()
         self._throttle.forget(name)
-        self._say(f"member {name} starts")
+        self._print(f"member {name} starts")
 
     @hookimpl
     def on_step_end(self, trainer: TrainerView) -> None:
-        """Print where a member goes on from a checkpoint, and a sign of life in long epochs."""
+        """Print where a member resumes from a checkpoint, and a sign of life in long epochs."""
         name = trainer.member.name
         resumed = self._pace[name].step(trainer)
         if resumed:
-            self._say(f"member {name} goes on at epoch {trainer.epoch + 1}/{trainer.epochs}")
+            self._print(f"member {name} resumes at epoch {trainer.epoch + 1}/{trainer.epochs}")
         if self._throttle.ready(name):
-            self._say(_step_record(trainer, self._pace[name]))
+            self._print(_step_record(trainer, self._pace[name]))
 
     @hookimpl
     def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
-        """Print what the epoch gave."""
+        """Print the epoch's losses and score."""
         self._throttle.forget(trainer.member.name)
-        self._say(
+        self._print(
             f"member {trainer.member.name} epoch {epoch.number}/{trainer.epochs}"
             f" loss {decimal(epoch.train_loss)} valid {decimal(epoch.valid_loss)}"
             f" {trainer.metric_name} {decimal(epoch.score)}"
@@ -70,34 +68,34 @@ class Records:
     @hookimpl
     def on_member_end(self, run: RunView, result: MemberResult) -> None:
         """Print the member's score."""
-        self._say(
+        self._print(
             f"member {result.member.name} done {run.metric_name} {decimal(result.score)}"
-            f" kept epoch {result.best_epoch} {duration(result.seconds)}"
+            f" from epoch {result.best_epoch} {duration(result.seconds)}"
         )
 
     @hookimpl
     def on_progress(self, what: str, done: int, total: int) -> None:
-        """Print long work now and then, and its end."""
+        """Print long work every half minute, and its end."""
         ready = self._throttle.ready(what)
         if done >= total:
             self._throttle.forget(what)
         if ready or done >= total:
-            self._say(f"progress {what} {done}/{total}")
+            self._print(f"progress {what} {done}/{total}")
 
     @hookimpl
-    def on_run_end(self, run: RunView, scores: dict[str, Any]) -> None:
-        """Print the results, the submission and what to type next."""
+    def on_run_end(self, run: RunView, scores: Scores) -> None:
+        """Print the results, the submission and the next steps."""
         for record in [*_results(scores), *_outputs(run.folder, scores)]:
-            self._say(record)
-        self._say_note(scores["note"])
-        for line in scores["next"]:
-            self._say(f"next {line}")
+            self._print(record)
+        self._print_note(scores.note)
+        for command in scores.next:
+            self._print(f"next {command}")
 
-    def _say_note(self, note: str) -> None:
+    def _print_note(self, note: str) -> None:
         for line in note.splitlines():
-            self._say(f"note {line}")
+            self._print(f"note {line}")
 
-    def _say(self, record: str) -> None:
+    def _print(self, record: str) -> None:
         # A log's encoding may lack a class name's letters; a question mark is better than a lost run.
         encoding = self._stream.encoding or "utf-8"
         text = clean(record).encode(encoding, "replace").decode(encoding)
@@ -115,28 +113,28 @@ def _step_record(trainer: TrainerView, pace: Pace) -> str:
     )
 
 
-def _results(scores: dict[str, Any]) -> Iterator[str]:
-    metric, cv = scores["metric"], scores["cv"]
-    for name, score in cv["folds"].items():
+def _results(scores: Scores) -> Iterator[str]:
+    metric, cv = scores.metric, scores.cv
+    for name, score in cv.folds.items():
         yield f"result {name} {metric} {decimal(score)}"
-    spread = "" if cv["std"] is None else f" +- {decimal(cv['std'])}"
-    yield f"result cv {metric} {decimal(cv['mean'])}{spread}"
-    yield f"result oof {metric} {decimal(cv['oof'])}"
-    if cv["oof_postprocessed"] is not None:
-        yield f"result oof postprocessed {metric} {decimal(cv['oof_postprocessed'])}"
-    classes = worst_first(scores["per_class"])
+    spread = "" if cv.std is None else f" +- {decimal(cv.std)}"
+    yield f"result cv {metric} {decimal(cv.mean)}{spread}"
+    yield f"result oof {metric} {decimal(cv.oof)}"
+    if cv.oof_postprocessed is not None:
+        yield f"result oof postprocessed {metric} {decimal(cv.oof_postprocessed)}"
+    classes = worst_first(scores.per_class)
     for row in classes[:CLASSES_RECORDED]:
-        values = " ".join(f"{name} {decimal(row[name])}" for name in ("f1", "precision", "recall"))
-        yield f"result class {row['class']}: {values} rows {row['support']}"
+        values = f"f1 {decimal(row.f1)} precision {decimal(row.precision)} recall {decimal(row.recall)}"
+        yield f"result class {row.name}: {values} rows {row.support}"
     if len(classes) > CLASSES_RECORDED:
-        yield f"result {len(classes) - CLASSES_RECORDED} better classes in scores.json"
+        yield f"result {len(classes) - CLASSES_RECORDED} more classes, with a higher F1, in scores.json"
 
 
-def _outputs(folder: Path, scores: dict[str, Any]) -> Iterator[str]:
-    submission = scores["submission"]
-    path = shown_path(folder / Path(submission["path"]).name)
-    yield f"submission {path} rows {submission['rows']} sha256 {submission['sha256']}"
-    yield "check rows and columns as in the sample submission"
-    for warning in scores["warnings"]:
+def _outputs(folder: Path, scores: Scores) -> Iterator[str]:
+    submission = scores.submission
+    path = shown_path(folder / Path(submission.path).name)
+    yield f"submission {path} rows {submission.rows} sha256 {submission.sha256}"
+    yield "check rows and columns match the sample submission"
+    for warning in scores.warnings:
         yield f"warning {warning}"
     yield f"report {shown_path(folder / 'report.html')}"

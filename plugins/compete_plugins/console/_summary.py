@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import RenderableType
@@ -16,7 +16,7 @@ from rich.text import Text
 from ._words import NO_VALUE, clean, decimal, shown_path, worst_first
 
 if TYPE_CHECKING:
-    from compete import RunView
+    from compete import ClassScores, Scores
 
 CLASSES_SHOWN = 20
 CLASSES_MARKED = 3
@@ -29,64 +29,64 @@ def note_panel(note: str) -> Panel:
     return Panel(Text(text), title="note", title_align="left", border_style="yellow", box=box.ROUNDED)
 
 
-def run_title(run: RunView) -> str:
+def run_title(title: str, run: str) -> str:
     """Return the competition's title and the run's name."""
-    return clean(f"{run.title}  {run.folder.name}")
+    return clean(f"{title}  {run}")
 
 
-def summary(run: RunView, scores: dict[str, Any]) -> Iterator[RenderableType]:
+def summary(folder: Path, scores: Scores) -> Iterator[RenderableType]:
     """Yield what the last screen shows, from top to bottom."""
     yield Text()
-    yield Rule(Text(run_title(run), "bold"), style="cyan")
+    yield Rule(Text(run_title(scores.title, scores.run), "bold"), style="cyan")
     yield _headline(scores)
     yield Text()
     yield _tables(scores)
     yield Text()
-    yield _outputs(run.folder, scores)
-    if scores["note"]:
-        yield note_panel(scores["note"])
+    yield _outputs(folder, scores)
+    if scores.note:
+        yield note_panel(scores.note)
 
 
-def _headline(scores: dict[str, Any]) -> Text:
-    cv = scores["cv"]
+def _headline(scores: Scores) -> Text:
+    cv = scores.cv
     text = Text.assemble(
-        f"{clean(scores['metric'])}  ",
+        f"{clean(scores.metric)}  ",
         ("CV ", "dim"),
-        (decimal(cv["mean"]) + ("" if cv["std"] is None else f" ± {decimal(cv['std'])}"), "bold green"),
+        (decimal(cv.mean) + ("" if cv.std is None else f" ± {decimal(cv.std)}"), "bold green"),
         ("   OOF ", "dim"),
-        (decimal(cv["oof"]), "bold green"),
+        (decimal(cv.oof), "bold green"),
     )
-    if cv["oof_postprocessed"] is not None:
+    if cv.oof_postprocessed is not None:
         text.append(" → ")
-        text.append(decimal(cv["oof_postprocessed"]), "bold green")
+        text.append(decimal(cv.oof_postprocessed), "bold green")
         text.append(" post-processed", "dim")
     return text
 
 
-def _tables(scores: dict[str, Any]) -> Table:
+def _tables(scores: Scores) -> Table:
     """Put members and classes side by side; 80 columns hold both."""
     both = Table.grid(padding=(0, 3), expand=True)
     both.add_column(no_wrap=True)
-    if not scores["per_class"]:
+    if not scores.per_class:
         both.add_row(_member_table(scores))
         return both
     both.add_column(ratio=1)
-    both.add_row(_member_table(scores), _class_table(scores["per_class"]))
+    both.add_row(_member_table(scores), _class_table(scores.per_class))
     return both
 
 
-def _member_table(scores: dict[str, Any]) -> Table:
+def _member_table(scores: Scores) -> Table:
     table = _plain_table()
     table.add_column("member", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("epoch", justify="right", no_wrap=True)
-    for name, score in scores["cv"]["folds"].items():
-        member = scores["members"].get(name)
-        table.add_row(name, decimal(score), str(member["best_epoch"]) if member else NO_VALUE)
+    for name, score in scores.cv.folds.items():
+        member = scores.members.get(name)
+        table.add_row(name, decimal(score), str(member.best_epoch) if member else NO_VALUE)
     return table
 
 
-def _class_table(per_class: list[dict[str, Any]]) -> Table:
+def _class_table(per_class: Sequence[ClassScores]) -> Table:
     rows = worst_first(per_class)
     marked = min(CLASSES_MARKED, len(rows) // 2)
     table = _plain_table()
@@ -97,10 +97,10 @@ def _class_table(per_class: list[dict[str, Any]]) -> Table:
     table.add_column("rows", justify="right", no_wrap=True)
     for place, row in enumerate(rows[:CLASSES_SHOWN]):
         mark, style = ("! ", "bold red") if place < marked else ("  ", "")
-        name = Text(mark + clean(row["class"]), style)
-        table.add_row(name, Text(f"{row['f1']:.3f}", style), _bar(row["f1"]), f"{row['support']:,}")
+        name = Text(mark + clean(row.name), style)
+        table.add_row(name, Text(f"{row.f1:.3f}", style), _bar(row.f1), f"{row.support:,}")
     if len(rows) > CLASSES_SHOWN:
-        table.add_row(f"  and {len(rows) - CLASSES_SHOWN} better ones", "", "", "")
+        table.add_row(f"  and {len(rows) - CLASSES_SHOWN} more", "", "", "")
     return table
 
 
@@ -113,23 +113,23 @@ def _bar(share: float) -> Text:
     return Text.assemble(("━" * cells, "cyan"), ("─" * (BAR_CELLS - cells), "dim"))
 
 
-def _outputs(folder: Path, scores: dict[str, Any]) -> Table:
-    submission = scores["submission"]
+def _outputs(folder: Path, scores: Scores) -> Table:
+    submission = scores.submission
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("submission", Text(shown_path(folder / Path(submission["path"]).name)))
-    fits = f"{submission['rows']:,} rows, as in the sample submission"
-    table.add_row("check", Text.assemble(("✓ ", "green"), fits))
-    for warning in scores["warnings"]:
+    table.add_row("submission", Text(shown_path(folder / Path(submission.path).name)))
+    matches = f"{submission.rows:,} rows match the sample submission"
+    table.add_row("check", Text.assemble(("✓ ", "green"), matches))
+    for warning in scores.warnings:
         table.add_row("warning", Text.assemble(("! ", "bold yellow"), clean(warning)))
     table.add_row("report", Text(shown_path(folder / "report.html")))
     return table
 
 
-def next_lines(scores: dict[str, Any]) -> Text:
-    """Return what to type next; print it softly wrapped, so that a long command can be copied whole."""
-    text = Text("\nWhat to type next" if scores["next"] else "", "bold")
-    for line in scores["next"]:
-        text.append(f"\n  {clean(line)}", "not bold cyan")
+def next_steps(scores: Scores) -> Text:
+    """Return the commands that may follow; print them softly wrapped, so that a long one can be copied whole."""
+    text = Text("\nNext steps" if scores.next else "", "bold")
+    for command in scores.next:
+        text.append(f"\n  {clean(command)}", "not bold cyan")
     return text

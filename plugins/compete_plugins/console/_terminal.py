@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -11,14 +11,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from compete import Epoch, MemberResult, hookimpl
+from compete import STAGES, Epoch, MemberResult, RowsReport, StageReport, duration, hookimpl
 
 from ._pace import Pace, Throttle
-from ._summary import next_lines, note_panel, run_title, summary
-from ._words import NO_VALUE, clean, decimal, duration
+from ._stages import stage_lines
+from ._summary import next_steps, note_panel, run_title, summary
+from ._words import NO_VALUE, clean, decimal
 
 if TYPE_CHECKING:
-    from compete import RunView, TrainerView
+    from compete import RunView, Scores, TrainerView
 
 SECONDS_BETWEEN_REDRAWS = 0.25
 EPOCH_COLUMNS = "{:<17}{:>8}{:>11}{:>11}{:>9}{:>9}{:>7}"
@@ -32,21 +33,21 @@ class Terminal:
         self._live: Live | None = None
         self._throttle = Throttle(SECONDS_BETWEEN_REDRAWS)
         self._pace: dict[str, Pace] = {}
-        self._print(Text(run_title(run), "bold"))
+        self._print(Text(run_title(run.title, run.folder.name), "bold"))
 
     @hookimpl
-    def on_stage(self, run: RunView, number: int, title: str, lines: list[str]) -> None:
-        """Print the stage and what it found, and the data's note as soon as it is known."""
+    def on_stage(self, report: StageReport) -> None:
+        """Print the stage and what it found, and the dataset's note as soon as it is known."""
         self._stop()
-        self._print(Text(f"\n{number}/6 {clean(title)}", "bold cyan"))
-        for line in lines:
+        self._print(Text(f"\n{report.number}/{STAGES} {report.title}", "bold cyan"))
+        for line in stage_lines(report):
             self._console.print(Padding(Text(clean(line)), (0, 0, 0, 4)))
-        if number == 1 and run.note:
-            self._console.print(note_panel(run.note))
+        if isinstance(report, RowsReport) and report.note:
+            self._console.print(note_panel(report.note))
 
     @hookimpl
     def on_member_start(self, trainer: TrainerView) -> None:
-        """Print the member's place among all members and the heads of its epoch lines."""
+        """Print the member's place among all members, and the column heads of its epoch lines."""
         self._stop()
         name = trainer.member.name
         self._pace[name] = Pace()
@@ -61,13 +62,13 @@ class Terminal:
         """Redraw the live line a few times a second, and when the epoch's validation begins."""
         name = trainer.member.name
         if self._pace[name].step(trainer):
-            self._print(Text(f"goes on at epoch {trainer.epoch + 1}", "dim"))
+            self._print(Text(f"resumes at epoch {trainer.epoch + 1}", "dim"))
         if self._throttle.ready(name) or trainer.step == trainer.steps_per_epoch:
             self._show(_training_line(trainer, self._pace[name]))
 
     @hookimpl
     def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
-        """Print what the epoch gave, with a mark when no epoch of this member was better."""
+        """Print the epoch's losses and score, with a mark when no epoch of this member was better."""
         self._stop()
         line = EPOCH_COLUMNS.format(
             trainer.member.name,
@@ -99,11 +100,11 @@ class Terminal:
             self._show(_live_line(clean(what), done, total, ""))
 
     @hookimpl
-    def on_run_end(self, run: RunView, scores: dict[str, Any]) -> None:
-        """Print the last screen: scores, classes, the submission and what to type next."""
+    def on_run_end(self, run: RunView, scores: Scores) -> None:
+        """Print the last screen: scores, classes, the submission and the next steps."""
         self._stop()
-        self._console.print(*summary(run, scores), sep="\n")
-        self._console.print(next_lines(scores), soft_wrap=True)
+        self._console.print(*summary(run.folder, scores), sep="\n")
+        self._console.print(next_steps(scores), soft_wrap=True)
 
     @hookimpl
     def on_run_error(self) -> None:
@@ -138,7 +139,7 @@ def _training_line(trainer: TrainerView, pace: Pace) -> Table:
     speed, left = pace.images_per_second(trainer), pace.seconds_left(trainer)
     facts = f"{NO_VALUE if speed is None else f'{speed:,.0f}'} img/s"
     if trainer.step == trainer.steps_per_epoch:
-        facts = "validates"
+        facts = "validating"
     eta = NO_VALUE if left is None else duration(left)
     return _live_line(title, trainer.step, trainer.steps_per_epoch, f"{facts}  ETA {eta}")
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from compete import DataError, Tables, checked_by
+from compete import DataError, Tables, component
 
 from ._common import Files, Problems, check_group, check_template, need_column, shown
 from ._json import read_json, rows_under, text_table
@@ -24,7 +24,7 @@ def _check(*, image: str, test_image: str, group: str, group_pattern: str, **_: 
     yield from check_group(group, group_pattern)
 
 
-@checked_by(_check)
+@component(check=_check)
 def coco(
     root: Path,
     *,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field
 
-from compete import DataError, Tables, checked_by
+from compete import DataError, Tables, component
 
 from ._combine import Chosen, Where, check_where, choose
 from ._common import Files, Problems, check_group, check_template, group_of, need_column
@@ -46,7 +46,7 @@ def _check(
         yield "join_on and join_labels belong together: which rows become one, and the labels they must agree in."
 
 
-@checked_by(_check)
+@component(check=_check)
 def csv(
     root: Path,
     *,

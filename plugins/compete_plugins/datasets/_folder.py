@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from compete import DataError, Tables, checked_by, did_you_mean, format_list
+from compete import DataError, Tables, component, did_you_mean, format_list
 
 from ._common import (
     IMAGE_EXTENSIONS,
@@ -36,7 +36,7 @@ def _check(*, pattern: str, group_pattern: str, test: str, **_: object) -> Itera
         yield f"pattern = '{pattern}' has no part (?P<label>...) that gives the label."
 
 
-@checked_by(_check)
+@component(check=_check)
 def folder(
     root: Path,
     *,

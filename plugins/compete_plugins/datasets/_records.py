@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, checked_by, did_you_mean, format_list
+from compete import DataError, Tables, component, did_you_mean, format_list
 
 from ._bson import documents
 from ._common import Files, Problems, check_group, need_column
@@ -34,7 +34,7 @@ def _check(*, group: str, group_pattern: str, **_: object) -> Iterator[str]:
     yield from check_group(group, group_pattern)
 
 
-@checked_by(_check)
+@component(check=_check)
 def records(
     root: Path,
     *,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import checked_by
+from compete import component
 
 from ._folder import NOTE_FILE, draw_folder, options_line
 from ._image import write_image
@@ -29,7 +29,7 @@ def _check_size(*, size: tuple[int, int], **_: object) -> Iterator[str]:
         yield f"size = {list(size)}: width and height must be between {_SMALLEST} and {_LARGEST} pixels."
 
 
-@checked_by(_check_size)
+@component(check=_check_size)
 def mask_demo(
     folder: Path,
     *,

@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from compete import Metric, hookimpl
+from compete import Metric, component, hookimpl
 
 from ._shares import Array, are_shares, refuse_values, to_shares, weighted_mean
 from ._weights import fit_weights
@@ -20,6 +20,7 @@ from ._weights import fit_weights
 Blended = tuple[Array, Array]
 
 
+@component(row_by_row=True)  # the others look at all rows, or at whether rows sum to one
 def mean(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
     """Average the members."""
     return _plain_mean(oof), _plain_mean(test)
@@ -68,10 +69,6 @@ def hard_vote(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blen
     refuse_values(oof, "hard_vote")
     vote = _one_vote if are_shares(oof) else _vote_per_label
     return _votes(oof, vote), _votes(test, vote)
-
-
-# The others look at all rows, or at whether rows sum to one, which the best classes alone do not tell.
-mean.row_by_row = True  # type: ignore[attr-defined]
 
 
 @hookimpl

@@ -10,9 +10,12 @@ import torch
 from pydantic import Field
 from torch.nn import functional as F
 
+from compete import component
+
 from ._targets import refuse_independent, shares_of
 
 
+@component(needs_cosines=True)
 def arcface(
     targets: torch.Tensor,
     *,
@@ -35,9 +38,6 @@ def arcface(
         return -(wanted * F.log_softmax(scale * harder, dim=1)).sum(dim=1).mean()
 
     return loss
-
-
-arcface.needs_cosines = True  # type: ignore[attr-defined]
 
 
 def _wider(cosines: torch.Tensor, margin: float) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from compete import Metric, checked_by, did_you_mean, format_list
+from compete import Metric, component, did_you_mean, format_list
 
 from ._arrays import Array, finite, indicators, misfit, yes_or_no
 
@@ -65,7 +65,7 @@ def check_weighted_auc(*, tpr_thresholds: tuple[float, ...], weights: tuple[floa
         yield f"weights = {list(weights)} must not be negative, nor all 0."
 
 
-@checked_by(check_weighted_auc)
+@component(check=check_weighted_auc)
 def weighted_auc(
     *, tpr_thresholds: tuple[float, ...] = (0.0, 0.4, 1.0), weights: tuple[float, ...] = (2.0, 1.0)
 ) -> Metric:

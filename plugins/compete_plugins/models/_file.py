@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from compete import InputFile, PluginError, checked_by, unknown_name
+from compete import InputFile, PluginError, component, unknown_name
 
 
 def _check(path: str, factory: str, **_: object) -> Iterator[str]:
@@ -31,7 +31,7 @@ def _check(path: str, factory: str, **_: object) -> Iterator[str]:
         yield unknown_name(f"class or function in {path}", factory, names)
 
 
-@checked_by(_check)
+@component(check=_check)
 def network_from_file(
     outputs: int, channels: int, *, path: InputFile, factory: str, arguments: dict[str, Any] | None = None
 ) -> nn.Module:

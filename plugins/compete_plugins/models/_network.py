@@ -9,6 +9,8 @@ from torch import nn
 
 from compete import ConfigError
 
+WITHOUT_WEIGHTS = {"pretrained": False, "weights": ""}
+
 
 def check_arguments(arguments: Mapping[str, Any] | None, reserved: Iterable[str]) -> Iterator[str]:
     """Yield a complaint for each argument that the runner passes itself."""

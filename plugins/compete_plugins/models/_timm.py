@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import nn
 
-from compete import CompeteError, ConfigError, InputFile, checked_by, unknown_name
+from compete import CompeteError, ConfigError, InputFile, component, unknown_name
 
 from ._gem import pool_generalised_mean
-from ._network import check_arguments, described, head_note, refuse_arguments, zero_head
+from ._network import WITHOUT_WEIGHTS, check_arguments, described, head_note, refuse_arguments, zero_head
 from ._weights import check_weights, input_channels, read_weights, refuse_differences, rows
 
 RESERVED = ("num_classes", "in_chans", "pretrained", "checkpoint_path", "drop_rate", "drop_path_rate")
@@ -32,7 +32,7 @@ def _check(
     yield from check_arguments(arguments, RESERVED)
 
 
-@checked_by(_check)
+@component(check=_check, without_weights=WITHOUT_WEIGHTS)
 def timm_network(
     outputs: int,
     channels: int,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from torch import nn
 
-from compete import CompeteError, InputFile, checked_by, unknown_name
+from compete import CompeteError, InputFile, component, unknown_name
 
-from ._network import check_arguments, described, head_note, layer_outputs, refuse_arguments, zero_head
+from ._network import WITHOUT_WEIGHTS, check_arguments, described, head_note, layer_outputs, refuse_arguments, zero_head
 from ._weights import check_weights, input_channels, load_exactly, read_weights, rows
 
-RESERVED = ("num_classes", "weights", "progress", "aux_logits")
+RESERVED = ("num_classes", "weights", "progress", "aux_logits", "transform_input")
+INCEPTION = ("googlenet", "inception_v3")
 AUXILIARY_HEADS = ("AuxLogits", "aux1", "aux2")
 
 
@@ -28,7 +29,7 @@ def _check(
     yield from check_arguments(arguments, RESERVED)
 
 
-@checked_by(_check)
+@component(check=_check, without_weights=WITHOUT_WEIGHTS)
 def torchvision_network(
     outputs: int,
     channels: int,
@@ -59,9 +60,8 @@ def torchvision_network(
         _replace_head(network, head, outputs)
         if head_init == "zero":
             zero_head(network, [head], outputs)
-    constants = _weights_of(backbone).transforms()
     note = head_note(weights, found, outputs) if weights else ""
-    return described(network, head, constants.mean, constants.std, channels, note)
+    return described(network, head, *_normalisation(backbone), channels, note)
 
 
 def _from_server(backbone: str, arguments: dict[str, Any]) -> tuple[nn.Module, int]:
@@ -95,7 +95,7 @@ def _from_file(
 def _create(backbone: str, options: dict[str, Any]) -> nn.Module:
     from torchvision import models
 
-    if backbone in ("googlenet", "inception_v3") and "weights" not in options:
+    if backbone in INCEPTION and "weights" not in options:
         options = {"init_weights": False, **options}  # their own initialisation takes minutes, and warns
     try:
         network: nn.Module = models.get_model(backbone, **options)
@@ -108,6 +108,8 @@ def _with_plain_logits(network: Any) -> nn.Module:  # noqa: ANN401
     """Make training return one tensor of logits: no auxiliary heads, no ReLU behind the head."""
     from torchvision.models import SqueezeNet
 
+    if hasattr(network, "transform_input"):  # set with trained weights only; `_normalisation` does the same
+        network.transform_input = False
     if getattr(network, "aux_logits", False):
         network.aux_logits = False
         for name in AUXILIARY_HEADS:
@@ -155,6 +157,14 @@ def _weights_of(backbone: str) -> Any:  # noqa: ANN401
     from torchvision import models
 
     return models.get_model_weights(backbone).DEFAULT
+
+
+def _normalisation(backbone: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Return mean and std: ImageNet's, but for the Inceptions, trained on inputs from -1 to 1."""
+    if backbone in INCEPTION:
+        return (0.5,) * 3, (0.5,) * 3
+    constants = _weights_of(backbone).transforms()
+    return constants.mean, constants.std
 
 
 def _how_to_get(backbone: str, url: str, error: Exception) -> str:

@@ -1,8 +1,8 @@
 """What is fitted on OOF predictions and then applied to the test predictions.
 
 Every postprocessor takes `oof` (N, C), the y_true and the metric, and returns a function predictions (T, C) ->
-predictions; one with the attribute `needs_classes = True` takes the classes' names as well. Rows with NaN are left out
-of the fit and stay NaN.
+predictions; one that declares `needs_classes` takes the classes' names as well. Rows with NaN are left out of the fit
+and stay NaN.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from compete import ConfigError, Metric, checked_by, hookimpl
+from compete import ConfigError, Metric, component, hookimpl
 
 from ._open_set import open_set
 from ._search import Array, Step, best_of, seen
@@ -28,7 +28,7 @@ def check_clip(*, low: float | None, high: float | None) -> Iterator[str]:
         yield f"low = {low:g} is not below high = {high:g}."
 
 
-@checked_by(check_clip)
+@component(check=check_clip)
 def clip(_oof: Array, _answers: Array, _metric: Metric, *, low: float | None = None, high: float | None = None) -> Step:
     """Move predictions below `low` up to it, and those above `high` down to it."""
     return lambda predictions: np.clip(predictions, low, high)
@@ -40,7 +40,7 @@ def check_floor(*, low: float, high: float) -> Iterator[str]:
         yield f"low = {low:g} is not below high = {high:g}."
 
 
-@checked_by(check_floor)
+@component(check=check_floor)
 def floor(
     oof: Array,
     _answers: Array,

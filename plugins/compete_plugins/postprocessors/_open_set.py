@@ -8,11 +8,12 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from compete import ConfigError, Metric, did_you_mean, format_list
+from compete import ConfigError, Metric, component, did_you_mean, format_list
 
 from ._search import Array, Step, best_of, seen
 
 
+@component(needs_classes=True)
 def open_set(
     oof: Array,
     y_true: Array,
@@ -48,6 +49,3 @@ def open_set(
         threshold = best_of(candidates, 0.0, lambda least: metric.score(known, raised(predicted, least)), metric)
     chosen = threshold
     return lambda predictions: raised(predictions, chosen)
-
-
-open_set.needs_classes = True  # type: ignore[attr-defined]

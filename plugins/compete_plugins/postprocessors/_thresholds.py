@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from compete import ConfigError, Metric, checked_by
+from compete import ConfigError, Metric, component
 
 from ._search import Array, Step, best_of, coordinate_search, on_seen_rows, seen
 
@@ -19,7 +19,7 @@ def check_threshold(*, min_labels: int, max_labels: int | None, **_: object) -> 
         yield f"max_labels = {max_labels} is less than min_labels = {min_labels}."
 
 
-@checked_by(check_threshold)
+@component(check=check_threshold)
 def threshold(
     oof: Array,
     y_true: Array,

@@ -1,4 +1,4 @@
-"""`report.html`: one self-contained page about a run, made anew at any time from the files of its folder."""
+"""`report.html`: one self-contained page about a run, written from the files of its folder at any time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compete import hookimpl
+from compete import duration, hookimpl
 
 from ._files import RunFiles, read_run
 
@@ -26,13 +26,13 @@ def on_run_end(run: RunView) -> None:
 def write_report(folder: Path) -> Path:
     """Write `report.html` from a run folder's files and return its path.
 
-    Raise `DataError` naming every file that is missing or damaged. The page that was there before is replaced
-    only by a whole one.
+    Raise `DataError` naming every file that is missing or damaged. An earlier page is only ever replaced by a
+    whole one.
     """
     page = render(read_run(folder))
     path = folder / PAGE
     temporary = folder / f".{PAGE}.{os.getpid()}.tmp"
-    # A file name that is no valid text holds surrogates, which UTF-8 refuses.
+    # A file name that is not valid UTF-8 holds surrogates, which cannot be encoded.
     temporary.write_bytes(page.encode("utf-8", "replace"))
     temporary.replace(path)
     return path
@@ -57,6 +57,6 @@ def render(files: RunFiles) -> str:
         "signed": _words.signed,
         "percent": _words.percent,
         "count": _words.count,
-        "duration": _words.duration,
+        "duration": duration,
     }
     return str(environment.get_template("template.html.j2").render(content(files)))

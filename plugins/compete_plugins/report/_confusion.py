@@ -1,7 +1,8 @@
-"""Which classes are taken for which, on OOF and before post-processing."""
+"""Which classes are mistaken for which, on OOF and before post-processing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,9 @@ MATRIX_CLASSES = 40
 
 @dataclass(frozen=True)
 class Pair:
-    """A class that is taken for another: in how many of its rows, and in what share of them."""
+    """A class that is mistaken for another: in how many of its rows, and in what share of them."""
 
-    answer: str
+    label: str
     predicted: str
     rows: int
     share: float
@@ -26,7 +27,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Row:
-    """One class of the matrix: its number, and of which class its rows are predicted, as shares."""
+    """One class of the matrix: its number, and the shares of its rows (C,) that are predicted as each class."""
 
     number: int
     name: str
@@ -48,24 +49,24 @@ def confusion(files: RunFiles) -> Confusion | None:
         return None
     classes, known = files.classes, files.predicted >= 0
     labels, predicted = files.labels[known], files.predicted[known]
-    # Only the cells that are there: of 65,000 classes all would be 4 billion.
+    # Only the non-empty cells (labels x predictions): of 65,000 classes all would be 4 billion.
     cells, rows = np.unique(labels * len(classes) + predicted, return_counts=True)
     counts = dict(zip(cells.tolist(), rows.tolist(), strict=True))
     totals = np.bincount(labels, minlength=len(classes))
     return Confusion(_pairs(counts, totals, classes), _matrix(counts, totals, classes))
 
 
-def _pairs(counts: dict[int, int], totals: Array, classes: list[str]) -> list[Pair]:
+def _pairs(counts: dict[int, int], totals: Array, classes: Sequence[str]) -> list[Pair]:
     mistakes = [cell for cell in counts if cell // len(classes) != cell % len(classes)]
     most = sorted(mistakes, key=lambda cell: -counts[cell])[:PAIRS]
     return [
-        Pair(classes[answer], classes[predicted], rows, rows / int(totals[answer]))
+        Pair(classes[label], classes[predicted], rows, rows / int(totals[label]))
         for cell in most
-        for (answer, predicted), rows in ((divmod(cell, len(classes)), counts[cell]),)
+        for (label, predicted), rows in ((divmod(cell, len(classes)), counts[cell]),)
     ]
 
 
-def _matrix(counts: dict[int, int], totals: Array, classes: list[str]) -> list[Row]:
+def _matrix(counts: dict[int, int], totals: Array, classes: Sequence[str]) -> list[Row]:
     if len(classes) > MATRIX_CLASSES:
         return []
     numbers = range(len(classes))

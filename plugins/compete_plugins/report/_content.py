@@ -1,11 +1,11 @@
-"""What the page says, computed from the run's files: one function for each of its tables."""
+"""What the page shows, computed from the run's files: one function for each of its tables."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,23 +14,26 @@ from ._files import RunFiles
 from ._findings import findings
 from ._plots import learning_curve, scatter
 
+if TYPE_CHECKING:
+    from compete import MemberScores, Scores
+
 T = TypeVar("T")
 SCATTERED = 6
-LISTED = 200  # classes; a page of 65,000 would not open
+LISTED = 200  # classes; no browser would open a page of 65,000
 
 
 def content(files: RunFiles) -> dict[str, Any]:
     """Return the names that the template uses."""
     found = confusion(files)
     shares = _largest(list(share_rows(files)), lambda row: row.train or 0.0)
-    cv = files.scores["cv"]
+    cv = files.scores.cv
     return {
         "scores": files.scores,
-        "oof_gain": difference(cv["oof_postprocessed"], cv["oof"]),
+        "oof_gain": difference(cv.oof_postprocessed, cv.oof),
         "findings": findings(files.scores, found),
         "members": list(member_rows(files.scores)),
         "curves": list(_curves(files.scores)),
-        "per_class": sorted(files.scores["per_class"], key=lambda row: row["f1"])[:LISTED],
+        "per_class": sorted(files.scores.per_class, key=lambda row: row.f1)[:LISTED],
         "confusion": found,
         "scatters": list(_scatters(files)),
         "folds": list(fold_rows(files)),
@@ -58,27 +61,22 @@ class MemberRow:
     score: float | None
     difference: float | None
     place: float
-    best_epoch: int | None
-    epochs: int
-    seconds: float | None
+    training: MemberScores | None
 
 
-def member_rows(scores: dict[str, Any]) -> Iterator[MemberRow]:
+def member_rows(scores: Scores) -> Iterator[MemberRow]:
     """Yield every member of the CV in its order."""
-    cv, members = scores["cv"], scores["members"]
-    known = [score for score in cv["folds"].values() if score is not None]
+    cv = scores.cv
+    known = [score for score in cv.folds.values() if score is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
-    for name, score in cv["folds"].items():
-        member = members.get(name, {})
+    for name, score in cv.folds.items():
+        member = scores.members.get(name)
         place = 50.0 if score is None or high == low else 100 * (score - low) / (high - low)
-        epochs = len(member.get("epochs", []))
-        yield MemberRow(
-            name, score, difference(score, cv["mean"]), place, member.get("best_epoch"), epochs, member.get("seconds")
-        )
+        yield MemberRow(name, score, difference(score, cv.mean), place, member)
 
 
 def difference(value: float | None, other: float | None) -> float | None:
-    """Subtract, where there are both."""
+    """Subtract; None where either is missing."""
     return None if value is None or other is None else value - other
 
 
@@ -91,11 +89,10 @@ class Curve:
     svg: str
 
 
-def _curves(scores: dict[str, Any]) -> Iterator[Curve]:
-    for place, (name, member) in enumerate(scores["members"].items()):
-        if member["epochs"]:
-            svg = learning_curve(member["epochs"], member["best_epoch"], f"curve{place}")
-            yield Curve(name, member["best_epoch"], svg)
+def _curves(scores: Scores) -> Iterator[Curve]:
+    for place, (name, member) in enumerate(scores.members.items()):
+        if member.epochs:
+            yield Curve(name, member.best_epoch, learning_curve(member.epochs, member.best_epoch, f"curve{place}"))
 
 
 def _scatters(files: RunFiles) -> Iterator[tuple[str, str]]:
@@ -114,12 +111,12 @@ def fold_rows(files: RunFiles) -> Iterator[tuple[str, int]]:
     training_only = sizes.pop(-1, 0)
     yield from ((f"fold {fold}", size) for fold, size in sorted(sizes.items()))
     if training_only:
-        yield "only trains", training_only
+        yield "training only", training_only
 
 
 def fold_counts(files: RunFiles) -> Iterator[tuple[str, list[int]]]:
     """Yield each class with its rows in every fold."""
-    counts = files.scores["folds"]["counts"]
+    counts = files.scores.folds.counts
     yield from zip(files.classes, map(list, zip(*counts, strict=True)), strict=False)
 
 
@@ -134,28 +131,28 @@ class ShareRow:
 
     @property
     def known(self) -> list[float]:
-        """Those of the three that there are."""
+        """The shares that are known."""
         return [share for share in (self.train, self.drawn, self.predicted) if share is not None]
 
 
 def share_rows(files: RunFiles) -> Iterator[ShareRow]:
-    """Yield the shares of every class, then of labels that are no class's name."""
-    train, predicted = files.scores["train_shares"], files.scores["submission"]["label_shares"]
+    """Yield the shares of every class, then of labels that are not the title of a class."""
+    train, predicted = files.scores.train_shares, files.scores.submission.label_shares
     if not train:
         return
-    # Of rows with any number of labels it is not known how many were drawn.
+    # Where a row has any number of labels, the draws of each are not known.
     drawn = drawn_shares(files.scores) if files.kind == "classes" else {}
     for name in dict.fromkeys([*train, *predicted]):
-        # A class that the submission never names was predicted for no row; unless labels are spelled otherwise.
+        # A class that the submission never names was predicted for no row, unless labels are spelled otherwise.
         absent = 0.0 if predicted and predicted.keys() <= train.keys() else None
         yield ShareRow(name, train.get(name), drawn.get(name), predicted.get(name, absent))
 
 
-def drawn_shares(scores: dict[str, Any]) -> dict[str, float]:
+def drawn_shares(scores: Scores) -> dict[str, float]:
     """Return each class's share of all rows that the samplers drew."""
     total: dict[str, int] = {}
-    for member in scores["members"].values():
-        for name, count in member["class_draws"].items():
+    for member in scores.members.values():
+        for name, count in member.class_draws.items():
             total[name] = total.get(name, 0) + count
     rows = sum(total.values())
     return {name: count / rows for name, count in total.items()} if rows else {}

@@ -1,4 +1,4 @@
-"""Read what a run left in its folder."""
+"""Read a run's outputs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from compete import DataError
+from compete import CompeteError, DataError, Scores, read_scores
 
 
 @dataclass(frozen=True)
 class RunFiles:
     """A finished run: its scores, OOF and fold tables, resolved TOML and environment."""
 
-    scores: dict[str, Any]
+    scores: Scores
     oof: pd.DataFrame
     folds: pd.DataFrame
     config: str
     environment: dict[str, Any]
 
     @property
-    def classes(self) -> list[str]:
-        """What the classes, the prediction columns, are called."""
-        return list(self.scores.get("titles", self.scores["classes"]))
+    def classes(self) -> tuple[str, ...]:
+        """The titles of the classes (C,), one for each prediction column."""
+        return self.scores.titles
 
     @property
     def predictions(self) -> np.ndarray[Any, Any]:
@@ -38,8 +38,8 @@ class RunFiles:
     @property
     def predicted(self) -> np.ndarray[Any, Any]:
         """The number of the class predicted for each row (N,); -1 where nobody validated."""
-        if list(self.oof)[3:5] == ["top1", "p1"]:  # only the best classes of each row were kept
-            return np.asarray(pd.Index(self.scores["classes"]).get_indexer(pd.Index(self.oof["top1"])))
+        if list(self.oof)[3:5] == ["top1", "p1"]:  # [inference] keep_top kept the best classes only
+            return np.asarray(pd.Index(self.scores.classes).get_indexer(pd.Index(self.oof["top1"])))
         known = ~np.isnan(self.predictions).any(axis=1)
         return np.where(known, np.nan_to_num(self.predictions).argmax(axis=1), -1)
 
@@ -70,20 +70,18 @@ def read_run(folder: Path) -> RunFiles:
             return None
         try:
             return reader(path)
+        except CompeteError as error:
+            problems.append(str(error))
         except Exception as error:  # a damaged file can raise nearly anything
-            problems.append(f"{path} cannot be read: {error}")
+            problems.append(f"cannot read {path}: {error}")
 
     files = RunFiles(
-        scores=read("scores.json", _read_json),
+        scores=read("scores.json", lambda path: read_scores(path.parent)),
         oof=read("oof.parquet", pd.read_parquet),
         folds=read("folds.csv", lambda path: pd.read_csv(path, dtype={"id": str})),
         config=read("config.toml", lambda path: path.read_text("utf-8")),
-        environment=read("environment.json", _read_json),
+        environment=read("environment.json", lambda path: json.loads(path.read_text("utf-8"))),
     )
     if problems:
         raise DataError(problems)
     return files
-
-
-def _read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
-    return json.loads(path.read_text("utf-8"))

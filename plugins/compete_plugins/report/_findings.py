@@ -1,17 +1,24 @@
-"""What stands out in a run, in sentences."""
+"""What deserves a second look in a run, in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
+
+from compete import plural
 
 from ._confusion import Confusion
 from ._words import decimal, percent, signed
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from compete import EpochScores, Scores
+
 NAMED_CLASSES = 3
 
 
-def findings(scores: dict[str, Any], confusion: Confusion | None) -> list[str]:
+def findings(scores: Scores, confusion: Confusion | None) -> list[str]:
     """Return a sentence for everything worth a second look."""
     return [
         *_spread(scores),
@@ -22,33 +29,30 @@ def findings(scores: dict[str, Any], confusion: Confusion | None) -> list[str]:
     ]
 
 
-def _spread(scores: dict[str, Any]) -> Iterator[str]:
-    cv = scores["cv"]
-    if len(cv["folds"]) > 1:
+def _spread(scores: Scores) -> Iterator[str]:
+    if len(scores.cv.folds) > 1:
         yield (
-            f"The members' scores spread by ± {decimal(cv['std'])}. Take a change much smaller than that for chance "
-            "until more folds or seeds confirm it."
+            f"The members' scores vary by ± {decimal(scores.cv.std)}. A much smaller change may be chance: "
+            "confirm it with more folds or seeds."
         )
 
 
-def _postprocessing(scores: dict[str, Any]) -> Iterator[str]:
-    before, after = scores["cv"]["oof"], scores["cv"]["oof_postprocessed"]
+def _postprocessing(scores: Scores) -> Iterator[str]:
+    before, after = scores.cv.oof, scores.cv.oof_postprocessed
     if before is None or after is None:
         return
-    gain = after - before if scores["higher_is_better"] else before - after
-    verdict = "it helps" if gain > 0 else "leave it out" if gain < 0 else "it does nothing"
-    yield (
-        f"Post-processing changes the OOF score by {signed(after - before)}, measured on folds that it was not "
-        f"fitted on: {verdict}."
-    )
+    gain = after - before if scores.higher_is_better else before - after
+    effect = f"changes the OOF score by {signed(after - before)}" if gain else "does not change the OOF score"
+    verdict = "it helps" if gain > 0 else "leave it out"
+    yield f"Post-processing {effect}, measured on folds that it was not fitted on: {verdict}."
 
 
-def _training_length(scores: dict[str, Any]) -> Iterator[str]:
-    best = [_best_epoch(member["epochs"], scores["higher_is_better"]) for member in scores["members"].values()]
+def _training_length(scores: Scores) -> Iterator[str]:
+    best = [_best_place(member.epochs, scores.higher_is_better) for member in scores.members.values()]
     trained = [place for place in best if place is not None]
     last, early = sum(place == 1 for place in trained), sum(place <= 0.5 for place in trained)
     if last > len(trained) / 2:
-        yield f"{last} of {len(trained)} members score best in their last epoch: longer training may still help."
+        yield f"{last} of {len(trained)} members score best in their last epoch: longer training may help."
     elif early > len(trained) / 2:
         yield (
             f"{early} of {len(trained)} members score best in the first half of their epochs: fewer epochs, a lower "
@@ -56,27 +60,27 @@ def _training_length(scores: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _best_epoch(epochs: list[dict[str, Any]], higher_is_better: bool) -> float | None:
-    """Return where the best epoch lies, 1 being the last; None where there are too few to tell."""
-    scores = [epoch["score"] for epoch in epochs if epoch["score"] is not None]
-    if len(scores) < 3:
+def _best_place(epochs: Sequence[EpochScores], higher_is_better: bool) -> float | None:
+    """Return where the first best epoch lies, 1 being the last; None where fewer than three have a score."""
+    scored = [(epoch.score, epoch.number) for epoch in epochs if epoch.score is not None]
+    if len(scored) < 3:
         return None
-    best = max(scores) if higher_is_better else min(scores)
-    return (scores.index(best) + 1) / len(scores)
+    _, number = max(scored, key=lambda pair: pair[0] if higher_is_better else -pair[0])
+    return number / len(epochs)
 
 
-def _weak_classes(scores: dict[str, Any]) -> Iterator[str]:
-    rows = sorted(scores["per_class"], key=lambda row: row["f1"])
+def _weak_classes(scores: Scores) -> Iterator[str]:
+    rows = sorted(scores.per_class, key=lambda row: row.f1)
     weak = rows[: min(NAMED_CLASSES, len(rows) // 2)]
     if weak:
-        named = ", ".join(f"{row['class']} ({row['f1']:.2f}, {row['support']:,} rows)" for row in weak)
-        yield f"The lowest F1: {named}."
+        named = ", ".join(f"{row.name} ({row.f1:.2f}, {plural(row.support, 'row')})" for row in weak)
+        yield f"Lowest F1: {named}."
 
 
 def _mistakes(confusion: Confusion | None) -> Iterator[str]:
     if confusion is not None and confusion.pairs:
         pair = confusion.pairs[0]
         yield (
-            f"The most frequent mistake: {pair.answer} is taken for {pair.predicted} in {pair.rows:,} rows, "
+            f"Most frequent mistake: {pair.label} is mistaken for {pair.predicted} in {plural(pair.rows, 'row')}, "
             f"{percent(pair.share)} of that class."
         )

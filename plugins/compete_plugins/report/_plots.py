@@ -7,13 +7,17 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from compete import EpochScores
+
 # Placeholders: matplotlib knows no CSS variables, so these are swapped in the finished SVG.
-INK, LINE, FIRST, SECOND, KEPT = "#010101", "#020202", "#030303", "#040404", "#050505"
-COLOURS = {INK: "--ink-2", LINE: "--line", FIRST: "--blue", SECOND: "--orange", KEPT: "--green"}
+INK, LINE, FIRST, SECOND, BEST = "#010101", "#020202", "#030303", "#040404", "#050505"
+COLOURS = {INK: "--ink-2", LINE: "--line", FIRST: "--blue", SECOND: "--orange", BEST: "--green"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be selected, and takes the page's font
     "svg.hashsalt": "compete",  # the same run gives the same page
@@ -33,8 +37,8 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def learning_curve(epochs: list[dict[str, Any]], best_epoch: int, key: str) -> str:
-    """Draw losses above and score below over a member's epochs; `key`, of letters, keeps ids apart on the page."""
+def learning_curve(epochs: Sequence[EpochScores], best_epoch: int, key: str) -> str:
+    """Draw losses above and score below over a member's epochs; `key`, a word, keeps ids apart on the page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -50,12 +54,12 @@ def learning_curve(epochs: list[dict[str, Any]], best_epoch: int, key: str) -> s
         scores.set_ylabel("score")
         scores.set_xlabel("epoch")
         scores.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        _mark_kept((losses, scores), epochs, best_epoch)
+        _mark_best((losses, scores), epochs, best_epoch)
         return _svg(figure, key)
 
 
 def scatter(labels: np.ndarray[Any, Any], predictions: np.ndarray[Any, Any], key: str) -> str:
-    """Draw predictions over labels, with the line where both are equal; `key` as above."""
+    """Draw predictions (N,) over labels (N,), with the line where both are equal; `key` as above."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -71,24 +75,24 @@ def scatter(labels: np.ndarray[Any, Any], predictions: np.ndarray[Any, Any], key
         return _svg(figure, key)
 
 
-def _line(axes: Axes, epochs: list[dict[str, Any]], name: str, colour: str, style: str, label: str) -> None:
-    numbers = [epoch["number"] for epoch in epochs]
-    values = [float("nan") if epoch[name] is None else epoch[name] for epoch in epochs]
+def _line(axes: Axes, epochs: Sequence[EpochScores], name: str, colour: str, style: str, label: str) -> None:
+    numbers = [epoch.number for epoch in epochs]
+    values = [float("nan") if value is None else value for value in (getattr(epoch, name) for epoch in epochs)]
     axes.plot(numbers, values, color=colour, linestyle=style, label=label, marker="o", markersize=3)
 
 
-def _mark_kept(panels: tuple[Axes, Axes], epochs: list[dict[str, Any]], best_epoch: int) -> None:
-    kept = next((epoch for epoch in epochs if epoch["number"] == best_epoch), None)
-    if kept is None:
+def _mark_best(panels: tuple[Axes, Axes], epochs: Sequence[EpochScores], best_epoch: int) -> None:
+    best = next((epoch for epoch in epochs if epoch.number == best_epoch), None)
+    if best is None:
         return
     for axes in panels:
-        axes.axvline(best_epoch, color=KEPT, linewidth=1.2, linestyle=":", zorder=1)
-    if kept["score"] is not None:
-        panels[1].plot(best_epoch, kept["score"], color=KEPT, marker="D", markersize=7, zorder=3)
+        axes.axvline(best_epoch, color=BEST, linewidth=1.2, linestyle=":", zorder=1)
+    if best.score is not None:
+        panels[1].plot(best_epoch, best.score, color=BEST, marker="D", markersize=7, zorder=3)
 
 
 def _svg(figure: Figure, key: str) -> str:
-    """Write the figure as SVG for a page: no header, ids of its own, colours from the page."""
+    """Return the figure as inline SVG: no header, unique ids, colours from the page."""
     text = StringIO()
     figure.savefig(text, format="svg", transparent=True, dpi=144, metadata={"Date": None})
     svg = text.getvalue()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import SubmissionError, Target, checked_by, did_you_mean
+from compete import SubmissionError, Target, component, did_you_mean
 
 from ._frames import answer_column, replace, rounded
 
@@ -28,7 +28,7 @@ def check_long(*, template: str, **_: object) -> Iterator[str]:
             yield "template must hold {id} and one of {class} and {number}."
 
 
-@checked_by(check_long)
+@component(check=check_long, own_ids=True)
 def long(
     sample: pd.DataFrame,
     predictions: pd.DataFrame,
@@ -59,9 +59,6 @@ def long(
         )
     values = np.array([cells[name] for name in wanted], dtype=np.float64)
     return replace(sample, {answer_column(sample, column): rounded(values, digits)})
-
-
-long.ids_of_its_own = True  # type: ignore[attr-defined]
 
 
 def _row_id(template: str, image: str, name: str, number: int) -> str:

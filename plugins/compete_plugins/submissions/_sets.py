@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import Target, checked_by
+from compete import Target, component
 
 from ._frames import Array, answer_column, fill
 
@@ -20,7 +20,7 @@ def check_tokens(*, min_labels: int, max_labels: int | None, **_: object) -> Ite
         yield f"max_labels = {max_labels} is less than min_labels = {min_labels}."
 
 
-@checked_by(check_tokens)
+@component(check=check_tokens)
 def tokens(
     sample: pd.DataFrame,
     predictions: pd.DataFrame,

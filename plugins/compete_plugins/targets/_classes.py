@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Target, checked_by, format_list
+from compete import DataError, Target, component, format_list
 
 from ._cells import (
     Array,
@@ -32,7 +32,7 @@ def check_label(*, classes: Classes, **_: object) -> Iterator[str]:
     yield from check_classes("classes", classes, at_least=2)
 
 
-@checked_by(check_label)
+@component(check=check_label)
 def label(train: pd.DataFrame, *, column: str = "label", classes: list[str | int] | str | None = None) -> Target:
     """One class per row, in one column.
 
@@ -53,7 +53,7 @@ def check_one_hot(*, columns: list[str]) -> Iterator[str]:
     yield from check_classes("columns", [*columns], at_least=2)
 
 
-@checked_by(check_one_hot)
+@component(check=check_one_hot)
 def one_hot(train: pd.DataFrame, *, columns: list[str]) -> Target:
     """One class per row, given as one column per class that holds a single 1.
 
@@ -65,7 +65,7 @@ def one_hot(train: pd.DataFrame, *, columns: list[str]) -> Target:
     return Target(names, encode, encode, softmax, partial(best_label, labels=names), heads=(len(names),))
 
 
-@checked_by(check_one_hot)
+@component(check=check_one_hot)
 def votes(train: pd.DataFrame, *, columns: list[str]) -> Target:
     """Shares of votes: several people judged each row, and the network learns how their votes are spread.
 
@@ -97,7 +97,7 @@ def check_heads(
         yield from check_classes(f"classes.{name}", given, at_least=2)
 
 
-@checked_by(check_heads)
+@component(check=check_heads)
 def heads(
     train: pd.DataFrame,
     *,

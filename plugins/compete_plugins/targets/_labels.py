@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Target, checked_by, did_you_mean, format_list
+from compete import DataError, Target, component, did_you_mean, format_list
 
 from ._cells import (
     Array,
@@ -57,7 +57,7 @@ def check_columns(*, columns: list[str]) -> Iterator[str]:
         yield f"columns names '{name}' twice."
 
 
-@checked_by(check_columns)
+@component(check=check_columns)
 def columns(train: pd.DataFrame, *, columns: list[str]) -> Target:
     """Several independent labels, each in a column of 0 and 1.
 
@@ -81,7 +81,7 @@ def check_tokens(*, separator: str, classes: Classes, **_: object) -> Iterator[s
     yield from check_classes("classes", classes, at_least=0)
 
 
-@checked_by(check_tokens)
+@component(check=check_tokens)
 def tokens(
     train: pd.DataFrame,
     *,

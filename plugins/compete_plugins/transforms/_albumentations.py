@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from compete import DataError, Transform, checked_by, did_you_mean, format_list, unknown_name
+from compete import DataError, Transform, component, did_you_mean, format_list, unknown_name
 
 Image = np.ndarray[Any, Any]  # (H, W, C)
 Entry = Mapping[str, Any]  # {"name": "Rotate", "limit": 10}
@@ -37,7 +37,7 @@ def _check(fixed: tuple[Entry, ...], random: tuple[Entry, ...]) -> Iterator[str]
         yield from _check_entry(entry, f"random[{number}]")
 
 
-@checked_by(_check)
+@component(check=_check)
 def albumentations(*, fixed: tuple[dict[str, Any], ...] = (), random: tuple[dict[str, Any], ...] = ()) -> Transform:
     """Apply transforms of the albumentations library, each a table `{name = "Rotate", limit = 10}`.
 

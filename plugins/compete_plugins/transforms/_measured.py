@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from compete import DataError, Transform, checked_by
+from compete import DataError, Transform, component
 
 Image = np.ndarray[Any, Any]  # (H, W, C)
 Grid = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
@@ -28,7 +28,7 @@ def check_channels(*, keep: list[int | list[int]] | None, split: Grid, tile: Gri
         yield f"tile = {list(tile)}: the {len(keep)} channels kept cannot be shared out to {tile[0] * tile[1]} tiles."
 
 
-@checked_by(check_channels)
+@component(check=check_channels)
 def channels(
     *, keep: list[Number | list[Number]] | None = None, split: Grid = (1, 1), tile: Grid = (1, 1)
 ) -> Transform:
@@ -59,7 +59,7 @@ def check_scale(*, method: str, low: float | None, high: float | None, log: bool
         yield f"low = {low:g} has no logarithm; with log = true it must be above 0."
 
 
-@checked_by(check_scale)
+@component(check=check_scale)
 def scale(
     *,
     method: Literal["percentiles", "min_max", "range"] = "percentiles",

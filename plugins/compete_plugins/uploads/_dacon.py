@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import AccessError, Limits, PlatformError, Quota, Receipt, UnreachableError, Uploader, checked_by
+from compete import AccessError, Limits, PlatformError, Quota, Receipt, UnreachableError, Uploader, component
 
 from ._child import Child, ChildFailure
 from ._http import post_form
@@ -18,7 +18,7 @@ CLIENT = f"{__package__}._dacon_client"
 HOST = "https://app.dacon.io"
 
 
-@checked_by(check_timezone)
+@component(check=check_timezone)
 def dacon(
     *,
     competition: Annotated[str, Field(pattern=r"^\d+$")],

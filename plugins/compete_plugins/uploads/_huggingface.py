@@ -16,7 +16,7 @@ from compete import (
     Receipt,
     UnreachableError,
     Uploader,
-    checked_by,
+    component,
 )
 
 from ._http import Answer, post_form, refuse_plain_http
@@ -25,7 +25,7 @@ from ._limits import check_timezone
 PLATFORM = "the Hugging Face Space"
 
 
-@checked_by(check_timezone)
+@component(check=check_timezone)
 def huggingface(
     *,
     competition: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")],

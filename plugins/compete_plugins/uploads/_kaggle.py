@@ -20,7 +20,7 @@ from compete import (
     Status,
     UnreachableError,
     Uploader,
-    checked_by,
+    component,
     did_you_mean,
     format_list,
 )
@@ -46,7 +46,7 @@ def _check_name(*, competition: str, **_: object) -> Iterator[str]:
         )
 
 
-@checked_by(_check_name)
+@component(check=_check_name)
 def kaggle(
     *,
     competition: str,

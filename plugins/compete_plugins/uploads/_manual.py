@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import Limits, Receipt, Uploader, checked_by
+from compete import Limits, Receipt, Uploader, component
 
 from ._limits import check_timezone
 
 
-@checked_by(check_timezone)
+@component(check=check_timezone)
 def manual(
     *,
     competition: str,

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 
 from compete.config.options import bind, list_options
-from compete.config.registry import Component, checked_by
+from compete.config.registry import Component, component
 from compete.errors import PluginError
 
 
@@ -24,16 +24,16 @@ def focal(
     return targets, gamma
 
 
-def component(factory=focal):
+def registered(factory=focal):
     return Component("losses", "focal", factory, "a_plugin")
 
 
 def problems(table, factory=focal):
-    return [str(problem) for problem in bind(component(factory), table, "[loss]")[1]]
+    return [str(problem) for problem in bind(registered(factory), table, "[loss]")[1]]
 
 
 def test_options_are_filled_in_and_the_rest_is_left_to_the_runner():
-    bound, found = bind(component(), {"gamma": 1}, "[loss]")
+    bound, found = bind(registered(), {"gamma": 1}, "[loss]")
     assert not found
     assert bound.build("targets") == ("targets", 1.0)
     assert bound.options == {"gamma": 1.0, "class_weights": "none", "size": (1, 2)}
@@ -61,7 +61,7 @@ def test_all_problems_come_at_once():
 
 
 def test_a_toml_array_is_a_tuple():
-    assert bind(component(), {"size": [3, 4]}, "[loss]")[0].options["size"] == (3, 4)
+    assert bind(registered(), {"size": [3, 4]}, "[loss]")[0].options["size"] == (3, 4)
 
 
 def test_a_required_option():
@@ -75,12 +75,12 @@ def test_a_component_without_options_says_so():
     assert problems({"a": 1}, lambda: None) == ["[loss] a: unknown option. It has no options."]
 
 
-def test_checked_by_sees_the_values():
+def test_a_check_sees_the_values():
     def check(*, backbone: str) -> Iterator[str]:
         if backbone != "resnet18":
             yield f"unknown backbone '{backbone}'"
 
-    @checked_by(check)
+    @component(check=check)
     def model(outputs: int, *, backbone: str) -> str:
         return backbone
 
@@ -93,11 +93,11 @@ def test_an_option_without_a_type_is_the_plugin_s_fault():
         return gamma
 
     with pytest.raises(PluginError, match="a_plugin: losses component 'focal': option 'gamma' needs a type"):
-        bind(component(untyped), {}, "[loss]")
+        bind(registered(untyped), {}, "[loss]")
 
 
 def test_options_are_listed_with_types_and_defaults():
-    listed = {option.name: (option.type, option.default) for option in list_options(component())}
+    listed = {option.name: (option.type, option.default) for option in list_options(registered())}
     assert listed["gamma"] == ("number >= 0", "2.0")
     assert listed["size"] == ("list of 2 integers", "[1, 2]")
     assert listed["class_weights"] == ('"none" or "balanced"', '"none"')
@@ -108,7 +108,7 @@ def test_types_are_listed_alike_when_a_plugin_evaluates_its_annotations():
         return share
 
     evaluated.__annotations__ = {"share": Annotated[float, Field(gt=0, le=1)]}
-    assert list_options(component(evaluated))[0].type == "number, 0 < x <= 1"
+    assert list_options(registered(evaluated))[0].type == "number, 0 < x <= 1"
 
 
 def test_an_option_whose_type_cannot_be_told_is_the_plugin_s_fault_in_a_listing_too():
@@ -116,4 +116,4 @@ def test_an_option_whose_type_cannot_be_told_is_the_plugin_s_fault_in_a_listing_
         return gamma
 
     with pytest.raises(PluginError, match="option 'gamma' needs a type annotation"):
-        list_options(component(untyped))
+        list_options(registered(untyped))

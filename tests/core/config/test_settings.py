@@ -1,18 +1,41 @@
-"""The core's own tables."""
+"""The core's own tables: rules for a submission, and names that were changed."""
 
 from __future__ import annotations
 
-from compete.config.settings import Checks
+import pytest
+
+from compete.config.load import load_config
+from compete.config.settings import CORE_TABLES, RENAMED, Checks
+from compete.errors import ConfigError
 
 
-def test_what_the_toml_leaves_open_is_not_checked():
+def test_empty_values_are_not_checked():
     rules = Checks().submission_rules()
-    assert rules == {
-        "low": None, "high": None, "rows_sum_to_one": False, "integers": False,
-        "allowed": None, "separator": None, "may_be_empty": False,
-    }  # fmt: skip
-
-
-def test_rules_for_label_sets_reach_the_check():
+    assert rules["allowed"] is None and rules["separator"] is None
     rules = Checks(allowed=["rust", 7], separator=" ", may_be_empty=True).submission_rules()
     assert (rules["allowed"], rules["separator"], rules["may_be_empty"]) == (["rust", 7], " ", True)
+
+
+def test_renamed_keys_are_gone_and_their_new_names_exist():
+    for old, new in RENAMED.items():
+        table, _, key = old.partition("] ")
+        if table.startswith("["):
+            fields = CORE_TABLES[table[1:]].model_fields
+            assert new.split(" = ")[0] in fields
+            assert " = " in old or key not in fields
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("images.fit=squash", '[images] fit = "squash": was renamed. Use resize = "stretch".'),
+        ("images.fit=pad", "[images] fit: was renamed. Use resize."),
+        ("images.resize=squash", '[images] resize = "squash": was renamed. Use resize = "stretch".'),
+        ("training.accumulate=2", "[training] accumulate: was renamed. Use accumulation_steps."),
+        ("training.clip_norm=1.0", "[training] clip_norm: was renamed. Use max_grad_norm."),
+    ],
+)
+def test_an_old_name_is_answered_with_the_new_one(tiny, override, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(tiny / "tiny.toml", [override])
+    assert caught.value.problems == [f"--set {override}: {message}"]

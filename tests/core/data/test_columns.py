@@ -19,7 +19,7 @@ def encode(train: pd.DataFrame = TRAIN, test: pd.DataFrame = TEST, **settings: o
     return encode_columns(Columns(**settings), Tables(train, test, test))
 
 
-def test_numbers_are_scaled_by_the_training_rows_and_missing_ones_are_told():
+def test_numbers_are_scaled_by_the_training_rows_and_missing_ones_are_flagged():
     columns = encode(numeric=["age"])
     deviation = np.std([10, 30, 20])
     assert columns.names == ("age", "age missing")
@@ -28,7 +28,7 @@ def test_numbers_are_scaled_by_the_training_rows_and_missing_ones_are_told():
     np.testing.assert_allclose(columns.test, [[30 / deviation, 0], [0, 0], [0, 1]], rtol=1e-6)
 
 
-def test_rounding_alone_is_no_spread_to_divide_by():
+def test_a_constant_column_is_not_divided_by_its_rounding_error():
     train = pd.DataFrame({"id": list("abc"), "angle": ["0.1"] * 3})
     columns = encode(train, pd.DataFrame({"id": ["x"], "angle": ["0.2"]}), numeric=["angle"])
     assert np.std([0.1] * 3) > 0
@@ -42,30 +42,30 @@ def test_categories_are_those_of_the_training_rows():
     assert columns.test.tolist() == [[0, 1], [0, 0], [1, 0]]
 
 
-def test_patterns_name_several_columns_and_a_constant_one_is_no_fault():
+def test_patterns_name_several_columns_and_a_constant_one_is_allowed():
     table = pd.DataFrame({"id": list("ab"), "margin1": ["1", "2"], "margin2": ["5", "5"], "shape": ["0", "1"]})
     columns = encode(table, table, numeric=["margin*"])
     assert columns.names == ("margin1", "margin2")
     assert columns.train[:, 1].tolist() == [0, 0]
 
 
-def test_nothing_asked_for_is_nothing():
+def test_no_columns_are_none():
     assert encode() is None
 
 
-def test_every_problem_is_told_at_once():
+def test_every_problem_is_reported_at_once():
     test = TEST.drop(columns="sex")
     with pytest.raises(DataError) as raised:
         encode(TRAIN.assign(age=["10", "old", "x", "20"]), test, numeric=["age", "agee"], categorical=["sex"])
     text = "\n".join(raised.value.problems)
     assert "[columns] numeric = \"agee\": the train table has no such column. Did you mean 'age'?" in text
     assert '[columns] categorical = "sex": the test table has no such column' in text
-    assert '[columns] numeric = "age": 2 cells are no numbers: old, x' in text.replace("'", "")
+    assert '[columns] numeric = "age": 2 non-numeric cells: old, x' in text.replace("'", "")
 
 
-def test_an_id_is_no_category_and_an_empty_column_no_number():
+def test_ids_and_empty_columns_are_refused():
     many = pd.DataFrame({"id": [str(n) for n in range(1001)], "empty": ""})
     with pytest.raises(DataError) as raised:
         encode(many, many, categorical=["id"], numeric=["empty"])
-    assert "has 1001 different values; an id teaches a network nothing" in raised.value.problems[1]
+    assert "1,001 different values, but at most 1,000 are allowed" in raised.value.problems[1]
     assert "no training row has a value" in raised.value.problems[0]

@@ -109,9 +109,9 @@ def test_every_class_without_a_permitted_label(tiny):
     with pytest.raises(DataError) as caught:
         stage_1('checks.allowed=["a", "bb", "cc"]')
     assert caught.value.problems == [
-        "[checks] allowed: 'b' is no label of it, but 8 training rows have this class, the first 'p01_0'. "
+        "[checks] allowed: 'b' is not listed, but 8 training rows have this class, the first 'p01_0'. "
         "Did you mean 'bb'?",
-        "[checks] allowed: 'c' is no label of it, but 8 training rows have this class, the first 'p02_0'. "
+        "[checks] allowed: 'c' is not listed, but 8 training rows have this class, the first 'p02_0'. "
         "Did you mean 'cc'?",
     ]
 
@@ -125,7 +125,7 @@ def test_no_class_is_a_permitted_label(tiny):
 
 def test_many_classes_without_a_permitted_label_are_counted(tiny):
     write_labels(tiny, list("abcdefgh"))
-    with pytest.raises(DataError, match=r"allowed: 2 more classes are no labels of it"):
+    with pytest.raises(DataError, match=r"allowed: 2 more classes are not listed"):
         stage_1('checks.allowed=["a"]', "folds.name=group", "checks.missing_class=warn")
 
 
@@ -206,8 +206,7 @@ def test_test_rows_that_the_sample_lacks_are_a_warning(tiny):
     )
     (warning,) = stage_1().warnings
     assert warning == (
-        "the sample submission has 5 rows, the test table 7: 2 test rows are in no row of the submission, "
-        "the first 't5'"
+        "the sample submission has 5 rows, the test table 7: 2 test rows are not in the submission, the first 't5'"
     )
 
 

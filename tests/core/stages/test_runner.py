@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from compete.config.load import load_config
 from compete.errors import ConfigError, DataError, UserError
+from compete.scores import read_scores
 from compete.stages.runner import run_competition
 
 FAST = ("training.epochs=1",)
@@ -30,8 +30,7 @@ def test_a_run_leaves_everything_it_promises(tiny):
     for name in ("submission.csv", "oof.parquet", "test.parquet", "scores.json", "folds.csv", "config.toml",
                  "environment.json", "log.jsonl", "members/fold0-seed42/weights.safetensors"):  # fmt: skip
         assert (folder / name).stat().st_size > 0, name
-    scores = json.loads((folder / "scores.json").read_text())
-    assert set(scores["cv"]["folds"]) == {"fold0-seed42", "fold1-seed42", "fold2-seed42"}
+    assert set(read_scores(folder).cv.folds) == {"fold0-seed42", "fold1-seed42", "fold2-seed42"}
     oof = pd.read_parquet(folder / "oof.parquet")
     assert list(oof.columns) == ["id", "fold", "label", "a", "b", "c"]
     assert len(oof) == 24 and np.allclose(oof[["a", "b", "c"]].sum(axis=1), 1, atol=1e-5)
@@ -43,7 +42,7 @@ def test_the_oof_score_is_scikit_learn_s_on_the_oof_file(tiny):
     done = run(tiny, "training.epochs=3")
     oof = pd.read_parquet(done.folder / "oof.parquet")
     expected = f1_score(oof["label"], oof[["a", "b", "c"]].to_numpy().argmax(axis=1), average="macro")
-    assert done.scores["cv"]["oof"] == pytest.approx(expected)
+    assert read_scores(done.folder).cv.oof == pytest.approx(expected)
 
 
 def test_predictions_are_matched_by_id_whatever_the_order_of_the_sample(tiny):
@@ -187,10 +186,10 @@ def test_a_transform_that_changes_the_size_stops_the_run_before_all_is_decoded(t
 
 def test_pages_and_screens_use_the_titles_of_classes(tiny):
     done = run(tiny, 'competition.titles={a="dark", c="bright"}')
-    scores = done.scores
-    assert scores["classes"] == ["a", "b", "c"] and scores["titles"] == ["dark", "b", "bright"]
-    assert {row["class"] for row in scores["per_class"]} == set(scores["train_shares"]) == {"dark", "b", "bright"}
-    assert set(scores["submission"]["label_shares"]) <= {"dark", "b", "bright"}
+    scores = read_scores(done.folder)
+    assert scores.classes == ("a", "b", "c") and scores.titles == ("dark", "b", "bright")
+    assert {row.name for row in scores.per_class} == set(scores.train_shares) == {"dark", "b", "bright"}
+    assert set(scores.submission.label_shares) <= {"dark", "b", "bright"}
     assert set(pd.read_csv(done.folder / "submission.csv")["label"]) <= {"a", "b", "c"}
     for titles, message in (('{d="x"}', "titles.d: there is no such class"), ('{a="b"}', "several classes .* 'b'")):
         with pytest.raises(ConfigError, match=message):
@@ -218,13 +217,13 @@ def test_what_overrides_left_out_is_said(tiny):
 
 def test_the_next_command_keeps_the_overrides(tiny):
     done = run(tiny, "training.epochs=1", "optimizer.lr=0.01", 'tta=[{name="flips"}]')
-    assert done.scores["next"][-1] == (
+    assert read_scores(done.folder).next[-1] == (
         f"compete run {tiny / 'tiny.toml'} --set optimizer.lr=0.01 --set 'tta=[{{name=\"flips\"}}]' --set training.epochs=2"
     )
 
 
 def test_one_member_has_no_spread(tiny):
-    assert run(tiny, "training.only_folds=[0]").scores["cv"]["std"] is None
+    assert read_scores(run(tiny, "training.only_folds=[0]").folder).cv.std is None
 
 
 def test_a_class_missing_from_a_fold_stops_the_run_or_warns(tiny):
@@ -268,14 +267,14 @@ def test_unreadable_images_are_skipped_and_counted_when_the_toml_says_so(tiny):
 
 def test_seeds_and_chosen_folds_make_the_members(tiny):
     done = run(tiny, "training.seeds=2", "training.only_folds=[0, 2]")
-    assert sorted(done.scores["cv"]["folds"]) == ["fold0-seed42", "fold0-seed43", "fold2-seed42", "fold2-seed43"]
+    assert sorted(read_scores(done.folder).cv.folds) == ["fold0-seed42", "fold0-seed43", "fold2-seed42", "fold2-seed43"]
     with pytest.raises(ConfigError, match=r"only_folds = \[9\]: the folds are \[0, 1, 2\]"):
         run(tiny, "training.only_folds=[9]")
 
 
 def test_post_processing_is_scored_on_folds_it_was_not_fitted_on(tiny):
     done = run(tiny, 'postprocess=[{name="floor", low=0.01}]')
-    assert done.scores["cv"]["oof_postprocessed"] is not None
+    assert read_scores(done.folder).cv.oof_postprocessed is not None
 
 
 def test_a_plugin_that_raises_in_an_event_is_named(tiny):
@@ -295,7 +294,8 @@ def test_the_best_classes_alone_give_the_same_submission(tiny):
     whole = run(tiny, "training.seeds=2")
     best = run(tiny, "training.seeds=2", "inference.keep_top=3", name="best")
     assert (best.folder / "submission.csv").read_bytes() == (whole.folder / "submission.csv").read_bytes()
-    assert best.scores["cv"] == whole.scores["cv"] and best.scores["per_class"] == whole.scores["per_class"]
+    few, all_classes = read_scores(best.folder), read_scores(whole.folder)
+    assert few.cv == all_classes.cv and few.per_class == all_classes.per_class
     oof = pd.read_parquet(best.folder / "oof.parquet")
     assert list(oof.columns) == ["id", "fold", "label", "top1", "p1", "top2", "p2", "top3", "p3"]
 
@@ -343,11 +343,11 @@ def test_columns_reach_the_network_in_training_and_in_prediction(tiny):
     )  # fmt: skip
     (tiny / "tiny_plugin.py").write_text(plugin)
     done = run(tiny, 'columns.categorical=["height"]', "training.epochs=20", "finetune.backbone_lr_ratio=0.1")
-    assert done.scores["cv"]["oof"] > 0.95
+    assert read_scores(done.folder).cv.oof > 0.95
     labels = pd.read_csv(done.folder / "submission.csv", dtype=str)["label"].tolist()
     assert labels == ["abc"[number % 3] for number in range(7)]
     blind = run(tiny, "training.epochs=20", name="blind")
-    assert blind.scores["cv"]["oof"] < 0.5
+    assert read_scores(blind.folder).cv.oof < 0.5
 
 
 def test_columns_cannot_be_mixed(tiny):
@@ -373,14 +373,14 @@ def test_a_cosine_head_with_a_frozen_backbone_trains_all_that_is_new(tiny):
 
 def test_arcface_runs_and_is_refused_without_its_head(tiny):
     done = run(tiny, "head.name=cosine", "head.width=8", "loss.name=arcface", "metric.name=map_at_k", "metric.k=2")
-    assert 0 < done.scores["cv"]["oof"] <= 1
+    assert 0 < read_scores(done.folder).cv.oof <= 1
     with pytest.raises(ConfigError, match=r'Write \[head\] name = "cosine"'):
         run(tiny, "loss.name=arcface", "loss.scale=0.001", name="other")
 
 
 def test_with_one_validated_fold_postprocessing_is_still_measured_on_other_rows(tiny):
     done = run(tiny, "training.only_folds=[0]", 'postprocess=[{name="floor", low=0.01}]')
-    assert done.scores["cv"]["oof_postprocessed"] == pytest.approx(done.scores["cv"]["oof"])
+    assert read_scores(done.folder).cv.oof_postprocessed == pytest.approx(read_scores(done.folder).cv.oof)
 
 
 def test_networks_are_built_once_for_the_description_and_once_a_member(tiny):
@@ -440,6 +440,6 @@ def test_an_executor_needs_public_names_only(tiny):
             "\n\n@hookimpl\ndef register_executors():\n    return {'backwards': backwards}\n"
         )
     done = run(tiny, "executor.name=backwards")
-    assert list(done.scores["members"]) == ["fold0-seed42", "fold1-seed42", "fold2-seed42"]
+    assert list(done.scores.members) == ["fold0-seed42", "fold1-seed42", "fold2-seed42"]
     log = (done.folder / "log.jsonl").read_text()
     assert log.index('"member_end", "member": "fold2-seed42"') < log.index('"member_end", "member": "fold0-seed42"')

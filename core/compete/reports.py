@@ -1,0 +1,130 @@
+"""What each of the six stages found, as facts. `on_stage` passes one of these; the console writes the sentences.
+
+Counts are plain integers, and components are named as in the TOML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+STAGES = 6
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What a stage found. Every stage has a report of its own, with its number (1 to 6) and title."""
+
+    number: ClassVar[int]
+    title: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class RowsReport(StageReport):
+    """Stage 1: the tables, the target and the folds.
+
+    `groups` counts the values of the column `group`. `outputs` counts the prediction columns C. `class_rows` are the
+    fewest and the most training rows in a class, None where rows do not have one class each. `fold_rows` are the
+    validation rows of each fold. `note` is the dataset's own, shown with every result.
+    """
+
+    number: ClassVar[int] = 1
+    title: ClassVar[str] = "preprocess"
+
+    train_rows: int
+    test_rows: int
+    groups: int | None
+    target: str
+    outputs: int
+    class_rows: tuple[int, int] | None
+    folds: str
+    folds_key: str
+    fold_rows: tuple[int, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ImagesReport(StageReport):
+    """Stage 2: the images and what is done to them; `columns` counts the inputs that a row has beside its images."""
+
+    number: ClassVar[int] = 2
+    title: ClassVar[str] = "load"
+
+    train_images: int
+    test_images: int
+    height: int
+    width: int
+    cached: bool
+    transforms: tuple[str, ...]
+    batch_transforms: tuple[str, ...]
+    sampler: str
+    columns: int = 0
+
+
+@dataclass(frozen=True)
+class NetworkReport(StageReport):
+    """Stage 3: the network; `trained` is how many of its parameters move, `frozen` names the modules that do not.
+
+    `notes` are the network's own lines, such as which weights were read.
+    """
+
+    number: ClassVar[int] = 3
+    title: ClassVar[str] = "build"
+
+    model: str
+    backbone: str
+    head: str
+    outputs: int
+    parameters: int
+    trained: int
+    frozen: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OptimizationReport(StageReport):
+    """Stage 4: what is minimised and how; one learning rate for each that the parameter groups start with."""
+
+    number: ClassVar[int] = 4
+    title: ClassVar[str] = "loss and optimizer"
+
+    loss: str
+    heads: int
+    metric: str
+    optimizer: str
+    learning_rates: tuple[float, ...]
+    scheduler: str
+    batch_size: int
+    accumulation_steps: int = 1
+
+
+@dataclass(frozen=True)
+class PlanReport(StageReport):
+    """Stage 5: how much is trained, on what, and how predictions are made; `finished` names the members on disk.
+
+    `notes` are the run's, such as what changed since the last one and which of its members are reused.
+    """
+
+    number: ClassVar[int] = 5
+    title: ClassVar[str] = "train and infer settings"
+
+    folds: int
+    seeds: int
+    epochs: int
+    device: str
+    precision: str
+    tta: tuple[str, ...]
+    ensemble: str
+    submission: str
+    finished: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingReport(StageReport):
+    """Stage 6: members are trained and predict; everything is written into `folder`."""
+
+    number: ClassVar[int] = 6
+    title: ClassVar[str] = "run"
+
+    folder: str

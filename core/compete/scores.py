@@ -1,0 +1,159 @@
+"""`scores.json`: what a finished run scored and wrote. One typed model, for all who write or read it."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from compete.errors import CompeteError
+from compete.store import write_json
+
+SCORES_FILE = "scores.json"
+FORMAT: Literal[1] = 1  # raise it when a key changes its name or meaning
+
+
+def _finite(value: object) -> object:
+    """NaN and infinity become None, on disk and in memory alike: JSON has neither."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Score = Annotated[float | None, BeforeValidator(_finite)]
+
+
+class Facts(BaseModel):
+    """A part of the scores: frozen, and no key is unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CvScores(Facts):
+    """The score of each member on its own fold with TTA, their mean and sample deviation, and that of the whole OOF.
+
+    `std` is None for one member. `oof_postprocessed` is measured on folds that post-processing was not fitted on, and
+    None where there is none.
+    """
+
+    mean: Score
+    std: Score
+    folds: Mapping[str, Score]
+    oof: Score
+    oof_postprocessed: Score = None
+
+
+class ClassScores(Facts):
+    """Precision, recall and F1 of a class on OOF, and its validated rows."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class EpochScores(Facts):
+    """An epoch of a member; the score is that on its own fold, without TTA."""
+
+    number: int
+    train_loss: Score
+    valid_loss: Score
+    score: Score
+    lr: Score
+    seconds: float
+
+
+class MemberScores(Facts):
+    """A member's training; `class_draws` counts the rows of each class that its sampler drew."""
+
+    score: Score
+    best_epoch: int
+    seconds: float
+    epochs: tuple[EpochScores, ...] = ()
+    class_draws: dict[str, int] = {}
+
+
+class SubmissionFacts(Facts):
+    """The submission file; `label_shares` is each label's share of its rows, where a row has one label."""
+
+    path: str
+    rows: int
+    sha256: str
+    warnings: tuple[str, ...] = ()
+    label_shares: dict[str, float] = {}
+
+
+class FoldFacts(Facts):
+    """How the rows were split; `counts` are the rows of each class (C,) in each fold's validation part."""
+
+    name: str
+    key: str
+    counts: tuple[tuple[int, ...], ...] = ()
+
+
+class Scores(Facts):
+    """A finished run. `titles` are what people call the `classes`, in the same order; the other tables use them.
+
+    `train_shares` is each class's share of the training rows, `seconds` the training time of all members, and `next`
+    lists commands that may follow.
+    """
+
+    format: Literal[1]
+    competition: str
+    title: str
+    run: str
+    note: str = ""
+    metric: str
+    higher_is_better: bool
+    classes: tuple[str, ...]
+    titles: tuple[str, ...]
+    cv: CvScores
+    per_class: tuple[ClassScores, ...] = ()
+    members: dict[str, MemberScores]
+    submission: SubmissionFacts
+    train_shares: dict[str, float] = {}
+    folds: FoldFacts
+    model: str
+    tta: tuple[str, ...] = ()
+    ensemble: str
+    device: str
+    precision: str
+    seconds: float
+    warnings: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+
+
+def write_scores(folder: Path, scores: Scores) -> None:
+    """Write `scores.json` into a run's folder, atomically."""
+    write_json(folder / SCORES_FILE, scores.model_dump())
+
+
+def read_scores(folder: Path) -> Scores:
+    """Read a run's `scores.json`. Raise `CompeteError` when it is missing, damaged or of another format."""
+    path = folder / SCORES_FILE
+    try:
+        return Scores.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise _unreadable(path, (error.strerror or str(error)).lower()) from error
+    except ValidationError as error:
+        raise _unreadable(path, _what_is_wrong(error)) from error
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    problems = {".".join(map(str, problem["loc"])): problem for problem in error.errors()}
+    if "format" in problems:
+        problem = problems["format"]
+        found = "no format" if problem["type"] == "missing" else f"format {problem['input']}"
+        return f"it has {found}, and this version of compete reads format {FORMAT}"
+    where, problem = next(iter(problems.items()))
+    return f"it is damaged: {where + ': ' if where else ''}{problem['msg']}"
+
+
+def _unreadable(path: Path, reason: str) -> CompeteError:
+    return CompeteError(
+        f"cannot read {path}: {reason}. To write it again from the finished members, type: "
+        f"compete run {shlex.quote(str(path.parent / 'config.toml'))}"
+    )
