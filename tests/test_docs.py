@@ -27,7 +27,9 @@ OVERRIDDEN = [
 def test_the_modules_that_the_architecture_names_are_there():
     named = set(re.findall(r"`(\w+(?:/\w+)*\.py)`", (ROOT / "docs/architecture.md").read_text()))
     assert len(named) > 20
-    assert not [name for name in named if not any((ROOT / base / name).exists() for base in ("core/compete", "core", ""))]
+    assert not [
+        name for name in named if not any((ROOT / base / name).exists() for base in ("core/compete", "core", ""))
+    ]
 
 
 TROUBLE = (ROOT / "docs/troubleshooting.md").read_text()
