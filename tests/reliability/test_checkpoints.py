@@ -137,7 +137,7 @@ def test_a_damaged_cache(tiny, make_run, damage):
 @pytest.mark.promise("Damaged weights or predictions: named, with what to do")
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("weights.safetensors", "the member is trained from scratch"), ("oof.parquet", "it is made anew")],
+    [("weights.safetensors", "the member is trained from scratch"), ("oof.parquet", "it is predicted again")],
 )
 def test_damaged_results_say_what_to_do_and_that_helps(tiny, name, remedy):
     done = run(tiny)

@@ -204,7 +204,7 @@ def test_gradients_that_alone_are_infinite_are_left_out_too(make_run):
     weight = trainer.network.head.weight
     weight.register_hook(lambda gradient: gradient * float("inf"))
     before = weight.detach().clone()
-    with pytest.raises(TrainingError, match="epoch 1, step 1 of 3: no step since then had a finite loss"):
+    with pytest.raises(TrainingError, match="epoch 1, step 1 of 3: no later step had a finite loss"):
         train_epoch(trainer)
         refuse_not_finite(trainer)
     assert torch.equal(weight, before)
@@ -232,7 +232,7 @@ def test_nan_stops_at_the_last_good_checkpoint(tiny, compete, minutes, told):
     arguments = ("run", "tiny.toml", "--set", "training.epochs=3", "--set", f"training.checkpoint_minutes={minutes}")
     status, text = compete(*arguments, env={"POISONED": "1"})
     assert status == 1
-    assert f"error: fold1-seed42: epoch 2, {told} became NaN or infinite. The member stays" in text
+    assert f"error: fold1-seed42: epoch 2, {told} became NaN or infinite. The member keeps" in text
     assert 'use precision = "32-true", or set on_nan = "skip"' in text
     members = tiny / "submissions/tiny/run-001/members"
     assert (members / "fold0-seed42/result.json").exists() and not (members / "fold1-seed42/result.json").exists()
