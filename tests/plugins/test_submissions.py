@@ -223,9 +223,7 @@ def test_long_takes_numbered_classes_and_integer_ids():
 
 def test_long_names_rows_that_fit_no_image():
     rows = predicted(["u1"], [[0.1, 0.2]], ["C1", "C2"])
-    with pytest.raises(
-        SubmissionError, match=r"2 rows .* in the form '{id}_{class}', the first 'u1-C1'\. Did you mean"
-    ):
+    with pytest.raises(SubmissionError, match=r"2 rows .* in the form '{id}_{class}', first 'u1-C1'\. Did you mean"):
         long(sample(["u1-C1", "u1-C2"], p=0), rows, target())
 
 
