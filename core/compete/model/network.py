@@ -38,7 +38,7 @@ def build_network(config: Config, outputs: int, columns: int, seed: int, weights
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, outputs):
         raise ConfigError(
-            f'[model] name = "{model.name}": its logits for 2 images have shape {shape}; the target needs (2, {outputs})'
+            f'[model] name = "{model.name}": its logits for 2 images have shape {shape}, not (2, {outputs})'
         )
     if outputs > 1 and bool((logits >= 0).all()) and torch.allclose(logits.sum(dim=1), torch.ones(2), atol=1e-4):
         raise ConfigError(
