@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 LONG = ("run", "tiny.toml", "--set", "training.epochs=9000")  # nobody waits for its end
-HINT = "stopped; what was computed is kept. The same command goes on where it was."
+HINT = "stopped; finished work is kept. Run the same command again to resume."
 KILLER = """
 
 import os

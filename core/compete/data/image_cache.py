@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from compete.data.decoder import as_fractions
-from compete.store import cannot_write, make_folder, read_json, write_json
+from compete.store import cannot_write, file_lock, make_folder, read_json, write_json
 
 if TYPE_CHECKING:
     from compete.data.decoder import Decoder
@@ -28,7 +26,8 @@ def open_cache(
 ) -> tuple[Array, dict[int, str]]:
     """Return the memory map of these images (n, H, W, C), built as far as it is missing, and the unreadable ones."""
     data, marks = folder / f"{key}.npy", folder / f"{key}.json"
-    with _building(folder, key):
+    make_folder(folder)
+    with file_lock(folder / f"{key}.lock"):  # one process builds a cache, the others wait for it
         state = read_json(marks)
         if not data.exists() or data.stat().st_size != state.get("bytes"):  # not begun, or damaged
             marks.unlink(missing_ok=True)
@@ -136,17 +135,3 @@ def decode_all(
                 yield number, reason
             if (number + 1) % CHUNK == 0:
                 progress(number + 1, len(paths))
-
-
-@contextmanager
-def _building(folder: Path, key: str) -> Iterator[None]:
-    """Let one process at a time build a cache; others wait."""
-    make_folder(folder)
-    path = folder / f"{key}.lock"
-    try:
-        file = path.open("w")
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
