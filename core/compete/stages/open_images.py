@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compete.data.decoder import Decoder
-from compete.data.images import ImageIndex, Images, ImageSet, open_image_set, refuse_unreadable
+from compete.data.images import ImageIndex, Images, ImageSet, open_image_set, unreadable_problem
 from compete.data.loaders import augmented
-from compete.errors import ConfigError
+from compete.errors import ConfigError, DataError
 from compete.files.contents import Contents
 from compete.files.root import Files
 from compete.identity import digest, digest_bytes, pixels_key
@@ -54,11 +54,11 @@ def open_images(
 
     def opened(name: str, table: pd.DataFrame, digests: list[str]) -> ImageSet:
         key = pixels_key(config, sources, digests, ImageIndex.of(table).paths)
-        images = open_image_set(table, decoder, key, session.progress(f"decode {name}"))
-        _report_unreadable(session, name, images)
-        return images
+        return open_image_set(table, decoder, key, session.progress(f"decode {name}"))
 
-    return Images(opened("train", tables.train, contents.train), opened("test", tables.test, contents.test), augment)
+    train, test = opened("train", tables.train, contents.train), opened("test", tables.test, contents.test)
+    _report_unreadable(session, {"train": train, "test": test})
+    return Images(train, test, augment)
 
 
 def make_decoder(config: Config, transforms: list[Transform], files: Files) -> Decoder:
@@ -81,15 +81,15 @@ def _try_augment(decoder: Decoder, augment: Callable[[Image, int], Image] | None
         return
 
 
-def _report_unreadable(session: Session, name: str, images: ImageSet) -> None:
-    if not images.unreadable:
-        return
-    if session.config.images.unreadable == "error":
-        refuse_unreadable(name, images)
-    lost, rows = len(images.unreadable), int((images.by_row.counts == 0).sum())
-    session.warn(f"{plural(lost, f'unreadable {name} image')} left out; {plural(rows, 'row')} without a readable image")
-    for reason in list(images.unreadable.values())[:MOST_LISTED]:
-        session.warn(f"unreadable: {reason}")
+def _report_unreadable(session: Session, tables: Mapping[str, ImageSet]) -> None:
+    damaged = {name: images for name, images in tables.items() if images.unreadable}
+    if damaged and session.config.images.unreadable == "error":
+        raise DataError(unreadable_problem(name, images) for name, images in damaged.items())
+    for name, images in damaged.items():
+        lost, rows = plural(len(images.unreadable), f"unreadable {name} image"), int((images.by_row.counts == 0).sum())
+        session.warn(f"{lost} left out; {plural(rows, 'row')} without a readable image")
+        for reason in list(images.unreadable.values())[:MOST_LISTED]:
+            session.warn(f"unreadable: {reason}")
 
 
 def _chain(parts: list[Callable[[Image, int], Image]]) -> Callable[[Image, int], Image] | None:

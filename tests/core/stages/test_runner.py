@@ -252,6 +252,16 @@ def test_an_unreadable_image_stops_the_run_with_its_path(tiny):
             run(tiny, f"images.cache={cache}", fresh=True)
 
 
+def test_unreadable_images_of_both_tables_are_reported_at_once(tiny):
+    (tiny / "data/train/p03_1.png").write_bytes(b"no image")
+    (tiny / "data/test/t2.png").write_bytes(b"no image")
+    with pytest.raises(DataError) as caught:
+        run(tiny)
+    assert [problem.split("\n")[1].split(":")[0].strip() for problem in caught.value.problems] == [
+        "train/p03_1.png", "test/t2.png",
+    ]  # fmt: skip
+
+
 def test_unreadable_images_are_skipped_and_counted_when_the_toml_says_so(tiny):
     (tiny / "data/train/p03_1.png").write_bytes(b"no image")
     (tiny / "data/test/t2.png").write_bytes(b"no image")
