@@ -106,7 +106,8 @@ def upload(path: str, url: str, resume: bool) -> str:
     from kaggle.models.kaggle_models_extended import ResumableUploadResult as Result
 
     names = {getattr(Result, name): name for name in ("COMPLETE", "FAILED", "INCOMPLETE")}
-    return names[_api.upload_complete(path, url, False, resume=resume)]
+    # An upload session that is gone is EXPIRED since kaggle 2.2.5 and was FAILED before; both need a new one.
+    return names.get(_api.upload_complete(path, url, False, resume=resume), "FAILED")
 
 
 def create(slug: str, token: str, message: str) -> Any:  # noqa: ANN401
