@@ -19,7 +19,7 @@ SOURCES = sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")])
 
 # Data goes one way: a part may import only from its own line and from those before it.
 ORDER = (
-    "text types reports < errors < store < scores < hookspecs < config < files < data < submission model < predict < identity < run < train < stages"
+    "text types reports < errors < store < files scores < hookspecs < config < data < submission model < predict < identity < run < train < stages"
     " < leaderboard < init < cli"
 )
 LEVEL = {part: number for number, parts in enumerate(ORDER.split(" < ")) for part in parts.split()}

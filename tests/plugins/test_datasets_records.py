@@ -223,7 +223,7 @@ def test_every_plain_type_is_read(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (product(0, [b"one"], 1)[:-3], "damaged BSON in the document at byte 0: its length"),
-        (product(0, [b"one"], 1) + b"\x05\0", "damaged BSON in the document at byte 7"),
+        (product(0, [b"one"], 1) + b"\x05\0", "damaged BSON in the document at byte 69"),
         (document(element(0x0B, "pattern", b"a\0b\0")), "a value of type 0x0b, which is not read"),
         (document(element(5, "x", struct.pack("<i", -1) + b"\0")), "a length is negative"),
         (document(element(5, "x", struct.pack("<i", 99) + b"\0ab")), "a value is longer than its document"),
@@ -256,7 +256,7 @@ def test_any_damage_gives_documents_or_a_reason(tmp_path_factory: pytest.TempPat
 def test_packed_bson_must_be_unpacked(products: Path) -> None:
     with zipfile.ZipFile(products / "more.bson.zip", "w") as archive:
         archive.writestr("more.bson", WHOLE)
-    with pytest.raises(DataError, match="BSON is read where it lies; unpack it first"):
+    with pytest.raises(DataError, match="BSON is read where it is on disk; unpack it first"):
         read_products(products, train="more.bson")
 
 

@@ -1,18 +1,18 @@
-"""Look at a competition folder: its tables, JSON and BSON files, and a sample of its images, packed or not."""
+"""Scan a competition folder: its tables, JSON and BSON files, and some of its images, packed or not."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from compete.errors import DataError
 from compete.files.archives import EXTENSIONS, is_clutter
-from compete.files.root import IMAGE_EXTENSIONS, Files
-from compete.init.extensions import READABLE, choose_family, ending_of, what_is_there_instead
+from compete.files.extensions import READABLE, choose_family, extension_of
+from compete.files.root import Files
 
 T = TypeVar("T")
 
@@ -22,85 +22,101 @@ PACKED = (*EXTENSIONS, ".gz")
 TABLES, RECORDS = (".csv", ".tsv"), (".json", ".bson")
 
 
-@dataclass
-class Look:
-    """What a folder holds. `tables` and `records` map the name that a TOML writes to the place it is read from.
+@dataclass(frozen=True)
+class Scan:
+    """What a folder holds: paths below its root, which `files` reads.
 
-    `images` are at most a few hundred paths of every folder; an archive's ending is left out of them, since a path
-    below `train` also leads into `train.zip`. `endings` are theirs: of images, or of what other readers read.
+    `tables` and `records` (JSON, BSON) map the name that a TOML uses to the path it is read from. `images` are at most
+    a few hundred paths of each folder, without the extension of an archive, since a path below `train` also leads
+    into `train.zip`; `extensions` are those that count as images here. `unopened` says which archives cannot be read.
     """
 
     files: Files
-    tables: dict[str, str] = field(default_factory=dict)
-    records: dict[str, str] = field(default_factory=dict)
-    images: list[str] = field(default_factory=list)
-    endings: tuple[str, ...] = IMAGE_EXTENSIONS
-    others: list[str] = field(default_factory=list)
-    closed: list[str] = field(default_factory=list)
-
-    def add(self, path: str, place: str) -> None:
-        """Sort a file in by its ending."""
-        ending = f".{ending_of(path)}"
-        if ending in TABLES:
-            self.tables[path] = place
-        elif ending in RECORDS:
-            self.records[path] = place
-        elif ending[1:] in READABLE:
-            self.images.append(path)
-        else:
-            self.others.append(path)
+    tables: Mapping[str, str]
+    records: Mapping[str, str]
+    images: Sequence[str]
+    extensions: tuple[str, ...]
+    others: Sequence[str]
+    unopened: Sequence[str]
 
     def is_image(self, path: str) -> bool:
-        """Tell by its ending whether a file is one of the images."""
-        return ending_of(path) in self.endings
-
-    def settle(self) -> None:
-        """Choose which of the files that readers read are the images."""
-        self.endings = choose_family(Counter(map(ending_of, self.images)))
-        self.others += [path for path in self.images if not self.is_image(path)]
-        self.images = [path for path in self.images if self.is_image(path)]
+        """Return whether a file counts as an image, by its extension."""
+        return extension_of(path) in self.extensions
 
 
-def look_at(folder: Path, cache: Path) -> Look:
-    """Look at a folder; archives are indexed, and only what must be is unpacked (7z, tar.gz), below `cache`.
+def scan_folder(folder: Path, cache: Path) -> Scan:
+    """Scan a folder; archives are indexed, and only what must be is unpacked (7z, tar.gz), below `cache`.
 
-    Raise `DataError` where there is no folder, or nothing in it.
+    Raise `DataError` if the folder does not exist or is empty.
     """
-    look = Look(Files(folder, cache))
-    if not look.files.list(""):
+    files = Files(folder, cache)
+    if not files.list(""):
         raise DataError(f"{folder} is empty; put the competition's files there.")
-    for path in _walk(look.files.root):
-        stem = without_packing(path)
-        if stem == path or (
-            path.lower().endswith(".gz") and not path.lower().endswith(EXTENSIONS) and not _is_data(stem)
-        ):
-            look.add(path, path)
-        elif not (look.files.root / stem).exists():
-            _open(look, path, stem)
-    look.settle()
-    return look
-
-
-def refuse_without_images(look: Look) -> None:
-    """Raise `DataError` where no image was found, nor records that may hold some."""
-    if look.images:
-        return
-    seen = what_is_there_instead(look.others)
-    raise DataError(
-        [f"{look.files.root} holds no image ({', '.join(READABLE)}) and no JSON or BSON.{seen}", *look.closed]
-    )
+    sorter = _Sorter(files)
+    for path in _walk(files.root):
+        sorter.sort(path)
+    extensions = choose_family(Counter(map(extension_of, sorter.images)))
+    images = [path for path in sorter.images if extension_of(path) in extensions]
+    others = [*sorter.others, *(path for path in sorter.images if extension_of(path) not in extensions)]
+    return Scan(files, sorter.tables, sorter.records, images, extensions, others, sorter.unopened)
 
 
 def without_packing(path: str) -> str:
-    """Return a path without the ending of an archive."""
-    ending = next((e for e in sorted(PACKED, key=len, reverse=True) if path.lower().endswith(e)), "")
-    return path[: len(path) - len(ending)]
+    """Return a path without the extension of an archive."""
+    extension = next((e for e in sorted(PACKED, key=len, reverse=True) if path.lower().endswith(e)), "")
+    return path[: len(path) - len(extension)]
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
     """Return at most so many items, evenly spread."""
     step = max(1, -(-len(items) // most))
     return list(items[::step])
+
+
+@dataclass
+class _Sorter:
+    """Sorts the files of a folder by their extensions while it is walked."""
+
+    files: Files
+    tables: dict[str, str] = field(default_factory=dict)
+    records: dict[str, str] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    unopened: list[str] = field(default_factory=list)
+
+    def sort(self, path: str) -> None:
+        """Sort a file on disk in, or what an archive holds."""
+        stem = without_packing(path)
+        gzipped = path.lower().endswith(".gz") and not path.lower().endswith(EXTENSIONS)
+        if stem == path or (gzipped and not _is_data(stem)):
+            self._add(path, path)
+        elif not (self.files.root / stem).exists():
+            self._open(path, stem)
+
+    def _add(self, path: str, place: str) -> None:
+        extension = f".{extension_of(path)}"
+        if extension in TABLES:
+            self.tables[path] = place
+        elif extension in RECORDS:
+            self.records[path] = place
+        elif extension[1:] in READABLE:
+            self.images.append(path)
+        else:
+            self.others.append(path)
+
+    def _open(self, path: str, stem: str) -> None:
+        """Sort an archive's members in, or keep the reason why it cannot be opened."""
+        try:
+            members = self.files.walk(path)
+        except DataError as error:
+            self.unopened += error.problems
+            return
+        if len(members) == 1 and _is_data(stem):
+            self._add(stem, f"{path}/{members[0]}")
+            return
+        data = [name for name in members if _is_data(name)]
+        for member in [*data, *spread(_rest(members, data), MOST_MEMBERS)]:
+            self._add(f"{stem}/{member}", f"{path}/{member}")
 
 
 def _walk(root: Path) -> Iterator[str]:
@@ -125,26 +141,11 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 subfolders.append(entry.name)
-            elif ending_of(entry.name) in READABLE:
+            elif extension_of(entry.name) in READABLE:
                 images.append(entry.name)
             else:
                 others.append(entry.name)
     return spread(sorted(images), MOST_NAMES) + spread(sorted(others), MOST_NAMES), sorted(subfolders)
-
-
-def _open(look: Look, path: str, stem: str) -> None:
-    """Sort an archive's members in, or keep the reason why it cannot be opened."""
-    try:
-        members = look.files.walk(path)
-    except DataError as error:
-        look.closed += error.problems
-        return
-    if len(members) == 1 and _is_data(stem):
-        look.add(stem, f"{path}/{members[0]}")
-        return
-    few = [name for name in members if _is_data(name)]
-    for member in [*few, *spread(_rest(members, few), MOST_MEMBERS)]:
-        look.add(f"{stem}/{member}", f"{path}/{member}")
 
 
 def _is_data(name: str) -> bool:

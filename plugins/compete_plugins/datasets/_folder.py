@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,9 @@ def folder(
     files = Files(root)
     problems, notes = Problems(), list[str]()
     with problems.collecting():
-        train_table = _train(_train_images(files, train, labels or {}, pattern, endings, test), labels or {}, pattern)
+        train_table = label_rows(
+            _train_images(files, train, labels or {}, pattern, endings, test), labels or {}, pattern
+        )
         if group_pattern:
             train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or str(root))
     with problems.collecting():
@@ -90,7 +92,13 @@ def _train_images(
             f"train = '{train}': there is no image below it. It holds {format_list(files.list(train)) or 'nothing'}."
             f"{did_you_mean(train, files.list(''))}"
         )
-    return pd.DataFrame({"id": kept, "image": (top + kept).astype(object)})
+    return image_rows(top, kept)
+
+
+def image_rows(top: str, paths: Sequence[str] | pd.Series[str]) -> pd.DataFrame:
+    """Return a row for each image: its path below the folder `top`, which ends in a slash unless it is the root."""
+    ids = pd.Series(paths, dtype=str)
+    return pd.DataFrame({"id": ids, "image": (top + ids).astype(object)})
 
 
 def _labelled(files: Files, top: str, name: str, labels: Mapping[str, str]) -> list[str]:
@@ -104,7 +112,8 @@ def _labelled(files: Files, top: str, name: str, labels: Mapping[str, str]) -> l
     return paths
 
 
-def _train(images: pd.DataFrame, labels: Mapping[str, str], pattern: str) -> pd.DataFrame:
+def label_rows(images: pd.DataFrame, labels: Mapping[str, str], pattern: str) -> pd.DataFrame:
+    """Add the label that a row's path holds; without a pattern it is the first folder."""
     ids = images["id"]
     if not pattern:
         parts = ids.str.partition("/")
@@ -147,7 +156,7 @@ def _sample(
     files: Files, test: str, sample: str, endings: tuple[str, ...], encoding: str, notes: list[str]
 ) -> tuple[pd.DataFrame, str]:
     """Return the sample submission and where it is from."""
-    if not sample and not sample_names(files):
+    if not sample and not sample_names(files.list("")):
         ids = [path for path in files.walk(test) if is_image(path, endings)]
         if not ids:
             raise DataError(f"test = '{test}': there is no image below it, and no sample submission names any.")

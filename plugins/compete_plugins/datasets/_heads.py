@@ -1,4 +1,4 @@
-"""Peek into tables, JSON and BSON: the first rows as text, and how many there are; no large file is taken whole."""
+"""The first rows of tables, JSON and BSON: enough to recognise them by, with no large file read whole."""
 
 from __future__ import annotations
 
@@ -7,50 +7,58 @@ import io
 import json
 import mmap
 import re
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from itertools import islice
+from typing import IO, Any
 
-from compete.errors import DataError
-from compete.init.findings import Table
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from compete import DataError
 
-    from compete.files.root import Files
+from ._bson import bson_path, documents
+from ._common import Files
+from ._json import text_table
+from ._tables import decode, parse_table
 
-MOST_ROWS = 200_000
+MOST_ROWS, MOST_DOCUMENTS = 200_000, 20_000
+BYTES_OF_A_ROW, FEWEST_BYTES = 512, 1 << 20
 WINDOW_BYTES = 32 << 20
 BLOCK_BYTES = 1 << 22
-ENCODINGS = ("utf-8", "latin-1")
 _LIST_START = re.compile(rb'"([^"\\\n]{1,60})"\s*:\s*\[\s*\{')
-# Payload sizes of BSON's plain types, and how their bytes are read.
-_BSON_PLAIN = {0x01: "<d", 0x08: "<?", 0x10: "<i", 0x12: "<q"}
-_BSON_SIZES = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
 
 
-def read_table(files: Files, name: str, place: str, most_rows: int = MOST_ROWS) -> Table:
-    """Read a table's first rows as text; the rest is only counted. Raise `DataError` where it is no table."""
-    import pandas as pd
+@dataclass(frozen=True)
+class Table:
+    """A delimited table, all cells text: its first rows, how many there are, and how it is written."""
 
+    name: str
+    frame: pd.DataFrame
+    rows: int
+    separator: str
+    encoding: str
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of its columns."""
+        return [str(name) for name in self.frame.columns]
+
+
+def read_head(files: Files, name: str, place: str, most_rows: int | None = None) -> Table:
+    """Read a table's first rows as `read_table` would, its separator and encoding guessed; the rest is only counted.
+
+    Raise `DataError` for what `read_table` refuses.
+    """
+    most_rows = most_rows or MOST_ROWS
     with _opened(files, place) as file:
-        separator = _separator(file.readline())
-    for encoding in ENCODINGS:
-        try:
-            with _opened(files, place) as file:
-                frame = pd.read_csv(
-                    file, sep=separator, encoding=encoding, dtype=str, keep_default_na=False, nrows=most_rows
-                )
-        except UnicodeDecodeError:
-            continue
-        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise DataError(f"{place} is no table: {error}.") from None
-        frame.columns = frame.columns.astype(str)
-        frame = frame.drop(columns="Unnamed: 0", errors="ignore")
-        rows = len(frame) if len(frame) < most_rows else _lines(files, place) - 1
-        return Table(name, frame, rows, separator, encoding)
-    raise AssertionError("latin-1 reads any bytes")
+        data = file.read(max(FEWEST_BYTES, BYTES_OF_A_ROW * most_rows))
+        complete = not file.read(1)
+    data = data if complete else _whole_rows(data)
+    encoding = _encoding(data)
+    text = decode(data, place, encoding)
+    separator = _separator(text.partition("\n")[0])
+    frame = parse_table(text, place, separator, most_rows)
+    rows = len(frame) if complete and len(frame) < most_rows else _lines(files, place) - 1
+    return Table(name, frame, rows, separator, encoding)
 
 
 def _opened(files: Files, place: str) -> IO[bytes]:
@@ -59,58 +67,21 @@ def _opened(files: Files, place: str) -> IO[bytes]:
     return path.open("rb") if path.is_file() else io.BytesIO(files.read(place))
 
 
-def _separator(header: bytes) -> str:
-    return max(",;\t|", key=lambda sign: (header.count(sign.encode()), sign == ","))
+def _whole_rows(data: bytes) -> bytes:
+    """Cut bytes after their last complete row, so that no quoted cell is left open."""
+    data = data[: data.rfind(b"\n") + 1]
+    while data.count(b'"') % 2:
+        data = data[: data.rfind(b"\n", 0, -1) + 1]
+    return data
+
+
+def _separator(header: str) -> str:
+    return max(",;\t|", key=lambda sign: (header.count(sign), sign == ","))
 
 
 def _lines(files: Files, place: str) -> int:
     with _opened(files, place) as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
-
-
-@dataclass(frozen=True)
-class Objects:
-    """A list of objects in a JSON file: its first objects, how many there are, and whether these are all of them."""
-
-    rows: list[dict[str, Any]]
-    count: int
-    complete: bool
-
-    def table(self) -> pd.DataFrame:
-        """Return the objects' plain values as text."""
-        return text_table(self.rows)
-
-
-@dataclass(frozen=True)
-class JsonFile:
-    """What a JSON file holds: its lists of objects by key ("" where the file is the list), and its encoding."""
-
-    name: str
-    lists: dict[str, Objects]
-    encoding: str
-
-
-def peek_json(files: Files, name: str, place: str, whole: bool = False) -> JsonFile:
-    """Read the first objects of every list in a JSON file, or all of them; nothing where it holds none."""
-    path = files.root / place
-    if not path.is_file():
-        return _lists(name, files.read(place), whole)
-    if path.stat().st_size == 0:
-        return JsonFile(name, {}, ENCODINGS[0])
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return _lists(name, data, whole)
-
-
-def _lists(name: str, data: bytes | mmap.mmap, whole: bool) -> JsonFile:
-    encoding = _encoding(data)
-    start = re.search(rb"\S", data)
-    if start is not None and start[0] == b"[":
-        return JsonFile(name, {"": _objects(data, start.end(), encoding, whole)}, encoding)
-    starts: dict[str, int] = {}
-    for match in _LIST_START.finditer(data):
-        starts.setdefault(match[1].decode(encoding), match.end() - 1)
-    found = {key: _objects(data, at, encoding, whole) for key, at in starts.items()}
-    return JsonFile(name, found, encoding)
 
 
 def _encoding(data: bytes | mmap.mmap) -> str:
@@ -124,15 +95,62 @@ def _encoding(data: bytes | mmap.mmap) -> str:
     return "utf-8"
 
 
+@dataclass(frozen=True)
+class Objects:
+    """A list of objects in a JSON file: its first objects, how many there are, and whether these are all of them."""
+
+    rows: list[dict[str, Any]]
+    count: int
+    complete: bool
+
+    def table(self) -> pd.DataFrame:
+        """Return the objects' plain values as text."""
+        return text_table(
+            [{key: value for key, value in row.items() if not isinstance(value, list | dict)} for row in self.rows]
+        )
+
+
+@dataclass(frozen=True)
+class JsonHead:
+    """What a JSON file holds: its lists of objects by key ("" where the file is the list), and its encoding."""
+
+    name: str
+    lists: dict[str, Objects]
+    encoding: str
+
+
+def read_json_head(files: Files, name: str, place: str, whole: bool = False) -> JsonHead:
+    """Read the first objects of every list in a JSON file, or all of them; nothing where it holds none."""
+    path = files.root / place
+    if not path.is_file():
+        return _lists(name, files.read(place), whole)
+    if path.stat().st_size == 0:
+        return JsonHead(name, {}, "utf-8")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _lists(name, data, whole)
+
+
+def _lists(name: str, data: bytes | mmap.mmap, whole: bool) -> JsonHead:
+    encoding = _encoding(data)
+    start = re.search(rb"\S", data)
+    if start is not None and start[0] == b"[":
+        return JsonHead(name, {"": _objects(data, start.end(), encoding, whole)}, encoding)
+    starts: dict[str, int] = {}
+    for match in _LIST_START.finditer(data):
+        starts.setdefault(match[1].decode(encoding), match.end() - 1)
+    found = {key: _objects(data, at, encoding, whole) for key, at in starts.items()}
+    return JsonHead(name, found, encoding)
+
+
 def _objects(data: bytes | mmap.mmap, start: int, encoding: str, whole: bool) -> Objects:
     """Decode objects one by one from `start` on, until the list ends or, unless `whole`, the window does."""
     text = data[start : len(data) if whole else start + WINDOW_BYTES].decode(encoding, "ignore")
-    decode, skip = json.JSONDecoder().raw_decode, re.compile(r"[\s,]*")
+    decode_next, skip = json.JSONDecoder().raw_decode, re.compile(r"[\s,]*")
     rows: list[dict[str, Any]] = []
     at = skip.match(text).end()  # type: ignore[union-attr]  # it matches anything
     while text[at : at + 1] == "{":
         try:
-            row, at = decode(text, at)
+            row, at = decode_next(text, at)
         except json.JSONDecodeError:
             break
         rows.append(row)
@@ -143,57 +161,27 @@ def _objects(data: bytes | mmap.mmap, start: int, encoding: str, whole: bool) ->
     return Objects(rows, round(len(rows) * share), complete)
 
 
-def text_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Make a table of text of objects' plain values; what is missing or null becomes an empty cell."""
-    import pandas as pd
+@dataclass(frozen=True)
+class BsonHead:
+    """The plain values of a BSON file's first documents as text, about how many there are, and their first images."""
 
-    plain = [{key: value for key, value in row.items() if not isinstance(value, list | dict)} for row in rows]
-    table = pd.DataFrame(plain, dtype=object)
-    return table.where(table.notna(), "").astype(str)
+    frame: pd.DataFrame
+    count: int
+    images: list[str]
 
 
-def peek_bson(files: Files, place: str, most: int = 20_000) -> tuple[pd.DataFrame, int, bytes]:
-    """Return the plain values of a BSON file's first documents, about how many there are, and the first of them."""
-    path = files.root / place
-    if not path.is_file():
-        raise DataError(f"{place}: BSON is read where it lies; unpack it first.")
+def read_bson_head(files: Files, place: str) -> BsonHead:
+    """Read a BSON file's first documents. Raise `DataError` where the first one is damaged; a run finds the others."""
+    path = bson_path(files, place)
     rows: list[dict[str, Any]] = []
-    used, first = 0, b""
-    with path.open("rb") as file:
-        try:
-            while len(rows) < most and (document := _document(file)):
-                rows.append(dict(_plain_values(document)))
-                used, first = used + len(document), first or document
-        except (ValueError, IndexError, struct.error):
-            raise DataError(f"{place}: damaged BSON in the document at byte {used}.") from None
-    count = round(len(rows) * path.stat().st_size / used) if used else 0
-    return text_table(rows), count, first
-
-
-def _document(file: IO[bytes]) -> bytes:
-    head = file.read(4)
-    if len(head) < 4:
-        return b""
-    length: int = struct.unpack("<i", head)[0]
-    if length < len(head):
-        raise ValueError(f"a document of {length} bytes")
-    return head + file.read(length - len(head))
-
-
-def _plain_values(document: bytes) -> Iterator[tuple[str, Any]]:
-    """Yield the numbers and texts at the top of a document (bsonspec.org), up to a type that is not known."""
-    at = 4
-    while at < len(document) - 1:
-        kind, end = document[at], document.index(b"\0", at + 1)
-        name, value = document[at + 1 : end].decode(), end + 1
-        if kind in _BSON_PLAIN:
-            yield name, struct.unpack_from(_BSON_PLAIN[kind], document, value)[0]
-        if kind in _BSON_SIZES:
-            at = value + _BSON_SIZES[kind]
-            continue
-        if kind not in (0x02, 0x03, 0x04, 0x05):
-            return
-        length = struct.unpack_from("<i", document, value)[0]
-        if kind == 0x02:
-            yield name, document[value + 4 : value + 3 + length].decode()
-        at = value + length + {0x02: 4, 0x05: 5}.get(kind, 0)
+    images: list[str] = []
+    used = 0
+    try:
+        for document in islice(documents(path), MOST_DOCUMENTS):
+            rows.append(document.values)
+            images += [f"{place}#{offset}+{length}" for offset, length in document.blocks[:1]]
+            used = document.end
+    except DataError:
+        if not rows:
+            raise
+    return BsonHead(text_table(rows), round(len(rows) * path.stat().st_size / used) if used else 0, images)

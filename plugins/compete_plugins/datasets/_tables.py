@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from compete import DataError, did_you_mean, format_list
+from compete import DataError, did_you_mean, format_list, plain_name
 
 from ._common import Files
 
@@ -36,8 +35,7 @@ def read_table(
     text = decode(files.read(place), place, encoding)
     if ragged:
         text = _gathered(text, separator)
-    table = _parse(text, place, separator)
-    return table.drop(columns="Unnamed: 0", errors="ignore")  # an index that was written by mistake
+    return parse_table(text, place, separator)
 
 
 def decode(data: bytes, place: str, encoding: str) -> str:
@@ -68,16 +66,16 @@ def find_sample(files: Files, sample: str) -> str:
     """Return the sample submission's path: the one that is named, else the one whose name says so."""
     if sample:
         return sample
-    names = sample_names(files)
+    names = sample_names(files.list(""))
     if len(names) == 1:
         return names[0]
     found = f"several could be it: {format_list(names)}" if names else f"there is: {format_list(files.list(''))}"
     raise DataError(f"sample: no sample submission is named, and {found}. Write its file name.")
 
 
-def sample_names(files: Files) -> list[str]:
-    """Return the files below the root that are called like a sample submission, each without its packing."""
-    names = [name for name in files.list("") if "samplesubmission" in re.sub(r"[\W_]", "", name.lower())]
+def sample_names(paths: Iterable[str], word: str = "samplesubmission") -> list[str]:
+    """Return the files that are called like a sample submission, each without its packing."""
+    names = [path for path in paths if word in plain_name(path.rpartition("/")[2])]
     return list(dict.fromkeys(_without_packing(name) for name in names))
 
 
@@ -97,13 +95,20 @@ def _only(archive: str, members: list[str]) -> str:
     return same[0]
 
 
-def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
+def parse_table(text: str, place: str, separator: str, most_rows: int | None = None) -> pd.DataFrame:
+    """Return a table of text, or its first rows. Raise `DataError` with the line of a fault."""
     _refuse_other_separator(text, place, separator)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header, cut in silence
             table = pd.read_csv(
-                StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False, low_memory=False
+                StringIO(text),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                low_memory=False,
+                nrows=most_rows,
             )
     except pd.errors.EmptyDataError:
         raise DataError(f"{place} is empty.") from None
@@ -118,7 +123,7 @@ def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
     # pandas fills a row that is too short with empty cells, so only a table with some of them needs the slower look.
     if table.shape[1] > 1 and (table.iloc[:, -1] == "").any() and (fault := _ragged(text, place, separator)):
         raise DataError(fault)
-    return table
+    return table.drop(columns="Unnamed: 0", errors="ignore")  # an index that was written by mistake
 
 
 def _refuse_other_separator(text: str, place: str, separator: str) -> None:

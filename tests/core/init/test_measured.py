@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from compete.errors import UserError
+from compete.files.extensions import choose_family
 from compete.init import write_toml
-from compete.init.composite_ids import find_join
-from compete.init.extensions import choose_family
+from compete.init.choices import sound_sections
 from compete.init.findings import Pixels
-from compete.init.sizes import image_keys
-from compete.init.sounds import sound_pixels, sound_sections, windows
+from compete.init.sizes import image_keys, sound_pixels, windows
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from compete_plugins.datasets._proposals.composite_ids import composite_template
 from miniatures import STRETCH
 from miniatures.drawing import image, put, table
 from miniatures.stretch import dicom
@@ -85,7 +85,7 @@ def test_windows_of_longer_recordings_are_a_thing_to_do(folder):
         assert data["dataset"][key] == gallery["dataset"][key]
     assert data["target"] == gallery["target"]
     assert data["images"]["channels"] == 1
-    assert "# TODO [dataset] duplicates: rows are windows of longer recordings, which begin where" in text
+    assert "# TODO [dataset] duplicates: rows are windows of longer recordings, beginning at" in text
 
 
 # --- which files are the images -----------------------------------------------------------------------------------
@@ -194,9 +194,9 @@ def test_ids_are_made_of_two_columns_by_any_sign(sign):
     train = pd.DataFrame({"age": ["1"], "side": ["L"], "who": ["7"], "a[b]": ["x"]})
     test = pd.DataFrame({"who": ["8", "8", "9"], "side": ["L", "R", "L"], "age": ["2", "2", "3"], "new": ["8", "", ""]})
     ids = pd.Series([f"8{sign}L", f"9{sign}L"])
-    assert find_join(train, test, ids) == f"{{who}}{sign}{{side}}"
-    assert find_join(train.drop(columns="side"), test, ids) == ""
-    assert find_join(train, test, pd.Series([f"8{sign}L", "9"])) == ""
+    assert composite_template(train, test, ids) == f"{{who}}{sign}{{side}}"
+    assert composite_template(train.drop(columns="side"), test, ids) == ""
+    assert composite_template(train, test, pd.Series([f"8{sign}L", "9"])) == ""
 
 
 def test_a_test_table_without_the_sample_s_ids_is_known_by_the_columns_that_make_them(folder):

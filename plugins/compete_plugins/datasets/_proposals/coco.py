@@ -1,90 +1,81 @@
-"""Competitions whose rows are COCO-like JSON: images joined with the label of their annotations."""
+"""Recognise competitions whose rows are COCO-like JSON: images joined with the label of their annotations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from compete.errors import DataError
-from compete.init.findings import Key, Source, Table
-from compete.init.naming import plain_name
-from compete.init.paths import Found, find_template, image_paths
-from compete.init.read_head import JsonFile, Objects, peek_json
-from compete.init.scan import Look
-from compete.init.source_csv import MOST_IMAGES, image_keys, missing_test
-from compete.text import format_list
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from compete import Choice, DataError, Proposal, Scan, format_list, plain_name
 
-IMAGES, ANNOTATIONS = "images", "annotations"
+from .._coco import Keys
+from .._heads import JsonHead, Objects, Table, read_json_head
+from .templates import Found, find_template, image_choices, missing_tests, some_images
+
 ENOUGH_JOINED, FEWEST_IMAGES = 0.5, 0.01
+OF_FILES = ("width", "height", "license")  # columns that say nothing of what an image shows
+USUAL = Keys("images", "annotations", "id", "image_id", "category_id")
 
 
 @dataclass(frozen=True)
 class _Part:
     """One annotation file: its images with their labels, what finds their images, and how many images it lists."""
 
-    file: JsonFile
+    file: JsonHead
     frame: pd.DataFrame
-    image: Found | None
+    image: Found
     rows: int
     disagreeing: int
 
 
-@dataclass(frozen=True)
-class _Keys:
-    """The names that the files use."""
-
-    id: str
-    image_id: str
-    label: str
-
-
-def coco_source(look: Look, opened: list[JsonFile], sample: Table) -> Source | None:
-    """Return the rows of annotation files, or None where there are none."""
-    annotated = [file for file in opened if {IMAGES, ANNOTATIONS} <= set(file.lists)]
+def propose_coco(scan: Scan, sample: Table, heads: Sequence[JsonHead]) -> Proposal | None:
+    """Propose the annotation files. Raise `DataError` for annotations that lack a key."""
+    annotated = [head for head in heads if {USUAL.images, USUAL.annotations} <= set(head.lists)]
     if not annotated:
         return None
-    annotated.sort(key=lambda file: ("train" not in file.name.lower(), len(file.name)))
+    annotated.sort(key=lambda head: ("train" not in head.name.lower(), len(head.name)))
     keys = _find_keys(annotated[0], sample)
-    parts = [_part(look, file, keys) for file in annotated if "test" not in file.name.lower()]
-    with_images = [part for part in parts if part.image and part.image.share >= FEWEST_IMAGES]
-    if not with_images:
+    training = [head for head in annotated if "test" not in head.name.lower()]
+    parts = [part for head in training if (part := _part(scan, head, keys)) is not None]
+    if not parts:
         return None
-    without = [part for part in parts if part not in with_images]
-    return _source(look, keys, with_images, without, _test_file(opened, annotated), sample)
+    without = [head for head in training if head not in [part.file for part in parts]]
+    return _proposal(scan, keys, parts, without, _test_file(heads, annotated), sample)
 
 
-def _find_keys(file: JsonFile, sample: Table) -> _Keys:
+def _find_keys(head: JsonHead, sample: Table) -> Keys:
     """Return the images' id, what annotations call it, and the label that the sample submission asks for."""
-    images, annotations = file.lists[IMAGES].table(), file.lists[ANNOTATIONS].table()
-    image_id = next((name for name in annotations.columns if plain_name(name) == "imageid"), "image_id")
+    images, annotations = head.lists[USUAL.images].table(), head.lists[USUAL.annotations].table()
+    image_id = next((name for name in annotations.columns if plain_name(name) == "imageid"), USUAL.image_id)
     known = set(annotations[image_id]) if image_id in annotations else set()
     shares = {name: images[name].isin(known).mean() for name in images.columns if images[name].is_unique}
-    id_key = max(shares, key=lambda name: shares[name], default="id")
+    id_key = max(shares, key=lambda name: shares[name], default=USUAL.id)
     wanted = [plain_name(name) for name in sample.columns[1:]]
     asked = [name for name in annotations.columns if plain_name(name) in wanted and name not in ("id", image_id)]
-    return _Keys(id_key, image_id, asked[0] if asked else "category_id")
+    return USUAL._replace(id=id_key, image_id=image_id, label=asked[0] if asked else USUAL.label)
 
 
-def _part(look: Look, file: JsonFile, keys: _Keys) -> _Part:
-    images, labelled, disagreeing = _joined(file, keys)
+def _part(scan: Scan, head: JsonHead, keys: Keys) -> _Part | None:
+    """Join a file's images with their labels, or return None where nearly none of the images is there."""
+    images, labelled, disagreeing = _joined(head, keys)
     if len(labelled) < ENOUGH_JOINED * len(images.rows) and not images.complete:
         # The first images and the first annotations need not be the same ones.
-        images, labelled, disagreeing = _joined(peek_json(look.files, file.name, look.records[file.name], True), keys)
-    image = find_template(images.table(), look.images, look.files, "train")
-    return _Part(file, labelled, image, images.count, disagreeing)
+        whole = read_json_head(scan.files, head.name, scan.records[head.name], whole=True)
+        images, labelled, disagreeing = _joined(whole, keys)
+    image = find_template(images.table(), scan, "train")
+    if image is None or image.share < FEWEST_IMAGES:
+        return None
+    return _Part(head, labelled, image, images.count, disagreeing)
 
 
-def _joined(file: JsonFile, keys: _Keys) -> tuple[Objects, pd.DataFrame, int]:
+def _joined(head: JsonHead, keys: Keys) -> tuple[Objects, pd.DataFrame, int]:
     """Return the images, those with a label as a table, and how many annotations give an image another label."""
-    images, annotations = file.lists[IMAGES], file.lists[ANNOTATIONS].table()
+    images, annotations = head.lists[keys.images], head.lists[keys.annotations].table()
     table, lacking = images.table(), [key for key in (keys.image_id, keys.label) if key not in annotations]
     if lacking:
         raise DataError(
-            f"{file.name}: its annotations have no key '{lacking[0]}'; they have {format_list(map(str, annotations))}."
+            f"{head.name}: its annotations have no key '{lacking[0]}'; they have {format_list(map(str, annotations))}."
         )
     pairs = annotations[[keys.image_id, keys.label]].drop_duplicates()
     labels = pairs.drop_duplicates(keys.image_id).set_index(keys.image_id)[keys.label]
@@ -92,65 +83,69 @@ def _joined(file: JsonFile, keys: _Keys) -> tuple[Objects, pd.DataFrame, int]:
     return images, frame[frame[keys.label].notna()].reset_index(drop=True), len(pairs) - len(labels)
 
 
-def _test_file(opened: list[JsonFile], annotated: list[JsonFile]) -> tuple[JsonFile, Objects] | None:
+def _test_file(heads: Sequence[JsonHead], annotated: Sequence[JsonHead]) -> tuple[str, Objects] | None:
     """Return the file that lists test images without annotations, and that list."""
-    for file in opened:
-        listed = file.lists.get(IMAGES) or file.lists.get("")
-        if file not in annotated and listed and "test" in file.name.lower():
-            return file, listed
+    for head in heads:
+        listed = head.lists.get(USUAL.images) or head.lists.get("")
+        if head not in annotated and listed and "test" in head.name.lower():
+            return head.name, listed
     return None
 
 
-def _source(
-    look: Look, keys: _Keys, parts: list[_Part], without: list[_Part], test: tuple[JsonFile, Objects] | None,
+def _proposal(
+    scan: Scan,
+    keys: Keys,
+    parts: Sequence[_Part],
+    without: Sequence[JsonHead],
+    test: tuple[str, Objects] | None,
     sample: Table,
-) -> Source:  # fmt: skip
-    import pandas as pd
-
+) -> Proposal:
     train = pd.concat([part.frame for part in parts], ignore_index=True).fillna("")
-    image = parts[0].image
-    assert image is not None, "parts without images were left out"
-    first = sample.columns[0]
+    first, image = sample.columns[0], parts[0].image
     rows = test[1].table() if test else sample.frame[[first]].set_axis([keys.id], axis=1)
-    test_image = find_template(rows, look.images, look.files, "test")
-    return Source(
-        dataset="coco",
-        keys=tuple(_keys(keys, parts, without, test, sample, image, test_image)),
-        train=train,
+    test_image = find_template(rows, scan, "test")
+    return Proposal(
+        "coco",
+        (
+            _train(parts, without),
+            *([Choice("test", test[0])] if test else []),
+            Choice("sample", sample.name),
+            *_key_names(keys),
+            *image_choices(image, test_image),
+            *_policies(parts),
+        ),
+        "JSON files list images and their annotations",
         rows=sum(part.rows for part in parts),
+        train=train,
         test=rows,
-        id_column=keys.id,
-        images=image_paths(image, parts[0].frame, look.files, MOST_IMAGES),
+        sample=sample.frame,
+        id=keys.id,
         label=keys.label,
-        used=(keys.id, *image.columns),
-        has_test_columns=test is not None,
-        todo=tuple(missing_test(test_image, rows, look)),
+        used=(keys.id, *image.columns, *OF_FILES),
+        images=some_images(image, parts[0].frame, scan),
+        todo=tuple(missing_tests(test_image, rows, scan)),
     )
 
 
-def _keys(
-    keys: _Keys, parts: list[_Part], without: list[_Part], test: tuple[JsonFile, Objects] | None, sample: Table,
-    image: Found, test_image: Found | None,
-) -> Iterator[Key]:  # fmt: skip
+def _train(parts: Sequence[_Part], without: Sequence[JsonHead]) -> Choice:
     names = [part.file.name for part in parts]
-    lost = "; ".join(f"{part.file.name} is left out: its images are not there" for part in without)
-    yield Key("train", names[0] if len(names) == 1 else names, lost)
-    if test:
-        yield Key("test", test[0].name)
-    yield Key("sample", sample.name)
-    for name, value, default in (
-        ("id_key", keys.id, "id"),
-        ("image_id_key", keys.image_id, "image_id"),
-        ("label_key", keys.label, "category_id"),
-    ):
-        if value != default:
-            yield Key(name, value)
-    yield from image_keys(image, test_image)
+    lost = "; ".join(f"{head.name} is left out: its images are not there" for head in without)
+    return Choice("train", names[0] if len(names) == 1 else names, lost)
+
+
+def _key_names(keys: Keys) -> Iterator[Choice]:
+    for option, field in (("id_key", "id"), ("image_id_key", "image_id"), ("label_key", "label")):
+        if getattr(keys, field) != getattr(USUAL, field):
+            yield Choice(option, getattr(keys, field))
+
+
+def _policies(parts: Sequence[_Part]) -> Iterator[Choice]:
+    """Yield what becomes of annotations that disagree, of another encoding, and of missing images."""
     disagreeing = sum(part.disagreeing for part in parts)
     if disagreeing:
-        yield Key("several_labels", "first", f"{disagreeing} annotations give an image another label")
+        yield Choice("several_labels", "first", f"{disagreeing} annotations give an image another label")
     foreign = [part.file for part in parts if part.file.encoding != "utf-8"]
     if foreign:
-        yield Key("encoding", foreign[0].encoding, f"{foreign[0].name} is not UTF-8")
-    if any(part.image and part.image.resolved < part.image.rows for part in parts):
-        yield Key("missing_images", "skip", "some of the images listed are not there")
+        yield Choice("encoding", foreign[0].encoding, f"{foreign[0].name} is not UTF-8")
+    if any(part.image.resolved < part.image.rows for part in parts):
+        yield Choice("missing_images", "skip", "some of the images listed are not there")

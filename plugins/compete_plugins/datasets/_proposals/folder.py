@@ -1,26 +1,19 @@
-"""Competitions without a training table: labels are the names of folders or of files; and the mask competition."""
+"""Recognise competitions without a training table, whose labels are the names of folders or of files."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
-from compete.config.plugins import load_plugins
-from compete.config.registry import find
-from compete.errors import DataError
-from compete.files.root import IMAGE_EXTENSIONS
-from compete.init.extensions import ending_of
-from compete.init.findings import Key, Source, Table
-from compete.init.paths import find_template
-from compete.init.read_head import read_table
-from compete.init.scan import Look, refuse_without_images, spread
-from compete.init.source_csv import MOST_IMAGES, missing_test
-from compete.init.versions import by_hand, doubts_about_folders, naming_table
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from compete import IMAGE_EXTENSIONS, Basis, Choice, DataError, Proposal, Scan, plural, spread
+
+from .._folder import image_rows, label_rows
+from .._heads import Table
+from .templates import MOST_IMAGES, Found, find_template, missing_tests
+from .versions import by_hand, doubts_about_folders, naming_table
 
 # How a file name may carry its label: in front (`cat.0.jpg`), or as a number or a word at its end (`x_1.jpg`).
 PATTERNS = (
@@ -31,78 +24,63 @@ PATTERNS = (
 MOST_LABELS = 1000
 # What a folder of unaltered images is called, among folders of altered ones.
 PLAIN = ("cover", "normal", "negative", "clean", "original", "healthy", "real", "none", "background", "no")
-MASK_LISTING, MASK_INFO = "train/train.csv", "eval/info.csv"
 
 
-def mask_source(look: Look) -> tuple[Source, Table] | None:
-    """Return the rows of the mask competition's layout, a folder of images for each person listed, or None."""
-    if not {MASK_LISTING, MASK_INFO} <= set(look.tables):
+def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
+    """Propose the rows that folders or file names label. Raise `DataError` where no name of an image does."""
+    if not scan.images:
         return None
-    people = read_table(look.files, MASK_LISTING, look.tables[MASK_LISTING])
-    sample = read_table(look.files, MASK_INFO, look.tables[MASK_INFO])
-    if not {"path", "gender", "age"} <= set(people.columns) or not {"ImageID", "ans"} <= set(sample.columns):
-        return None
-    tables = find(load_plugins().registry, "datasets", "mask").factory(look.files.root)
-    source = Source(
-        dataset="mask",
-        keys=(),
-        train=tables.train.astype(str),
-        rows=len(tables.train),
-        test=tables.test,
-        id_column="id",
-        images=tuple(spread(tables.train["image"].tolist(), MOST_IMAGES)),
-        label="label",
-    )
-    return source, sample
-
-
-def folder_source(look: Look, sample: Table) -> Source:
-    """Return the rows that folders or file names label. Raise `DataError` where nothing does."""
-    refuse_without_images(look)
-    first = sample.columns[0]
-    rows = sample.frame[[first]]
-    test = find_template(rows, look.images, look.files, "test")
+    rows = sample.frame[[sample.columns[0]]]
+    test = find_template(rows, scan, "test")
     test_folder = test.template.partition("{")[0].rpartition("/")[0] if test else ""
-    images = [path for path in look.images if not test or not path.startswith(f"{test_folder}/")]
+    images = [path for path in scan.images if not test or not path.startswith(f"{test_folder}/")]
     top = label_folder(images)
-    train = _in_folders(look, top, test_folder) if top is not None else _in_names(look, images)
-    if train is None:
-        raise DataError(_nothing(look, sample))
-    frame, keys = train
-    doubts = doubts_about_folders(look, frame, sample, test is not None) if top is not None else []
-    mapped, todo = _mapping(frame, sample)
-    seen = sorted(set(map(ending_of, frame["image"])))
-    endings = [] if look.endings == IMAGE_EXTENSIONS else [Key("endings", seen, "those that count as images")]
-    return Source(
-        dataset="folder",
-        keys=(
-            *(key for key in keys if not (mapped and key.name == "labels")),
-            *mapped,
-            *endings,
-            Key("sample", sample.name),
-            *([Key("test", test.template, str(test))] if test else []),
-        ),
-        train=_relabelled(frame, mapped),
+    found = _in_folders(scan, top, test_folder) if top is not None else _in_names(scan, images)
+    if found is None:
+        raise DataError(_nothing(scan, sample))
+    frame, options = found
+    doubts = doubts_about_folders(scan, frame, sample, test is not None) if top is not None else []
+    mapped = _yes_or_no(frame, sample)
+    if mapped:
+        options["labels"] = Choice(
+            "labels", mapped, "the submission asks for one number, so the folders mean no or yes"
+        )
+        frame = label_rows(frame[["id", "image"]], mapped, options["pattern"].value if "pattern" in options else "")
+    return Proposal(
+        "folder",
+        (*options.values(), *_extensions(scan, frame), Choice("sample", sample.name), *_test(test)),
+        "no table names the training images; the names of their folders or files hold the labels",
+        basis=Basis.NAMES,
         rows=len(frame),
+        train=frame,
         test=rows,
-        id_column="id",
-        images=tuple(spread(frame["image"].tolist(), MOST_IMAGES)),
+        sample=sample.frame,
         label="label",
         used=("id", "image"),
-        todo=(*missing_test(test, rows, look), *doubts, *todo),
+        images=tuple(spread(frame["image"].tolist(), MOST_IMAGES)),
+        todo=(*missing_tests(test, rows, scan), *doubts, *_doubt_about_mapping(mapped)),
     )
 
 
-def _nothing(look: Look, sample: Table) -> str:
-    import pandas as pd
+def _test(test: Found | None) -> Iterator[Choice]:
+    if test is not None:
+        yield Choice("test", test.template, str(test))
 
+
+def _extensions(scan: Scan, frame: pd.DataFrame) -> Iterator[Choice]:
+    if scan.extensions != IMAGE_EXTENSIONS:
+        there = sorted({path.rpartition(".")[2].lower() for path in frame["image"]})
+        yield Choice("endings", there, "those that count as images")
+
+
+def _nothing(scan: Scan, sample: Table) -> str:
     first = sample.columns[0]
-    naming = naming_table(look, pd.Series(look.images, dtype=str), sample)
+    naming = naming_table(scan, pd.Series(scan.images, dtype=str), sample)
     return (
-        f"{look.files.root}: nothing gives the training rows. No table has a column '{first}', or one whose cells name "
+        f"{scan.files.root}: nothing gives the training rows. No table has a column '{first}', or one whose cells name "
         f"images, and no folders or file names hold labels. Images are called, for example, "
-        f"{', '.join(spread(look.images, 3)[:3])}; test ids {', '.join(sample.frame[first][:3])}."
-    ) + (f" {by_hand(look, naming)}" if naming else "")
+        f"{', '.join(spread(scan.images, 3)[:3])}; test ids {', '.join(sample.frame[first][:3])}."
+    ) + (f" {by_hand(scan, naming)}" if naming else "")
 
 
 def label_folder(images: Sequence[str]) -> str | None:
@@ -118,66 +96,54 @@ def label_folder(images: Sequence[str]) -> str | None:
     return min(several, key=lambda folder: ("train" not in folder.lower(), folder.count("/") + bool(folder), folder))
 
 
-def _in_folders(look: Look, top: str, test_folder: str) -> tuple[pd.DataFrame, list[Key]]:
-    """Return all images below the label folders, and the keys that say so."""
+def _in_folders(scan: Scan, top: str, test_folder: str) -> tuple[pd.DataFrame, dict[str, Choice]]:
+    """Return all images below the label folders, and the options that say so."""
     tests = test_folder.removeprefix(f"{top}/" if top else "") + "/" if test_folder.startswith(top) else "/"
-    paths = [path for path in _walk(look, top) if not path.startswith(tests)]
-    frame = _frame(top, paths, [path.partition("/")[0] for path in paths])
+    images = [path for path in scan.files.walk(top) if scan.is_image(path)]
+    paths = [path for path in images if "/" in path and not path.startswith(tests)]
+    frame = label_rows(image_rows(f"{top}/" if top else "", paths), {}, "")
     names = sorted(frame["label"].unique())
-    why = f"{len(frame)} images in {len(names)} folders, one for each label"
-    keys = [Key("train", top or ".", why)]
-    if not top:
-        keys.append(Key("labels", {name: name for name in names}))
-    return frame, keys
+    why = f"{plural(len(frame), 'image')} in {len(names)} folders, one for each label"
+    options = {"train": Choice("train", top or ".", why)}
+    if not top or len(paths) < len(images):
+        options["labels"] = Choice("labels", {name: name for name in names})
+    return frame, options
 
 
-def _walk(look: Look, top: str) -> list[str]:
-    """Return the images below a folder that lie in a folder of their own."""
-    return [p for p in look.files.walk(top) if "/" in p and look.is_image(p)]
-
-
-def _in_names(look: Look, images: Sequence[str]) -> tuple[pd.DataFrame, list[Key]] | None:
-    """Return all images of the largest folder whose file names hold labels, and the keys that say so."""
+def _in_names(scan: Scan, images: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Choice]] | None:
+    """Return all images of the largest folder whose file names hold labels, and the options that say so."""
     folders = Counter(path.rpartition("/")[0] for path in images)
     for folder, _ in sorted(folders.items(), key=lambda item: ("train" not in item[0].lower(), -item[1])):
-        names = [name for name in look.files.list(folder) if look.is_image(name)]
+        names = [name for name in scan.files.list(folder) if scan.is_image(name)]
         for pattern in PATTERNS:
             labels = _labels(names, pattern)
             if labels:
-                why = f"file names such as {names[0]} hold {len(set(labels))} labels"
-                return _frame(folder, names, labels), [Key("train", folder or "."), Key("pattern", pattern, why)]
+                why = f"file names such as {names[0]} hold {labels} labels"
+                frame = label_rows(image_rows(f"{folder}/" if folder else "", names), {}, pattern)
+                options = Choice("train", folder or "."), Choice("pattern", pattern, why)
+                return frame, {option.name: option for option in options}
     return None
 
 
-def _labels(names: Sequence[str], pattern: str) -> list[str]:
-    """Return the label of every file name, or nothing unless they look like labels: few, and each there often."""
+def _labels(names: Sequence[str], pattern: str) -> int:
+    """Return how many labels the file names hold; 0 unless they look like labels: few, and each there often."""
     found = [match["label"] for name in names if (match := re.search(pattern, name))]
     counts = Counter(found)
-    if len(found) < len(names) or not 1 < len(counts) <= min(MOST_LABELS, len(names) / 3):
-        return []
-    return found
+    return len(counts) if len(found) == len(names) and 1 < len(counts) <= min(MOST_LABELS, len(names) / 3) else 0
 
 
-def _frame(top: str, paths: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
-    import pandas as pd
-
-    images = [f"{top}/{path}" if top else path for path in paths]
-    return pd.DataFrame({"id": list(paths), "image": images, "label": list(labels)}, dtype=str)
-
-
-def _mapping(frame: pd.DataFrame, sample: Table) -> tuple[tuple[Key, ...], tuple[str, ...]]:
-    """Return a mapping of more than two label folders to 0 and 1, where the submission holds one number."""
+def _yes_or_no(frame: pd.DataFrame, sample: Table) -> dict[str, str]:
+    """Return a mapping of more than two labels to 0 and 1, where the submission holds one number."""
     labels = sorted(frame["label"].unique())
     cells = sample.frame.iloc[:, 1] if len(sample.columns) == 2 else sample.frame.iloc[:0, 0]
     numeric = bool(len(cells)) and bool(cells.str.fullmatch(r"[\d.]+").all())
     if not numeric or len(labels) < 3 or any(re.fullmatch(r"[\d.]+", label) for label in labels):
-        return (), ()
+        return {}
     negative = next((label for word in PLAIN for label in labels if label.lower() == word), labels[0])
-    mapping = {label: "0" if label == negative else "1" for label in labels}
-    return (Key("labels", mapping, "the submission asks for one number, so the folders are taken for no and yes"),), (
-        f"[dataset] labels: '{negative}' is taken for 0 and all other folders for 1; is that what is asked?",
-    )
+    return {label: "0" if label == negative else "1" for label in labels}
 
 
-def _relabelled(frame: pd.DataFrame, mapped: Sequence[Key]) -> pd.DataFrame:
-    return frame.assign(label=frame["label"].map(mapped[0].value)) if mapped else frame
+def _doubt_about_mapping(mapped: Mapping[str, str]) -> Iterator[str]:
+    for label, number in mapped.items():
+        if number == "0":
+            yield f"[dataset] labels: '{label}' is taken for 0 and all other folders for 1; is that what is asked?"
