@@ -15,10 +15,10 @@ import pytest
 
 from compete import cli
 from compete.config.load import load_config
+from compete.identity import digest_file
 from compete.leaderboard.commands import add_commands
 from compete.leaderboard.retry import Clock
 from compete.stages.run_folder import start_folder
-from compete.store import file_hash
 from kaggle_server import Competition, KaggleServer
 
 COMMANDS = """
@@ -82,7 +82,7 @@ def make_run(tiny: Path, name: str = "run-001", upload: str = '{name="kaggle", c
     scores = {
         "metric": "macro_f1",
         "cv": {"mean": 0.73, "std": 0.01, "oof": 0.74, "folds": {"fold0-seed42": 0.72, "fold1-seed42": 0.74}},
-        "submission": {"sha256": file_hash(file)},
+        "submission": {"sha256": digest_file(file)},
     }
     (folder / "scores.json").write_text(json.dumps(scores))
     return folder

@@ -29,7 +29,17 @@ from compete.reports import (
     StageReport,
     TrainingReport,
 )
-from compete.text import did_you_mean, duration, format_list, name_words, plain_name, plural, same_name, unknown_name
+from compete.text import (
+    did_you_mean,
+    duration,
+    format_first,
+    format_list,
+    name_words,
+    plain_name,
+    plural,
+    same_name,
+    unknown_name,
+)
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
 if TYPE_CHECKING:
@@ -86,6 +96,7 @@ __all__ = [
     "component",
     "did_you_mean",
     "duration",
+    "format_first",
     "format_list",
     "hookimpl",
     "name_words",

@@ -1,8 +1,7 @@
-"""Files that survive anything: atomic writes, checkpoints with a spare, and the lock of a run folder."""
+"""Files that survive anything: atomic writes, checkpoints with a spare, and locks."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -10,12 +9,10 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from errno import ENOSPC
-from hashlib import sha256
-from io import RawIOBase
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from compete.errors import CompeteError, RunBusyError
 
@@ -77,7 +74,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # a file name need not be valid text
 
 
 def write_json(path: Path, data: object) -> None:
@@ -94,41 +91,21 @@ def read_json(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def append_line(path: Path, data: Mapping[str, Any]) -> None:
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Append one JSON line to a log: the whole line or nothing. Raise `CompeteError` when the disk refuses."""
-    line = json.dumps(plain(data), ensure_ascii=False, allow_nan=False) + "\n"
+    line = json.dumps(plain(record), ensure_ascii=False, allow_nan=False) + "\n"
+    data = line.encode("utf-8", "backslashreplace")
     try:
         with path.open("ab", buffering=0) as file:
             end = file.tell()
             try:
-                if file.write(line.encode()) < len(line.encode()):  # the disk became full inside the line
+                if file.write(data) < len(data):  # the disk became full inside the line
                     raise OSError(ENOSPC, os.strerror(ENOSPC))
             except OSError:
                 file.truncate(end)
                 raise
     except OSError as error:
         raise cannot_write(path, error) from error
-
-
-def fingerprint(*parts: object) -> str:
-    """Return 16 hexadecimal digits that change when any part does."""
-    digest = sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray) and part.dtype != object:  # millions of cells: their bytes, not their text
-            digest.update(f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
-        else:
-            digest.update(json.dumps(plain(part), sort_keys=True, default=str).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:16]
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -167,8 +144,8 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     _sync_folder(folder)
 
 
-def load_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the newest readable checkpoint, or None; `say` hears about those that are broken."""
+def load_checkpoint(folder: Path, log: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the newest readable checkpoint, or None; those that are broken are logged."""
     broken: list[str] = []
     state = None
     for path in (folder / name for name in NEWEST_FIRST):
@@ -178,8 +155,8 @@ def load_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any] 
             except Exception as error:
                 broken.append(f"{path} ({type(error).__name__})")
     if broken:
-        then = "its member starts anew" if state is None else "the checkpoint before it is used"
-        say(f"cannot be read: {' and '.join(broken)}; {then}")
+        then = "its member is trained from scratch" if state is None else "the checkpoint before it is used"
+        log(f"cannot be read: {' and '.join(broken)}; {then}")
     return state
 
 
@@ -191,37 +168,36 @@ def drop_checkpoints(folder: Path) -> None:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold a run folder. Raise `RunBusyError` with the owner's process and host when another process does.
+    """Hold a folder. Raise `RunBusyError` with the owner's process and host when another process does.
 
-    The lock is the operating system's, so it goes with its process however that ends.
+    The lock is the operating system's, so it goes with its process however that ends; forked processes do not keep it.
     """
-    path = folder / ".lock"
+    owner = folder / ".owner"
     try:
-        file = path.open("a+b", buffering=0)
+        lock = _acquire(folder / ".lock", timeout_seconds=0)
+    except Timeout as error:
+        known = owner.read_text("utf-8") if owner.exists() else "another process"
+        raise RunBusyError(f"{folder} is in use by {known}. Wait for it, or start another run with --fresh.") from error
+    with lock:
+        write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Wait for a lock file, and hold it."""
+    with _acquire(path, timeout_seconds=-1):
+        yield
+
+
+def _acquire(path: Path, timeout_seconds: float) -> AcquireReturnProxy[Any]:
+    """Return a lock that is held until its `with` block ends; a negative timeout waits for ever."""
+    try:
+        return FileLock(path, timeout=timeout_seconds).acquire()
+    except Timeout:
+        raise
     except OSError as error:
         raise cannot_write(path, error) from error
-    with file:
-        _lock(file, folder)
-        try:
-            yield
-        finally:
-            file.truncate(0)
-
-
-def _lock(file: RawIOBase, folder: Path) -> None:
-    """Take the lock and write down whose it is."""
-    try:
-        # Not flock: loader processes would inherit it, and hold it some seconds longer than their killed parent.
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        file.seek(0)
-        owner = (file.read() or b"").decode().strip() or "another process"
-        raise RunBusyError(f"{folder} is in use by {owner}. Wait for it, or start another run with --fresh.") from error
-    try:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
-    except OSError as error:
-        raise cannot_write(folder / ".lock", error) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import torch
 from compete.errors import CompeteError, RunBusyError
 from compete.store import (
     CHECKPOINT,
-    fingerprint,
+    append_line,
     folder_lock,
     load_checkpoint,
     read_json,
@@ -71,8 +72,8 @@ def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path):
 def test_a_second_process_is_told_who_holds_the_folder(tmp_path):
     code = f"""
 from pathlib import Path
-from compete.store import run_lock
-with run_lock(Path({str(tmp_path)!r})):
+from compete.store import folder_lock
+with folder_lock(Path({str(tmp_path)!r})):
     print("held", flush=True)
     input()
 """
@@ -90,6 +91,38 @@ with run_lock(Path({str(tmp_path)!r})):
         owner.communicate()
 
 
-def test_fingerprints_differ_when_a_part_does():
-    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
-    assert fingerprint([1, 2]) != fingerprint([2, 1])
+def test_a_forked_process_does_not_keep_the_lock_of_its_killed_parent(tmp_path):
+    """Loader processes are forked, and may live some seconds longer than the run."""
+    code = f"""
+import os, time
+from pathlib import Path
+from compete.store import folder_lock
+with folder_lock(Path({str(tmp_path)!r})):
+    if os.fork() == 0:
+        os.close(1)
+        time.sleep(60)
+    print("forked", flush=True)
+    time.sleep(60)
+"""
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert owner.stdout.readline() == "forked\n"
+        owner.kill()
+        owner.wait()
+        with folder_lock(tmp_path):
+            pass
+    finally:
+        os.killpg(owner.pid, 9)
+        owner.communicate()
+
+
+def test_one_process_is_no_exception(tmp_path):
+    with folder_lock(tmp_path), pytest.raises(RunBusyError), folder_lock(tmp_path):
+        pass
+
+
+def test_names_that_are_not_text_do_not_stop_a_record(tmp_path):
+    write_json(tmp_path / "a.json", {"file": "caf\udce9.jpg"})
+    append_line(tmp_path / "log.jsonl", {"file": "caf\udce9.jpg"})
+    assert read_json(tmp_path / "a.json") == {"file": "caf\udce9.jpg"}
+    assert json.loads((tmp_path / "log.jsonl").read_text())["file"] == "caf\udce9.jpg"

@@ -122,5 +122,5 @@ def test_cutmix_boxes_follow_alpha_and_reach_every_place():
 def test_half_cutmix_refuses_an_empty_range():
     component = Component("batch_transforms", "half_cutmix", half_cutmix, "test")
     _, problems = bind(component, {"low": 0.6, "high": 0.4}, "[[batch_transforms]]")
-    assert [str(p) for p in problems] == ["[[batch_transforms]]: low = 0.6 must not be above high = 0.4."]
+    assert [str(p) for p in problems] == ["[[batch_transforms]]: low = 0.6 must not exceed high = 0.4."]
     assert bind(component, {"low": 0.5, "high": 0.5}, "[[batch_transforms]]")[1] == []

@@ -1,4 +1,4 @@
-"""The console: plain records in pipes, a live line and one last screen on terminals."""
+"""The console: plain records in pipes; a live line and a last screen on terminals."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_records_of_the_results(run: SimpleNamespace) -> None:
     ]
 
 
-def test_records_name_so_many_classes_and_no_more(run: SimpleNamespace) -> None:
+def test_records_name_at_most_100_classes(run: SimpleNamespace) -> None:
     plugin, stream = records(run)
     rows = per_class(*((str(number), number / 200, 1) for number in range(130)))
     plugin.on_run_end(run=run, scores=make_scores(per_class=rows))
@@ -282,7 +282,7 @@ def test_the_live_line_is_redrawn_a_few_times_a_second(run: SimpleNamespace, clo
     plugin.on_run_error()
 
 
-def test_the_live_line_says_when_it_validates(run: SimpleNamespace, clock: Clock) -> None:
+def test_the_live_line_shows_validation(run: SimpleNamespace, clock: Clock) -> None:
     plugin, stream = terminal(run)
     trainer = make_trainer(step=10)
     plugin.on_member_start(trainer=trainer)
@@ -368,7 +368,7 @@ def test_next_commands_stay_on_one_line(run: SimpleNamespace) -> None:
     assert f"  {SCORES.next[0]}\n" in visible(stream.getvalue())
 
 
-# --- which of both ----------------------------------------------------------------------------------------------
+# --- records or terminal ----------------------------------------------------------------------------------------------
 
 
 def start(run: SimpleNamespace) -> object:

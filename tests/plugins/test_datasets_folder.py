@@ -186,7 +186,7 @@ def test_neither_sample_nor_test_images(seedlings: Path) -> None:
         ({"pattern": "cat|dog"}, "has no part (?P<label>...)"),
         ({"group_pattern": "["}, "group_pattern = '[' is no regular expression"),
         ({"test": "test/{id"}, "test = 'test/{id': '{' has no partner"),
-        ({"labels": {"cat": 0}}, "must be a table of strings"),
+        ({"labels": {"cat": 0}}, "must be a table of strings, but labels.cat is 0."),
     ],
 )
 def test_options_are_checked_when_the_toml_is_read(table: dict[str, Any], message: str) -> None:

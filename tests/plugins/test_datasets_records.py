@@ -161,7 +161,7 @@ def block(data: bytes) -> bytes:
 
 
 def product(number: int, images: list[bytes], category: int | None = None) -> bytes:
-    images = [element(3, str(n), document(element(5, "image", block(data)))) for n, data in enumerate(images)]
+    images = [element(3, str(n), document(element(5, "picture", block(data)))) for n, data in enumerate(images)]
     label = [] if category is None else [element(0x12, "category_id", struct.pack("<q", category))]
     return document(element(0x10, "_id", struct.pack("<i", number)), *label, element(4, "imgs", document(*images)))
 
@@ -223,7 +223,7 @@ def test_every_plain_type_is_read(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (product(0, [b"one"], 1)[:-3], "damaged BSON in the document at byte 0: its length"),
-        (product(0, [b"one"], 1) + b"\x05\0", "damaged BSON in the document at byte 69"),
+        (product(0, [b"one"], 1) + b"\x05\0", "damaged BSON in the document at byte 71"),
         (document(element(0x0B, "pattern", b"a\0b\0")), "a value of type 0x0b, which is not read"),
         (document(element(5, "x", struct.pack("<i", -1) + b"\0")), "a length is negative"),
         (document(element(5, "x", struct.pack("<i", 99) + b"\0ab")), "a value is longer than its document"),

@@ -157,7 +157,7 @@ def test_a_damaged_file_is_an_error(file, content, tmp_path):
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {}])
 def test_a_file_without_tensors_is_an_error(content, tmp_path):
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(ConfigError, match="holds no state dict"):
+    with pytest.raises(ConfigError, match="not a state dict"):
         build("timm", **TIMM, weights=str(tmp_path / "w.pth"))
 
 

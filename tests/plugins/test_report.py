@@ -1,4 +1,4 @@
-"""The report page: what it says, that it needs nothing else, and that data cannot break it."""
+"""The report page: its content, that it needs no other file, and that data cannot break it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def folder(tmp_path: Path) -> Path:
 # --- the page ---------------------------------------------------------------------------------------------------
 
 
-def test_the_page_says_what_happened(folder: Path) -> None:
+def test_the_page_shows_scores_mistakes_and_settings(folder: Path) -> None:
     page = Page(write_report(folder))
     for expected in (
         "Pets from above",
@@ -198,7 +198,7 @@ def test_missing_and_damaged_files_are_named_all_at_once(folder: Path) -> None:
     assert error.value.problems[1] == f"{folder / 'oof.parquet'} is missing: a run writes it when it ends."
 
 
-def test_the_page_is_there_before_later_plugins_hear_of_the_end(folder: Path) -> None:
+def test_the_page_is_written_before_later_plugins_see_the_end(folder: Path) -> None:
     class Last:
         seen = False
 
@@ -236,7 +236,7 @@ def test_of_the_best_classes_kept_the_first_is_predicted(tmp_path: Path) -> None
     write_report(folder)
 
 
-def test_a_page_lists_so_many_classes_and_no_more(tmp_path: Path) -> None:
+def test_a_page_lists_at_most_200_classes(tmp_path: Path) -> None:
     classes = [f"c{number}" for number in range(5000)]
     oof = make_oof([0, 4999], [4999, 4999], classes)
     path = write_report(write_run(tmp_path, classes, oof))

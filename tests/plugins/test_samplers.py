@@ -172,5 +172,5 @@ def test_numbers_have_no_classes_to_draw_by(sampler, labels):
     with pytest.raises(ConfigError) as error:
         sampler(labels, seeded())
     assert str(error.value) == (
-        '[sampler] draws by class, but the target is a number and has no classes. Use name = "shuffle".'
+        '[sampler] draws by class, but the target is a number, without classes. Use name = "shuffle".'
     )

@@ -101,7 +101,7 @@ def test_every_tenth_of_ten_steps_is_every_step():
 @pytest.mark.parametrize("table", [{}, {"every_share": 0.5, "milestones": [0.5]}], ids=["neither", "both"])
 def test_step_wants_one_way_of_saying_where(table):
     _, problems = bind(Component("schedulers", "step", step, "test"), table, "[scheduler]")
-    message = "[scheduler]: give either every_share = 0.25 or milestones = [0.5, 0.8]."
+    message = "[scheduler]: set either every_share = 0.25 or milestones = [0.5, 0.8]."
     assert [str(problem) for problem in problems] == [message]
 
 

@@ -1,4 +1,4 @@
-"""Platforms besides Kaggle: Hugging Face and Dacon on a loopback port, web forms by hand, and the shared options."""
+"""Platforms besides Kaggle: Hugging Face on a loopback port, web forms by hand, and the shared options."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import json
 import threading
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from urllib.parse import parse_qsl
 
 import pytest
 
 from compete.config.options import bind
 from compete.config.plugins import load_plugins
-from compete.leaderboard.platform import AccessError, BusyError, Limits, PlatformError, Quota, UnreachableError
-from compete_plugins.uploads import dacon, huggingface, manual, register_uploads
+from compete.leaderboard.platform import AccessError, BusyError, Limits, PlatformError, UnreachableError
+from compete_plugins.uploads import huggingface, manual, register_uploads
 
 CSV = b"id,label\n1,0\n"
 
@@ -65,9 +63,7 @@ class FormHandler(BaseHTTPRequestHandler):
 
 
 def parse_form(kind: str, body: bytes) -> dict[str, object]:
-    """Return a form's fields: text of a URL-encoded one, message parts of a multipart one."""
-    if kind == "application/x-www-form-urlencoded":
-        return dict(parse_qsl(body.decode()))
+    """Return the message parts of a multipart form by field."""
     parts = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\n\n" + body)
     return {part.get_param("name", header="content-disposition"): part for part in parts.get_payload()}
 
@@ -92,12 +88,13 @@ def text(part: Message) -> bytes:
 
 def test_every_platform_is_registered_with_options():
     registry = load_plugins().registry["uploads"]
-    assert set(registry) >= {"kaggle", "manual", "dacon", "huggingface"}
-    assert set(register_uploads()) == {"kaggle", "manual", "dacon", "huggingface"}
+    assert set(registry) >= {"kaggle", "manual", "huggingface"}
+    assert set(register_uploads()) == {"kaggle", "manual", "huggingface"}
     for component in registry.values():
         assert component.summary
     bound, problems = bind(registry["manual"], {"competition": "1", "max_per_dya": 3}, "[upload]")
     assert bound is None and "Did you mean 'max_per_day'?" in str(problems[0])
+    assert "dacon" not in registry  # by hand: nothing here could try its client
     _, problems = bind(registry["kaggle"], {"competition": "Not A Slug"}, "[upload]")
     assert '[upload]: competition = "Not A Slug"' in str(problems[0])
     _, problems = bind(registry["manual"], {"competition": "1", "timezone": "Asia/Soul"}, "[upload]")
@@ -189,99 +186,3 @@ def test_hugging_face_that_is_not_there(server, csv_file, monkeypatch):
     server.close()
     with pytest.raises(UnreachableError, match="connection to the Hugging Face Space broke"):
         huggingface(competition="org/name", address=server.address).create(csv_file, "m", {})
-
-
-# --- Dacon ----------------------------------------------------------------------------------------------------
-
-STUB = """
-import json, time, urllib.request
-
-def post_submission_file(path, token, cpt_id, team, memo):
-    print("submitting with", token, flush=True)
-    if memo == "sleep":
-        time.sleep(30)
-    if memo == "break":
-        raise ConnectionError("token=" + token)
-    form = {"file": open(path).read(), "token": token, "cpt": cpt_id, "team": team, "memo": memo}
-    return json.loads(open("answer.json").read()) | {"form": open("form.json", "w").write(json.dumps(form))}
-"""
-
-
-@pytest.fixture
-def dacon_package(tmp_path, monkeypatch):
-    """A stand-in for Dacon's package, which is in no index: it answers what answer.json says."""
-    package = tmp_path / "dacon_submit_api"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    (package / "dacon_submit_api.py").write_text(STUB)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("DACON_TOKEN", "dacon-secret")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def at_dacon(dacon_package, server):
-    uploader = dacon(competition="235870", team="ants", address=server.address, timeout_seconds=5.0)
-    yield uploader
-    uploader.close()
-
-
-def test_dacon_submits_through_its_package(at_dacon, dacon_package, csv_file, capfd):
-    Path("answer.json").write_text('{"isSubmitted": true, "detail": "Success"}')
-    at_dacon.check()
-    assert at_dacon.create(csv_file, "run-001 compete-1", {}).notes == ("Success",)
-    assert json.loads(Path("form.json").read_text()) == {
-        "file": CSV.decode(),
-        "token": "dacon-secret",
-        "cpt": "235870",
-        "team": "ants",
-        "memo": "run-001 compete-1",
-    }
-    assert "dacon-secret" not in "".join(capfd.readouterr())
-
-
-@pytest.mark.parametrize(
-    ("detail", "error", "message"),
-    [
-        ("Over max submission count of Daily", AccessError, "today's submissions are used up"),
-        ("Unknown team", PlatformError, "Dacon refused: Unknown team"),
-        ("", PlatformError, "no reason given"),
-    ],
-)
-def test_dacon_refusals(at_dacon, csv_file, detail, error, message):
-    Path("answer.json").write_text(json.dumps({"isSubmitted": False, "detail": detail}))
-    with pytest.raises(error, match=message):
-        at_dacon.create(csv_file, "m", {})
-
-
-def test_dacon_faults_show_no_token(dacon_package, csv_file, server):
-    uploader = dacon(competition="1", team="ants", address=server.address, timeout_seconds=0.5)
-    with pytest.raises(UnreachableError, match=r"Dacon is silent: no answer for 0\.5 s"):
-        uploader.create(csv_file, "sleep", {})
-    uploader = dacon(competition="1", team="ants", address=server.address)
-    with pytest.raises(UnreachableError, match="connection to Dacon broke") as caught:
-        uploader.create(csv_file, "break", {})
-    uploader.close()
-    assert "dacon-secret" not in str(caught.value)
-
-
-def test_dacon_tells_its_quota_where_it_can(at_dacon, server):
-    server.answer({"quota": 2, "upload_filesize_limit": 1})
-    assert at_dacon.quota() == Quota(2)
-    ((path, _, fields),) = server.forms
-    assert path == "/api/v1/code-submission/validate"
-    assert fields == {"cptId": "235870", "teamName": "ants", "apiToken": "dacon-secret"}
-    server.answer({"detail": "no code competition"}, 400)
-    assert at_dacon.quota() is None
-
-
-def test_dacon_needs_its_token_and_its_package(dacon_package, csv_file, monkeypatch):
-    uploader = dacon(competition="1", team="ants")
-    monkeypatch.setenv("PYTHONPATH", "")
-    with pytest.raises(AccessError, match=r"package 'dacon_submit_api'\. It is not in the package index"):
-        uploader.create(csv_file, "m", {})
-    uploader.close()
-    monkeypatch.delenv("DACON_TOKEN")
-    with pytest.raises(AccessError, match="set the variable DACON_TOKEN"):
-        uploader.check()

@@ -75,7 +75,11 @@ def test_what_members_depend_on(tiny, compete, change, finished):
     assert trained(second) == MEMBERS and "taken over" not in text
     assert weights(first) != weights(second)
     after = everything(first)
-    assert {path for path in before if before[path] != after[path]} <= {first / ".lock", first / "log.jsonl"}
+    assert {path for path in before if before[path] != after[path]} <= {
+        first / ".lock",
+        first / ".owner",
+        first / "log.jsonl",
+    }
 
 
 def stop_in_the_middle(tiny, compete) -> None:

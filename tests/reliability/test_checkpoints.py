@@ -30,7 +30,7 @@ def on_epoch_end(trainer, epoch):
         raise KeyboardInterrupt
 """
 OVERRIDES = ("training.epochs=4", "training.only_folds=[0]")
-ANEW, BEFORE = "; its member starts anew", "; the checkpoint before it is used"
+ANEW, BEFORE = "; its member is trained from scratch", "; the checkpoint before it is used"
 
 
 class Bomb:

@@ -109,7 +109,7 @@ def test_a_cache_larger_than_its_disk(tiny, mounted, compete):
     arguments = ("run", "tiny.toml", "--set", "images.cache_dir=cache", "--set", "images.size=[32,32]")
     status, text = compete(*arguments)
     assert status == 1 and "error: cannot write cache/" in text and FULL in text
-    assert "The cache needs 7.37e-05 GB: name another disk in [images] cache_dir, or write cache = false." in text
+    assert "The cache needs 7.37e-05 GB: set [images] cache_dir to another disk, or cache = false." in text
     assert not list(disk.glob("*.npy"))
     mounted("cache", "size=1m")
     assert compete(*arguments)[0] == 0

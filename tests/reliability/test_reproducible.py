@@ -32,7 +32,6 @@ SECRETS = {
     "KAGGLE_KEY": "key-5c1f0a",
     "KAGGLE_API_TOKEN": "token-77aa20",
     "HF_TOKEN": "hf_9b31",
-    "DACON_TOKEN": "dacon-40e2",
 }
 
 

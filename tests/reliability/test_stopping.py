@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 LONG = ("run", "tiny.toml", "--set", "training.epochs=9000")  # nobody waits for its end
-HINT = "stopped; what was computed is kept. The same command goes on where it was."
+HINT = "stopped; finished work is kept. Run the same command again to resume."
 KILLER = """
 
 import os
@@ -74,7 +74,7 @@ def test_a_killed_loader_process(tiny, compete):
     status, text = compete(*arguments, env={"KILL_A_WORKER": "1"})
     assert status == 1
     assert "error: a loader process was killed, most often because memory ran out: DataLoader worker (pid" in text
-    assert "Lower [training] workers or batch_size; the same command goes on where it was." in text
+    assert "Lower [training] workers or batch_size; the run resumes when you run the same command again." in text
     status, text = compete(*arguments)
     assert status == 0 and "run tiny/run-001" in text
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from compete.errors import CompeteError, UserError
+from compete.identity import digest_file
 from compete.leaderboard.ledger import Ledger, open_ledger
 from compete.leaderboard.platform import PlatformError, Uploader
 from compete.leaderboard.records import (
@@ -37,7 +38,6 @@ from compete.leaderboard.setup import (
     with_competition,
 )
 from compete.leaderboard.submitting import make_message, refuse_repetition, remaining, resume, submit, wait
-from compete.store import file_hash
 
 BY_HAND = "by hand"
 
@@ -151,7 +151,7 @@ def enter_score(candidate: Candidate, public: float, private: float | None) -> R
     now = time_text()
     record = Record(
         id=new_id(), competition=candidate.competition, run=candidate.run, platform=BY_HAND, target="",
-        file=str(candidate.file), file_hash=file_hash(candidate.file), message="", phase="scored", begun_at=now,
+        file=str(candidate.file), file_hash=digest_file(candidate.file), message="", phase="scored", begun_at=now,
         submitted_at=now, scored_at=now, public=public, private=private,
     )  # fmt: skip
     save_record(candidate.records, record)

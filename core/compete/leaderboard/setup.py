@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.errors import ConfigError, UserError
+from compete.identity import digest_file
 from compete.leaderboard.ledger import home_of
 from compete.leaderboard.platform import Uploader
 from compete.leaderboard.records import SUBMISSIONS, Candidate, Record
 from compete.leaderboard.rows import upload_table
-from compete.store import file_hash, read_json
+from compete.store import read_json
 from compete.submission.csv_file import read_submission
 from compete.text import did_you_mean
 
@@ -102,7 +103,7 @@ def describe(candidate: Candidate, uploader: Uploader, message: str) -> Iterator
     yield f"platform     {uploader.platform}, competition {uploader.competition}"
     yield f"file         {candidate.file}, {candidate.file.stat().st_size:,} bytes"
     yield f"rows         {len(read_submission(candidate.file)):,}"
-    yield f"SHA-256      {file_hash(candidate.file)}"
+    yield f"SHA-256      {digest_file(candidate.file)}"
     yield f"message      {message}"
 
 
@@ -139,7 +140,7 @@ def _checked_before(candidate: Candidate) -> bool:
     if candidate.folder is None:
         return False
     submission = read_json(candidate.folder / "scores.json").get("submission") or {}
-    return bool(submission.get("sha256") == file_hash(candidate.file))
+    return bool(submission.get("sha256") == digest_file(candidate.file))
 
 
 def _unfinished_hint(candidate: Candidate) -> str:

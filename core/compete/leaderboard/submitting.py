@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from compete.errors import UserError
+from compete.identity import digest_file
 from compete.leaderboard.creating import Job, create_once, note_refusal, resume_command
 from compete.leaderboard.limits import refuse_over_limits
 from compete.leaderboard.platform import AccessError, BusyError, PlatformError, UnreachableError, Uploader
@@ -26,7 +27,6 @@ from compete.leaderboard.records import (
     update_record,
 )
 from compete.leaderboard.retry import CLOCK, Clock, Say, patiently
-from compete.store import file_hash
 
 LONGEST_POLL_SECONDS = 30.0
 
@@ -60,7 +60,7 @@ def submit(
             platform=uploader.platform,
             target=uploader.competition,
             file=str(candidate.file),
-            file_hash=file_hash(candidate.file),
+            file_hash=digest_file(candidate.file),
             message=make_message(candidate, marker, text),
             phase="sending",
             begun_at=time_text(clock.now()),
@@ -85,7 +85,7 @@ def resume(
     if record.phase not in {"sending", "creating"}:
         return record
     with held(candidate.file.parent):
-        if file_hash(candidate.file) != record.file_hash:
+        if digest_file(candidate.file) != record.file_hash:
             raise UserError(
                 f"{candidate.file} has changed since its submission was begun. "
                 f"Submit the new one with: compete submit {candidate.name} --again"
@@ -139,7 +139,7 @@ def remaining(uploader: Uploader, earlier: Sequence[datetime], say: Say, clock: 
 
 def refuse_repetition(candidate: Candidate, uploader: Uploader) -> None:
     """Raise `UserError` while a submission of this candidate is unfinished, or when this very file was submitted."""
-    digest = file_hash(candidate.file)
+    digest = digest_file(candidate.file)
     for record in load_records(candidate.records):
         if record.phase in UNFINISHED:
             raise UserError(

@@ -21,7 +21,7 @@ from compete.store import make_folder, read_json, remove_litter, write_json, wri
 FORMAT = 2
 SUBMISSIONS = Path("submissions")
 FOLDS = "folds"
-ATTEMPT = {"run.json", "config.toml", "environment.json", "folds.csv", "log.jsonl", ".lock"}
+ATTEMPT = {"run.json", "config.toml", "environment.json", "folds.csv", "log.jsonl", ".lock", ".owner"}
 PACKAGES = (
     "compete", "torch", "torchvision", "timm", "albumentations", "lightning-fabric",
     "numpy", "pandas", "scikit-learn", "opencv-python-headless", "pillow",

@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from compete import DataError, Tables, component
+from compete import DataError, Tables, component, format_first
 
-from ._common import Files, Problems, check_group, check_template, need_column, shown
+from ._common import Files, Problems, check_group, check_template, need_column
 from ._json import read_json, rows_under, text_table
 from ._rows import Places, Policies, Read, place_and_assemble
 from ._tables import find_sample, read_table
@@ -111,7 +111,7 @@ def _train(data: Any, keys: Keys, several: SeveralLabels, where: str, notes: lis
     if labelled.empty:
         raise DataError(
             f"{where}: no annotation's '{keys.image_id}' is the '{keys.id}' of an image: "
-            f"{shown(labels[keys.image_id].tolist())} against {shown(images[keys.id].tolist())}."
+            f"{format_first(labels[keys.image_id].tolist())} against {format_first(images[keys.id].tolist())}."
         )
     return labelled
 
@@ -124,7 +124,7 @@ def _one_label(labels: pd.DataFrame, keys: Keys, several: SeveralLabels, where: 
     if several == "error":
         raise DataError(
             f"{where}: {repeated.sum()} annotations give an image another label than an earlier one: "
-            f"{shown(labels.loc[repeated, keys.image_id].unique().tolist())}. "
+            f"{format_first(labels.loc[repeated, keys.image_id].unique().tolist())}. "
             "Set several_labels = 'join' for all labels, or 'first'."
         )
     if several == "first":

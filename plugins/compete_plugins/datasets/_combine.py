@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from compete import DataError, did_you_mean, format_list
+from compete import DataError, did_you_mean, format_first, format_list
 
-from ._common import need_column, shown
+from ._common import need_column
 
 Where = Mapping[str, str | list[str]]
 
@@ -26,7 +26,7 @@ class Unmatched:
 
     def told(self, rows: pd.Index[Any]) -> str:
         """Name some of the rows by their keys."""
-        return f"{self.other} has no row with {self.key} = {shown(self.keys.loc[rows].tolist())}"
+        return f"{self.other} has no row with {self.key} = {format_first(self.keys.loc[rows].tolist())}"
 
 
 class Chosen(NamedTuple):
@@ -131,7 +131,7 @@ def joined(
         if label in varied:
             differ = groups[label].nunique()
             keys = [str(name) for name in differ.index[differ > 1]]
-            raise DataError(f"join_labels: the rows of one {key} differ in '{label}' in {where}: {shown(keys)}.")
+            raise DataError(f"join_labels: the rows of one {key} differ in '{label}' in {where}: {format_first(keys)}.")
     first = ~table[key].duplicated()
     kept = table[first].drop(columns=varied)
     flat = images.explode()

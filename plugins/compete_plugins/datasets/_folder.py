@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from compete import DataError, Tables, component, did_you_mean, format_list
+from compete import DataError, Tables, component, did_you_mean, format_first, format_list
 
 from ._common import (
     IMAGE_EXTENSIONS,
@@ -23,7 +23,6 @@ from ._common import (
     missing_message,
     present,
     refuse_unmatched,
-    shown,
 )
 from ._tables import find_sample, read_table, sample_names
 
@@ -120,7 +119,7 @@ def label_rows(images: pd.DataFrame, labels: Mapping[str, str], pattern: str) ->
         if (parts[1] == "").any():
             loose = ids[parts[1] == ""].tolist()
             raise DataError(
-                f"{len(loose)} images lie in no folder of their own: {shown(loose)}. "
+                f"{len(loose)} images lie in no folder of their own: {format_first(loose)}. "
                 "Set pattern to take the label from the file name."
             )
         found = parts[0]
@@ -140,7 +139,9 @@ def label_rows(images: pd.DataFrame, labels: Mapping[str, str], pattern: str) ->
 def _refuse_repeated(ids: pd.Series[str], pattern: str) -> None:
     repeated = ids[ids.duplicated()].tolist()
     if repeated:
-        raise DataError(f"pattern = '{pattern}' gives {len(repeated)} images an id that is taken: {shown(repeated)}.")
+        raise DataError(
+            f"pattern = '{pattern}' gives {len(repeated)} images an id that is taken: {format_first(repeated)}."
+        )
 
 
 def _refuse_unmapped(found: pd.Series[str], labels: Mapping[str, str]) -> None:

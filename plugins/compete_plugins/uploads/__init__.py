@@ -1,4 +1,4 @@
-"""Where submissions go: Kaggle, Dacon, Hugging Face competitions, and web forms by hand."""
+"""Where submissions go: Kaggle, Hugging Face competitions, and web forms by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from compete import Uploader, hookimpl
 
-from ._dacon import dacon
 from ._huggingface import huggingface
 from ._kaggle import kaggle
 from ._manual import manual
@@ -15,4 +14,4 @@ from ._manual import manual
 @hookimpl
 def register_uploads() -> dict[str, Callable[..., Uploader]]:
     """Register the platforms."""
-    return {"kaggle": kaggle, "manual": manual, "dacon": dacon, "huggingface": huggingface}
+    return {"kaggle": kaggle, "manual": manual, "huggingface": huggingface}

@@ -1,21 +1,15 @@
-"""One POST of a form, with a deadline, by the standard library."""
+"""One POST of a form, with a deadline."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import secrets
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from compete import AccessError, UnreachableError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MOST_BYTES = 1 << 20
 
 
 class Answer(NamedTuple):
@@ -25,71 +19,53 @@ class Answer(NamedTuple):
     body: dict[str, Any]
 
 
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: the form and the token would go to wherever it points."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
 def post_form(
     url: str,
     fields: Mapping[str, str],
+    file: tuple[str, Path],
     *,
     platform: str,
     timeout_seconds: float,
-    file: tuple[str, Path] | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str],
 ) -> Answer:
-    """POST fields, and at most one file. Raise `UnreachableError` without an answer."""
+    """POST fields and a file. Raise `UnreachableError` without an answer.
+
+    No redirect is followed: the form and the token would go to wherever it points.
+    """
+    import requests
+
     refuse_plain_http(url)
-    kind, data = _url_encoded(fields) if file is None else _multipart(fields, *file)
-    request = urllib.request.Request(url, data, {"Content-Type": kind, **(headers or {})}, method="POST")
+    name, path = file
     try:
-        return _send(request, timeout_seconds)
-    except TimeoutError as error:
+        with path.open("rb") as opened:
+            response = requests.post(
+                url,
+                data=dict(fields),
+                files={name: (path.name, opened, "text/csv")},
+                headers=dict(headers),
+                auth=lambda request: request,  # else ~/.netrc could replace the token
+                timeout=timeout_seconds,
+                allow_redirects=False,
+            )
+    except requests.exceptions.ReadTimeout as error:
         raise UnreachableError(f"{platform} is silent: no answer for {timeout_seconds:g} s", silent=True) from error
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, urllib.error.URLError) and isinstance(error.reason, TimeoutError):
-            raise UnreachableError(f"{platform} cannot be reached within {timeout_seconds:g} s") from error
+    except requests.exceptions.ConnectTimeout as error:
+        raise UnreachableError(f"{platform} cannot be reached within {timeout_seconds:g} s") from error
+    except requests.exceptions.RequestException as error:
         raise UnreachableError(f"the connection to {platform} broke") from error
+    return Answer(response.status_code, _object(response))
 
 
 def refuse_plain_http(url: str) -> None:
     """Raise for an address where a token would travel unprotected."""
-    parts = urllib.parse.urlsplit(url)
+    parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise AccessError(f"{url}: a token is only sent over https.")
 
 
-def _send(request: urllib.request.Request, timeout_seconds: float) -> Answer:
-    opener = urllib.request.build_opener(_StayHere)
+def _object(response: Any) -> dict[str, Any]:  # noqa: ANN401 - a response of requests
     try:
-        with opener.open(request, timeout=timeout_seconds) as response:
-            return Answer(response.status, _object(response.read(MOST_BYTES)))
-    except urllib.error.HTTPError as error:
-        with error:
-            return Answer(error.code, _object(error.read(MOST_BYTES)))
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(data)
+        body = response.json()
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _url_encoded(fields: Mapping[str, str]) -> tuple[str, bytes]:
-    return "application/x-www-form-urlencoded", urllib.parse.urlencode(fields).encode()
-
-
-def _multipart(fields: Mapping[str, str], name: str, path: Path) -> tuple[str, bytes]:
-    boundary = secrets.token_hex(16)
-    parts = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
-        for field, value in fields.items()
-    ]
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{path.name}"\r\n'
-    parts.append(f"{head}Content-Type: text/csv\r\n\r\n".encode() + path.read_bytes() + b"\r\n")
-    return f"multipart/form-data; boundary={boundary}", b"".join(parts) + f"--{boundary}--\r\n".encode()

@@ -53,9 +53,9 @@ def huggingface(
             f"{base}/new_submission",
             # The competition's server wants the field even where no model is submitted.
             {"hub_model": "None", "submission_comment": message},
+            ("submission_file", path),
             platform=PLATFORM,
             timeout_seconds=timeout_seconds,
-            file=("submission_file", path),
             headers={"Authorization": f"Bearer {_token()}"},
         )
         return _receipt(answer)

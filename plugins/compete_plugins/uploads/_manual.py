@@ -23,7 +23,7 @@ def manual(
     final_picks: Annotated[int, Field(ge=1)] | None = None,
     timezone: str = "UTC",
 ) -> Uploader:
-    """Submit by hand in a web form (AI Stages, DrivenData and others): print what to do, send and open nothing.
+    """Submit by hand in a web form (AI Stages, Dacon, DrivenData and others): print what to do, send and open nothing.
 
     `competition` is its name there, `site` the address of the form, `checklist` further lines to print. The platform
     tells nothing, so its rules are kept here: at most `max_per_day` submissions on a day of `timezone`,

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from compete.config.load import load_config
+from compete.identity import digest_file
 from compete.leaderboard.records import load_records
-from compete.store import file_hash
 from submit_fixtures import compete, make_run, no_pauses, server, start, write_predictions  # noqa: F401
 
 RUN = "submissions/tiny/run-001"
@@ -66,7 +66,7 @@ def test_a_dry_run_shows_and_sends_nothing(tiny, server, compete):
     folder = make_run(tiny)
     code, out, _ = compete("submit", "run-001", "--dry-run")
     assert code == 0
-    for part in ("platform     Kaggle, competition digits", file_hash(folder / "submission.csv"), "left now     2"):
+    for part in ("platform     Kaggle, competition digits", digest_file(folder / "submission.csv"), "left now     2"):
         assert part in out
     assert out.endswith("dry run: nothing was sent; the same command without --dry-run sends it\n")
     assert server.log.count("StartSubmissionUpload") == 0 and not (folder / "uploads.json").exists()

@@ -178,7 +178,7 @@ def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
 def test_a_transform_that_changes_the_size_stops_the_run_before_all_is_decoded(tiny):
     crop = 'transforms=[{name="albumentations", random=[{name="RandomResizedCrop", size=[4, 4]}]}]'
     with pytest.raises(
-        DataError, match=r"a image of shape \(8, 8, 3\) became \(4, 4, 3\)\. Random transforms must keep"
+        DataError, match=r"an image of shape \(8, 8, 3\) became \(4, 4, 3\)\. Random transforms must keep"
     ):
         run(tiny, crop)
     assert not list(tiny.glob(".compete/cache/*.npy"))
