@@ -5,10 +5,19 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from compete.cli import app
+from compete.config.plugins import load_plugins
+from compete.config.registry import Component
+from compete.errors import DataError, UserError
+from compete.files.proposals import Basis, Choice, Proposal
+from compete.files.scan import scan_folder
+from compete.hookspecs import hookimpl
+from compete.init import write_toml
+from compete.init.proposals import find_source
 from miniatures.drawing import image, put
 
 PLUGIN = '''
