@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from compete.config.registry import InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
-from compete.files.proposals import Basis, Choice, Proposal
+from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.files.scan import Scan, spread
 from compete.hookspecs import hookimpl
@@ -60,6 +60,7 @@ __all__ = [
     "DataError",
     "Epoch",
     "EpochScores",
+    "Excerpt",
     "Files",
     "ImagesReport",
     "InputFile",

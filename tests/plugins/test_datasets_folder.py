@@ -137,8 +137,8 @@ def test_a_table_of_ids_will_do_as_the_sample(seedlings: Path) -> None:
     assert tables.sample.to_dict("list") == {"file": ["x"], "label": [""]}
 
 
-def test_other_endings_can_be_images(seedlings: Path) -> None:
-    assert folder(seedlings, endings=("txt", "png")).train["id"].tolist()[1] == "Maize/notes.txt"
+def test_other_extensions_can_be_images(seedlings: Path) -> None:
+    assert folder(seedlings, extensions=("txt", "png")).train["id"].tolist()[1] == "Maize/notes.txt"
 
 
 @pytest.mark.parametrize(

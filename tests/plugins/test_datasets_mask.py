@@ -147,9 +147,9 @@ def test_folders_without_a_image_are_an_error(root: Path) -> None:
         mask(root)
 
 
-def test_one_photograph_with_two_endings_is_an_error(root: Path) -> None:
+def test_one_image_with_two_extensions_is_an_error(root: Path) -> None:
     touch(root / "train/images" / folder_of(PEOPLE[0]) / "normal.png")
-    with pytest.raises(DataError, match=r"1 images are there with two endings: 000001_male_Asian_29/normal\."):
+    with pytest.raises(DataError, match=r"1 images are there with two extensions: 000001_male_Asian_29/normal\."):
         mask(root)
 
 

@@ -28,19 +28,33 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """The first rows as text, with the columns that a dataset would give: `train`, `test`, and the sample submission's.
+
+    `id` is the column of `train` with the ids, `label` the one with the labels where the dataset knows, and `used` are
+    columns that the network has no use for. `images` are some paths of training images, or `shape` is (height, width,
+    channels) where they cannot be opened yet.
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    sample: pd.DataFrame
+    id: str = "id"
+    label: str = ""
+    used: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    shape: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
 class Proposal:
     """How a dataset would read a folder, for `compete init`; a plugin returns it from `propose_dataset`.
 
     `dataset` is its name, `why` it fits, and `options` are the other keys of `[dataset]`; `compete init` adds `group`,
     `group_pattern`, `drop` and `join_labels` where the dataset has these options and the proposal leaves them open. Of
     several proposals that with the surest `basis` is chosen, and of equally sure ones that with most `rows`, the
-    training rows with an image.
-
-    `train`, `test` and `sample` are the first rows as text, with the columns that the dataset would give; without them
-    `compete init` builds the dataset and takes its tables. `id` is the column of `train` with the ids, `label` the one
-    with the labels where the dataset knows, and `used` are columns that the network has no use for. `images` are some
-    paths of training images, or `shape` is (height, width, channels) where they cannot be opened yet. `todo` says what
-    the user has to decide.
+    training rows with an image. Without an `excerpt`, `compete init` builds the dataset and takes its tables. `todo`
+    says what the user has to decide.
     """
 
     dataset: str
@@ -48,12 +62,5 @@ class Proposal:
     why: str = ""
     basis: Basis = Basis.TABLE
     rows: int = 0
-    train: pd.DataFrame | None = None
-    test: pd.DataFrame | None = None
-    sample: pd.DataFrame | None = None
-    id: str = "id"
-    label: str = ""
-    used: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
-    shape: tuple[int, int, int] | None = None
+    excerpt: Excerpt | None = None
     todo: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from compete.files.proposals import Choice
+from compete.files.proposals import Choice, Excerpt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,28 +23,19 @@ class Section:
     suggested: bool = False
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the rows come from: the proposal that was chosen, with rows in any case.
+@dataclass(frozen=True, kw_only=True)
+class Source(Excerpt):
+    """Where the rows come from: the proposal that was chosen, with its first rows.
 
-    `train` and `test` are the first rows as text, `sample` those of the sample submission called `sample_name`. `free`
-    are the dataset's options that nobody has set, and `group` the group of each training row, where the dataset gives
-    it by itself. `id`, `label`, `used`, `images`, `shape` and `todo` are the proposal's.
+    `free` are the dataset's options that nobody has set, and `group` is the group of each training row, where the
+    dataset gives it by itself.
     """
 
-    dataset: str
-    options: tuple[Choice, ...]
-    why: str
-    rows: int
-    train: pd.DataFrame
-    test: pd.DataFrame
-    sample: pd.DataFrame
+    dataset: str = ""
+    options: tuple[Choice, ...] = ()
+    why: str = ""
+    rows: int = 0
     sample_name: str = "the sample submission"
-    id: str = "id"
-    label: str = ""
-    used: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
-    shape: tuple[int, int, int] | None = None
     free: frozenset[str] = frozenset()
     group: pd.Series[str] | None = None
     todo: tuple[str, ...] = ()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from compete.config.options import bind, option_names
 from compete.config.registry import find
 from compete.errors import ConfigError, DataError, PluginError
 from compete.files.extensions import READABLE, files_instead_of_images
-from compete.files.proposals import Proposal
+from compete.files.proposals import Excerpt, Proposal
 from compete.files.scan import spread
 from compete.init.findings import Source
 from compete.text import format_list, plural
@@ -74,49 +73,45 @@ def _nothing_found(scan: Scan, problems: Sequence[str]) -> list[str]:
     return [f"{scan.files.root} holds no image ({', '.join(READABLE)}) and no JSON or BSON.{instead}"]
 
 
-def _source(proposal: Proposal, rivals: Sequence[Proposal], scan: Scan, plugins: Plugins) -> Source:
+def _source(best: Proposal, rivals: Sequence[Proposal], scan: Scan, plugins: Plugins) -> Source:
     """Complete a proposal by the dataset's own tables, where it has no rows."""
-    component = find(plugins.registry, "datasets", proposal.dataset)
-    written = {option.name: option.value for option in proposal.options}
-    built = proposal.train is None or proposal.test is None or proposal.sample is None
-    whole = _with_tables(proposal, component, written, scan.files.root) if built else proposal
-    assert whole.train is not None and whole.test is not None and whole.sample is not None
-    own_group = built and "group" in whole.train
+    component = find(plugins.registry, "datasets", best.dataset)
+    written = {option.name: option.value for option in best.options}
+    group, rows, excerpt = None, best.rows, best.excerpt
+    if excerpt is None:
+        tables = _tables(component, written, scan.files.root)
+        group, rows, excerpt = tables.train.get("group"), len(tables.train), _excerpt(tables)
     return Source(
-        dataset=whole.dataset,
-        options=whole.options,
-        why="; ".join(filter(None, [whole.why, *_other_proposals(whole, rivals)])),
-        rows=whole.rows,
-        train=whole.train.drop(columns="group") if own_group else whole.train,
-        test=whole.test,
-        sample=whole.sample,
+        **vars(excerpt),
+        dataset=best.dataset,
+        options=best.options,
+        why="; ".join(filter(None, [best.why, *_other_proposals(best, rivals)])),
+        rows=rows,
         sample_name=str(written.get("sample") or Source.sample_name),
-        id=whole.id,
-        label=whole.label,
-        used=whole.used,
-        images=whole.images,
-        shape=whole.shape,
         free=frozenset(option_names(component) - set(written)),
-        group=whole.train["group"] if own_group else None,
-        todo=(*_tie(whole, rivals), *whole.todo),
+        group=group,
+        todo=(*_tie(best, rivals), *best.todo),
     )
 
 
-def _with_tables(proposal: Proposal, component: Component, written: dict[str, Any], root: Path) -> Proposal:
+def _tables(component: Component, written: Mapping[str, Any], root: Path) -> Tables:
     bound, problems = bind(component, written, "[dataset]")
     if bound is None or problems:
         raise ConfigError(map(str, problems))
     tables: Tables = bound.build(root)
-    listed = [image[0] if isinstance(image, list) else image for image in tables.train["image"] if image]
-    return replace(
-        proposal,
-        rows=len(tables.train),
-        train=tables.train.astype(str),
-        test=tables.test,
-        sample=tables.sample,
-        id="id",
-        used=(*proposal.used, "id", "image"),
-        images=tuple(proposal.images or spread(listed, MOST_IMAGES)),
+    return tables
+
+
+def _excerpt(tables: Tables) -> Excerpt:
+    """Return what every dataset gives, and which column is which; a column called label is the label."""
+    images = [image[0] if isinstance(image, list) else image for image in tables.train["image"] if image]
+    return Excerpt(
+        tables.train.drop(columns="group", errors="ignore").astype(str),
+        tables.test,
+        tables.sample,
+        label="label" if "label" in tables.train else "",
+        used=("id", "image"),
+        images=tuple(spread(images, MOST_IMAGES)),
     )
 
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from statistics import median, quantiles
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compete.config.registry import Registry, find
 from compete.errors import DataError
@@ -56,9 +56,7 @@ def _kind(path: str) -> str:
 
 def _shape(kind: str, data: bytes, registry: Registry) -> tuple[int, int, int]:
     """Return height, width and channels."""
-    if kind == "npy":
-        return _array(data)
-    if kind in IMAGE_EXTENSIONS:
+    if kind in IMAGE_EXTENSIONS and kind != "npy":
         return _image(data)
     height, width, channels = find(registry, "readers", "raw" if kind in SOUNDS else kind).factory(data).shape
     return height, width, channels
@@ -74,21 +72,8 @@ def _image(data: bytes) -> tuple[int, int, int]:
         raise ValueError(str(error)) from error
 
 
-def _array(data: bytes) -> tuple[int, int, int]:
-    """Return height, width and channels as the reader for arrays will; the first axis is the channels if shortest."""
-    import numpy as np
-
-    array: Any = np.load(io.BytesIO(data), allow_pickle=False)
-    if array.ndim == 2:
-        return array.shape[0], array.shape[1], 1
-    if array.ndim != 3:
-        raise ValueError(f"an array of shape {array.shape} is not an image")
-    first, second, third = array.shape
-    return (second, third, first) if first < min(second, third) else (first, second, third)
-
-
 def image_keys(pixels: Pixels, native: bool = False) -> Iterator[Choice]:
-    """Yield the keys of `[images]`, with what was seen; `native` where a change of size would destroy the answer."""
+    """Yield the keys of `[images]`, with what was seen; `native` where resizing would destroy the label."""
     if native and len(set(pixels.sizes)) == 1:
         size, fit, more = pixels.sizes[0], "stretch", "; resizing destroys what tells the versions of an image apart"
     else:

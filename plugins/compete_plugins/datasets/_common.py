@@ -45,9 +45,9 @@ class Problems(list[str]):
             raise DataError(self)
 
 
-def is_image(path: str, endings: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
+def is_image(path: str, extensions: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
     """Tell by its ending whether a file is a image."""
-    return path.rpartition(".")[2].lower() in endings
+    return path.rpartition(".")[2].lower() in extensions
 
 
 def check_template(option: str, text: str) -> Iterator[str]:

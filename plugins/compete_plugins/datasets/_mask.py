@@ -112,7 +112,7 @@ def _images(files: Files, people: list[str], notes: list[str]) -> pd.DataFrame:
     twice = known[known.duplicated(["person", "stem"])]
     if len(twice):
         names = (twice["person"] + "/" + twice["stem"]).tolist()
-        problems.append(f"train/images: {len(names)} images are there with two endings: {format_first(names)}.")
+        problems.append(f"train/images: {len(names)} images are there with two extensions: {format_first(names)}.")
     problems.raise_if_any()
     notes.extend(_oddities(files, people, found, known))
     person = known["person"].map(pd.Series(range(len(people)), index=people))

@@ -115,7 +115,7 @@ def test_a_folder_that_is_a_column_in_training_only(folder):
     assert (data["dataset"]["image"], data["dataset"]["test_image"]) == ("train/{label}/{id}.jpg", "test/{id}.jpg")
 
 
-def test_mixed_endings_and_another_spelling_of_the_id(folder):
+def test_mixed_extensions_and_another_spelling_of_the_id(folder):
     files = flat(["0", "1"])
     files |= {f"train/{name}.png": PNG for name in IDS[:9]}
     files = {name: data for name, data in files.items() if name not in {f"train/{name}.jpg" for name in IDS[:9]}}

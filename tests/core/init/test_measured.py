@@ -72,7 +72,7 @@ def test_scans_of_which_several_make_one_row_of_the_sample(folder):
 
 def test_sounds_become_spectrograms(folder):
     data, gallery, text = drafted(folder, "the-icml-2013-whale-challenge-right-whale-redux")
-    assert data["dataset"]["endings"] == ["aif"] and data["dataset"]["train"] == "train2"
+    assert data["dataset"]["extensions"] == ["aif"] and data["dataset"]["train"] == "train2"
     assert (data["target"]["name"], data["images"]["reader"], data["images"]["channels"]) == ("binary", "raw", 1)
     assert data["transforms"] == gallery["transforms"][:2]  # and no flips
     assert "# 16 hours, by the dates in file names" in text
@@ -92,7 +92,7 @@ def test_windows_of_longer_recordings_are_a_thing_to_do(folder):
 
 
 @pytest.mark.parametrize(
-    ("endings", "chosen"),
+    ("extensions", "chosen"),
     [
         ({}, PHOTOGRAPHS),
         ({"jpg": 40, "dcm": 300}, PHOTOGRAPHS),
@@ -101,8 +101,8 @@ def test_windows_of_longer_recordings_are_a_thing_to_do(folder):
         ({"parquet": 10, "pdf": 99}, TABLES),
     ],
 )
-def test_the_images_are_photographs_unless_nearly_all_files_are_of_another_kind(endings, chosen):
-    assert choose_family(endings) == chosen
+def test_the_images_are_photographs_unless_nearly_all_files_are_of_another_kind(extensions, chosen):
+    assert choose_family(extensions) == chosen
 
 
 def test_files_that_a_reader_reads_beside_photographs_are_no_images(folder):
@@ -148,7 +148,7 @@ def test_scans_in_label_folders(folder):
     result = write_toml(folder)
     data = tomllib.loads(result.path.read_text())
     assert result.runs, result.todo
-    assert data["dataset"]["endings"] == ["dcm"] and data["images"] == {"size": [12, 20]}
+    assert data["dataset"]["extensions"] == ["dcm"] and data["images"] == {"size": [12, 20]}
 
 
 def test_tables_of_numbers_are_read_as_they_are(folder):

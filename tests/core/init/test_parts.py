@@ -68,7 +68,7 @@ def test_what_a_goal_says_besides():
 def source_of(**columns) -> Source:
     train = pd.DataFrame({"id": [str(n) for n in range(40)], **columns}).astype(str)
     test = pd.DataFrame({"id": ["t1", "t2"], "spot": ["77", "78"], "sex": ["m", "f"]})
-    return Source("csv", (), "", 40, train, test, test, used=("id",), free=frozenset({"group", "drop"}))
+    return Source(train=train, test=test, sample=test, used=("id",), free=frozenset({"group", "drop"}))
 
 
 def group_of(**columns):

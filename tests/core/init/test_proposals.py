@@ -13,7 +13,7 @@ from compete.cli import app
 from compete.config.plugins import load_plugins
 from compete.config.registry import Component
 from compete.errors import DataError, UserError
-from compete.files.proposals import Basis, Choice, Proposal
+from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.scan import scan_folder
 from compete.hookspecs import hookimpl
 from compete.init import write_toml
@@ -115,7 +115,7 @@ class Answering:
 def rows_of(number: int, rows: int = 9, basis: Basis = Basis.TABLE) -> Proposal:
     frame = pd.DataFrame({"id": ["a"], "label": ["x"]})
     file = Choice("file", "a.lst")
-    return Proposal(f"d{number}", (file,), "a list", basis, rows, frame, frame[["id"]], frame)
+    return Proposal(f"d{number}", (file,), "a list", basis, rows, Excerpt(frame, frame[["id"]], frame))
 
 
 def test_the_surest_proposal_is_chosen_then_the_one_with_most_rows(tmp_path):

@@ -113,7 +113,7 @@ def offer(cells: Sequence[object], test: Sequence[object] | None = None, name="c
     """What is offered of one column."""
     train = pd.DataFrame({"key": [f"r{n}" for n in range(len(cells))], name: cells, "label": "x"}).astype(str)
     rows = pd.DataFrame({"key": ["t"] * len(test or cells), name: test or cells}).astype(str)
-    source = Source("csv", (), "", len(train), train, rows, rows, id="key", used=used)
+    source = Source(train=train, test=rows, sample=rows, id="key", used=used)
     return suggest_columns(source, Goal("label", ("label",), (), ()), Group(group))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from compete import Choice, DataError, Proposal, Scan, format_list, plain_name
+from compete import Choice, DataError, Excerpt, Proposal, Scan, format_list, plain_name
 
 from .._coco import Keys
 from .._heads import JsonHead, Objects, Table, read_json_head
@@ -116,13 +116,15 @@ def _proposal(
         ),
         "JSON files list images and their annotations",
         rows=sum(part.rows for part in parts),
-        train=train,
-        test=rows,
-        sample=sample.frame,
-        id=keys.id,
-        label=keys.label,
-        used=(keys.id, *image.columns, *OF_FILES),
-        images=some_images(image, parts[0].frame, scan),
+        excerpt=Excerpt(
+            train,
+            rows,
+            sample.frame,
+            id=keys.id,
+            label=keys.label,
+            used=(keys.id, *image.columns, *OF_FILES),
+            images=some_images(image, parts[0].frame, scan),
+        ),
         todo=tuple(missing_tests(test_image, rows, scan)),
     )
 

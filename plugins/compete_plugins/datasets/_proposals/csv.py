@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from compete import Choice, Proposal, Scan, format_list, name_words, plain_name, plural, same_name
+from compete import Choice, Excerpt, Proposal, Scan, format_list, name_words, plain_name, plural, same_name
 
 from .._common import Problems
 from .._heads import Table, read_head
@@ -101,12 +101,14 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
         ),
         "a table names the images",
         rows=round(train.rows * image.share),
-        train=train.frame,
-        test=rows,
-        sample=sample.frame,
-        id=name,
-        used=(name, *columns, *joined),
-        images=some_images(image, train.frame, scan),
+        excerpt=Excerpt(
+            train.frame,
+            rows,
+            sample.frame,
+            id=name,
+            used=(name, *columns, *joined),
+            images=some_images(image, train.frame, scan),
+        ),
         todo=(*missing_tests(test_image, rows, scan), *_windows(train.frame, name)),
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from compete import IMAGE_EXTENSIONS, Basis, Choice, DataError, Proposal, Scan, plural, spread
+from compete import IMAGE_EXTENSIONS, Basis, Choice, DataError, Excerpt, Proposal, Scan, plural, spread
 
 from .._folder import image_rows, label_rows
 from .._heads import Table
@@ -52,12 +52,14 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
         "no table names the training images; the names of their folders or files hold the labels",
         basis=Basis.NAMES,
         rows=len(frame),
-        train=frame,
-        test=rows,
-        sample=sample.frame,
-        label="label",
-        used=("id", "image"),
-        images=tuple(spread(frame["image"].tolist(), MOST_IMAGES)),
+        excerpt=Excerpt(
+            frame,
+            rows,
+            sample.frame,
+            label="label",
+            used=("id", "image"),
+            images=tuple(spread(frame["image"].tolist(), MOST_IMAGES)),
+        ),
         todo=(*missing_tests(test, rows, scan), *doubts, *_doubt_about_mapping(mapped)),
     )
 
@@ -70,7 +72,7 @@ def _test(test: Found | None) -> Iterator[Choice]:
 def _extensions(scan: Scan, frame: pd.DataFrame) -> Iterator[Choice]:
     if scan.extensions != IMAGE_EXTENSIONS:
         there = sorted({path.rpartition(".")[2].lower() for path in frame["image"]})
-        yield Choice("endings", there, "those that count as images")
+        yield Choice("extensions", there, "those that count as images")
 
 
 def _nothing(scan: Scan, sample: Table) -> str:

@@ -18,4 +18,4 @@ def propose_mask(scan: Scan) -> Proposal | None:
     if not {"path", "gender", "age"} <= set(people.columns) or not {"ImageID", "ans"} <= set(sample.columns):
         return None
     why = "the mask competition's own layout"
-    return Proposal("mask", why=why, basis=Basis.LAYOUT, rows=people.rows, label="label")
+    return Proposal("mask", why=why, basis=Basis.LAYOUT, rows=people.rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from compete import Choice, Proposal, Scan, same_name, spread
+from compete import Choice, Excerpt, Proposal, Scan, same_name, spread
 
 from .._heads import JsonHead, Table, read_bson_head, read_json_head
 from .templates import MOST_IMAGES
@@ -108,12 +108,6 @@ def _proposal(
         ),
         "the pixels are inside the records",
         rows=count,
-        train=train,
-        test=test,
-        sample=sample.frame,
-        id=name,
-        used=(name,),
-        images=images,
-        shape=shape,
+        excerpt=Excerpt(train, test, sample.frame, id=name, used=(name,), images=images, shape=shape),
         todo=todo,
     )
