@@ -10,7 +10,7 @@ from compete.files.templates import IMAGE_EXTENSIONS
 DICOM, SOUNDS, TABLES = ("dcm", "dicom"), ("aif", "aiff", "wav", "flac", "ogg"), ("parquet",)
 FAMILIES: tuple[tuple[str, ...], ...] = (IMAGE_EXTENSIONS, DICOM, SOUNDS, TABLES)
 READABLE = tuple(extension for family in FAMILIES for extension in family)
-# Beside images lie the sounds or scans that they were made of; beside sounds lie a few drawings.
+# Images often come with the sounds or scans that they were made of; sounds come with a few drawings at most.
 MOST_TO_AN_IMAGE = 10
 # A few of them are tables of rows.
 FEWEST_TABLES = 10
@@ -36,12 +36,12 @@ def files_instead_of_images(paths: Iterable[str]) -> str:
     """Say which files of a folder without images may hold some, and what to do with them."""
     counts = Counter(map(extension_of, paths))
     unread = [f".{extension}" for extension in UNREAD if counts[extension]]
-    said = ""
+    hint = ""
     if unread:
-        said += f" There are {', '.join(unread)} files, which no reader reads: write one, or convert them."
+        hint += f" There are {', '.join(unread)} files, which no reader reads: write one, or convert them."
     if counts["parquet"]:
-        said += (
+        hint += (
             f' The {counts["parquet"]} .parquet files are too few for images: `[images] reader = "parquet"` reads '
             "a table of numbers as one image; a table of rows must be a .csv."
         )
-    return said
+    return hint

@@ -25,7 +25,7 @@ HEAD = (
 
 @dataclass(frozen=True)
 class InitResult:
-    """The TOML that was written, what to tell the user, and what could not be decided.
+    """The TOML that was written, what to print, and what the user has to decide.
 
     `runs` says whether a rehearsal went through from the rows to a submission; None if it would have taken too long.
     """

@@ -68,7 +68,7 @@ def find_leaks(source: Source, goal: Goal, group: Group) -> list[str]:
     target = source.train[goal.columns[0]]
     kept = {*goal.columns, *source.used, *(key.value for key in group.keys)}
     only_here = [str(name) for name in source.train.columns if name not in kept and name not in source.test]
-    return [name for name in only_here if _tells(source.train[name], target)]
+    return [name for name in only_here if _gives_away(source.train[name], target)]
 
 
 def _candidates(source: Source, goal: Goal, notes: list[str]) -> Iterator[_Candidate]:
@@ -142,7 +142,7 @@ def _hours(source: Source, goal: Goal) -> Group | None:
     return _group(source, goal, (Choice("group_pattern", HOUR, why),), hours, [])
 
 
-def _tells(cells: pd.Series[str], target: pd.Series[str]) -> bool:
+def _gives_away(cells: pd.Series[str], target: pd.Series[str]) -> bool:
     """Return whether each value of a column, seen often enough, goes with one label only."""
     values = cells.nunique()
     if values < 2 or len(cells) < ROWS_TO_BE_SURE * values:

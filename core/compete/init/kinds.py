@@ -39,7 +39,7 @@ def one_column_goal(column: str, cells: pd.Series[str], sample: pd.DataFrame) ->
 
 
 def label_counts(cells: pd.Series[str]) -> dict[str, int]:
-    """Return the rows of each label, the most frequent first; empty cells are no label."""
+    """Return the rows of each label, the most frequent first; empty cells have no label."""
     return {str(label): int(count) for label, count in cells.value_counts().items() if label}
 
 

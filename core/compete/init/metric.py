@@ -1,4 +1,4 @@
-"""Guess the metric: from a description that lies beside the data, else from the target and the submission's form."""
+"""Guess the metric: from a description beside the data, else from the target and the submission's form."""
 
 from __future__ import annotations
 

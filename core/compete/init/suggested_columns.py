@@ -69,7 +69,7 @@ def _why(numeric: int, named: int) -> str:
 
 
 def _is_of_no_use(source: Source, name: str) -> bool:
-    """Return whether a column names the row, its file or its date, or tells no training rows apart."""
+    """Return whether a column names the row, its file or its date, or is the same in all training rows."""
     cells = _known(source.train[name])
     some = cells.iloc[:: max(1, len(cells) // MOST_MATCHED)]
     return (

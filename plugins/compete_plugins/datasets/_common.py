@@ -46,7 +46,7 @@ class Problems(list[str]):
 
 
 def is_image(path: str, extensions: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
-    """Tell by its ending whether a file is a image."""
+    """Return whether a file is an image, by its extension."""
     return path.rpartition(".")[2].lower() in extensions
 
 
@@ -63,7 +63,7 @@ def check_regex(option: str, pattern: str) -> Iterator[str]:
     try:
         re.compile(pattern)
     except re.error as error:
-        yield f"{option} = '{pattern}' is no regular expression: {error}."
+        yield f"{option} = '{pattern}' is not a regular expression: {error}."
 
 
 def check_group(group: str, pattern: str) -> Iterator[str]:

@@ -83,12 +83,12 @@ def _train_images(
     if labels and not pattern:
         ids = [f"{name}/{path}" for name in labels for path in _labelled(files, top, name, labels)]
     else:
-        # With the root as `train`, the test images lie below it as well.
+        # With the root as `train`, the test images are below it as well.
         ids = [path for path in files.walk(train) if top or not path.startswith(f"{test.rstrip('/')}/")]
     kept = pd.Series([path for path in ids if is_image(path, extensions)], dtype=str)
     if kept.empty:
         raise DataError(
-            f"train = '{train}': there is no image below it. It holds {format_list(files.list(train)) or 'nothing'}."
+            f"train = '{train}': no image below it. It holds {format_list(files.list(train)) or 'nothing'}."
             f"{did_you_mean(train, files.list(''))}"
         )
     return image_rows(top, kept)
@@ -119,7 +119,7 @@ def label_rows(images: pd.DataFrame, labels: Mapping[str, str], pattern: str) ->
         if (parts[1] == "").any():
             loose = ids[parts[1] == ""].tolist()
             raise DataError(
-                f"{len(loose)} images lie in no folder of their own: {format_first(loose)}. "
+                f"{len(loose)} images are not in a folder of their own: {format_first(loose)}. "
                 "Set pattern to take the label from the file name."
             )
         found = parts[0]
@@ -140,7 +140,7 @@ def _refuse_repeated(ids: pd.Series[str], pattern: str) -> None:
     repeated = ids[ids.duplicated()].tolist()
     if repeated:
         raise DataError(
-            f"pattern = '{pattern}' gives {len(repeated)} images an id that is taken: {format_first(repeated)}."
+            f"pattern = '{pattern}' gives {len(repeated)} images an id that is already used: {format_first(repeated)}."
         )
 
 
@@ -148,8 +148,8 @@ def _refuse_unmapped(found: pd.Series[str], labels: Mapping[str, str]) -> None:
     unmapped = sorted(set(found.unique()) - set(labels))
     if unmapped:
         raise DataError(
-            f"labels: there is nothing for {format_list(unmapped)}.{did_you_mean(unmapped[0], labels)} "
-            f"Known: {format_list(labels)}."
+            f"labels: no label for {format_list(unmapped)}.{did_you_mean(unmapped[0], labels)} "
+            f"Available: {format_list(labels)}."
         )
 
 
@@ -160,8 +160,8 @@ def _sample(
     if not sample and not sample_names(files.list("")):
         ids = [path for path in files.walk(test) if is_image(path, extensions)]
         if not ids:
-            raise DataError(f"test = '{test}': there is no image below it, and no sample submission names any.")
-        notes.append(f"There is no sample submission: the {len(ids)} images of '{test}' are the test rows.")
+            raise DataError(f"test = '{test}': no image below it, and no sample submission names any.")
+        notes.append(f"No sample submission: the {len(ids)} images of '{test}' are the test rows.")
         return pd.DataFrame({"id": ids, "label": ""}), test
     name = find_sample(files, sample)
     table = read_table(files, name, encoding=encoding)

@@ -62,7 +62,7 @@ def read_head(files: Files, name: str, place: str, most_rows: int | None = None)
 
 
 def _opened(files: Files, place: str) -> IO[bytes]:
-    """Open a file where it lies, or what an archive holds of it."""
+    """Open a file on disk, or what an archive holds of it."""
     path = files.root / place
     return path.open("rb") if path.is_file() else io.BytesIO(files.read(place))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, format_first
+from compete import DataError, Tables, format_first, plural
 
 from ._common import Files, Problems, is_image, keep_unique, missing_message, need_column, present
 from ._tables import read_table
@@ -20,7 +20,7 @@ AGE_STARTS = (30, 60)  # the first ages of the second and the third group
 NOTE_FILE = "DRAWN.txt"
 GET_DATA = (
     "The images of this competition (AI Stages, Naver Boostcamp AI Tech) may not be passed on: members download "
-    "them from the competition's page and unpack them so that train/train.csv and eval/info.csv lie below the root. "
+    "them from the competition's page and unpack them so that train/train.csv and eval/info.csv are below the root. "
     "`compete demo mask {root}` draws a stand-in with the same layout."
 )
 
@@ -74,7 +74,7 @@ def _people(listing: pd.DataFrame) -> pd.DataFrame:
     gender = listing["gender"].str.strip().str.lower().map(GENDERS)
     age = pd.to_numeric(listing["age"].where(listing["age"].str.fullmatch(r"\d{1,3}")), errors="coerce")
     _collect_bad(problems, listing, gender.isna(), "gender", "male or female")
-    _collect_bad(problems, listing, age.isna(), "age", "a whole number of years")
+    _collect_bad(problems, listing, age.isna(), "age", "an integer (years)")
     _collect_bad(problems, listing, listing["path"].duplicated(), "path", "a folder of its own")
     problems.raise_if_any()
     ages = age.astype("int64")
@@ -152,10 +152,10 @@ def _oddities(files: Files, people: list[str], found: pd.DataFrame, known: pd.Da
     strange = found[~found["stem"].isin(STEMS)]
     if len(strange):
         names = (strange["person"] + "/" + strange["name"]).tolist()
-        yield f"{len(names)} images with other names were left out: {format_first(names)}."
+        yield f"{plural(len(names), 'image')} left out, named otherwise: {format_first(names)}."
     unlisted = sorted(set(files.list("train/images")) - set(people))
     if unlisted:
-        yield f"{len(unlisted)} folders are not in {LISTING} and were left out: {format_first(unlisted)}."
+        yield f"{plural(len(unlisted), 'folder')} left out, not in {LISTING}: {format_first(unlisted)}."
 
 
 def _test(files: Files) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -127,7 +127,9 @@ def _unpack_json(
 def _square(count: int, place: str) -> tuple[int, int]:
     side = isqrt(count)
     if side * side != count:
-        raise DataError(f"shape: the {count} values of a band of {place} are no square; write shape = [height, width].")
+        raise DataError(
+            f"shape: the {count} values of a band of {place} are not a square; set shape = [height, width]."
+        )
     return side, side
 
 
@@ -137,7 +139,7 @@ def _pixels(row: dict[str, Any], bands: tuple[str, ...], shape: tuple[int, int],
     except KeyError as error:
         raise DataError(f"{where} has no {error}.") from None
     except (ValueError, TypeError) as error:
-        raise DataError(f"{where}: a band is no {shape[0]} x {shape[1]} numbers: {error}.") from None
+        raise DataError(f"{where}: a band is not {shape[0]} x {shape[1]} numbers: {error}.") from None
 
 
 def _index_bson(files: Files, place: str, folder: Path) -> None:

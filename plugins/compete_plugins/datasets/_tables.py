@@ -28,7 +28,7 @@ def read_table(
 ) -> pd.DataFrame:
     """Read a delimited table with every cell as text: no cell is ever taken for a number or for missing.
 
-    `path` may also lie packed beside its name (`train.csv.zip`). The cells of a `ragged` row beyond the header's last
+    `path` may also be packed beside its name (`train.csv.zip`). The cells of a `ragged` row beyond the header's last
     column go into that column, joined by the separator. Raise `DataError` with file and line.
     """
     place = find_file(files, path)
@@ -47,7 +47,7 @@ def decode(data: bytes, place: str, encoding: str) -> str:
         other = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin-1"  # its byte order mark
         raise DataError(f"{place}, line {line}: not in the encoding {encoding}. Try encoding = '{other}'.") from error
     except LookupError as error:
-        raise DataError(f"encoding = '{encoding}': there is no such encoding.") from error
+        raise DataError(f"encoding = '{encoding}': unknown encoding.") from error
 
 
 def find_file(files: Files, path: str) -> str:
@@ -70,7 +70,7 @@ def find_sample(files: Files, sample: str) -> str:
     if len(names) == 1:
         return names[0]
     found = f"several could be it: {format_list(names)}" if names else f"there is: {format_list(files.list(''))}"
-    raise DataError(f"sample: no sample submission is named, and {found}. Write its file name.")
+    raise DataError(f"sample: no sample submission is named, and {found}. Set sample to its file name.")
 
 
 def sample_names(paths: Iterable[str], word: str = "samplesubmission") -> list[str]:
@@ -90,7 +90,7 @@ def _only(archive: str, members: list[str]) -> str:
     same = [name for name in members if name.rpartition("/")[2] == wanted] or members
     if len(same) > 1:
         raise DataError(
-            f"{archive} holds several files: {format_list(same)}. Write '{archive}/' and the one that is meant."
+            f"{archive} holds several files: {format_list(same)}. Write '{archive}/' and the name of the right one."
         )
     return same[0]
 
@@ -134,7 +134,7 @@ def _refuse_other_separator(text: str, place: str, separator: str) -> None:
         shown = "a tab" if other == "\t" else f"'{other}'"
         raise DataError(
             f"{place}: its only column is '{header[0]}': its cells are separated by {shown}, not by '{separator}'. "
-            f'Where all tables are, write separator = {json.dumps(other)} with [dataset] name = "csv"; '
+            f'If all tables are, set separator = {json.dumps(other)} with [dataset] name = "csv"; '
             f"else save this one with '{separator}'."
         )
 

@@ -441,7 +441,7 @@ REFUSED = {
     "column 'x', which sample_submission.csv asks for, has non-numeric cells": flat(["0"])
     | {"train.csv": table(["id", "x", "y"], ([i, "a", 1] for i in IDS)), "sample_submission.csv": b"id,x,y\na,0,0\n"},
     "no column but their ids": flat(["0"]) | {"train.csv": table(["id"], ([name] for name in IDS))},
-    "train.json: its annotations have no key 'category_id'": coco_files([])
+    "label_key = 'category_id': train.json: annotations has no such column": coco_files([])
     | {"train.json": coco(40, [*range(40)]).replace(b"category_id", b"kind")},
     "b.zip: the archive cannot be read": {"b.zip": b"PK\x03\x04broken", "sample_submission.csv": SAMPLE},
 }

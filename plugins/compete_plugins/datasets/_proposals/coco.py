@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from compete import Choice, DataError, Excerpt, Proposal, Scan, format_list, plain_name
+from compete import Choice, Excerpt, Proposal, Scan, plain_name
 
-from .._coco import Keys
+from .._coco import Keys, labelled_images
 from .._heads import JsonHead, Objects, Table, read_json_head
 from .templates import Found, find_template, image_choices, missing_tests, some_images
 
@@ -72,15 +72,9 @@ def _part(scan: Scan, head: JsonHead, keys: Keys) -> _Part | None:
 def _joined(head: JsonHead, keys: Keys) -> tuple[Objects, pd.DataFrame, int]:
     """Return the images, those with a label as a table, and how many annotations give an image another label."""
     images, annotations = head.lists[keys.images], head.lists[keys.annotations].table()
-    table, lacking = images.table(), [key for key in (keys.image_id, keys.label) if key not in annotations]
-    if lacking:
-        raise DataError(
-            f"{head.name}: its annotations have no key '{lacking[0]}'; they have {format_list(map(str, annotations))}."
-        )
+    labelled = labelled_images(images.table(), annotations, keys, "first", head.name)
     pairs = annotations[[keys.image_id, keys.label]].drop_duplicates()
-    labels = pairs.drop_duplicates(keys.image_id).set_index(keys.image_id)[keys.label]
-    frame = table.drop(columns=keys.label, errors="ignore").assign(**{keys.label: table[keys.id].map(labels)})
-    return images, frame[frame[keys.label].notna()].reset_index(drop=True), len(pairs) - len(labels)
+    return images, labelled, int(pairs[keys.image_id].duplicated().sum())
 
 
 def _test_file(heads: Sequence[JsonHead], annotated: Sequence[JsonHead]) -> tuple[str, Objects] | None:

@@ -7,7 +7,7 @@ from itertools import product
 
 import pandas as pd
 
-from compete import Choice, plural
+from compete import Choice, path_template, plural
 
 SEPARATORS = ("_", "-", " ")
 
@@ -28,14 +28,7 @@ def composite_template(train: pd.DataFrame, test: pd.DataFrame, ids: pd.Series[s
 
 def with_composite_ids(table: pd.DataFrame, template: str, name: str) -> pd.DataFrame:
     """Return the table with the ids that the template makes in column `name`."""
-    first, second = column_pair(template)
-    sign = template.removeprefix(f"{{{first}}}").removesuffix(f"{{{second}}}")
-    return table.assign(**{name: table[first] + sign + table[second]})
-
-
-def column_pair(template: str) -> list[str]:
-    """Return the columns of the template."""
-    return re.findall(r"\{(.+?)\}", template)
+    return table.assign(**{name: path_template(template).fill(table)})
 
 
 def differing(table: pd.DataFrame, name: str) -> list[str]:

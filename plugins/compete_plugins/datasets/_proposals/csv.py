@@ -7,11 +7,22 @@ from dataclasses import replace
 
 import pandas as pd
 
-from compete import Choice, Excerpt, Proposal, Scan, format_list, name_words, plain_name, plural, same_name
+from compete import (
+    Choice,
+    Excerpt,
+    Proposal,
+    Scan,
+    format_list,
+    name_words,
+    path_template,
+    plain_name,
+    plural,
+    same_name,
+)
 
 from .._common import Problems
 from .._heads import Table, read_head
-from .composite_ids import column_pair, composite_template, differing, join_choice, with_composite_ids
+from .composite_ids import composite_template, differing, join_choice, with_composite_ids
 from .templates import Found, find_template, image_choices, missing_tests, some_images
 
 HEAD_ROWS, MOST_TABLES, MOST_COLUMNS = 50, 60, 8
@@ -88,7 +99,7 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
     rows = sample.frame[[first]].set_axis([name], axis=1) if test is None else test.frame
     test_image = find_template(rows, scan, "test")
     columns = [*image.columns, *(test_image.columns if test_image else ())]
-    joined = [*column_pair(join), *differing(train.frame, first)] if join else []
+    joined = [*path_template(join).columns, *differing(train.frame, first)] if join else []
     return Proposal(
         "csv",
         (

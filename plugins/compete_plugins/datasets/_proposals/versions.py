@@ -19,7 +19,7 @@ def doubts_about_folders(scan: Scan, frame: pd.DataFrame, sample: Table, tests_f
     """Return what is doubtful about folders whose names are taken for labels.
 
     Raise `DataError` where they are not labels: they hold the same file names, a table names these files, and no test
-    image lies apart from them. Without such a table they may be classes, or one image altered in several ways.
+    image is apart from them. Without such a table they may be classes, or one image altered in several ways.
     """
     folders = _folders_with_the_same_names(frame)
     naming = naming_table(scan, frame["id"], sample) if folders else ""
