@@ -129,7 +129,7 @@ def test_a_checkpoint_of_another_version(tiny, stopped):
     state = torch.load(stopped / "checkpoint.pt", weights_only=True)
     torch.save({**state, "format": 0}, stopped / "checkpoint.pt")
     done = run(tiny)
-    assert any("another version of compete; it is trained from scratch" in warning for warning in done.warnings)
+    assert any("another version of compete; the member is trained from scratch" in warning for warning in done.warnings)
     assert epochs_trained(done.folder) == [1, 2, 3, 1, 2, 3, 4]
 
 
