@@ -43,10 +43,10 @@ def test_a_run_is_found_by_its_name_and_by_its_folder(tmp_path):
 
 def test_names_that_mean_nothing_or_too_much(tmp_path):
     make_run(tmp_path, "fish")
-    with pytest.raises(UserError, match=r"is no run folder: it has no run\.json"):
+    with pytest.raises(UserError, match=r"is not a run folder: it has no run\.json"):
         find_candidate(str(tmp_path), tmp_path)
-    with pytest.raises(UserError, match=r"'run-01' is no run in .*Did you mean 'run-001'\?"):
+    with pytest.raises(UserError, match=r"'run-01' is not a run in .*Did you mean 'run-001'\?"):
         find_candidate("run-01", tmp_path)
     make_run(tmp_path, "birds")
-    with pytest.raises(UserError, match=r"several runs called 'run-001': write .*birds/run-001 or .*fish/run-001"):
+    with pytest.raises(UserError, match=r"several runs are called 'run-001': write .*birds/run-001 or .*fish/run-001"):
         find_candidate("run-001", tmp_path)

@@ -161,7 +161,7 @@ def test_resuming_an_upload_asks_for_the_quota_again(candidate):
 HOLDER = """
 import fcntl, sys
 file = open(sys.argv[1] + "/.lock", "a")
-fcntl.lockf(file, fcntl.LOCK_EX)
+fcntl.flock(file, fcntl.LOCK_EX)
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -179,7 +179,7 @@ def test_two_processes_do_not_submit_from_one_folder_at_once(candidate):
 
 def wait_for(platform: FakePlatform, candidate: Candidate, record: Record, said=None, minutes: float = 30) -> Record:
     say = [].append if said is None else said.append
-    return wait(platform.uploader(), candidate, record, minutes * 60, say=say, clock=platform.time.clock())
+    return wait(platform.uploader(), candidate, record, minutes * 60, log=say, clock=platform.time.clock())
 
 
 def test_waiting_ends_with_the_score(candidate):
