@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import StatisticsError, correlation, median
@@ -21,7 +21,7 @@ MAD_TO_SIGMA = 1.4826  # of a normal distribution
 FEWEST_FOR_MEDIAN = 4
 FEWEST_FOR_CORRELATION = 3
 COLUMNS = ("run", "CV", "+-", "OOF", "public", "private", "gap", "state", "submitted (UTC)", "left before")
-WIDTH = 200
+LEFT = ("run", "state")
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,17 @@ def table_lines(competition: str, rows: Sequence[Standing], picks: int | None = 
 
 def export(rows: Sequence[Standing], path: Path) -> None:
     """Write the table as CSV or JSON, by the file's ending."""
-    writers: dict[str, Callable[[list[dict[str, Any]]], str]] = {".csv": _csv_text, ".json": _json_text}
-    if path.suffix not in writers:
+    if path.suffix not in {".csv", ".json"}:
         raise UserError(f"--export {path}: the file must end in .csv or .json.")
-    write_text(path, writers[path.suffix]([{**asdict(row), "gap": row.gap} for row in rows]))
+    table = [{**asdict(row), "gap": row.gap} for row in rows]
+    if path.suffix == ".json":
+        write_text(path, json.dumps(table, indent=2, ensure_ascii=False) + "\n")
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*(item.name for item in fields(Standing)), "gap"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "cv_folds": json.dumps(row["cv_folds"])} for row in table)
+    write_text(path, text.getvalue())
 
 
 def _submitted(run: Standing, record: Record) -> Standing:
@@ -167,34 +174,16 @@ def _ranks(values: Sequence[float]) -> list[float]:
     return [ordered.index(value) + (ordered.count(value) - 1) / 2 for value in values]
 
 
-def _json_text(rows: list[dict[str, Any]]) -> str:
-    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
-
-
-def _csv_text(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    names = [item.name for item in fields(Standing)] + ["gap"]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, "cv_folds": json.dumps(row["cv_folds"])} for row in rows)
-    return text.getvalue()
-
-
 def _table(competition: str, rows: Sequence[Standing]) -> Iterator[str]:
     """Lay the table out, as wide as it needs to be."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     metric = next((row.metric for row in rows if row.metric), "")
-    table = Table(title=f"{competition} {metric}".strip(), box=box.SIMPLE, title_justify="left")
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in {"run", "state"} else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*_cells(row))
-    console = Console(width=WIDTH, record=True, file=io.StringIO())
-    console.print(table)
-    yield from (line.rstrip() for line in console.export_text().splitlines() if line.strip())
+    yield f"{competition} {metric}".strip()
+    cells = [list(COLUMNS), *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    sides = ["<" if name in LEFT else ">" for name in COLUMNS]
+    form = "".join(f"  {{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    header, *lines = (form.format(*row).rstrip() for row in cells)
+    yield from (header, f"  {'─' * (len(header) - 2)}", *lines)
 
 
 def _cells(row: Standing) -> list[str]:
