@@ -57,43 +57,31 @@ def create_once(job: Job) -> Receipt:
     """Make the submission, or find the one that an earlier try has made."""
     if job.record.phase == "creating":
         _let_settle(job)
-        found = _search(job)
-        if found is not None:
+        if found := _search(job):
             return found
-    for last in (False, True):
+    busy = lost = 0
+    while True:
         job.update(phase="creating", tried_at=job.now)
         try:
-            return _create(job)
-        except UnreachableError as error:
-            job.log(f"{error}; checking whether the submission was made")
-            found = _search(job)
-            if found is not None:
-                return found
-            if last or error.silent:  # a silent server may still be at it
-                raise PlatformError(_unsure(job)) from error
-    raise AssertionError("unreachable")
-
-
-def _create(job: Job) -> Receipt:
-    """Make the submission; only after a plain "slow down" is it tried again here."""
-    record, path = job.record, job.candidate.file
-    for last in (False, True):
-        try:
-            return job.uploader.create(path, record.message, dict(record.state))
-        except BusyError as error:
+            return job.uploader.create(job.candidate.file, job.record.message, dict(job.record.state))
+        except BusyError as error:  # a plain "slow down": nothing was made
             job.update(phase="sending")
+            busy += 1
             pause = 10.0 if error.wait_seconds is None else error.wait_seconds
-            if last or pause > LONGEST_PAUSE_SECONDS:
+            if busy > 1 or pause > LONGEST_PAUSE_SECONDS:
                 raise
             job.log(f"{error}; asking again in {pause:g} s")
             job.clock.pause(pause)
-            job.update(phase="creating", tried_at=job.now)
-        except UnreachableError:
-            raise
+        except UnreachableError as error:
+            lost += 1
+            job.log(f"{error}; checking whether the submission was made")
+            if found := _search(job):
+                return found
+            if lost > 1 or error.silent:  # a silent server may still be at it
+                raise PlatformError(_unsure(job)) from error
         except (PlatformError, AccessError) as error:
             record_refusal(job, error)
             raise
-    raise AssertionError("unreachable")
 
 
 def record_refusal(job: Job, error: CompeteError) -> None:

@@ -18,6 +18,7 @@ from compete.leaderboard.records import (
     UNFINISHED,
     Candidate,
     Record,
+    begin_record,
     find_candidate,
     load_records,
     new_id,
@@ -125,10 +126,9 @@ def enter_score(candidate: Candidate, public: float, private: float | None) -> R
     if not candidate.file.is_file():
         raise UserError(f"{candidate.name}: no file that could have been submitted.")
     now = time_text()
-    record = Record(
-        id=new_id(), competition=candidate.competition, run=candidate.run, platform=BY_HAND, target="",
-        file=str(candidate.file), file_hash=digest_file(candidate.file), message="", phase="scored", begun_at=now,
-        submitted_at=now, scored_at=now, public=public, private=private,
+    record = begin_record(
+        candidate, now, id=new_id(), platform=BY_HAND, target="", message="", phase="scored", submitted_at=now,
+        scored_at=now, public=public, private=private,
     )  # fmt: skip
     save_record(candidate, record)
     return record

@@ -127,17 +127,26 @@ def load_records(path: Path) -> list[Record]:
         raise UserError(f"{path} is damaged. It alone says what was submitted; restore it, or move it away.") from error
 
 
+def begin_record(candidate: Candidate, now: str, **more: Any) -> Record:  # noqa: ANN401 - fields' values
+    """Return a new record of a candidate's file, which is not saved yet."""
+    from compete.identity import digest_file  # brings NumPy, which `compete runs` does without
+
+    return Record(
+        competition=candidate.competition, run=candidate.run, file=str(candidate.file),
+        file_hash=digest_file(candidate.file), begun_at=now, **more,
+    )  # fmt: skip
+
+
 def save_record(candidate: Candidate, record: Record) -> None:
     """Add a record, or replace the one with its id, and append it to the competition's journal."""
     folder = candidate.root / record.competition
     make_folder(folder)
     with file_lock(folder / JOURNAL_LOCK):
         records = {item.id: item for item in load_records(candidate.records)}
-        before = records.get(record.id, record)
-        new = record.id not in records
+        before = records.get(record.id)
         records[record.id] = record
         write_json(candidate.records, {"format": FORMAT, "submissions": [asdict(item) for item in records.values()]})
-        if new or replace(before, state={}) != replace(record, state={}):
+        if before is None or replace(before, state={}) != replace(record, state={}):
             _append(folder / JOURNAL, candidate.records, replace(record, state={}))
 
 
@@ -163,7 +172,7 @@ def find_candidate(text: str, root: Path = SUBMISSIONS) -> Candidate:
         if path.name == SUBMISSION_FILE and (path.parent / RUN_FILE).is_file():
             return of_folder(path.parent)
         return Candidate(path, path.with_name(path.name + RECORDS_SUFFIX), path.name, "", SUBMISSIONS)
-    return of_folder(find_run(text, root))
+    return of_folder(_find_run(text, root))
 
 
 def of_folder(folder: Path) -> Candidate:
@@ -177,8 +186,7 @@ def of_folder(folder: Path) -> Candidate:
     return Candidate(folder / SUBMISSION_FILE, folder / RECORDS_FILE, absolute.name, competition, root, folder)
 
 
-def find_run(name: str, root: Path) -> Path:
-    """Return the folder of a run by its name."""
+def _find_run(name: str, root: Path) -> Path:
     folders = list(run_folders(root))
     found = [folder for folder in folders if folder.name == name]
     if len(found) == 1:

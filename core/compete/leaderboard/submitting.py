@@ -17,6 +17,7 @@ from compete.leaderboard.records import (
     UNFINISHED,
     Candidate,
     Record,
+    begin_record,
     load_records,
     new_id,
     save_record,
@@ -44,20 +45,10 @@ def submit(
             refuse_repetition(candidate, uploader)
         left = remaining(uploader, earlier, log, clock)
         marker = new_id()
-        record = Record(
-            id=marker,
-            competition=candidate.competition,
-            run=candidate.run,
-            platform=uploader.platform,
-            target=uploader.competition,
-            file=str(candidate.file),
-            file_hash=digest_file(candidate.file),
-            message=make_message(candidate, marker, text),
-            phase="sending",
-            begun_at=time_text(clock.now()),
-            quota_before=left,
-            config=config,
-        )
+        record = begin_record(
+            candidate, time_text(clock.now()), id=marker, platform=uploader.platform, target=uploader.competition,
+            message=make_message(candidate, marker, text), phase="sending", quota_before=left, config=config,
+        )  # fmt: skip
         for other in load_records(candidate.records):
             if other.phase in UNFINISHED:
                 update_record(candidate, other, phase="abandoned", reason="given up for a new one", state={})

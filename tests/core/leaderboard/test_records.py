@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compete.errors import UserError
-from compete.leaderboard.records import find_candidate, find_run, load_records
+from compete.leaderboard.records import find_candidate, load_records
 from fake_platform import FakePlatform, candidate, send_one  # noqa: F401
 
 
@@ -36,7 +36,7 @@ def test_records_are_plain_json_and_their_damage_is_told(candidate):
 
 def test_a_run_is_found_by_its_name_and_by_its_folder(tmp_path):
     folder = make_run(tmp_path, "fish")
-    assert find_run("run-001", tmp_path) == folder
+    assert find_candidate("run-001", tmp_path).folder == folder
     assert find_candidate("run-001", tmp_path) == find_candidate(str(folder), tmp_path)
     assert find_candidate(str(folder / "submission.csv"), tmp_path) == find_candidate("run-001", tmp_path)
 
