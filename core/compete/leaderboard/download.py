@@ -40,9 +40,9 @@ def download(
 ) -> int:
     """Fetch the files into a folder and unpack them; return how many there are.
 
-    `platform` is the component's name; a note in the folder says from which competition on it the files are.
-    An archive that is whole is not fetched again, and a file that is there is not unpacked again. Raise `DataError`
-    when the archive is unsafe, or a file in the folder differs from it: files that are there are never replaced.
+    `platform` is the component's name, which a note in the folder keeps beside the competition's. A complete archive is
+    not fetched again, and a complete file is not unpacked again. Raise `DataError` when the archive is unsafe, or
+    differs from a file in the folder: existing files are never replaced.
     """
     fetch = uploader.download
     if fetch is None:
@@ -51,7 +51,7 @@ def download(
     if done.get("competition") == uploader.competition:
         log(f"{folder}: already downloaded, {done['files']} files at {done['at']}")
         return int(done["files"])
-    with _made_and_held(folder):
+    with _target_folder(folder):
         archive = _whole_archive(folder, uploader.competition)
         if archive is None:
             if uploader.check is not None:
@@ -85,7 +85,7 @@ def safe_extract(archive: Path, folder: Path) -> int:
 
 
 @contextmanager
-def _made_and_held(folder: Path) -> Iterator[None]:
+def _target_folder(folder: Path) -> Iterator[None]:
     """Make and hold the folder; remove it if nothing was fetched into it."""
     make_folder(folder)
     with transfer_lock(folder):
@@ -94,7 +94,9 @@ def _made_and_held(folder: Path) -> Iterator[None]:
         finally:
             if {path.name for path in folder.iterdir()} <= {".lock", ".owner"}:
                 with suppress(OSError):
-                    shutil.rmtree(folder)
+                    for name in (".lock", ".owner"):
+                        (folder / name).unlink(missing_ok=True)
+                    folder.rmdir()
 
 
 def _whole_archive(folder: Path, competition: str) -> Path | None:

@@ -124,7 +124,7 @@ def load_records(path: Path) -> list[Record]:
     try:
         return [parse_record(row) for row in data["submissions"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged. It alone says what was submitted; restore it, or move it away.") from error
+        raise UserError(f"{path} is damaged: what was submitted is unknown. Restore it, or move it away.") from error
 
 
 def begin_record(candidate: Candidate, now: str, **more: Any) -> Record:  # noqa: ANN401 - fields' values

@@ -62,7 +62,7 @@ def test_a_platform_without_a_list_leaves_it_to_the_user(candidate):
     assert f"compete submit {candidate.name} --again" in str(caught.value)
 
 
-def test_a_refusal_is_noted_and_ends_it(candidate):
+def test_a_refusal_is_recorded_and_final(candidate):
     platform = FakePlatform("refused")
     with pytest.raises(PlatformError, match="no such thing"):
         send_one(platform, candidate)

@@ -1,4 +1,4 @@
-"""Downloads: fetched once, unpacked safely, gone on with after a stop."""
+"""Downloads: fetched once, unpacked safely, resumed after a stop."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def test_files_are_fetched_and_unpacked(tmp_path):
 
 def test_a_second_call_fetches_nothing(tmp_path):
     download(fake(giving(zipped(FILES))), tmp_path, "kaggle", log=print)
-    said: list[str] = []
-    assert download(fake(lambda _: pytest.fail("fetched again")), tmp_path, "kaggle", log=said.append) == 3
-    assert "already downloaded, 3 files" in said[0]
+    logged: list[str] = []
+    assert download(fake(lambda _: pytest.fail("fetched again")), tmp_path, "kaggle", log=logged.append) == 3
+    assert "already downloaded, 3 files" in logged[0]
 
 
 def test_a_stop_while_unpacking_fetches_nothing_again(tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_broken_connection_is_tried_again(tmp_path):
     assert download(fake(fetch), tmp_path, "kaggle", log=print, clock=CLOCK) == 3
 
 
-def test_a_folder_with_nothing_fetched_into_it_goes_again(tmp_path):
+def test_a_folder_with_nothing_fetched_into_it_is_removed(tmp_path):
     with pytest.raises(PlatformError, match="no"):
         download(fake(refuse), tmp_path / "data", "kaggle", log=print, clock=CLOCK)
     assert not (tmp_path / "data").exists()
@@ -146,13 +146,13 @@ def call_in_a_process(folder: Path) -> None:
         raise RunBusyError(done.stderr.strip().splitlines()[-1])
 
 
-def test_a_note_says_where_the_files_are_from(tmp_path):
+def test_a_note_names_the_platform_and_competition(tmp_path):
     download(fake(giving(zipped(FILES))), tmp_path, "kaggle", log=print)
     note = json.loads((tmp_path / ".downloaded.json").read_text())
     assert (note["platform"], note["competition"], note["files"]) == ("kaggle", "fish", 3)
 
 
-def test_a_full_disk_is_told(tmp_path):
+def test_a_full_disk_is_reported(tmp_path):
     (tmp_path / "to").mkdir()
     (tmp_path / "to/.train.csv.partial").symlink_to("/dev/full")
     with pytest.raises(
@@ -175,12 +175,12 @@ def test_a_competition_of_one_file_is_left_as_it_is(tmp_path):
     assert contents(tmp_path) == {"fish.csv": b"id\n1\n"}
 
 
-def test_a_cut_archive_is_told(tmp_path):
+def test_a_truncated_archive_is_reported(tmp_path):
     with pytest.raises(PlatformError, match=r"fish\.zip is not a complete zip\. Delete it"):
         download(fake(giving(zipped(FILES)[:-30])), tmp_path, "kaggle", log=print)
 
 
-def test_a_damaged_member_is_told(tmp_path):
+def test_a_damaged_member_is_reported(tmp_path):
     data = bytearray(zipped({"a.bin": bytes(range(256)) * 50}))
     data[60] ^= 0xFF
     with pytest.raises(DataError, match="cannot be unpacked"):

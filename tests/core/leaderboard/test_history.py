@@ -175,7 +175,7 @@ def test_a_journal_that_cannot_be_read_is_reported(root):
     assert warnings[0].startswith("submissions/fish/submissions.jsonl: cannot be read: Is a directory.")
 
 
-def test_the_newest_run_with_final_picks_tells_how_many_count(root):
+def test_final_picks_are_those_of_the_newest_run_that_sets_them(root):
     for day, picks in ((1, 2), (2, 1), (3, 0)):
         folder = make_run(root, f"run-{day}", picks=picks)
         created = datetime(2026, 3, day, tzinfo=UTC).timestamp()

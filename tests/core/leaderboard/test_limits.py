@@ -1,4 +1,4 @@
-"""The rules from the TOML, for platforms that tell no quota."""
+"""The rules from the TOML, for platforms that report no quota."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MINUTE = timedelta(minutes=1)
         (Limits(min_interval_minutes=60), [START - 60 * MINUTE], None),
     ],
 )
-def test_the_toml_s_rules_count_what_the_ledger_knows(limits, earlier, left):
+def test_the_toml_s_rules_count_earlier_submissions(limits, earlier, left):
     uploader = FakePlatform().uploader(quota=None, check=None, limits=limits)
     assert remaining(uploader, earlier, print, FakeTime().clock()) == left
 

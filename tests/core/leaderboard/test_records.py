@@ -22,7 +22,7 @@ def make_run(root: Path, competition: str) -> Path:
     return folder
 
 
-def test_records_are_plain_json_and_their_damage_is_told(candidate):
+def test_records_are_plain_json_and_damage_is_reported(candidate):
     record = send_one(FakePlatform(), candidate)
     data = json.loads(candidate.records.read_text())
     assert data["submissions"][0]["message"] == record.message

@@ -177,4 +177,4 @@ def test_no_message_of_any_command_shows_the_token(tiny, server, compete):
     make_run(tiny)
     server.fail("CreateSubmission", code=400, message="no good-token")
     said = [text for words in (["submit", "run-001"], ["runs"], ["download", "x"]) for text in compete(*words)[1:]]
-    assert "Kaggle refused: no ***" in "".join(said) and "good-token" not in "".join(said)
+    assert "Kaggle refused: no ***" in "".join(logged) and "good-token" not in "".join(logged)

@@ -118,7 +118,7 @@ def test_what_could_not_be_scored_has_its_reason_below_the_table():
     assert "a, number 7: Submission must have 418 rows" in list(table_lines("fish", rows))
 
 
-def test_the_table_says_what_to_submit_where_nothing_was():
+def test_the_table_ends_with_the_next_command_before_any_submission():
     assert list(table_lines("fish", [standing("a", 0.9), standing("b", 0.8)]))[-1] == (
         "next: compete submit submissions/fish/a"
     )

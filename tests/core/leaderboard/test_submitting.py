@@ -1,4 +1,4 @@
-"""Submitting: checked and counted first, noted step by step, waited for with a deadline."""
+"""Submitting: checked and counted first, recorded step by step, waited for with a deadline."""
 
 # ruff: noqa: F811 - fixtures are imported, and asked for by the same names
 
@@ -17,9 +17,9 @@ from compete.leaderboard.submitting import wait
 from fake_platform import FakePlatform, Killed, candidate, resume_last, send_one  # noqa: F401
 
 
-def test_the_happy_path_is_noted_step_by_step(candidate):
+def test_the_happy_path_is_recorded_step_by_step(candidate):
     platform, said = FakePlatform(), []
-    record = send_one(platform, candidate, said)
+    record = send_one(platform, candidate, logged)
     assert (record.phase, record.reference, record.quota_before) == ("submitted", "1", 5)
     assert load_records(candidate.records) == [record]
     assert platform.made == [record.message]
@@ -64,9 +64,9 @@ def test_a_failed_check_sends_nothing(candidate):
 def test_a_question_is_asked_again(candidate, error, pauses):
     platform, said = FakePlatform(), []
     platform.faults["quota"] = [error]
-    send_one(platform, candidate, said)
+    send_one(platform, candidate, logged)
     assert platform.time.pauses == pauses
-    assert f"{error}; asking again in {pauses[0]:g} s" in said
+    assert f"{error}; asking again in {pauses[0]:g} s" in logged
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_asking_again_has_an_end(candidate, error, tries):
     assert 9 - len(platform.faults["quota"]) == tries
 
 
-def test_a_broken_upload_goes_on_with_its_state(candidate):
+def test_a_broken_upload_resumes_with_its_state(candidate):
     platform = FakePlatform()
     platform.faults["send after the first step"] = [UnreachableError("broke")]
     seen = []
@@ -177,15 +177,15 @@ def test_two_processes_do_not_submit_from_one_folder_at_once(candidate):
     assert send_one(FakePlatform(), candidate).phase == "submitted"
 
 
-def wait_for(platform: FakePlatform, candidate: Candidate, record: Record, said=None, minutes: float = 30) -> Record:
-    say = [].append if said is None else said.append
+def wait_for(platform: FakePlatform, candidate: Candidate, record: Record, logged=None, minutes: float = 30) -> Record:
+    say = [].append if said is None else logged.append
     return wait(platform.uploader(), candidate, record, minutes * 60, log=say, clock=platform.time.clock())
 
 
 def test_waiting_ends_with_the_score(candidate):
     platform, said = FakePlatform(), []
     platform.statuses = [Status("pending"), Status("pending"), Status("complete", 0.8, 0.7)]
-    record = wait_for(platform, candidate, send_one(platform, candidate), said)
+    record = wait_for(platform, candidate, send_one(platform, candidate), logged)
     assert (record.phase, record.public, record.private) == ("scored", 0.8, 0.7)
     assert load_records(candidate.records) == [record]
     assert said == ["submission 1 is waiting for its score"]
@@ -195,9 +195,9 @@ def test_waiting_ends_with_the_score(candidate):
 def test_waiting_has_a_deadline_and_can_be_taken_up_again(candidate):
     platform, said = FakePlatform(), []
     platform.statuses = [Status("pending")]
-    record = wait_for(platform, candidate, send_one(platform, candidate), said, minutes=2)
+    record = wait_for(platform, candidate, send_one(platform, candidate), logged, minutes=2)
     assert record.phase == "submitted" and platform.time.seconds == 120
-    assert said[-1] == f"no score after 2 min. Ask again with: compete submit {candidate.name} --resume"
+    assert logged[-1] == f"no score after 2 min. Ask again with: compete submit {candidate.name} --resume"
     assert resume_last(platform, candidate) == record  # already submitted: nothing is sent
     platform.statuses = [Status("complete", 0.5)]
     assert wait_for(platform, candidate, record).public == 0.5
@@ -206,17 +206,17 @@ def test_waiting_has_a_deadline_and_can_be_taken_up_again(candidate):
 def test_waiting_survives_a_platform_that_is_away(candidate):
     platform, said = FakePlatform(), []
     platform.faults["status"] = [UnreachableError("broke")] * 5
-    record = wait_for(platform, candidate, send_one(platform, candidate), said)
+    record = wait_for(platform, candidate, send_one(platform, candidate), logged)
     assert record.phase == "scored"
-    assert "broke; still waiting for the score of submission 1" in said
+    assert "broke; still waiting for the score of submission 1" in logged
 
 
 def test_waiting_for_a_platform_that_stays_away_ends_at_the_deadline(candidate):
     platform, said = FakePlatform(), []
     platform.faults["status"] = [UnreachableError("silent", silent=True)] * 999
-    record = wait_for(platform, candidate, send_one(platform, candidate), said, minutes=2)
+    record = wait_for(platform, candidate, send_one(platform, candidate), logged, minutes=2)
     assert record.phase == "submitted" and 120 <= platform.time.seconds < 125
-    assert said[-1].startswith("no score after 2 min")
+    assert logged[-1].startswith("no score after 2 min")
 
 
 def test_a_failed_submission_keeps_the_platform_s_reason(candidate):
@@ -226,18 +226,18 @@ def test_a_failed_submission_keeps_the_platform_s_reason(candidate):
     assert (record.phase, record.reason) == ("failed", "Submission must have 418 rows")
 
 
-def test_an_unknown_state_is_told_and_waited_out(candidate):
+def test_an_unknown_state_is_reported_and_waited_out(candidate):
     platform, said = FakePlatform(), []
     platform.statuses = [
         Status("unknown", reason="RUNNING"),
         Status("unknown", reason="RUNNING"),
         Status("complete", 1.0),
     ]
-    assert wait_for(platform, candidate, send_one(platform, candidate), said).public == 1.0
+    assert wait_for(platform, candidate, send_one(platform, candidate), logged).public == 1.0
     assert said == ["Fake reports the state 'RUNNING', which compete does not know; waiting"]
 
 
-def test_a_platform_that_tells_no_score(candidate):
+def test_a_platform_that_reports_no_score(candidate):
     platform = FakePlatform()
     record = send_one(platform, candidate, uploader=platform.uploader(status=None))
     assert record.phase == "unscored"
@@ -247,5 +247,5 @@ def test_a_platform_that_tells_no_score(candidate):
 
 def test_notes_of_the_platform_are_shown(candidate):
     platform, said = FakePlatform(), []
-    send_one(platform, candidate, said, uploader=platform.uploader(create=lambda *_: Receipt("7", ("well done",))))
-    assert said[-1] == "well done"
+    send_one(platform, candidate, logged, uploader=platform.uploader(create=lambda *_: Receipt("7", ("well done",))))
+    assert logged[-1] == "well done"
