@@ -27,7 +27,7 @@ from compete.reports import (
     StageReport,
     TrainingReport,
 )
-from compete.text import did_you_mean, duration, format_list, plural, unknown_name
+from compete.text import did_you_mean, duration, format_first, format_list, plural, unknown_name
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ __all__ = [
     "component",
     "did_you_mean",
     "duration",
+    "format_first",
     "format_list",
     "hookimpl",
     "path_template",

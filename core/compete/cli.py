@@ -185,7 +185,7 @@ def demo(
     if bound is None or problems:
         raise ConfigError(problems)
     bound.build(folder)
-    typer.echo(f"{folder}: demo data for {name}, drawn; see {folder / 'DRAWN.txt'}")
+    typer.echo(f"{folder}: drawn demo data for {name}; see {folder / 'DRAWN.txt'}")
 
 
 @app.command()

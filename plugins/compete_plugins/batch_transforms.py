@@ -1,7 +1,7 @@
-"""What is done to a training batch on the device: images are mixed, and their labels with them.
+"""Batch transforms: mix images on the device, and their soft targets with them.
 
-The chance of a batch and the shares are drawn on the CPU and the partners on the device, so that no step waits
-for a transfer. One share holds for the whole batch, and every label row still sums to one within each head.
+Whether a batch is mixed, and by which share, is drawn on the CPU; partners are drawn on the device, so that no step
+waits for a transfer. One share applies to the whole batch, and soft targets still sum to one within each head.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ def mixup(
 ) -> BatchTransform:
     """Blend each image with another one of the batch (mixup, Zhang et al. 2018).
 
-    The share of the image itself is drawn from Beta(alpha, alpha): a small `alpha` leaves most batches
-    nearly unmixed, 1 draws all shares alike. `probability` is the chance that a batch is mixed at all.
+    The share of the image itself is drawn from Beta(alpha, alpha): a small `alpha` leaves most batches nearly unmixed,
+    1 draws all shares equally. `probability` is that of mixing a batch at all.
     """
     shares = Beta(alpha, alpha)
 
     def mix(images: torch.Tensor, targets: torch.Tensor) -> Batch:
         partners = _partners(images)
-        other = 1 - float(shares.sample())
-        return torch.lerp(images, images[partners], other), torch.lerp(targets, targets[partners], other)
+        partner_share = 1 - float(shares.sample())
+        mixed = torch.lerp(images, images[partners], partner_share)
+        return mixed, torch.lerp(targets, targets[partners], partner_share)
 
     return _sometimes(mix, probability)
 
@@ -47,9 +48,8 @@ def cutmix(
 ) -> BatchTransform:
     """Paste a box of another image of the batch into each image (CutMix, Yun et al. 2019).
 
-    The box's share of the area is drawn from Beta(alpha, alpha) and its centre anywhere; what lies outside the
-    image is cut off. Labels are mixed by the share of pixels that were really pasted. `probability` is the
-    chance that a batch is mixed at all.
+    The box's share of the area is drawn from Beta(alpha, alpha) and its centre anywhere; what lies outside the image
+    is cut off. Targets are mixed by the share of pixels pasted. `probability` is that of mixing a batch at all.
     """
     areas = Beta(alpha, alpha)
 
@@ -64,7 +64,7 @@ def cutmix(
 def check_half_cutmix(*, low: float, high: float, **_: object) -> Iterator[str]:
     """Yield what is wrong with the range."""
     if low > high:
-        yield f"low = {low:g} must not be above high = {high:g}."
+        yield f"low = {low:g} must not exceed high = {high:g}."
 
 
 @component(check=check_half_cutmix)
@@ -74,11 +74,11 @@ def half_cutmix(
     high: Annotated[float, Field(ge=0, le=1)] = 0.54,
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5,
 ) -> BatchTransform:
-    """Join the left part of each image and the right part of another one of the batch.
+    """Join the left part of each image with the right part of another one of the batch.
 
-    For images that are alike on both sides, such as faces. The left part's share of the width is drawn
-    evenly from `low` to `high`; labels are mixed by the exact share of pixels. `probability` is the chance
-    that a batch is mixed at all.
+    For images that look alike on both sides, such as faces. The left part's share of the width is drawn uniformly
+    from `low` to `high`; targets are mixed by the exact share of pixels. `probability` is that of mixing a batch at
+    all.
     """
 
     def mix(images: torch.Tensor, targets: torch.Tensor) -> Batch:
@@ -114,10 +114,10 @@ def _span(length: int, share: float) -> slice:
 
 
 def _paste(images: torch.Tensor, targets: torch.Tensor, rows: slice, columns: slice) -> Batch:
-    """Replace a box by that of a partner image; labels follow the exact share of pixels."""
+    """Replace a box by that of a partner image; targets follow the exact share of pixels."""
     partners = _partners(images)
     mixed = images.clone()
-    mixed[..., rows, columns] = images[..., rows, columns][partners]
+    mixed[..., rows, columns] = images[..., rows, columns][partners]  # (B, C, h, w), the partners' boxes
     pasted = (rows.stop - rows.start) * (columns.stop - columns.start)
     share = pasted / (images.shape[-2] * images.shape[-1])
     return mixed, torch.lerp(targets, targets[partners], share)

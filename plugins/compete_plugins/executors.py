@@ -1,4 +1,4 @@
-"""Where members are trained."""
+"""Executors: where members are trained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from compete import Member, MemberResult, hookimpl
 
 
 def local(members: list[Member], train: Callable[[Member], MemberResult]) -> list[MemberResult]:
-    """Train the members on this machine, one after the other."""
+    """Train the members on this machine, one after another."""
     return [train(member) for member in members]
 
 

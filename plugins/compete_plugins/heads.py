@@ -1,4 +1,4 @@
-"""Heads: from a backbone's features, and columns of the tables, to logits."""
+"""Heads: from the features of a backbone, and columns of the tables, to logits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Features(nn.Module):
-    """Features of a image, and of the columns beside it, in one vector."""
+    """Features of an image and of its `[columns]`, in one vector."""
 
     def __init__(self, image: nn.Module, columns: int, columns_width: int, dropout: float) -> None:
         super().__init__()
@@ -30,6 +30,7 @@ class Features(nn.Module):
     def forward(self, images: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
         """Return (B, width), or (B, width + columns_width)."""
         features: torch.Tensor = self.image(images)
+        # (B, width), (B, columns_width) -> (B, width + columns_width)
         return features if self.columns is None else torch.cat([features, self.columns(columns)], dim=1)
 
 
@@ -48,7 +49,7 @@ class LinearHead(nn.Module):
 
 
 class Norm(nn.BatchNorm1d):
-    """Batch norm that takes its running statistics for a batch of one, which has none of its own."""
+    """Batch norm that uses its running statistics for a batch of one, which has none of its own."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return (B, width)."""
@@ -58,7 +59,7 @@ class Norm(nn.BatchNorm1d):
 
 
 class CosineHead(nn.Module):
-    """Logits as scaled cosines between a image's embedding and a centre for each class."""
+    """Logits as scaled cosines between an image's embedding and a centre for each class."""
 
     def __init__(self, features: Features, width: int, outputs: int, scale: float) -> None:
         super().__init__()
@@ -70,6 +71,7 @@ class CosineHead(nn.Module):
     def forward(self, images: torch.Tensor, columns: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits (B, K) in -scale..scale."""
         embedding = self.norm(self.features(images, columns))
+        # (B, width) @ (width, K) of unit vectors -> cosines (B, K)
         return self.scale * F.linear(F.normalize(embedding), F.normalize(self.centres))
 
 
@@ -82,10 +84,10 @@ def linear(
     columns_width: Width = 64,
     dropout: Rate = 0.0,
 ) -> nn.Module:
-    """Take the backbone's own last layer; with `[columns]`, join its features with theirs before a last layer.
+    """Take the backbone's own last layer; with `[columns]`, add a last layer on the features of both.
 
-    `width` is the number of features of a image and `columns_width` those made of the columns by one layer with a
-    ReLU; `dropout` is applied to both. All three are for `[columns]` only.
+    `width` is the number of features of an image, `columns_width` that of the columns, from one layer with a ReLU;
+    `dropout` is applied to both. All three apply with `[columns]` only.
     """
     if not columns:
         return backbone(outputs)
@@ -105,14 +107,14 @@ def cosine(
     columns_width: Width = 64,
     dropout: Rate = 0.0,
 ) -> nn.Module:
-    """Compare an embedding with a centre for each class by their cosine, for many classes with few images each.
+    """Compare an embedding with a centre for each class by their cosine; for many classes with few images each.
 
-    For the loss `arcface` of the same `scale`, or for cross entropy. `width` is the length of a image's embedding,
-    which a batch norm follows, as in ArcFace (Deng et al. 2019). Logits are cosines times `scale`. `columns_width`
-    is the number of features made of `[columns]`, `dropout` is applied to them.
+    For the loss `arcface` with the same `scale`, or for cross entropy. `width` is the length of an image's embedding,
+    followed by a batch norm as in ArcFace (Deng et al. 2019). Logits are cosines times `scale`. `columns_width` is the
+    number of features of `[columns]`; `dropout` is applied to them.
     """
-    width_of_all = width + (columns_width if columns else 0)
-    return CosineHead(Features(backbone(width), columns, columns_width, dropout), width_of_all, outputs, scale)
+    total_width = width + (columns_width if columns else 0)
+    return CosineHead(Features(backbone(width), columns, columns_width, dropout), total_width, outputs, scale)
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""How weights move: the usual optimizers with explicit options, and any other of `torch.optim` or timm by name.
+"""Optimizers: the usual ones with explicit options, and any other of `torch.optim` or timm by name.
 
 A parameter group that brings its own `weight_decay` (0 for norms and biases) keeps it.
 """
@@ -17,14 +17,14 @@ from compete import ConfigError, component, did_you_mean, format_list, hookimpl,
 
 Groups = list[dict[str, Any]]
 
-# LBFGS calls the loss again from inside its step, SparseAdam takes sparse gradients only.
+# LBFGS calls the loss again inside its step; SparseAdam takes sparse gradients only.
 UNFIT = {"Optimizer", "LBFGS", "SparseAdam"}
 
 
 def check_sgd(*, momentum: float, nesterov: bool, **_: object) -> Iterator[str]:
     """Yield what is wrong with momentum."""
     if nesterov and momentum == 0:
-        yield "nesterov = true needs a momentum above 0."
+        yield "nesterov = true needs momentum above 0."
 
 
 @component(check=check_sgd)
@@ -38,7 +38,7 @@ def sgd(
 ) -> Optimizer:
     """Stochastic gradient descent with momentum.
 
-    `lr` is the base learning rate. `momentum` is the share of the last step that is kept, `nesterov` looks
+    `lr` is the base learning rate. `momentum` is the share of the last step that is kept; `nesterov` looks
     ahead along it (Sutskever et al. 2013). `weight_decay` is added to the gradient.
     """
     return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
@@ -47,7 +47,7 @@ def sgd(
 def check_betas(*, betas: tuple[float, float], **_: object) -> Iterator[str]:
     """Yield what is wrong with the betas."""
     if not all(0 <= beta < 1 for beta in betas):
-        yield f"betas = {list(betas)} must be two numbers from 0 to below 1."
+        yield f"betas = {list(betas)} must be two numbers, 0 <= x < 1."
 
 
 @component(check=check_betas)
@@ -61,8 +61,8 @@ def adam(
 ) -> Optimizer:
     """Adam (Kingma and Ba 2015).
 
-    `lr` is the base learning rate. `betas` are the decay rates of the gradient's mean and square, `eps` keeps
-    the division safe. `weight_decay` is added to the gradient; `adamw` takes it from the weights instead.
+    `lr` is the base learning rate. `betas` are the decay rates of the gradient's mean and square, `eps` keeps the
+    division safe. `weight_decay` is added to the gradient; `adamw` applies it to the weights instead.
     """
     return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
@@ -78,8 +78,8 @@ def adamw(
 ) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
-    `lr` is the base learning rate. `betas` are the decay rates of the gradient's mean and square, `eps` keeps
-    the division safe. Each step takes the share `lr * weight_decay` from the weights.
+    `lr` is the base learning rate. `betas` are the decay rates of the gradient's mean and square, `eps` keeps the
+    division safe. Each step subtracts the share `lr * weight_decay` of the weights.
     """
     return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
@@ -96,7 +96,7 @@ def rmsprop(
     """RMSProp with momentum (Tieleman and Hinton 2012).
 
     `lr` is the base learning rate. `alpha` is the decay rate of the gradient's square, `momentum` the share of
-    the last step that is kept, `eps` keeps the division safe. `weight_decay` is added to the gradient.
+    the last step that is kept; `eps` keeps the division safe. `weight_decay` is added to the gradient.
     """
     return torch.optim.RMSprop(groups, lr=lr, alpha=alpha, momentum=momentum, eps=eps, weight_decay=weight_decay)
 
@@ -105,7 +105,7 @@ def check_torch(*, optimizer: str, arguments: dict[str, Any] | None, **_: object
     """Yield what is wrong with the name or the arguments."""
     known = _torch_optimizers()
     if optimizer not in known:
-        yield unknown_name("optimizer in torch.optim", optimizer, known)
+        yield unknown_name("torch.optim optimizer", optimizer, known)
         return
     yield from _check_arguments(f"torch.optim.{optimizer}", known[optimizer], {"lr"}, arguments or {})
 
@@ -114,10 +114,10 @@ def check_torch(*, optimizer: str, arguments: dict[str, Any] | None, **_: object
 def any_torch(
     groups: Groups, *, optimizer: str, lr: Annotated[float, Field(gt=0)], arguments: dict[str, Any] | None = None
 ) -> Optimizer:
-    """Any optimizer of `torch.optim`, by the name of its class.
+    """Any optimizer of `torch.optim`, by its class name.
 
     `optimizer` is that name, such as "NAdam". `lr` is the base learning rate. `arguments` is a table of further
-    arguments as torch spells them, such as `weight_decay`. LBFGS and SparseAdam do not fit the training loop.
+    arguments under torch's names, such as `weight_decay`. LBFGS and SparseAdam do not fit the training loop.
     """
     name = f"torch.optim.{optimizer}"
     return _built(name, lambda: _torch_optimizers()[optimizer](groups, lr=lr, **(arguments or {})))
@@ -129,12 +129,12 @@ def check_timm(*, optimizer: str, arguments: dict[str, Any] | None, **_: object)
 
     known = list_optimizers()
     if optimizer not in known:
-        yield unknown_name("optimizer in timm", optimizer, known)
+        yield unknown_name("timm optimizer", optimizer, known)
         return
     info = get_optimizer_info(optimizer)
     if info.second_order:
-        yield f"timm's {optimizer} needs second-order gradients, which the training loop does not make."
-    elif not isinstance(info.opt_class, str):  # a string is a class of another package, to be imported on a GPU
+        yield f"timm's {optimizer} needs second-order gradients, which the training loop does not compute."
+    elif not isinstance(info.opt_class, str):  # a string names a class of another package, imported on a GPU only
         options = {"lr", "weight_decay"}
         yield from _check_arguments(f"timm's {optimizer}", info.opt_class, options, arguments or {})
 
@@ -148,11 +148,11 @@ def any_timm(
     weight_decay: Annotated[float, Field(ge=0)] = 0.0,
     arguments: dict[str, Any] | None = None,
 ) -> Optimizer:
-    """Any optimizer of timm, by the name that `timm.optim.list_optimizers()` gives it.
+    """Any optimizer of timm, by its name in `timm.optim.list_optimizers()`.
 
-    `optimizer` is that name, such as "lamb". `lr` is the base learning rate; `weight_decay` holds for groups
-    without their own. `arguments` is a table of further arguments as timm spells them. Names that begin with
-    "bnb" or "fused" need a GPU and the packages bitsandbytes or apex.
+    `optimizer` is that name, such as "lamb". `lr` is the base learning rate; `weight_decay` applies to groups without
+    their own. `arguments` is a table of further arguments under timm's names. Names that begin with "bnb" or "fused"
+    need a GPU and the package bitsandbytes or apex.
     """
     from timm.optim import create_optimizer_v2
 
@@ -177,32 +177,32 @@ def _torch_optimizers() -> dict[str, Callable[..., Optimizer]]:
 def _check_arguments(
     name: str, make: Callable[..., Optimizer], options: set[str], arguments: dict[str, Any]
 ) -> Iterator[str]:
-    """Yield the arguments that are options or that the class does not take, else why it refuses the values."""
+    """Yield arguments that are options or unknown to the class; otherwise why it refuses the values."""
     allowed = set(inspect.signature(make).parameters) - options - {"params"}
     unknown = [argument for argument in arguments if argument not in allowed]
     for argument in unknown:
         if argument in options:
-            yield f"arguments.{argument}: {argument} is an option of its own, beside optimizer."
+            yield f"arguments.{argument}: {argument} is an option of its own: set it beside optimizer."
         else:
             yield (
-                f"arguments.{argument}: {name} takes no such argument.{did_you_mean(argument, allowed)} "
-                f"Arguments: {format_list(allowed, most=20)}."
+                f"arguments.{argument}: unknown argument of {name}.{did_you_mean(argument, allowed)} "
+                f"Available: {format_list(allowed, most=20)}."
             )
     if not unknown:
         yield from _refused_values(name, make, arguments)
 
 
 def _refused_values(name: str, make: Callable[..., Optimizer], arguments: dict[str, Any]) -> Iterator[str]:
-    """Yield the reason why a toy optimizer with these arguments cannot be made."""
+    """Yield why a toy optimizer cannot be built with these arguments."""
     weight = torch.nn.Parameter(torch.zeros(2, 2))
     try:
         make([weight], lr=1e-3, **arguments)
-    except Exception as error:  # each class has its own way to refuse a value
+    except Exception as error:  # each class refuses values in its own way
         yield f"{name} does not take arguments = {arguments}: {error}."
 
 
 def _built(name: str, build: Callable[[], Optimizer]) -> Optimizer:
-    """Build the optimizer; what it cannot work with is the TOML's fault and said in one sentence."""
+    """Build the optimizer; raise `ConfigError` for settings that it cannot work with."""
     try:
         return build()
     except Exception as error:

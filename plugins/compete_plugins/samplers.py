@@ -1,8 +1,8 @@
-"""Which rows an epoch sees, and in which order: a list of row numbers, drawn from the generator alone.
+"""Samplers: which rows an epoch draws, in which order, as row numbers drawn from the generator alone.
 
-Samplers that look at classes take class numbers (N,), or several columns (N, C). Of several columns, a row's
-labels are its largest cells: the ones of an indicator row, the class with most votes. A row counts as its
-rarest label, and rows without any label form a class of their own.
+Samplers by class take class numbers (N,), or several columns (N, C). With several columns, a row's labels are its
+largest cells: the ones of a label set, or the class with most votes. A row counts as its rarest label, and rows without
+labels form a class of their own.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from compete import ConfigError, hookimpl
 
 Array = np.ndarray[Any, Any]
 
-NO_CLASSES = '[sampler] draws by class, but the target is a number and has no classes. Use name = "shuffle".'
+NO_CLASSES = '[sampler] draws by class, but the target is a number, without classes. Use name = "shuffle".'
 
 
 def shuffle(labels: Array, generator: torch.Generator) -> list[int]:
-    """Every row once, in random order."""
+    """Draw every row once, in random order."""
     return _order(len(labels), generator).tolist()
 
 
 def sequential(labels: Array, _generator: torch.Generator) -> list[int]:
-    """Every row once, in the table's order."""
+    """Draw every row once, in the table's order."""
     return list(range(len(labels)))
 
 
@@ -38,11 +38,11 @@ def weighted(
     power: Annotated[float, Field(ge=0)] = 1.0,
     rows: Annotated[int, Field(ge=1)] | None = None,
 ) -> list[int]:
-    """Rows drawn with replacement, rare classes more often.
+    """Draw rows with replacement, rare classes more often.
 
-    A row's weight is (rows of its class) ** -`power`: 1 draws all classes alike, 0.5 goes half the way, 0 draws
-    all rows alike. `rows` is how many are drawn in an epoch, by default as many as there are. With several
-    label columns the class of a row is its rarest label.
+    A row's weight is (rows of its class) ** -`power`: 1 draws all classes equally often, 0 draws all rows equally
+    often, 0.5 lies between. `rows` is how many an epoch draws, by default as many as there are. With several label
+    columns the class of a row is its rarest label.
     """
     counts, classes = _classes(labels)
     return _drawn((counts**-power)[classes], rows, generator)
@@ -55,11 +55,11 @@ def effective_number(
     beta: Annotated[float, Field(ge=0, lt=1)] = 0.999,
     rows: Annotated[int, Field(ge=1)] | None = None,
 ) -> list[int]:
-    """Rows drawn with replacement by 1 / effective number of rows of their class (Cui et al. 2019).
+    """Draw rows with replacement, by 1 / effective number of rows of their class (Cui et al. 2019).
 
-    `beta` sets how soon more rows of a class stop adding to its effective number (1 - beta^rows) / (1 - beta):
-    0 draws all rows alike, and towards 1 all classes are drawn alike. `rows` is how many are drawn in an epoch,
-    by default as many as there are. With several label columns the class of a row is its rarest label.
+    `beta` sets how soon more rows of a class stop adding to its effective number (1 - beta^rows) / (1 - beta): 0 draws
+    all rows equally often, and towards 1 all classes. `rows` is how many an epoch draws, by default as many as there
+    are. With several label columns the class of a row is its rarest label.
     """
     counts, classes = _classes(labels)
     return _drawn(((1 - beta) / (1 - beta**counts))[classes], rows, generator)
@@ -68,10 +68,10 @@ def effective_number(
 def class_balanced(
     labels: Array, generator: torch.Generator, *, rows: Annotated[int, Field(ge=1)] | None = None
 ) -> list[int]:
-    """A class drawn evenly for each place, then a row of it; none repeats before its class is used up.
+    """Draw a class, all equally likely, then a row of it; no row repeats before its class is used up.
 
-    `rows` is how many are drawn in an epoch, by default as many as there are. With several label columns the
-    class of a row is its rarest label.
+    `rows` is how many an epoch draws, by default as many as there are. With several label columns the class of a row is
+    its rarest label.
     """
     members = _members(labels)
     classes = torch.randint(len(members), (rows or len(labels),), generator=generator).numpy()
@@ -86,26 +86,25 @@ def class_balanced(
 def oversample(
     labels: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)] | None = None
 ) -> list[int]:
-    """Every row at least once, and rows of smaller classes again until they reach the largest, in random order.
+    """Draw every row, and rows of smaller classes again until they match the largest class, in random order.
 
-    `most` is the largest number of times that a row may appear; without it a class of one row appears as often
-    as the largest class has rows. With several label columns the class of a row is its rarest label.
+    `most` limits how often a row may appear; without it the row of a one-row class appears as often as the largest
+    class has rows. With several label columns the class of a row is its rarest label.
     """
     members = _members(labels)
     largest = max(len(own) for own in members)
-    wanted = [largest if most is None else min(largest, most * len(own)) for own in members]
-    taken = [_taken(own, count, generator) for own, count in zip(members, wanted, strict=True)]
+    counts = [largest if most is None else min(largest, most * len(own)) for own in members]
+    taken = [_taken(own, count, generator) for own, count in zip(members, counts, strict=True)]
     rows = np.concatenate(taken)
     drawn: list[int] = rows[_order(len(rows), generator).numpy()].tolist()
     return drawn
 
 
 def capped(labels: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)]) -> list[int]:
-    """At most so many rows of each class, others in every epoch, in random order; small classes keep all their rows.
+    """Draw at most `most` rows of each class, different ones in every epoch, in random order.
 
-    `most` is how many rows of a class an epoch sees. It thins out an endless majority (`empty` at a camera trap,
-    healthy breasts) and makes epochs of millions of rows short. With several label columns the class of a row is its
-    rarest label.
+    Small classes keep all their rows. This thins out a huge majority (`empty` at a camera trap, healthy breasts) and
+    shortens epochs of millions of rows. With several label columns the class of a row is its rarest label.
     """
     rows = np.concatenate([_taken(own, min(most, len(own)), generator) for own in _members(labels)])
     drawn: list[int] = rows[_order(len(rows), generator).numpy()].tolist()
@@ -131,7 +130,7 @@ def _order(count: int, generator: torch.Generator) -> torch.Tensor:
 
 
 def _drawn(weights: Array, rows: int | None, generator: torch.Generator) -> list[int]:
-    # Not torch.multinomial: it stops at 2**24 rows.
+    # Not torch.multinomial, which is limited to 2**24 rows.
     edges = np.cumsum(weights)
     points = torch.rand(rows or len(weights), dtype=torch.float64, generator=generator).numpy() * edges[-1]
     drawn: list[int] = np.searchsorted(edges, points, side="right").clip(max=len(weights) - 1).tolist()
@@ -139,26 +138,26 @@ def _drawn(weights: Array, rows: int | None, generator: torch.Generator) -> list
 
 
 def _taken(own: Array, count: int, generator: torch.Generator) -> Array:
-    """Return `count` of the rows, each used as often as the others, up to one."""
+    """Return `count` of the rows; how often they are used differs by one at most."""
     rounds = -(-count // len(own))
     orders = [_order(len(own), generator).numpy() for _ in range(rounds)]
     return own[np.concatenate(orders)[:count]] if orders else own[:0]
 
 
 def _members(labels: Array) -> list[Array]:
-    """Return the row numbers of each class that has any."""
+    """Return the row numbers of each class that occurs."""
     counts, classes = _classes(labels)
     return _split(classes, len(counts))
 
 
 def _split(classes: Array, count: int) -> list[Array]:
-    """Return the places of each class number below `count`."""
+    """Return the positions of each class number below `count`: (N,) -> one array for each class."""
     sizes = np.bincount(classes, minlength=count)
     return np.split(np.argsort(classes, kind="stable"), np.cumsum(sizes)[:-1])
 
 
 def _classes(labels: Array) -> tuple[Array, Array]:
-    """Return the rows of each class that has any, float64 (classes,), and each row's place among them (N,)."""
+    """Return the number of rows of each class that occurs, float64 (classes,), and each row's class among them (N,)."""
     labels = labels if labels.ndim == 1 else _rarest_label(labels)
     if not np.issubdtype(labels.dtype, np.integer):
         raise ConfigError(NO_CLASSES)
@@ -167,12 +166,12 @@ def _classes(labels: Array) -> tuple[Array, Array]:
 
 
 def _rarest_label(labels: Array) -> Array:
-    """Return a number (N,) for each row's rarest label, 0 the rarest of all; C where a row has none."""
+    """Return each row's rarest label by rank (N,), 0 the rarest of all; C where a row has none."""
     if labels.shape[1] == 1 and not np.isin(labels, (0, 1)).all():
         raise ConfigError(NO_CLASSES)
     held = (labels == labels.max(axis=1, keepdims=True)) & (labels > 0)
     rarest_first = np.argsort(held.sum(axis=0), kind="stable")
     best = np.full(len(labels), labels.shape[1])
-    rows, places = np.nonzero(held[:, rarest_first])
-    np.minimum.at(best, rows, places)
+    rows, ranks = np.nonzero(held[:, rarest_first])  # (N, C) -> one entry for each label that a row has
+    np.minimum.at(best, rows, ranks)
     return best

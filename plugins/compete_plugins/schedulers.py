@@ -1,6 +1,6 @@
-"""How the learning rate moves: each parameter group from its own base rate, set after every optimizer step.
+"""Schedulers: the learning rate of each parameter group, from its own base rate, set after every optimizer step.
 
-After the last step the rate stays what it was in that step.
+After the last step the rate stays as it was in that step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from compete import component, hookimpl
 
 
 class Schedule:
-    """Scales every group's base rate by a ratio that depends on the number of steps made."""
+    """Scale every group's base rate by a ratio that depends on the number of steps made."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, total_steps: int, ratio: Callable[[int], float]) -> None:
         self._optimizer = optimizer
@@ -35,7 +35,7 @@ class Schedule:
         return {"steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on after that many steps."""
+        """Restore the number of steps."""
         self._steps = state["steps"]
         self._apply()
 
@@ -46,7 +46,7 @@ class Schedule:
 
 
 class Plateau:
-    """Lowers every group's rate when the score has not improved for some epochs."""
+    """Lower every group's rate when the score has not improved for some epochs."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, *, patience_epochs: int, factor: float, min_lr: float) -> None:
         self._optimizer = optimizer
@@ -57,10 +57,10 @@ class Plateau:
         self._apply()
 
     def step(self) -> None:
-        """Do nothing: epochs decide."""
+        """Do nothing: only epochs count."""
 
     def epoch_end(self, badness: float) -> None:
-        """Hear how bad an epoch's score was, lower is better; NaN is no improvement."""
+        """Count an epoch by how bad its score was, lower is better; NaN is not an improvement."""
         state = self._state
         if badness < state["best"]:
             state.update(best=badness, bad_epochs=0)
@@ -75,7 +75,7 @@ class Plateau:
         return dict(self._state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore that state."""
         self._state = dict(state)
         self._apply()
 
@@ -94,8 +94,8 @@ def cosine(
 ) -> Schedule:
     """Rise in a straight line, then fall along half a cosine (Loshchilov and Hutter 2017, without restarts).
 
-    `warmup_share` is the share of all steps in which the rate rises. `min_lr_ratio` is where it ends, as a
-    share of the base rate.
+    `warmup_share` is the share of all steps in which the rate rises. `min_lr_ratio` is the final rate, as a share of
+    the base rate.
     """
     warmup_steps = round(warmup_share * total_steps)
 
@@ -117,8 +117,8 @@ def one_cycle(
 ) -> Schedule:
     """Rise and fall along half cosines (1cycle, Smith and Topin 2018); a group's base rate is its peak.
 
-    `warmup_share` is the share of all steps in which the rate rises. `start_lr_ratio` and `end_lr_ratio` are
-    where it starts and ends, as shares of the peak.
+    `warmup_share` is the share of all steps in which the rate rises. `start_lr_ratio` and `end_lr_ratio` are the first
+    and the final rate, as shares of the peak.
     """
     peak_step = warmup_share * total_steps - 1
     fall_steps = total_steps - 1 - peak_step
@@ -134,9 +134,9 @@ def one_cycle(
 
 
 def check_step(*, every_share: float | None, milestones: list[float] | None, **_: object) -> Iterator[str]:
-    """Yield what is wrong when not exactly one of the two is given."""
+    """Yield a problem unless exactly one of the two is set."""
     if (every_share is None) == (milestones is None):
-        yield "give either every_share = 0.25 or milestones = [0.5, 0.8]."
+        yield "set either every_share = 0.25 or milestones = [0.5, 0.8]."
 
 
 @component(check=check_step)
@@ -148,10 +148,10 @@ def step(
     every_share: Annotated[float, Field(gt=0, le=1)] | None = None,
     milestones: list[Annotated[float, Field(gt=0, lt=1)]] | None = None,
 ) -> Schedule:
-    """Multiply the rate by a factor at fixed places of the run.
+    """Multiply the rate by a factor at fixed points of training.
 
-    `gamma` is the factor. Give either `every_share`, the share of the run after which it is applied again and
-    again, or `milestones`, the places as shares of the run.
+    `gamma` is the factor. Set either `every_share`, the share of all steps after which it is applied each time, or
+    `milestones`, the points as shares of all steps.
     """
     if every_share is not None:
         every_steps = max(1, round(every_share * total_steps))
@@ -168,10 +168,10 @@ def plateau(
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5,
     min_lr: Annotated[float, Field(ge=0)] = 0.0,
 ) -> Plateau:
-    """Multiply the rate by a factor when the competition metric stops improving.
+    """Multiply the rate by a factor when the competition's metric stops improving.
 
-    `patience_epochs` epochs without a new best score are waited for; after the next one the rate is multiplied
-    by `factor`. `min_lr` is the lowest rate; a group whose base rate is lower keeps that.
+    After more than `patience_epochs` epochs without a new best score the rate is multiplied by `factor`. `min_lr` is
+    the lowest rate; a group whose base rate is lower keeps that.
     """
     return Plateau(optimizer, patience_epochs=patience_epochs, factor=factor, min_lr=min_lr)
 
@@ -190,7 +190,7 @@ def register_schedulers() -> dict[str, Callable[..., Schedule | Plateau]]:
 def _base_lr(group: dict[str, Any]) -> float:
     """Return the group's rate before any schedule, kept in the group itself.
 
-    There it is saved with the optimizer, and a group added later (gradual unfreezing) has its own.
+    There it is saved with the optimizer, and a group added later (gradual unfreezing) has one of its own.
     """
     return float(group.setdefault("initial_lr", group["lr"]))
 

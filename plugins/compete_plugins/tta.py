@@ -1,4 +1,4 @@
-"""Test-time augmentation: views of a normalised batch whose predictions are averaged with the untouched one's."""
+"""Test-time augmentation: views of a normalised batch, averaged with the predictions of the untouched one."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Scale = Annotated[float, Field(ge=0.6, le=2)]
 
 
 def none() -> Views:
-    """Predict the untouched image only."""
+    """Predict from the untouched image only."""
     return lambda images: []  # noqa: ARG005
 
 
 def flips(*, horizontal: bool = True, vertical: bool = False) -> Views:
-    """Flip left to right (`horizontal`), top to bottom (`vertical`), and both ways where both are on."""
+    """Flip left to right (`horizontal`), top to bottom (`vertical`), and in both directions where both are true."""
     axes = [(-1,)] * horizontal + [(-2,)] * vertical + [(-2, -1)] * (horizontal and vertical)
     return lambda images: [images.flip(axis) for axis in axes]
 
 
 def rotations(*, degrees: tuple[Literal[90, 180, 270], ...] = (90, 180, 270)) -> Views:
-    """Rotate counter-clockwise by each of `degrees`. Images that are not square can only turn by 180."""
+    """Rotate counter-clockwise by each of `degrees`. Images that are not square can turn by 180 only."""
 
     def views(images: torch.Tensor) -> list[torch.Tensor]:
         height, width = images.shape[-2:]
         if height != width and set(degrees) != {180}:
             raise ConfigError(
-                f"tta rotations: turning by 90 or 270 degrees needs square images, these are {height} x {width}. "
+                f"[[tta]] rotations: turning by 90 or 270 degrees needs square images; these are {height} x {width}. "
                 "Set degrees = [180]."
             )
         return [images.rot90(turn // 90, (-2, -1)) for turn in degrees]
@@ -42,9 +42,9 @@ def rotations(*, degrees: tuple[Literal[90, 180, 270], ...] = (90, 180, 270)) ->
 
 
 def multi_crop(*, scale: Annotated[float, Field(gt=0, lt=1)] = 0.875) -> Views:
-    """Crop the four corners and the centre, `scale` of each side, and enlarge them to the full size.
+    """Crop the four corners and the centre, and enlarge them to the full size.
 
-    Krizhevsky et al. 2012, https://papers.nips.cc/paper/4824.
+    `scale` is the share of each side that a crop keeps (Krizhevsky et al. 2012, https://papers.nips.cc/paper/4824).
     """
 
     def views(images: torch.Tensor) -> list[torch.Tensor]:
@@ -58,7 +58,7 @@ def multi_crop(*, scale: Annotated[float, Field(gt=0, lt=1)] = 0.875) -> Views:
 
 
 def multi_scale(*, scales: tuple[Scale, ...] = (0.9, 1.1)) -> Views:
-    """Zoom out (a scale below 1, with mirrored borders) or in (above 1), keeping the size of the image."""
+    """Zoom out (a scale below 1, with mirrored borders) or in (above 1), at the same image size."""
     return lambda images: [_zoomed(images, scale) for scale in scales]
 
 

@@ -64,7 +64,7 @@ def test_options_list_everything():
     assert "gamma: " in compete("options", "loss", "focal").stdout
 
 
-def test_what_the_disk_refuses_to_a_plugin_is_a_sentence(tmp_path, monkeypatch, capsys):
+def test_an_error_of_the_disk_is_one_sentence(tmp_path, monkeypatch, capsys):
     import compete.config.plugins
 
     def refused():
@@ -77,7 +77,7 @@ def test_what_the_disk_refuses_to_a_plugin_is_a_sentence(tmp_path, monkeypatch, 
     assert capsys.readouterr().err == "error: /data/mask: Permission denied\n"
 
 
-def test_an_unexpected_error_is_one_line_and_its_traceback_a_file(tiny):
+def test_an_unexpected_error_is_one_line(tiny):
     with (tiny / "tiny_plugin.py").open("a") as file:
         file.write("\ndef brightness(outputs, channels):\n    raise RuntimeError('oops')\n")
     done = compete("run", "tiny.toml")

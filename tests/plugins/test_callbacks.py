@@ -10,6 +10,7 @@ import pluggy
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from compete import Epoch, Metric, hookspecs
 from compete_plugins.callbacks import register_callbacks
@@ -26,9 +27,9 @@ def hooks(*callbacks):
 
 
 def make_trainer(network=None, higher_is_better=True):
-    kept = []
-    trainer = SimpleNamespace(network=network, metric=Metric(lambda a, p: 0.0, higher_is_better), kept=kept, epoch=0)
-    trainer.mark_best = lambda: kept.append(trainer.epoch)
+    metric = Metric(lambda y_true, predictions: 0.0, higher_is_better)
+    trainer = SimpleNamespace(network=network, metric=metric, best_epochs=[], epoch=0)
+    trainer.mark_best = lambda: trainer.best_epochs.append(trainer.epoch)
     return trainer
 
 
@@ -48,40 +49,40 @@ def make_network(seed=0):
 
 
 @pytest.mark.parametrize(
-    ("scores", "higher", "kept"),
+    ("scores", "higher", "best"),
     [
         ([0.1, 0.3, 0.2, 0.3, 0.4], True, [1, 2, 5]),
         ([0.5, 0.6, 0.4, 0.4], False, [1, 3]),
         ([math.nan, 0.2, math.nan], True, [2]),
     ],
 )
-def test_best_checkpoint_keeps_every_new_best_epoch(scores, higher, kept):
+def test_best_checkpoint_marks_every_new_best_epoch(scores, higher, best):
     trainer = make_trainer(higher_is_better=higher)
     hook = hooks(COMPONENTS["best_checkpoint"]())
     hook.on_member_start(trainer=trainer)
     run_epochs(hook, trainer, scores)
-    assert trainer.best_weights == kept
+    assert trainer.best_epochs == best
 
 
-def test_best_checkpoint_starts_anew_with_each_member():
+def test_best_checkpoint_starts_again_with_each_member():
     hook = hooks(COMPONENTS["best_checkpoint"]())
     for scores in ([0.9], [0.1]):
         trainer = make_trainer()
         hook.on_member_start(trainer=trainer)
         run_epochs(hook, trainer, scores)
-        assert trainer.best_weights == [1]
+        assert trainer.best_epochs == [1]
 
 
-def test_best_checkpoint_goes_on_where_it_was():
+def test_best_checkpoint_resumes_where_it_was():
     for scores in ([], [0.5, 0.4]):
         before, after, trainer = COMPONENTS["best_checkpoint"](), COMPONENTS["best_checkpoint"](), make_trainer()
         run_epochs(hooks(before), trainer, scores)
         hook = hooks(after)
         hook.on_member_start(trainer=trainer)
         after.load_state_dict(before.state_dict())
-        trainer.best_weights.clear()
+        trainer.best_epochs.clear()
         run_epochs(hook, trainer, [0.45], start=3)
-        assert trainer.best_weights == ([] if scores else [3])
+        assert trainer.best_epochs == ([] if scores else [3])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_best_checkpoint_goes_on_where_it_was():
         ({}, [0.3, 0.2, 0.2, 0.2, 0.9], True, 4),
     ],
 )
-def test_early_stopping_waits_as_long_as_told(options, scores, higher, last):
+def test_early_stopping_waits_for_its_patience(options, scores, higher, last):
     trainer = make_trainer(higher_is_better=higher)
     hook = hooks(COMPONENTS["early_stopping"](**options))
     hook.on_member_start(trainer=trainer)
@@ -104,7 +105,7 @@ def test_early_stopping_waits_as_long_as_told(options, scores, higher, last):
     assert not hook.on_member_start(trainer=trainer) and hook.should_stop(trainer=trainer) is None
 
 
-def test_early_stopping_goes_on_where_it_was():
+def test_early_stopping_resumes_where_it_was():
     before, after = (COMPONENTS["early_stopping"](patience_epochs=2) for _ in range(2))
     trainer = make_trainer()
     run_epochs(hooks(before), trainer, [0.5, 0.4])
@@ -131,6 +132,23 @@ def test_ema_follows_the_weights_and_running_statistics():
         torch.testing.assert_close(tensor, start[name] + step)
     assert not any(p.requires_grad for p in averaged.parameters())
     assert all(p.requires_grad for p in network.parameters())
+
+
+def test_ema_is_that_of_averaged_model():
+    network = make_network()
+    oracle = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+    oracle.update_parameters(network)  # the first update copies
+    trainer, callback = make_trainer(network), COMPONENTS["ema"](decay=0.9, warmup=False)
+    hook = hooks(callback)
+    hook.on_member_start(trainer=trainer)
+    for _ in range(3):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(torch.rand_like(parameter))
+        hook.on_step_end(trainer=trainer)
+        oracle.update_parameters(network)
+    for own, expected in zip(callback.network.parameters(), oracle.module.parameters(), strict=True):
+        assert torch.equal(own, expected)
 
 
 def test_ema_warms_up_its_decay():
@@ -165,7 +183,7 @@ def test_ema_keeps_the_memory_format_and_takes_part_in_real_training():
     assert not torch.equal(callback.network[3].weight, network[3].weight)
 
 
-def test_ema_starts_anew_with_each_member():
+def test_ema_starts_again_with_each_member():
     callback = COMPONENTS["ema"](decay=0.5)
     hook = hooks(callback)
     for seed in (0, 1):
@@ -176,7 +194,7 @@ def test_ema_starts_anew_with_each_member():
         hook.on_step_end(trainer=make_trainer(network))
 
 
-def test_ema_goes_on_exactly_where_it_was(tmp_path):
+def test_ema_resumes_exactly_where_it_was(tmp_path):
     network = make_network()
     trainer, straight, resumed = make_trainer(network), *(COMPONENTS["ema"](decay=0.9) for _ in range(2))
     hook = hooks(straight)
@@ -206,7 +224,7 @@ def test_ema_goes_on_exactly_where_it_was(tmp_path):
         assert torch.equal(tensor, resumed.network.state_dict()[name])
 
 
-def test_states_hold_tensors_numbers_and_text_only():
+def test_states_hold_tensors_numbers_and_strings_only():
     network = make_network()
     for factory in COMPONENTS.values():
         callback, trainer = factory(), make_trainer(network)

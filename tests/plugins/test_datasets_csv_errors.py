@@ -103,10 +103,10 @@ def test_a_trailing_separator_is_an_empty_cell(root: Path) -> None:
         ({"sample": "sample.csv"}, r"there is no file 'sample.csv'"),
         ({"id": "image_nam"}, r"id = 'image_nam': train.csv has no such column\. Did you mean 'image_name'\?"),
         ({"group": "pateint"}, r"group = 'pateint': train.csv has no such column\. Did you mean 'patient'\?"),
-        ({"group": "{pateint}"}, r"'{pateint}': there is no column 'pateint'\. Did you mean 'patient'\?"),
+        ({"group": "{pateint}"}, r"'{pateint}': unknown column 'pateint'\. Did you mean 'patient'\?"),
         ({"drop": ("sites",)}, r"drop = 'sites': train.csv has no such column\. Did you mean 'site'\?"),
-        ({"image": "train/{name}.jpg"}, r"image = 'train/{name}.jpg': there is no column 'name'"),
-        ({"test_image": "{site}/{id}"}, r"test_image = '{site}/{id}': there is no column 'site'"),
+        ({"image": "train/{name}.jpg"}, r"image = 'train/{name}.jpg': unknown column 'name'"),
+        ({"test_image": "{site}/{id}"}, r"test_image = '{site}/{id}': unknown column 'site'"),
     ],
 )
 def test_wrong_names_are_told_with_the_nearest(root: Path, options: dict[str, Any], message: str) -> None:

@@ -158,7 +158,7 @@ def test_other_endings_can_be_images(seedlings: Path) -> None:
             r"test = 'tests': 2 of 2 sample_submission.csv rows .* Did you mean 'test'\?",
         ),
         ({"test": "test/{file}.jpg"}, r"Missing: test/y.png.jpg, test/x.png.jpg"),
-        ({"test": "test/{name}.jpg"}, r"test = 'test/{name}.jpg': there is no column 'name'"),
+        ({"test": "test/{name}.jpg"}, r"test = 'test/{name}.jpg': unknown column 'name'"),
         ({"sample": "smaple.csv"}, r"there is no file 'smaple.csv'"),
     ],
 )
@@ -186,7 +186,7 @@ def test_neither_sample_nor_test_images(seedlings: Path) -> None:
         ({"pattern": "cat|dog"}, "has no part (?P<label>...)"),
         ({"group_pattern": "["}, "group_pattern = '[' is no regular expression"),
         ({"test": "test/{id"}, "test = 'test/{id': '{' has no partner"),
-        ({"labels": {"cat": 0}}, "valid string"),
+        ({"labels": {"cat": 0}}, "must be a table of strings, but labels.cat is 0."),
     ],
 )
 def test_options_are_checked_when_the_toml_is_read(table: dict[str, Any], message: str) -> None:

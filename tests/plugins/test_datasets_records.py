@@ -161,7 +161,7 @@ def block(data: bytes) -> bytes:
 
 
 def product(number: int, images: list[bytes], category: int | None = None) -> bytes:
-    images = [element(3, str(n), document(element(5, "image", block(data)))) for n, data in enumerate(images)]
+    images = [element(3, str(n), document(element(5, "picture", block(data)))) for n, data in enumerate(images)]
     label = [] if category is None else [element(0x12, "category_id", struct.pack("<q", category))]
     return document(element(0x10, "_id", struct.pack("<i", number)), *label, element(4, "imgs", document(*images)))
 

@@ -1,4 +1,4 @@
-"""Ensembles: hand-worked blends, NaN kept where nobody validated, and weights that help."""
+"""Ensembles: hand-worked blends, NaN kept where no member validated, and weights that help."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ ACCURACY = Metric(accuracy)
 
 
 def softmax(logits) -> np.ndarray:
-    shares = np.exp(logits)
-    return shares / shares.sum(axis=-1, keepdims=True)
+    probabilities = np.exp(logits)
+    return probabilities / probabilities.sum(axis=-1, keepdims=True)
 
 
 def members(noise, rows=300, classes=4, seed=0) -> tuple[np.ndarray, np.ndarray]:
@@ -160,8 +160,8 @@ def test_rank_mean_ranks_oof_within_the_member_and_gives_ties_the_mean_rank():
 def test_geometric_mean_by_hand():
     oof = np.array([[[0.9, 0.1]], [[0.4, 0.6]]])
     blended, _ = geometric_mean(oof, None, oof, ACCURACY)
-    shares = np.sqrt([0.9 * 0.4, 0.1 * 0.6])
-    np.testing.assert_allclose(blended[0], shares / shares.sum())
+    probabilities = np.sqrt([0.9 * 0.4, 0.1 * 0.6])
+    np.testing.assert_allclose(blended[0], probabilities / probabilities.sum())
     # One sigmoid output is the same thing as two classes.
     single, _ = geometric_mean(oof[:, :, :1], None, oof[:, :, :1], ACCURACY)
     np.testing.assert_allclose(single[0], blended[0, :1])

@@ -69,9 +69,9 @@ def test_stratified_spreads_a_class_smaller_than_the_number_of_folds():
 
 
 def test_stratified_takes_the_largest_share_of_votes():
-    shares = np.array([[0.9, 0.1], [0.4, 0.6]] * 10, dtype=np.float32)
-    folds = stratified(table(20), shares, 0, n=5)
-    assert (counts(folds, shares.argmax(axis=1)) == 2).all()
+    votes = np.array([[0.9, 0.1], [0.4, 0.6]] * 10, dtype=np.float32)
+    folds = stratified(table(20), votes, 0, n=5)
+    assert (counts(folds, votes.argmax(axis=1)) == 2).all()
 
 
 def test_stratified_group_is_as_even_as_whole_people_allow():
@@ -189,13 +189,13 @@ def test_fixed_takes_the_table_at_its_word():
     assert fixed(table(2, part=[1.0, np.nan]), np.zeros(2, int), 0, column="part").tolist() == [1, -1]
 
 
-def test_fixed_names_what_is_no_fold():
-    with pytest.raises(DataError, match=r"column 'fold' holds 'a', which is no fold number, in 2 rows: id r1, r2\."):
+def test_fixed_names_what_is_not_a_fold():
+    with pytest.raises(DataError, match=r"column 'fold' holds 'a', which is not a fold number, in 2 rows: id r1, r2\."):
         fixed(table(3, fold=["0", "a", "-2"]), np.zeros(3, int), 0)
     for cell in ("inf", "-inf", "1e300", "0.5"):
-        with pytest.raises(DataError, match=f"holds '{cell}', which is no fold number, in 1 rows: id r2"):
+        with pytest.raises(DataError, match=f"holds '{cell}', which is not a fold number, in 1 row: id r2"):
             fixed(table(3, fold=["0", "1", cell]), np.zeros(3, int), 0)
-    with pytest.raises(DataError, match=r"column = 'fald': the train table has no such column\. Did you mean 'fold'\?"):
+    with pytest.raises(DataError, match=r"column = 'fald': unknown column of the train table\. Did you mean 'fold'\?"):
         fixed(table(1, fold=[0]), np.zeros(1, int), 0, column="fald")
 
 
@@ -263,7 +263,7 @@ def test_missing_and_empty_groups_are_named():
     labels = np.array([0, 1] * 5)
     with pytest.raises(DataError, match=r"column = 'patient': .* Did you mean 'patients'\? Columns: patients\."):
         stratified_group(table(10, patients=range(10)), labels, 0, column="patient")
-    with pytest.raises(DataError, match=r"column 'group' has no group in 2 rows: id r1, r2\."):
+    with pytest.raises(DataError, match=r"column 'group' is empty in 2 rows: id r1, r2\."):
         group(table(10, group=["a", "", None, *"bcdefgh"]), labels, 0)
 
 
@@ -275,9 +275,11 @@ def test_too_few_rows_or_groups_are_named():
 
 
 def test_stratified_refuses_label_sets_and_values():
-    with pytest.raises(ConfigError, match="'stratified': rows have label sets; use 'multilabel_stratified'"):
+    with pytest.raises(
+        ConfigError, match=r"\'stratified\': needs one class per row, not label sets\. Use 'multilabel_stratified'"
+    ):
         stratified(table(400), label_sets(), 0)
-    with pytest.raises(ConfigError, match="'stratified_group': rows have values, not classes; use 'binned'"):
+    with pytest.raises(ConfigError, match=r"\'stratified_group\': needs one class per row, not values\. Use 'binned'"):
         stratified_group(table(5, group=range(5)), np.ones((5, 1)), 0)
 
 

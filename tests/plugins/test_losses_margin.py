@@ -28,13 +28,13 @@ def test_without_a_margin_it_is_cross_entropy_also_with_smoothing():
         torch.testing.assert_close(arcface(FOLD, margin=0.0, label_smoothing=smoothing)(logits, LABELS), plain)
 
 
-def test_beyond_180_degrees_the_cosine_goes_on_falling():
+def test_beyond_180_degrees_the_cosine_keeps_falling():
     angles = torch.tensor([[math.pi - 0.3, 1.0, 1.0], [math.pi - 0.1, 1.0, 1.0]])
     first, second = (arcface(FOLD, margin=0.5)(30 * row[None].cos(), torch.tensor([0])) for row in angles)
     assert second > first
 
 
-def test_shares_of_classes_share_the_margin():
+def test_soft_targets_share_the_margin():
     logits = 30 * ANGLES.cos()
     hard = arcface(FOLD)(logits, LABELS)
     torch.testing.assert_close(arcface(FOLD)(logits, F.one_hot(LABELS, 3).float()), hard)

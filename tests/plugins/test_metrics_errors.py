@@ -24,9 +24,9 @@ ONE_CLASS = [
     "log_loss",
     "kl_divergence",
 ]
-YES_OR_NO = ["probabilistic_f1", "weighted_auc", "roc_auc"]
+BINARY = ["probabilistic_f1", "weighted_auc", "roc_auc"]
 LABELS = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0]], dtype=np.float32)
-CHANCES = np.array([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2], [0.2, 0.2, 0.6]])
+PROBABILITIES = np.array([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2], [0.2, 0.2, 0.6]])
 
 
 def message(kind: type[CompeteError], name: str, y_true: object, predictions: object, **options: object) -> str:
@@ -41,45 +41,45 @@ def test_no_metric_scores_a_row_that_is_not_finite(name, bad):
     predictions = np.full((4, 1), 0.5, dtype=np.float32)
     predictions[1:3] = bad
     assert message(CompeteError, name, [0, 1, 0, 1], predictions) == (
-        "cannot score: 2 of 4 rows of predictions hold NaN or infinity, the first is row 1."
+        "cannot score: 2 of 4 rows of predictions hold NaN or infinity, first in row 1."
     )
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_no_metric_scores_rows_without_answers_or_no_rows(name):
+def test_no_metric_scores_rows_without_labels_or_no_rows(name):
     text = message(CompeteError, name, [0, 1], np.ones((3, 2)))
-    assert text == "cannot score: 2 y_true, but 3 rows of predictions."
-    assert message(CompeteError, name, np.zeros(0, int), np.ones((0, 2))) == "cannot score: there are no rows."
+    assert text == "cannot score: 2 labels, but 3 rows of predictions."
+    assert message(CompeteError, name, np.zeros(0, int), np.ones((0, 2))) == "cannot score: no rows."
 
 
 @pytest.mark.parametrize("name", ONE_CLASS)
 def test_one_class_per_row_is_needed(name):
-    assert message(ConfigError, name, LABELS, CHANCES) == (
-        "[metric] the metric needs one class, or shares that sum to one, per row; 2 of 3 rows of the y_true hold "
-        "several labels or none. Use label_set_f1, mean_column_auc or multilabel_log_loss."
+    assert message(ConfigError, name, LABELS, PROBABILITIES) == (
+        "[metric] the metric needs one class, or soft labels that sum to one, per row; 2 of 3 rows hold "
+        "several labels or none. Use 'label_set_f1', 'mean_column_auc' or 'multilabel_log_loss'."
     )
 
 
 @pytest.mark.parametrize("name", ONE_CLASS)
-def test_values_are_no_classes(name):
+def test_values_are_not_classes(name):
     assert message(ConfigError, name, [[0.5], [1.25]], [[0.5], [0.7]]) == (
-        "[metric] the metric scores classes, but the target is a number. Use rmse."
+        "[metric] the metric scores classes, but the target is a number. Use 'rmse'."
     )
 
 
 @pytest.mark.parametrize("name", ["log_loss", "kl_divergence", "map_at_k", "flat_auc", "roc_auc", "label_set_f1"])
 def test_a_class_without_a_column_is_named(name):
-    text = message(ConfigError, name, [0, 1, 7], CHANCES)
-    assert text == "[metric] the metric needs a column for each class; class 7 is beyond the 3 predicted."
+    text = message(ConfigError, name, [0, 1, 7], PROBABILITIES)
+    assert text == "[metric] the metric needs a column for each class; class 7 is beyond the 3 that are predicted."
 
 
 @pytest.mark.parametrize("name", ["log_loss", "kl_divergence", "multilabel_log_loss"])
-def test_values_are_no_probabilities(name):
+def test_values_are_not_probabilities(name):
     text = message(ConfigError, name, [0, 1, 1], [[-0.5], [2.0], [55.0]])
-    assert text == "[metric] the metric needs probabilities; the predictions run from -0.5 to 55."
+    assert text == "[metric] the metric needs probabilities; the predictions range from -0.5 to 55."
 
 
-def test_a_rounding_error_beyond_one_is_no_fault():
+def test_a_rounding_error_beyond_one_is_allowed():
     above = np.array([[1 + 1e-7, 0.0], [-1e-8, 1.0]])
     assert METRICS["log_loss"]().score(np.array([0, 1]), above) == pytest.approx(0, abs=1e-6)
 
@@ -89,46 +89,49 @@ def test_a_row_of_zeros_cannot_be_normalised():
     assert text == "cannot score: the probabilities of row 1 sum to zero."
 
 
-@pytest.mark.parametrize("name", YES_OR_NO[:2])
-def test_yes_or_no_metrics_refuse_more_columns(name):
-    text = message(ConfigError, name, [0, 1, 1], CHANCES)
-    assert text == "[metric] the metric is for yes or no; there are 3 columns of predictions."
+@pytest.mark.parametrize("name", BINARY[:2])
+def test_binary_metrics_refuse_more_columns(name):
+    text = message(ConfigError, name, [0, 1, 1], PROBABILITIES)
+    assert text == "[metric] the metric is for two classes; there are 3 columns of predictions."
 
 
-@pytest.mark.parametrize("name", YES_OR_NO)
-def test_yes_or_no_metrics_refuse_more_classes(name):
-    text = message(ConfigError, name, [0, 1, 2], CHANCES[:, :2])
-    assert text == "[metric] the metric is for yes or no; the y_true hold class 2."
+@pytest.mark.parametrize("name", BINARY)
+def test_binary_metrics_refuse_more_classes(name):
+    text = message(ConfigError, name, [0, 1, 2], PROBABILITIES[:, :2])
+    assert text == "[metric] the metric is for two classes; the labels hold class 2."
 
 
 @pytest.mark.parametrize("name", ["label_set_f1", "multilabel_log_loss", "mean_column_auc", "flat_auc"])
 def test_columns_must_match(name):
-    text = message(ConfigError, name, LABELS, CHANCES[:, :2])
-    assert text == "[metric] the metric needs as many columns as the y_true: 3, but 2 are predicted."
+    text = message(ConfigError, name, LABELS, PROBABILITIES[:, :2])
+    assert text == "[metric] the metric needs one column for each of the 3 labels, but 2 are predicted."
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "mean_column_auc", "flat_auc", "weighted_auc"])
-def test_areas_need_answers_of_both_kinds(name):
+def test_areas_need_labels_of_both_kinds(name):
     text = message(ConfigError, name, [1, 1], [[0.5], [0.6]])
-    assert text == "[metric] the metric needs y_true of both kinds in some column; every column holds one kind only."
+    assert (
+        text
+        == "[metric] the metric needs a column with both positive and negative rows; every column holds one kind only."
+    )
 
 
 def test_mean_column_auc_names_its_faults():
-    truth = np.array([[1.0, 0, 1], [0, 0, 1]])
-    text = message(ConfigError, "mean_column_auc", truth, CHANCES[:2], one_class="error")
-    assert text == '[metric] the metric has one_class = "error", and all y_true are the same in column 1, 2.'
-    text = message(ConfigError, "mean_column_auc", truth, CHANCES[:2], columns=[0, 3])
+    y_true = np.array([[1.0, 0, 1], [0, 0, 1]])
+    text = message(ConfigError, "mean_column_auc", y_true, PROBABILITIES[:2], one_class="error")
+    assert text == '[metric] the metric has one_class = "error", and all labels are the same in column 1, 2.'
+    text = message(ConfigError, "mean_column_auc", y_true, PROBABILITIES[:2], columns=[0, 3])
     assert text == "[metric] the metric has columns = [0, 3], but there are 3, numbered from 0."
 
 
 def test_multilabel_weights_must_match():
-    text = message(ConfigError, "multilabel_log_loss", LABELS, CHANCES, weights=[1.0])
-    assert text == "[metric] the metric has 1 weights, but there are 3 labels."
+    text = message(ConfigError, "multilabel_log_loss", LABELS, PROBABILITIES, weights=[1.0])
+    assert text == "[metric] the metric has 1 weight, but there are 3 labels."
 
 
 def test_rmse_compares_the_same_columns():
-    text = message(ConfigError, "rmse", [0, 1, 2], CHANCES)
-    assert text == "[metric] the metric compares numbers; y_true have 1 columns, predictions 3."
+    text = message(ConfigError, "rmse", [0, 1, 2], PROBABILITIES)
+    assert text == "[metric] the metric compares numbers; the labels have 1 column, the predictions 3."
 
 
 @pytest.mark.parametrize(
@@ -151,7 +154,7 @@ def test_weighted_auc_checks_its_bands_when_the_toml_is_read(table, problem):
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_a_metric_is_cheap_enough_for_every_epoch(name):
     rng = np.random.default_rng(0)
-    columns = 1 if name in {*YES_OR_NO, "rmse"} else 5
+    columns = 1 if name in {*BINARY, "rmse"} else 5
     scores = rng.random((200_000, columns), dtype=np.float32)
     y_true = rng.integers(0, max(columns, 2), 200_000)
     started = time.process_time()

@@ -49,10 +49,6 @@ def trained(build, steps: int = 3) -> list[torch.Tensor]:
     return [p.detach() for p in net.parameters()]
 
 
-def test_the_hook_offers_every_optimizer():
-    assert sorted(register_optimizers()) == sorted([*FIXED, "torch", "timm"])
-
-
 @pytest.mark.parametrize(
     ("name", "options", "reference"),
     [
@@ -117,19 +113,17 @@ def test_every_optimizer_of_timm_is_taken(name):
 
 
 def test_nesterov_needs_momentum():
-    assert problems_of("sgd", momentum=0.0) == ["[optimizer]: nesterov = true needs a momentum above 0."]
+    assert problems_of("sgd", momentum=0.0) == ["[optimizer]: nesterov = true needs momentum above 0."]
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_betas_out_of_range(name):
-    assert problems_of(name, betas=[0.9, 1.0]) == [
-        "[optimizer]: betas = [0.9, 1.0] must be two numbers from 0 to below 1."
-    ]
+    assert problems_of(name, betas=[0.9, 1.0]) == ["[optimizer]: betas = [0.9, 1.0] must be two numbers, 0 <= x < 1."]
 
 
 @pytest.mark.parametrize("name", FIXED)
 def test_a_learning_rate_of_zero_is_refused(name):
-    assert problems_of(name, lr=0.0) == ["[optimizer] lr = 0.0: should be greater than 0."]
+    assert problems_of(name, lr=0.0) == ["[optimizer] lr = 0.0: must be a number > 0."]
 
 
 @pytest.mark.parametrize("name", ["torch", "timm"])
@@ -143,27 +137,30 @@ def test_name_and_learning_rate_are_required(name):
 @pytest.mark.parametrize("name", ["LBFGS", "SparseAdam", "Optimizer", "lr_scheduler"])
 def test_torch_classes_that_do_not_fit_the_loop_are_unknown(name):
     (problem,) = problems_of("torch", optimizer=name, lr=0.1)
-    assert problem.startswith(f"[optimizer]: there is no optimizer in torch.optim '{name}'.")
+    assert problem.startswith(f"[optimizer]: unknown torch.optim optimizer '{name}'.")
 
 
 def test_the_nearest_name_is_offered():
     (problem,) = problems_of("torch", optimizer="nadamm", lr=0.1)
-    assert "there is no optimizer in torch.optim 'nadamm'. Did you mean 'NAdam'?" in problem
+    assert "unknown torch.optim optimizer 'nadamm'. Did you mean 'NAdam'?" in problem
     (problem,) = problems_of("timm", optimizer="lambb", lr=0.1)
-    assert "there is no optimizer in timm 'lambb'. Did you mean 'lamb'?" in problem
+    assert "unknown timm optimizer 'lambb'. Did you mean 'lamb'?" in problem
 
 
 def test_every_wrong_argument_is_named_at_once():
     problems = problems_of("torch", optimizer="NAdam", lr=0.1, arguments={"beta": 1, "lr": 0.2, "params": 1})
     assert problems[0].startswith(
-        "[optimizer]: arguments.beta: torch.optim.NAdam takes no such argument. Did you mean 'betas'? "
-        "Arguments: betas, capturable,"
+        "[optimizer]: arguments.beta: unknown argument of torch.optim.NAdam. Did you mean 'betas'? "
+        "Available: betas, capturable,"
     )
-    assert problems[1] == "[optimizer]: arguments.lr: lr is an option of its own, beside optimizer."
-    assert problems[2].startswith("[optimizer]: arguments.params: torch.optim.NAdam takes no such argument.")
+    assert problems[1] == "[optimizer]: arguments.lr: lr is an option of its own: set it beside optimizer."
+    assert problems[2].startswith("[optimizer]: arguments.params: unknown argument of torch.optim.NAdam.")
     problems = problems_of("timm", optimizer="lamb", lr=0.1, arguments={"beta": 1, "weight_decay": 0.2})
-    assert "arguments.beta: timm's lamb takes no such argument. Did you mean 'betas'?" in problems[0]
-    assert problems[1] == "[optimizer]: arguments.weight_decay: weight_decay is an option of its own, beside optimizer."
+    assert "arguments.beta: unknown argument of timm's lamb. Did you mean 'betas'?" in problems[0]
+    assert (
+        problems[1]
+        == "[optimizer]: arguments.weight_decay: weight_decay is an option of its own: set it beside optimizer."
+    )
 
 
 def test_values_that_the_class_refuses_are_found_when_the_toml_is_read():
@@ -174,18 +171,18 @@ def test_values_that_the_class_refuses_are_found_when_the_toml_is_read():
 
 def test_second_order_optimizers_are_refused():
     assert problems_of("timm", optimizer="adahessian", lr=0.1) == [
-        "[optimizer]: timm's adahessian needs second-order gradients, which the training loop does not make."
+        "[optimizer]: timm's adahessian needs second-order gradients, which the training loop does not compute."
     ]
 
 
-def test_an_optimizer_that_cannot_take_the_network_says_so():
+def test_an_optimizer_that_refuses_the_network_is_an_error():
     build = bound("torch", optimizer="Muon", lr=0.1)
     with pytest.raises(ConfigError, match=r"^\[optimizer\] torch.optim.Muon cannot train this network here: .*2D"):
         build(groups_of(network()))
 
 
 @pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="the package is there")
-def test_an_optimizer_of_a_missing_package_says_so():
+def test_an_optimizer_of_a_missing_package_is_an_error():
     build = bound("timm", optimizer="bnbadamw", lr=0.1)
     with pytest.raises(ConfigError, match=r"^\[optimizer\] timm's bnbadamw cannot train this network here: "):
         build(groups_of(network()))

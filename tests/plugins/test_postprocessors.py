@@ -35,8 +35,10 @@ def kappa(y_true, levels) -> float:
 
 
 MICRO_F1, KAPPA = Metric(micro_f1), Metric(kappa)
-BALANCED = Metric(lambda y_true, shares: f1_score(y_true, shares.argmax(axis=1), average="macro", zero_division=0))
-ACCURACY = Metric(lambda y_true, shares: accuracy_score(y_true, shares.argmax(axis=1)))
+BALANCED = Metric(
+    lambda y_true, probabilities: f1_score(y_true, probabilities.argmax(axis=1), average="macro", zero_division=0)
+)
+ACCURACY = Metric(lambda y_true, probabilities: accuracy_score(y_true, probabilities.argmax(axis=1)))
 RMSE = Metric(lambda y_true, values: float(np.sqrt(((y_true - values) ** 2).mean())), higher_is_better=False)
 
 
@@ -112,7 +114,7 @@ def test_threshold_takes_a_label_that_no_row_has():
 
 
 def test_threshold_refuses_classes():
-    with pytest.raises(ConfigError, match="'threshold' needs an answer of 0 or 1 for every label"):
+    with pytest.raises(ConfigError, match="'threshold' needs a 0 or 1 for every label"):
         threshold(np.ones((4, 3)) / 3, np.zeros(4, int), ACCURACY)
 
 
@@ -161,7 +163,7 @@ def test_cut_points_keep_nan_rows():
 
 
 def test_cut_points_refuse_probabilities():
-    with pytest.raises(ConfigError, match="'cut_points' needs one predicted number and whole levels"):
+    with pytest.raises(ConfigError, match="'cut_points' needs one predicted number and integer levels"):
         cut_points(np.ones((4, 3)) / 3, np.zeros(4, int), KAPPA)
     with pytest.raises(ConfigError, match="'cut_points' needs"):
         cut_points(np.ones((4, 1)), np.ones((4, 1)), RMSE)
@@ -177,11 +179,11 @@ def test_clip_moves_values_to_the_bounds():
 
 
 def test_floor_keeps_class_probabilities_summing_to_one():
-    shares = np.array([[1.0, 0.0, 0.0], [0.5, 0.3, 0.2]])
-    found = floor(shares, None, ACCURACY, low=0.01)(shares)
+    probabilities = np.array([[1.0, 0.0, 0.0], [0.5, 0.3, 0.2]])
+    found = floor(probabilities, None, ACCURACY, low=0.01)(probabilities)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     np.testing.assert_allclose(found[0], np.array([1, 0.01, 0.01]) / 1.02)
-    np.testing.assert_allclose(found[1], shares[1])
+    np.testing.assert_allclose(found[1], probabilities[1])
 
 
 def test_floor_of_independent_probabilities_only_clips():
@@ -198,10 +200,10 @@ def imbalanced(rows=400, seed=0):
     return y_true, np.column_stack([1 - rare, rare])
 
 
-def test_prior_divides_by_the_training_shares():
+def test_prior_divides_by_the_training_frequencies():
     y_true, oof = imbalanced()
-    shares = np.bincount(y_true) / len(y_true)
-    expected = oof / shares
+    frequencies = np.bincount(y_true) / len(y_true)
+    expected = oof / frequencies
     found = prior(oof, y_true, BALANCED, tau=1.0)(oof)
     np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True))
     np.testing.assert_allclose(prior(oof, y_true, BALANCED, tau=0.0)(oof), oof)
@@ -223,7 +225,7 @@ def test_prior_leaves_classes_without_rows_finite_and_nan_rows_nan():
 
 def test_prior_refuses_label_sets():
     y_true, oof = label_sets()
-    with pytest.raises(ConfigError, match="'prior' needs class probabilities and one class for each row"):
+    with pytest.raises(ConfigError, match="'prior' needs class probabilities and one class per row"):
         prior(oof, y_true, MICRO_F1)
 
 
@@ -232,8 +234,8 @@ def test_prior_refuses_label_sets():
 WHALES = ("new_whale", "w_1", "w_2", "w_3")
 
 
-def _map_at_2(y_true, shares) -> float:
-    first, second = np.argsort(-shares, axis=1, kind="stable")[:, :2].T
+def _map_at_2(y_true, probabilities) -> float:
+    first, second = np.argsort(-probabilities, axis=1, kind="stable")[:, :2].T
     return float(((first == y_true) + (second == y_true) / 2).mean())
 
 
@@ -246,8 +248,8 @@ def whales(rows=300, seed=0):
     y_true = rng.integers(0, 4, rows)
     logits = rng.normal(size=(rows, 4)) - np.array([3.0, 0, 0, 0])
     logits[np.arange(rows), y_true] += np.where(y_true > 0, 4, 0)
-    shares = np.exp(logits)
-    return y_true, shares / shares.sum(axis=1, keepdims=True)
+    probabilities = np.exp(logits)
+    return y_true, probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
 def test_open_set_finds_the_threshold_that_scores_best():
@@ -281,21 +283,21 @@ def test_open_set_changes_nothing_where_no_row_has_the_label():
 def test_open_set_takes_numbers_and_names_the_nearest_class():
     y_true, oof = whales()
     assert open_set(oof, y_true, MAP_AT_2, ("0", "5", "7", "9"), label=5, threshold=0.9)(oof)[:, 1].min() == 0.9
-    with pytest.raises(ConfigError, match=r"label = 'new_whales' is no class. Did you mean 'new_whale'\?"):
+    with pytest.raises(ConfigError, match=r"label = 'new_whales' is not a class. Did you mean 'new_whale'\?"):
         open_set(oof, y_true, MAP_AT_2, WHALES, label="new_whales")
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("clip", {}, "give low, high or both."),
-        ("clip", {"low": 2, "high": 1}, "low = 2 is not below high = 1."),
-        ("floor", {"low": 0.6, "high": 0.5}, "low = 0.6 is not below high = 0.5."),
-        ("floor", {"low": 1.0}, "less than 1"),
-        ("threshold", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 is less than min_labels = 3."),
+        ("clip", {}, "set low, high or both."),
+        ("clip", {"low": 2, "high": 1}, "low = 2 must be below high = 1."),
+        ("floor", {"low": 0.6, "high": 0.5}, "low = 0.6 must be below high = 0.5."),
+        ("floor", {"low": 1.0}, "must be a number, 0 <= x < 1."),
+        ("threshold", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 must not be below min_labels = 3."),
         ("threshold", {"scope": "label"}, "global"),
-        ("prior", {"tau": 3.0}, "less than or equal to 2"),
-        ("cut_points", {"steps": 1}, "greater than or equal to 2"),
+        ("prior", {"tau": 3.0}, "must be a number, 0 <= x <= 2."),
+        ("cut_points", {"steps": 1}, "must be an integer >= 2."),
     ],
 )
 def test_bad_options_show_when_the_toml_is_read(name, options, message):

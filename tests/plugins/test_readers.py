@@ -12,12 +12,12 @@ from PIL import Image
 from compete_plugins.readers import image, npy, register_readers
 
 RNG = np.random.default_rng(0)
-PHOTO = RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+IMAGE = RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8)
 
 
-def encoded(image: Image.Image | np.ndarray, kind: str = "png", **options: Any) -> bytes:
+def encoded(original: Image.Image | np.ndarray, kind: str = "png", **options: Any) -> bytes:
     buffer = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, kind, **options)
+    (original if isinstance(original, Image.Image) else Image.fromarray(original)).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -32,10 +32,10 @@ def saved(array: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize(("kind", "options"), [("png", {}), ("bmp", {}), ("tiff", {}), ("webp", {"lossless": True})])
 def test_lossless_images_come_back_as_they_were(kind: str, options: dict[str, Any]) -> None:
-    pixels = image(encoded(PHOTO, kind, **options))
+    pixels = image(encoded(IMAGE, kind, **options))
     assert pixels.dtype == np.uint8
-    np.testing.assert_array_equal(pixels, PHOTO)
-    pixels[0, 0] = 0  # others may change what they were given
+    np.testing.assert_array_equal(pixels, IMAGE)
+    pixels[0, 0] = 0  # callers may change their array
 
 
 def test_jpeg_comes_back_nearly() -> None:
@@ -47,46 +47,46 @@ def test_every_ending_reads_every_kind() -> None:
     readers = register_readers()
     assert set(readers) >= {"jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy"}
     for ending in ("jpg", "gif", "tif"):
-        np.testing.assert_array_equal(readers[ending](encoded(PHOTO, "png")), PHOTO)
+        np.testing.assert_array_equal(readers[ending](encoded(IMAGE, "png")), IMAGE)
     measured = readers["jpg"](saved(np.zeros((4, 5), np.float32)))
     assert measured.shape == (4, 5, 1) and measured.dtype == np.float32
 
 
-@pytest.mark.parametrize(("orientation", "turned"), [(3, np.rot90(PHOTO, 2)), (6, np.rot90(PHOTO, -1))])
+@pytest.mark.parametrize(("orientation", "turned"), [(3, np.rot90(IMAGE, 2)), (6, np.rot90(IMAGE, -1))])
 def test_images_are_turned_upright(orientation: int, turned: np.ndarray) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    np.testing.assert_array_equal(image(encoded(PHOTO, "png", exif=exif)), turned)
+    np.testing.assert_array_equal(image(encoded(IMAGE, "png", exif=exif)), turned)
 
 
 def test_a_broken_exif_block_is_passed_over() -> None:
-    data = encoded(PHOTO, "png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05broken")
-    np.testing.assert_array_equal(image(data), PHOTO)
+    data = encoded(IMAGE, "png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05broken")
+    np.testing.assert_array_equal(image(data), IMAGE)
 
 
 def test_transparency_is_dropped_not_blended() -> None:
-    with_alpha = np.dstack([PHOTO, np.zeros(PHOTO.shape[:2], np.uint8)])
-    np.testing.assert_array_equal(image(encoded(with_alpha)), PHOTO)
-    grey_alpha = Image.fromarray(PHOTO[:, :, 0]).convert("LA")
-    np.testing.assert_array_equal(image(encoded(grey_alpha)), np.repeat(PHOTO[:, :, :1], 3, axis=2))
+    with_alpha = np.dstack([IMAGE, np.zeros(IMAGE.shape[:2], np.uint8)])
+    np.testing.assert_array_equal(image(encoded(with_alpha)), IMAGE)
+    grey_alpha = Image.fromarray(IMAGE[:, :, 0]).convert("LA")
+    np.testing.assert_array_equal(image(encoded(grey_alpha)), np.repeat(IMAGE[:, :, :1], 3, axis=2))
 
 
 @pytest.mark.parametrize("options", [{}, {"transparency": 0}, {"transparency": bytes(range(4))}])
 def test_palettes_become_colours(options: dict[str, Any]) -> None:
     numbers = RNG.integers(0, 4, (6, 6), dtype=np.uint8)
     colours = RNG.integers(0, 256, (4, 3), dtype=np.uint8)
-    image = Image.fromarray(numbers).convert("P")
-    image.putpalette(colours.tobytes())
-    image = image.copy()
-    image.frombytes(numbers.tobytes())
-    np.testing.assert_array_equal(image(encoded(image, "png", **options)), colours[numbers])
+    original = Image.fromarray(numbers).convert("P")
+    original.putpalette(colours.tobytes())
+    original = original.copy()
+    original.frombytes(numbers.tobytes())
+    np.testing.assert_array_equal(image(encoded(original, "png", **options)), colours[numbers])
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])
 def test_grey_and_black_and_white_get_three_channels(mode: str) -> None:
-    image = Image.fromarray(PHOTO[:, :, 0]).convert(mode)
-    expected = np.asarray(image.convert("L"))
-    np.testing.assert_array_equal(image(encoded(image)), np.dstack([expected] * 3))
+    original = Image.fromarray(IMAGE[:, :, 0]).convert(mode)
+    expected = np.asarray(original.convert("L"))
+    np.testing.assert_array_equal(image(encoded(original)), np.dstack([expected] * 3))
 
 
 def test_cmyk_becomes_rgb() -> None:
@@ -103,7 +103,7 @@ def test_sixteen_bits_are_scaled_over_their_full_range(kind: str) -> None:
 
 @pytest.mark.parametrize("deep", [np.full((3, 3), 0.5, np.float32), np.full((3, 3), 70_000, np.int32)])
 def test_32_bit_images_are_refused(deep: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"no range that is known beforehand; store it as .npy"):
+    with pytest.raises(ValueError, match=r"range of a 32-bit image is not known in advance; store it as .npy"):
         image(encoded(deep, "tiff"))
 
 
@@ -117,7 +117,7 @@ def test_the_first_frame_is_taken() -> None:
 def test_a_truncated_image_is_an_error(kind: str) -> None:
     data = encoded(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8), kind)
     for share in (0.3, 0.7, 0.9):
-        with pytest.raises(ValueError, match=r"damaged or incomplete|no image of a known kind"):
+        with pytest.raises(ValueError, match=r"damaged or incomplete|not an image of a known format"):
             image(data[: int(len(data) * share)])
 
 
@@ -127,10 +127,10 @@ def test_a_truncated_image_is_an_error(kind: str) -> None:
         (b"", "the file is empty"),
         (b"\n<!DOCTYPE html><html>", "web page or XML"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
-        (b"GARBAGE and more", r"no image of a known kind; it begins with b'GARBAGE '"),
+        (b"GARBAGE and more", r"not an image of a known format; it begins with b'GARBAGE '"),
     ],
 )
-def test_what_is_no_image_is_named(data: bytes, message: str) -> None:
+def test_what_is_not_an_image_is_named(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         image(data)
 
@@ -138,10 +138,10 @@ def test_what_is_no_image_is_named(data: bytes, message: str) -> None:
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(ValueError, match=r"refused as a decompression bomb: Image size \(63 pixels\)"):
-        image(encoded(PHOTO))
+        image(encoded(IMAGE))
 
 
-WHOLE = {kind: encoded(PHOTO, kind) for kind in ("png", "jpeg", "bmp", "gif", "webp", "tiff")}
+WHOLE = {kind: encoded(IMAGE, kind) for kind in ("png", "jpeg", "bmp", "gif", "webp", "tiff")}
 
 
 @given(st.sampled_from(sorted(WHOLE)), st.integers(0, 10_000), st.binary(min_size=1, max_size=4))
@@ -203,16 +203,16 @@ def test_a_flat_array_is_zero() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (saved(np.zeros((40, 40)))[:500], "no complete .npy array"),
-        (saved(np.zeros((4, 4)))[:20], "no complete .npy array"),
-        (b"\x93NUMPY", "no complete .npy array"),
-        (b"", "no complete .npy array"),
-        (saved(np.zeros(5)), r"an array of shape \(5,\) is no image"),
-        (saved(np.zeros((2, 3, 4, 5))), r"shape \(2, 3, 4, 5\) is no image"),
-        (saved(np.zeros((0, 3))), r"shape \(0, 3\) is no image"),
-        (saved(np.array([["a"]])), "no .npy array of numbers"),
-        (saved(np.full((2, 2), 1j)), "no .npy array of numbers"),
-        (saved(np.full((2, 2), np.nan)), "holds no finite number"),
+        (saved(np.zeros((40, 40)))[:500], "not a complete .npy array"),
+        (saved(np.zeros((4, 4)))[:20], "not a complete .npy array"),
+        (b"\x93NUMPY", "not a complete .npy array"),
+        (b"", "not a complete .npy array"),
+        (saved(np.zeros(5)), r"an array of shape \(5,\) is not an image"),
+        (saved(np.zeros((2, 3, 4, 5))), r"shape \(2, 3, 4, 5\) is not an image"),
+        (saved(np.zeros((0, 3))), r"shape \(0, 3\) is not an image"),
+        (saved(np.array([["a"]])), "not a .npy array of numbers"),
+        (saved(np.full((2, 2), 1j)), "not a .npy array of numbers"),
+        (saved(np.full((2, 2), np.nan)), "has no finite values"),
     ],
 )
 def test_bad_arrays_are_explained(data: bytes, message: str) -> None:
@@ -227,5 +227,5 @@ def test_pickled_objects_are_never_loaded() -> None:
 
 def test_a_header_that_promises_too_much_is_refused() -> None:
     header = saved(np.zeros((4, 4))).replace(b"(4, 4), }" + b" " * 10, b"(900000000000, 9), }"[:19])
-    with pytest.raises(ValueError, match=r"no complete .npy array"):
+    with pytest.raises(ValueError, match=r"not a complete .npy array"):
         npy(header)

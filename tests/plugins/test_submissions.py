@@ -61,7 +61,9 @@ def test_label_fills_the_column_named_and_leaves_the_others():
 
 def test_label_asks_which_column():
     rows = predicted("ab", np.eye(2), "01")
-    with pytest.raises(ConfigError, match=r"the sample has 2 columns beside its ids \(ans, note\); say with 'column'"):
+    with pytest.raises(
+        ConfigError, match=r"the sample has 2 columns beside its ids \(ans, note\); set 'column' to the one to fill"
+    ):
         label(sample("ab", note=["", ""], ans=["", ""]), rows, target())
     with pytest.raises(ConfigError, match=r"column = 'asn': .* Did you mean 'ans'\? Columns: ans\."):
         label(sample("ab", ans=["", ""]), rows, target(), column="asn")
@@ -99,23 +101,23 @@ def test_probabilities_of_independent_labels_and_of_part_of_the_classes_stay_as_
     rows = predicted("a", [[0.9, 0.8, 0.1]], "xyz")
     assert probabilities(sample("a", x=0, y=0, z=0), rows, target()).iloc[0, 1:].tolist() == [0.9, 0.8, 0.1]
     assert probabilities(sample("a", x=0, z=0), rows, target()).iloc[0, 1:].tolist() == [0.9, 0.1]
-    shares = predicted("a", [[0.5, 0.3, 0.2]], "xyz")
-    part = probabilities(sample("a", x=0, z=0), shares, target(), normalise=False)
+    one_class = predicted("a", [[0.5, 0.3, 0.2]], "xyz")
+    part = probabilities(sample("a", x=0, z=0), one_class, target(), normalise=False)
     assert part.iloc[0, 1:].tolist() == [0.5, 0.2]
     scaled = probabilities(sample("a", x=0, y=0, z=0), rows, target(), normalise=True)
     np.testing.assert_allclose(scaled.iloc[0, 1:].tolist(), [0.5, 0.4444444, 0.0555556], atol=1e-7)
 
 
-def test_a_class_without_a_column_is_left_out_only_when_the_toml_says_so():
+def test_a_class_without_a_column_is_left_out_only_with_normalise():
     given, names = sample("a", wolf=0, dog=0), ["wolf", "dog", "wolff", *"uvxyz"]
     rows = predicted("a", [[0.5, 0.25, 0.25, 0, 0, 0, 0, 0]], names)
     with pytest.raises(SubmissionError) as error:
         probabilities(given, rows, target())
     assert error.value.problems[0] == (
-        "class 'wolff' is no column of the sample. Did you mean 'wolf'? Mend the label, or write [submission] "
-        "normalise = true to leave it out (false: and to leave the others as they are)."
+        "class 'wolff' is not a column of the sample. Did you mean 'wolf'? Fix the label, or set [submission] "
+        "normalise = true to leave it out and rescale the others (false: and keep them as they are)."
     )
-    assert error.value.problems[5:] == ["No column of the sample either: 1 more of the 8 classes."]
+    assert error.value.problems[5:] == ["1 more class of 8 without a column in the sample."]
     written = probabilities(given, rows, target(), normalise=True)
     np.testing.assert_allclose(written.iloc[0, 1:].tolist(), [2 / 3, 1 / 3], atol=1e-7)
 
@@ -125,12 +127,12 @@ def test_probabilities_are_rounded_to_digits():
     assert frame.iloc[0, 1:].tolist() == [0.123, 0.000123]
 
 
-def test_probabilities_name_columns_that_are_no_class():
+def test_probabilities_name_columns_that_are_not_a_class():
     with pytest.raises(SubmissionError) as error:
         probabilities(sample("a", dgo=0, ufo=0), predicted("a", [[0.5, 0.5]], ["cat", "dog"]), target())
     assert error.value.problems == [
-        "the sample's column 'dgo' is no class. Did you mean 'dog'? Classes: cat, dog.",
-        "the sample's column 'ufo' is no class. Classes: cat, dog.",
+        "the sample's column 'dgo' is not a class. Did you mean 'dog'? Classes: cat, dog.",
+        "the sample's column 'ufo' is not a class. Classes: cat, dog.",
     ]
 
 
@@ -213,7 +215,7 @@ def test_long_writes_a_row_for_each_image_and_class_in_the_samples_order():
     assert frame["p"].tolist() == [0.3, 0.2, 0.1, 0.4]
 
 
-def test_long_takes_numbered_classes_and_whole_number_ids():
+def test_long_takes_numbered_classes_and_integer_ids():
     rows = predicted(["0", "12"], [[0.1, 0.2], [0.3, 0.4]], ["crow", "owl"])  # id * 100 + class
     frame = long(sample(["0", "1", "1200", "1201"], p=0), rows, target(), template="{id}{number:02d}")
     assert frame["p"].tolist() == [0.1, 0.2, 0.3, 0.4]
@@ -221,22 +223,24 @@ def test_long_takes_numbered_classes_and_whole_number_ids():
 
 def test_long_names_rows_that_fit_no_image():
     rows = predicted(["u1"], [[0.1, 0.2]], ["C1", "C2"])
-    with pytest.raises(
-        SubmissionError, match=r"2 rows .* in the form '{id}_{class}', the first 'u1-C1'\. Did you mean"
-    ):
+    with pytest.raises(SubmissionError, match=r"2 rows .* in the form '{id}_{class}', first 'u1-C1'\. Did you mean"):
         long(sample(["u1-C1", "u1-C2"], p=0), rows, target())
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("long", {"template": "{id}_{klass}"}, "template: there is no field {klass}; use {id}, {class} and {number}."),
+        (
+            "long",
+            {"template": "{id}_{klass}"},
+            "template: unknown field {klass}. Available: {id}, {class} and {number}.",
+        ),
         ("long", {"template": "{id}"}, "template must hold {id} and one of {class} and {number}."),
         ("long", {"template": "{class}"}, "template must hold {id}"),
         ("long", {"template": "{id}_{class"}, "template: expected '}' before end of string."),
-        ("tokens", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 is less than min_labels = 3."),
-        ("probabilities", {"digits": 9}, "less than or equal to 8"),
-        ("top_k", {"k": 0}, "greater than or equal to 1"),
+        ("tokens", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 must not be below min_labels = 3."),
+        ("probabilities", {"digits": 9}, "must be an integer, 1 <= x <= 8."),
+        ("top_k", {"k": 0}, "must be an integer >= 1."),
     ],
 )
 def test_bad_options_show_when_the_toml_is_read(name, options, message):

@@ -40,11 +40,11 @@ def test_a_column_of_a_table_gives_the_classes():
     ("classes", "message"),
     [
         ("nams.txt", r"classes = 'nams.txt': the file cannot be read: .*No such file"),
-        ("twice.txt", r"classes = 'twice.txt': it names cat twice"),
-        ("empty.txt", r"classes = 'empty.txt': it names nothing"),
+        ("twice.txt", r"classes = 'twice.txt': the file lists cat twice"),
+        ("empty.txt", r"classes = 'empty.txt': the file lists no classes"),
         ("ragged.csv#a", r"classes = 'ragged.csv#a': the file cannot be read: .*line 3"),
-        ("attributes.csv#attribute", r"there is no such column. Did you mean 'attribute_id'\? Its columns: attribute_id"),
-        ("attributes.csv#attribute_name", r"column 'label' holds 'cat', which is no class"),
+        ("attributes.csv#attribute", r"unknown column. Did you mean 'attribute_id'\? Columns: attribute_id"),
+        ("attributes.csv#attribute_name", r"column 'label' holds 'cat', which is not a class"),
     ],
 )  # fmt: skip
 def test_bad_files_are_explained(classes, message):
@@ -52,15 +52,15 @@ def test_bad_files_are_explained(classes, message):
         label(ANIMALS, classes=classes)
 
 
-def test_no_file_at_all_is_told_when_the_toml_is_read():
+def test_an_empty_name_is_refused_when_the_toml_is_read():
     _, problems = bind(Component("targets", "label", register_targets()["label"], "test"), {"classes": ""}, "[target]")
-    assert [p.message for p in problems] == ["classes is empty; name the classes, or a file that lists them."]
+    assert [p.message for p in problems] == ["classes is empty: list the classes, or name a file that does."]
 
 
 def test_another_separator_than_the_one_given_is_recognised():
     cells = ["scab,rust", "rust", "scab,rust", "healthy"]
     train = pd.DataFrame({"id": list("abcd"), "labels": cells})
-    with pytest.raises(DataError, match=r"holds the separator ' ', but 2 of 4 hold ',', the first 'scab,rust'\. Write"):
+    with pytest.raises(DataError, match=r"holds the separator ' ', but 2 of 4 hold ',', the first 'scab,rust'\. Set"):
         tokens(train)
     assert tokens(train, separator=",").classes == ("healthy", "rust", "scab")
     assert len(tokens(train, classes=["healthy", "rust", "scab,rust"]).classes) == 3

@@ -77,9 +77,9 @@ def test_split_undoes_tile(down, across, each):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"keep": [6]}, r"keep = 6: a image has 6 channels, from 0"),
-        ({"split": [1, 2]}, r"split = \[1, 2\]: a image of 2 x 3 has no such parts"),
-        ({"tile": [4, 1]}, r"tile = \[4, 1\]: 6 channels cannot be shared out to 4 tiles"),
+        ({"keep": [6]}, r"keep = 6: images have 6 channels, from 0"),
+        ({"split": [1, 2]}, r"split = \[1, 2\]: an image of 2 x 3 cannot be cut evenly"),
+        ({"tile": [4, 1]}, r"tile = \[4, 1\]: 6 channels cannot be divided among 4 tiles"),
     ],
 )
 def test_images_that_do_not_fit_are_explained(table, message):
@@ -144,8 +144,8 @@ def test_a_sound_shorter_than_the_window_gives_one_column():
     assert fixed("spectrogram", np.ones((1, 20, 1), np.float32), window=64).shape == (33, 1, 1)
 
 
-def test_a_photograph_is_no_sound():
-    with pytest.raises(DataError, match=r"spectrogram needs sounds; write \[images\] reader = 'raw'"):
+def test_an_image_is_not_a_sound():
+    with pytest.raises(DataError, match=r"spectrogram needs sounds: set \[images\] reader = 'raw'"):
         fixed("spectrogram", np.zeros((4, 4, 3), np.uint8))
 
 
@@ -155,16 +155,16 @@ def test_a_photograph_is_no_sound():
 @pytest.mark.parametrize(
     ("name", "table", "message"),
     [
-        ("channels", {}, "give keep, split or tile."),
-        ("channels", {"keep": []}, "keep names no channel."),
-        ("channels", {"keep": [0, []]}, "keep holds an empty list; name the channels whose mean is wanted."),
-        ("channels", {"keep": [0, 1, 2], "tile": [2, 1]}, "tile = [2, 1]: the 3 channels kept cannot be shared out to 2 tiles."),
+        ("channels", {}, "set keep, split or tile."),
+        ("channels", {"keep": []}, "keep lists no channels."),
+        ("channels", {"keep": [0, []]}, "keep holds an empty list: list the channels to average."),
+        ("channels", {"keep": [0, 1, 2], "tile": [2, 1]}, "tile = [2, 1]: 3 channels cannot be divided among 2 tiles."),
         ("scale", {"method": "range", "low": 1.0}, "method = 'range' needs low and high."),
         ("scale", {"method": "min_max", "low": 1.0}, "method = 'min_max' takes neither low nor high."),
-        ("scale", {"method": "range", "low": 2.0, "high": 1.0}, "low = 2 is not below high = 1."),
-        ("scale", {"low": 99.5}, "low = 99.5 is not below high = 99."),
-        ("scale", {"high": 101.0}, "low = 1 and high = 101 are percentiles, which lie in 0 to 100."),
-        ("scale", {"method": "range", "low": 0.0, "high": 1.0, "log": True}, "low = 0 has no logarithm; with log = true it must be above 0."),
+        ("scale", {"method": "range", "low": 2.0, "high": 1.0}, "low = 2 must be below high = 1."),
+        ("scale", {"low": 99.5}, "low = 99.5 must be below high = 99."),
+        ("scale", {"high": 101.0}, "low = 1 and high = 101 must be percentiles, 0 to 100."),
+        ("scale", {"method": "range", "low": 0.0, "high": 1.0, "log": True}, "low = 0 must be above 0 with log = true."),
     ],
 )  # fmt: skip
 def test_options_are_checked_when_the_toml_is_read(name, table, message):

@@ -51,7 +51,7 @@ def test_rotations_turn_square_images():
 def test_rotations_of_other_images():
     (view,) = build("rotations", degrees=[180])(SMALL)
     assert torch.equal(view, SMALL.flip(2, 3))
-    with pytest.raises(ConfigError, match=r"needs square images, these are 3 x 4. Set degrees = \[180\]"):
+    with pytest.raises(ConfigError, match=r"needs square images; these are 3 x 4. Set degrees = \[180\]"):
         build("rotations")(SMALL)
 
 

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from compete.config.load import Config, load_config
 from compete.errors import UserError
-from compete.model.device import make_fabric
-from compete.run import Run
+from compete.identity import read_sources
 from compete.stages.check_file import check_file
 from compete.stages.prepare import prepare, read_tables
 
@@ -183,15 +182,15 @@ def tables(tiny) -> Path:
     return tiny
 
 
-def preparing(config: Config, folder: Path) -> Callable[[], object]:
-    return lambda: prepare(Run(config, folder, make_fabric(config.training)))
+def preparing(config: Config) -> Callable[[], object]:
+    return lambda: prepare(config, read_sources(config), None)
 
 
 @pytest.mark.promise(TABLES)
 def test_damaged_tables(tables, count, fuzz):
     configs = {name: load_config(tables / f"{name}.toml") for name in READINGS}
     for name, config in configs.items():
-        assert refusal(preparing(config, tables / "run")) == [], name
+        assert refusal(preparing(config)) == [], name
     whole = {name: (tables / "data" / name).read_bytes() for name in ("train.csv", "sample.csv")}
     rows = {name: rows_of(data.decode()) for name, data in whole.items()}
     tried = []
@@ -203,7 +202,7 @@ def test_damaged_tables(tables, count, fuzz):
         (tables / "data" / name).write_bytes(mutated(rows[name], rng, columns))
         started = time.process_time()
         try:
-            problems = refusal(preparing(configs[reading], tables / "run"))
+            problems = refusal(preparing(configs[reading]))
         finally:
             (tables / "data" / name).write_bytes(whole[name])
         tried.append((bool(problems), time.process_time() - started))
@@ -224,7 +223,7 @@ def test_odd_cells_in_columns_that_are_used(tables, count, thorough):
     configs = {name: load_config(tables / f"{name}.toml") for name in READINGS}
     for name, column, cell in cases:
         put(path, 3, header.index(column), cell)
-        problems = refusal(preparing(configs[name], tables / "run"))
+        problems = refusal(preparing(configs[name]))
         assert all(any(place in problem for place in PLACES) for problem in problems), problems
         path.write_bytes(whole)
     count(len(cases))

@@ -235,7 +235,7 @@ def toml_text(value: Any) -> str:
         (b"[training]\nepochs = 1979-05-27\n", "[training] epochs = "),
     ],
 )
-def test_the_worst_of_them(tmp_path, content, message):
+def test_the_worst_cases(tmp_path, content, message):
     path = tmp_path / "worst.toml"
     path.write_bytes(content)
     assert message in read(path, [])

@@ -178,7 +178,17 @@ def _wrong_value(model: type[BaseModel], details: ErrorDetails, value: object, k
         hint = did_you_mean(value, re.findall(r'"([^"]+)"', expected_text(annotation)))
     elif not isinstance(value, list | dict) and _accepts(model, key, [value]):
         hint = f" Write {key} = {json_text([value])}."
-    return f"must be {expected_text(annotation)}.{hint}"
+    return f"must be {expected_text(annotation)}{_wrong_item(details, value, key)}.{hint}"
+
+
+def _wrong_item(details: ErrorDetails, value: Any, key: str) -> str:  # noqa: ANN401 - TOML data is anything
+    """Return which item of a list or table is wrong: ", but size.0 is 0"."""
+    path = key
+    for step in details["loc"][1:]:  # besides keys and indices it has the names of a union's types
+        items = dict(enumerate(value)) if isinstance(value, list) else value
+        if isinstance(items, dict) and step in items:
+            path, value = f"{path}.{step}", items[step]
+    return "" if path == key else f", but {path} is {json_text(value)}"
 
 
 def _accepts(model: type[BaseModel], key: str, value: object) -> bool:

@@ -1,4 +1,4 @@
-"""A competition's rows, ready to train on, before any image is opened."""
+"""A competition's rows, labels and folds, before any image is opened."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows, labels and folds.
+    """Rows, labels and folds; arrays are in the row order of `tables.train`.
 
-    Row by row of `tables.train`: `targets` are what the loss sees, `labels` what is scored, int64 (N,) or float
-    (N, C), and `folds` int64 (N,) the fold that validates the row, -1 for none. `columns` are the numbers beside the
-    images. `folds_key` names these folds; `warnings` say what was dropped or looks odd.
+    The loss gets `targets`, the metric gets `labels`: int64 (N,) or float (N, C). `folds` int64 (N,) is the fold that
+    validates the row, -1 for none, and `folds_key` its key. `columns` are features beside the images. `warnings`
+    report what was dropped or looks odd.
     """
 
     tables: Tables
@@ -30,5 +30,5 @@ class Dataset:
 
     @property
     def column_count(self) -> int:
-        """How many numbers a row has beside its images."""
+        """F, the number of features beside the images."""
         return len(self.columns.names) if self.columns else 0

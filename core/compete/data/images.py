@@ -1,4 +1,4 @@
-"""The images of a table: which rows they belong to, and where their pixels come from."""
+"""The images of a table: the rows that they belong to, and where their pixels come from."""
 
 from __future__ import annotations
 
@@ -26,47 +26,47 @@ class ImageSequence(Protocol):
     """Images of one size by number."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
 
     def __getitem__(self, number: int) -> Image:
-        """Return image `number` (H, W, C); the array must not be written to."""
+        """Return image `number` (H, W, C), which is read-only."""
 
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """The images of a table: their paths, and the table row that each belongs to."""
+    """The images of a table: their paths (n), and the table row of each, int64 (n,), in ascending order."""
 
     paths: list[str]
     rows: Array
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> ImageIndex:
-        """List the images of a table whose column `image` holds one path a row, or a list of them."""
+        """List the images of a table whose column `image` holds a path or a list of paths."""
         images = table["image"].tolist()
         lists = [image if isinstance(image, list) else [image] for image in images]
-        rows = np.repeat(np.arange(len(lists)), [len(paths) for paths in lists])
+        rows = np.repeat(np.arange(len(lists)), [len(paths) for paths in lists])  # (N,) -> (n,): 2, 1 -> 0, 0, 1
         return cls([path for paths in lists for path in paths], rows)
 
 
 class ImagesByRow:
-    """The numbers of each row's images: all in one array, and where each row begins."""
+    """The numbers of each row's images: row r has `numbers[starts[r] : starts[r + 1]]`."""
 
     def __init__(self, rows: Array, count: int) -> None:
-        """Take the row of each image, in ascending order, and the number of rows."""
+        """Take the row of each image (n,), in ascending order, and N, the number of rows."""
         self.numbers = np.arange(len(rows))
-        self.starts = np.searchsorted(rows, np.arange(count + 1))
+        self.starts = np.searchsorted(rows, np.arange(count + 1))  # (N + 1,): rows 0, 0, 1 -> 0, 2, 3
 
     def without(self, lost: Array) -> ImagesByRow:
-        """Leave out some images."""
-        rows = np.repeat(np.arange(len(self)), self.counts)
-        stays = ~np.isin(self.numbers, lost)
-        left = ImagesByRow(rows[stays], len(self))
-        left.numbers = self.numbers[stays]
-        return left
+        """Leave out the images of some numbers; those of the others stay."""
+        rows = np.repeat(np.arange(len(self)), self.counts)  # (N,) -> (n,)
+        kept = ~np.isin(self.numbers, lost)
+        rest = ImagesByRow(rows[kept], len(self))
+        rest.numbers = self.numbers[kept]
+        return rest
 
     @property
     def counts(self) -> Array:
-        """How many images each row has."""
+        """The number of images of each row (N,)."""
         return np.diff(self.starts)
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class ImagesByRow:
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """Images decoded each time they are asked for."""
+    """Images that are decoded at each access."""
 
     paths: Sequence[str]
     decode: Callable[[str], Image]
@@ -95,7 +95,7 @@ class DecodedImages:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The images of a table, ready to be read: `by_row` leaves out the `unreadable` ones, `{image number: reason}`."""
+    """The opened images of a table; `by_row` leaves out the `unreadable` ones, `{image number: reason}`."""
 
     images: ImageSequence
     by_row: ImagesByRow
@@ -104,7 +104,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Images:
-    """A competition's images, and what changes a training image, with its seed, each time it is seen."""
+    """A competition's images, and `augment(image, seed)` for training images."""
 
     train: ImageSet
     test: ImageSet
@@ -127,15 +127,12 @@ def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Pr
     return ImageSet(images, ImagesByRow(index.rows, len(table)).without(lost), unreadable)
 
 
-def refuse_unreadable(name: str, images: ImageSet) -> None:
-    """Raise `DataError` listing the first unreadable images of a table."""
-    if not images.unreadable:
-        return
-    listed = list(images.unreadable.values())[:MOST_LISTED]
-    left = len(images.unreadable) - len(listed)
-    raise DataError(
-        f"{len(images.unreadable)} of {plural(len(images.images), f'{name} image')} cannot be read:\n  "
-        + "\n  ".join(listed)
-        + (f" and {left} more" if left else "")
-        + '\n  Repair or replace them, or leave training images out: set [images] unreadable = "skip".'
+def unreadable_problem(name: str, images: ImageSet) -> str:
+    """Return a problem that lists the first unreadable images of a table."""
+    reasons = [f"\n  {reason}" for reason in images.unreadable.values()]
+    more = f"\n  and {len(reasons) - MOST_LISTED:,} more" if len(reasons) > MOST_LISTED else ""
+    return (
+        f"{len(reasons)} of {plural(len(images.images), f'{name} image')} cannot be read:"
+        f"{''.join(reasons[:MOST_LISTED])}{more}"
+        '\n  Repair or replace them, or leave them out of training: set [images] unreadable = "skip".'
     )

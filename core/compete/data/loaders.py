@@ -1,7 +1,7 @@
 """Batches for training, validation and prediction.
 
-Every image of a training epoch carries its own augmentation seed, drawn from (seed, fold, epoch). So the same
-epoch gives the same batches with any number of loader processes, and an epoch can be taken up in its middle.
+Every image of a training epoch has its own augmentation seed, drawn from (seed, fold, epoch). So an epoch gives the
+same batches with any number of loader processes, and can resume in its middle.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Batch(NamedTuple):
 
 
 class EpochBatches:
-    """The batches of the epoch under way; a loader asks for them anew each time it is iterated."""
+    """The current epoch's batches, set before each iteration of the loader."""
 
     def __init__(self) -> None:
-        self.batches = Batches(np.zeros((0, 3), np.int64), np.zeros(1, np.int64))
+        self.batches = Batches(np.zeros((0, 3), np.int64), np.zeros(1, np.int64))  # no items, no batches
 
     def __iter__(self) -> Iterator[list[Item]]:
         return iter(self.batches)
@@ -57,16 +57,16 @@ class EpochBatches:
 
 
 class ImageDataset(Dataset[Batch | CompeteError]):
-    """Loads whole batches of items from `images`, with random transforms where there are any."""
+    """Loads whole batches of items from `images`, with the random transforms if there are any."""
 
     def __init__(self, images: ImageSequence, transform: Callable[[Image, int], Image] | None = None) -> None:
         self.images = images
         self.transform = transform
 
     def __getitems__(self, items: Sequence[Item]) -> Batch | CompeteError:
-        """Return one batch; torch's loader calls this with a whole batch of the sampler's items.
+        """Return the batch of some items; torch's loader calls this once per batch.
 
-        What goes wrong is returned: raised in a loader process, it would arrive as the text of a traceback.
+        Errors are returned: raised in a loader process, they would arrive as the text of a traceback.
         """
         try:
             images = _stacked([augmented(self.transform, self.images[i.image], i.seed) for i in items])
@@ -76,10 +76,10 @@ class ImageDataset(Dataset[Batch | CompeteError]):
 
 
 def augmented(transform: Callable[[Image, int], Image] | None, image: Image, seed: int) -> Image:
-    """Return a image after the random transforms. Raise `CompeteError` where they fail or change its size."""
+    """Apply the random transforms to an image (H, W, C). Raise `CompeteError` if they fail or change its shape."""
     if transform is None:
         return image
-    if image.dtype == np.float16:  # how the cache keeps measured data; transforms want float32
+    if image.dtype == np.float16:  # the cache's type for measured data; transforms need float32
         image = image.astype(np.float32)
     seed_host(seed)
     try:
@@ -90,14 +90,14 @@ def augmented(transform: Callable[[Image, int], Image] | None, image: Image, see
         raise PluginRuntimeError(f"[[transforms]] random raised {error!r} at {error_location(error)}") from error
     if changed.shape != image.shape:
         raise DataError(
-            f"[[transforms]] random: a image of shape {image.shape} became {changed.shape}. Random transforms "
+            f"[[transforms]] random: an image of shape {image.shape} became {changed.shape}. Random transforms "
             "must keep the size: use RandomResizedCrop with the size of [images], or move the crop to `fixed`."
         )
     return changed
 
 
 def _stacked(images: list[Image]) -> Array:
-    """Join images; where bytes and measured numbers in 0..1 are mixed, all become such numbers."""
+    """Stack images: B x (H, W, C) -> (B, H, W, C); if uint8 and floats in 0..1 are mixed, all become floats."""
     mixed = len({image.dtype for image in images}) > 1
     return np.stack([as_fractions(image) for image in images] if mixed else images)
 
@@ -105,7 +105,7 @@ def _stacked(images: list[Image]) -> Array:
 def seed_host(seed: int) -> None:
     """Seed the global generators of Python, NumPy and torch on the CPU, for transforms that draw from them.
 
-    `torch.manual_seed` would take most of the time of a light transform, because it seeds every device too.
+    `torch.manual_seed` seeds every device too, which would take most of the time of a light transform.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -115,33 +115,33 @@ def seed_host(seed: int) -> None:
 def make_loader(
     dataset: ImageDataset, batches: EpochBatches, workers: int, pin_memory: bool
 ) -> DataLoader[Batch | CompeteError]:
-    """Make a loader over `batches`; read it through `read_batches`. Its processes stay alive from epoch to epoch."""
+    """Make a loader over `batches`, to be read with `read_batches`; its processes stay alive between epochs."""
     return DataLoader(
         dataset,
         batch_sampler=batches,
-        collate_fn=_as_it_is,
+        collate_fn=_unchanged,
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
-        # Transforms are closures, which only fork can hand over.
+        # Transforms are closures, which cannot be pickled: only forked processes have them.
         multiprocessing_context="fork" if workers else None,
         worker_init_fn=_one_thread,
     )
 
 
 def _one_thread(_worker: int) -> None:
-    """Processes, not OpenCV's threads, share the cores among them."""
+    """Keep OpenCV to one thread: there is a process for each core already."""
     import cv2
 
     cv2.setNumThreads(0)
 
 
-def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - the dataset made a batch of it already
+def _unchanged(batch: Any) -> Any:  # noqa: ANN401 - the dataset returns whole batches
     return batch
 
 
 def read_batches(loader: DataLoader[Batch | CompeteError]) -> Iterator[Batch]:
-    """Yield a loader's batches; raise what went wrong in its processes."""
+    """Yield a loader's batches; raise the errors of its processes."""
     for batch in loader:
         if isinstance(batch, CompeteError):
             raise batch
@@ -150,12 +150,12 @@ def read_batches(loader: DataLoader[Batch | CompeteError]) -> Iterator[Batch]:
 
 @contextmanager
 def loader_processes() -> Iterator[None]:
-    """Say in plain words that a loader process was killed; torch raises it anywhere while one lives."""
+    """Raise `TrainingError` if a loader process is killed; torch reports it at any line while one is alive."""
     try:
         try:
             yield
         except (OSError, EOFError):
-            time.sleep(1.0)  # a pipe may break before the signal of its process comes, which raises here
+            time.sleep(1.0)  # a pipe can break just before its process's signal arrives, which raises here
             raise
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
@@ -163,12 +163,12 @@ def loader_processes() -> Iterator[None]:
         cause = "shared memory (/dev/shm) is full" if "shared memory" in str(error) else "memory ran out"
         raise TrainingError(
             f"a loader process was killed, most often because {cause}: {str(error).partition('. ')[0]}. "
-            "Lower [training] workers or batch_size; the same command goes on where it was."
+            "Lower [training] workers or batch_size; the run resumes when you run the same command again."
         ) from error
 
 
 def choose_workers(setting: int, device: str, cached: bool) -> int:
-    """Return the number of loader processes; a cache on a CPU is fastest without any (see bench/)."""
+    """Return the number of loader processes; on a CPU a cache is fastest without any (see bench/)."""
     cores = os.cpu_count() or 1
     if setting >= 0:
         return setting
@@ -178,7 +178,7 @@ def choose_workers(setting: int, device: str, cached: bool) -> int:
 
 
 class Batches:
-    """Batches cut from one array of items (n, 3) at `edges`, each made when it is asked for."""
+    """Batches of the items (n, 3): batch b has `items[edges[b] : edges[b + 1]]`, made when it is read."""
 
     def __init__(self, items: Array, edges: Array) -> None:
         self.items, self.edges = items, edges
@@ -198,29 +198,29 @@ class Batches:
 def training_batches(
     order: Array, images_by_row: ImagesByRow, rng: np.random.Generator, batch_size: int, drop_last: bool
 ) -> Batches:
-    """Cut an epoch's row order into batches. Of a row with several images, one is drawn.
+    """Cut an epoch's row order (n,) into batches, with one image drawn from each row's.
 
-    A last, smaller batch is left out if `drop_last`, unless it is the only one.
+    With `drop_last` a smaller last batch is left out, unless it is the only one.
     """
     seeds = rng.integers(2**31, size=len(order))
-    drawn = (rng.random(len(order)) * images_by_row.counts[order]).astype(np.int64)
-    images = images_by_row.numbers[images_by_row.starts[order] + drawn]
-    edges = np.append(np.arange(0, len(order), batch_size), len(order))
+    drawn = (rng.random(len(order)) * images_by_row.counts[order]).astype(np.int64)  # (n,): below the row's count
+    images = images_by_row.numbers[images_by_row.starts[order] + drawn]  # (n,)
+    edges = np.append(np.arange(0, len(order), batch_size), len(order))  # 7 rows in threes: 0, 3, 6, 7
     if drop_last and len(edges) > 2 and edges[-1] - edges[-2] < batch_size:
         edges = edges[:-1]
-    return Batches(np.stack([images, order, seeds], axis=1), edges)
+    return Batches(np.stack([images, order, seeds], axis=1), edges)  # 3 x (n,) -> (n, 3)
 
 
 def prediction_batches(rows: Array, images_by_row: ImagesByRow, batch_size: int) -> Batches:
-    """Cut every image of `rows` into batches of about `batch_size`; nothing is left out, and no row is cut in two."""
+    """Cut the images of `rows` (R,) into batches of whole rows, of at most `batch_size` images where rows allow it."""
     counts = images_by_row.counts[rows]
-    ends = np.cumsum(counts)
-    owner = np.repeat(np.arange(len(rows)), counts)
-    within = np.arange(len(owner)) - (ends - counts)[owner]
-    images = images_by_row.numbers[images_by_row.starts[rows][owner] + within]
+    ends = np.cumsum(counts)  # (R,): counts 2, 0, 3 -> 2, 2, 5
+    owner = np.repeat(np.arange(len(rows)), counts)  # (n,), position in `rows`: 0, 0, 2, 2, 2
+    within = np.arange(len(owner)) - (ends - counts)[owner]  # (n,), position in the row: 0, 1, 0, 1, 2
+    images = images_by_row.numbers[images_by_row.starts[rows][owner] + within]  # (n,)
     edges = [0]
     while edges[-1] < len(owner):
         last = np.searchsorted(ends, edges[-1] + batch_size, side="right") - 1
-        # A row of more images than a batch is a batch of its own.
+        # A row with more images than a batch is a batch of its own.
         edges.append(int(ends[max(last, owner[edges[-1]])]))
-    return Batches(np.stack([images, rows[owner], np.zeros_like(owner)], axis=1), np.array(edges))
+    return Batches(np.stack([images, rows[owner], np.zeros_like(owner)], axis=1), np.array(edges))  # (n, 3)

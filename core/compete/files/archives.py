@@ -213,8 +213,8 @@ def _base(members: Mapping[str, Member], path: Path) -> str:
     """Return the folder that paths may leave out, with its slash, or an empty string."""
     tops = {name.partition("/")[0] if "/" in name else "" for name in members}
     stem = path.name
-    for ending in sorted(EXTENSIONS, key=len, reverse=True):
-        stem = stem.removesuffix(ending)
+    for extension in sorted(EXTENSIONS, key=len, reverse=True):
+        stem = stem.removesuffix(extension)
     if len(tops) == 1 and "" not in tops:
         return f"{tops.pop()}/"
     return f"{stem}/" if stem in tops else ""

@@ -228,7 +228,7 @@ def _archive_file(folder: Path, part: str) -> Path | None:
     exact = folder / part
     if exact.is_file():
         return exact if packing(exact) else None
-    return next((file for ending in EXTENSIONS if (file := folder / (part + ending)).is_file()), None)
+    return next((file for extension in EXTENSIONS if (file := folder / (part + extension)).is_file()), None)
 
 
 def _nearest_sibling(root: Path) -> str:

@@ -1,4 +1,4 @@
-"""One loss for a target with several heads, and soft targets for batches that are mixed."""
+"""One loss for a target with several heads, and soft targets for mixed batches."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def joint_loss(loss: BoundComponent, target: Target, encoded: Array) -> Loss:
-    """Build the loss from the fold's own encoded rows: one for each head, added up.
+    """Build a loss for each head from the fold's encoded training rows, and return their sum.
 
-    The result takes logits (B, K) and targets int64 (B,), int64 (B, heads) or float (B, K).
+    It takes logits (B, K) and targets int64 (B,), int64 (B, heads) or float (B, K).
     """
     if len(target.heads) == 1:
         single: Loss = loss.build(torch.from_numpy(encoded))
@@ -28,24 +28,24 @@ def joint_loss(loss: BoundComponent, target: Target, encoded: Array) -> Loss:
     per_head: list[Loss] = [loss.build(torch.from_numpy(encoded[:, head])) for head in range(len(target.heads))]
 
     def joint(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        parts = _per_head(logits, target)
-        wanted = _per_head(targets, target) if targets.is_floating_point() else targets.unbind(dim=1)
-        losses = [one(part, want) for one, part, want in zip(per_head, parts, wanted, strict=True)]
-        return torch.stack(losses).sum()
+        # int64 (B, heads) -> heads x (B,)
+        split = _per_head(targets, target) if targets.is_floating_point() else targets.unbind(dim=1)
+        heads = zip(per_head, _per_head(logits, target), split, strict=True)
+        return torch.stack([head_loss(*arguments) for head_loss, *arguments in heads]).sum()
 
     return joint
 
 
 def _per_head(columns: torch.Tensor, target: Target) -> list[torch.Tensor]:
-    """Cut (B, K) into the columns of each head."""
-    edges = np.cumsum([0, *target.heads])
+    """Split (B, K) into the columns of each head, (B, size)."""
+    edges = np.cumsum([0, *target.heads])  # sizes 3, 2 -> 0, 3, 5
     return [columns[:, start:end] for start, end in pairwise(edges)]
 
 
 def soft_targets(targets: torch.Tensor, target: Target) -> torch.Tensor:
-    """Return targets as shares (B, K) that sum to one within each head; float targets already are."""
+    """Return soft targets (B, K), one-hot within each head; float targets already are soft."""
     if targets.is_floating_point():
         return targets
-    columns = targets[:, None] if targets.ndim == 1 else targets
-    shares = [F.one_hot(columns[:, head], size) for head, size in enumerate(target.heads)]
-    return torch.cat(shares, dim=1).float()
+    columns = targets[:, None] if targets.ndim == 1 else targets  # (B, heads)
+    one_hot = [F.one_hot(columns[:, head], size) for head, size in enumerate(target.heads)]
+    return torch.cat(one_hot, dim=1).float()  # heads x (B, size) -> (B, K)

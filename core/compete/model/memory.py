@@ -1,4 +1,4 @@
-"""Out of memory: a batch is split into micro-batches that fit, and the gradients stay those of the whole batch."""
+"""Out of memory: a batch is split into micro-batches that fit, with the gradients of the whole batch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 @dataclass
 class BatchSplitter:
-    """Into how many micro-batches a batch is split; doubled, and logged, whenever memory runs out."""
+    """Splits batches into `count` micro-batches; the count doubles, and is logged, whenever memory runs out."""
 
     log: Callable[[str], None]
     count: int = 1
 
     def fit(self, work: Callable[[int], T], rows: int) -> T:
-        """Return `work(count)`, tried again with smaller micro-batches until it fits; `rows` is the largest batch.
+        """Return `work(count)`, retried with more micro-batches until it fits; `rows` is the largest batch's size.
 
-        Raise `TrainingError` when a single image does not fit. `work` must leave nothing behind when it fails.
+        Raise `TrainingError` if a single image does not fit. `work` must have no effect if it fails.
         """
         while True:
             try:
@@ -35,7 +35,7 @@ class BatchSplitter:
                     raise TrainingError(
                         "out of memory with a single image. Lower [images] size, or use a smaller model."
                     ) from error
-            # Only outside `except` are the tensors of the failed attempt free.
+            # Inside `except` the traceback would still hold the failed attempt's tensors.
             torch.cuda.empty_cache()
             self.count = min(2 * self.count, rows)
             self.log(f"out of memory: splitting batches of {rows} into {self.count} micro-batches (same gradients)")

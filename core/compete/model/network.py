@@ -1,4 +1,4 @@
-"""Build a member's network: its head, what of it is frozen, its parameter groups, and its input scaling."""
+"""Build a member's network: its head, frozen parts, parameter groups and input scaling."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def build_network(config: Config, outputs: int, columns: int, seed: int, weights: bool = True) -> nn.Module:
-    """Build `[model]` under its `[head]` and try it on two noise images. Raise `ConfigError` for wrong logits.
+    """Build `[model]` with its `[head]` and try it on two noise images. Raise `ConfigError` for wrong logits.
 
-    Without `weights` it is the bare architecture: nothing is downloaded, and no weights file is read.
+    It has K `outputs`, and takes F `columns` beside the images. Without `weights` it is the bare architecture: nothing
+    is downloaded, and no weights file is read.
     """
     torch.manual_seed(seed)
     model, images = config.one("models"), config.images
@@ -37,46 +38,50 @@ def build_network(config: Config, outputs: int, columns: int, seed: int, weights
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, outputs):
         raise ConfigError(
-            f'[model] name = "{model.name}": gave logits of shape {shape} for 2 images; the target needs (2, {outputs})'
+            f'[model] name = "{model.name}": gives logits {shape} for 2 images; the target needs (2, {outputs})'
         )
     if outputs > 1 and bool((logits >= 0).all()) and torch.allclose(logits.sum(dim=1), torch.ones(2), atol=1e-4):
         raise ConfigError(
             f'[model] name = "{model.name}": its outputs are probabilities, and the losses want logits: '
-            "remove the softmax from the network."
+            "Remove the softmax from the network."
         )
     return network
 
 
 def _compose(model: BoundComponent, head: BoundComponent, channels: int, columns: int, outputs: int) -> nn.Module:
-    """Build the head over the model; where it is a module of its own, everything beside the backbone's body is head."""
+    """Build the head over the model; if the head is a module, all parameters outside the backbone belong to it."""
     inner: list[tuple[nn.Module, int]] = []
 
     def backbone(width: int) -> nn.Module:
         network = model.build(width, channels)
         if not isinstance(network, nn.Module):
-            raise ConfigError(f'[model] name = "{model.name}": gave a {type(network).__name__}, not an nn.Module')
+            raise ConfigError(f'[model] name = "{model.name}": returned a {type(network).__name__}, not an nn.Module')
         inner.append((network, width))
         return network
 
     network: nn.Module = head.build(backbone, columns, outputs)
     if len(inner) != 1 or not isinstance(network, nn.Module):
-        raise ConfigError(f'[head] name = "{head.name}": must build one backbone and give an nn.Module')
+        raise ConfigError(f'[head] name = "{head.name}": must build one backbone and return an nn.Module')
     body, width = inner[0]
     if network is body:
         return network
     body_heads = find_head(body, width)
-    _draw_again(body, body_heads)
-    composed: Any = network
-    composed.mean, composed.std = attribute(body, "mean"), attribute(body, "std")
-    composed.notes = attribute(body, "notes") or ()
-    place = next((f"{name}." for name, module in network.named_modules() if module is body), "")
-    own = [name for name, _ in network.named_parameters() if not (place and name.startswith(place))]
-    composed.head_name = (*own, *(f"{place}{name}" for name in body_heads))
+    _redraw_zeros(body, body_heads)
+    _set_attributes(network, body, body_heads)
     return network
 
 
-def _draw_again(body: nn.Module, heads: Sequence[str]) -> None:
-    """Draw a last layer that starts at zero: right for logits, but features of zero would never learn."""
+def _set_attributes(network: Any, body: nn.Module, body_heads: Sequence[str]) -> None:  # noqa: ANN401 - sets attributes
+    """Give the whole network the backbone's attributes, and the names of all that is head."""
+    network.mean, network.std = attribute(body, "mean"), attribute(body, "std")
+    network.notes = attribute(body, "notes") or ()
+    prefix = next((f"{name}." for name, module in network.named_modules() if module is body), "")
+    own = [name for name, _ in network.named_parameters() if not (prefix and name.startswith(prefix))]
+    network.head_name = (*own, *(f"{prefix}{name}" for name in body_heads))
+
+
+def _redraw_zeros(body: nn.Module, heads: Sequence[str]) -> None:
+    """Draw weights for a last layer of zeros: right for logits, but features that are all zero would never learn."""
     for name in heads:
         for module in body.get_submodule(name).modules():
             if isinstance(module, (nn.Linear, nn.Conv2d)) and not module.weight.any():
@@ -85,7 +90,7 @@ def _draw_again(body: nn.Module, heads: Sequence[str]) -> None:
 
 @torch.inference_mode()
 def _try(model: BoundComponent, network: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
-    """Run the network once; what it cannot take is found here, before any training."""
+    """Run the network once, so that images of a wrong shape are refused before any training."""
     try:
         logits: torch.Tensor = network(*inputs)
     except CompeteError:
@@ -109,7 +114,7 @@ def find_head(network: nn.Module, outputs: int) -> tuple[str, ...]:
     if named:
         return (named,) if isinstance(named, str) else tuple(named)
     width = ("out_features", "out_channels")
-    found: list[str] = [n for n, m in network.named_modules() if any(getattr(m, a, None) == outputs for a in width)]
+    found = [n for n, m in network.named_modules() if any(getattr(m, attr, None) == outputs for attr in width)]
     if not found:
         raise ConfigError(
             f"[finetune]: the network has no layer with {outputs} outputs that could be its head. "
@@ -123,7 +128,7 @@ def _within(parameter: str, modules: Sequence[str]) -> bool:
 
 
 def freeze(network: nn.Module, settings: Finetune, outputs: int) -> list[str]:
-    """Switch off the gradients of what `[finetune] freeze` names; return the names of the wholly frozen modules."""
+    """Freeze the parameters that `[finetune] freeze` names; return the names of the modules with no other ones."""
     if settings.freeze == "none":
         return []
     if settings.freeze == "backbone":
@@ -134,14 +139,14 @@ def freeze(network: nn.Module, settings: Finetune, outputs: int) -> list[str]:
     for parameter in frozen:
         parameter.requires_grad_(False)
     if not any(p.requires_grad for p in network.parameters()):
-        raise ConfigError("[finetune] freeze: nothing is left to train")
+        raise ConfigError("[finetune] freeze: no parameter remains to train")
     return [name for name, module in network.named_modules() if name and _is_frozen(module)]
 
 
 def set_training_mode(network: nn.Module, frozen: Sequence[str]) -> None:
     """Put the network into training mode, and its frozen modules into eval mode.
 
-    Without gradients a BatchNorm would still move its running statistics; in eval mode it does not.
+    Even without gradients BatchNorm updates its running statistics, except in eval mode.
     """
     network.train()
     for name in frozen:
@@ -149,7 +154,7 @@ def set_training_mode(network: nn.Module, frozen: Sequence[str]) -> None:
 
 
 def parameter_groups(network: nn.Module, settings: Finetune, outputs: int) -> list[dict[str, Any]]:
-    """Group the trainable parameters: norms and biases without weight decay, the backbone at its own rate."""
+    """Group the trainable parameters: norms and biases without weight decay, the backbone at its own learning rate."""
     heads = find_head(network, outputs) if settings.backbone_lr_ratio != 1 else ()
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
@@ -167,7 +172,7 @@ def parameter_groups(network: nn.Module, settings: Finetune, outputs: int) -> li
 
 
 def build_optimizer(optimizer: BoundComponent, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """Build the optimizer, then scale each group's learning rate by its `lr_ratio`."""
+    """Build the optimizer, and scale each group's learning rate by its `lr_ratio`."""
     built: torch.optim.Optimizer = optimizer.build(groups)
     for group in built.param_groups:
         group["lr"] *= group.get("lr_ratio", 1.0)
@@ -185,6 +190,7 @@ def input_scale(network: nn.Module, images: Images) -> tuple[torch.Tensor, torch
 def _per_channel(name: str, values: Sequence[float], channels: int) -> torch.Tensor:
     if len(values) not in (1, channels):
         raise ConfigError(f"[images] {name} = {list(values)}: give one value, or one for each of {channels} channels")
+    # (1,) or (C,) -> (C,) -> (1, C, 1, 1)
     return torch.tensor(values, dtype=torch.float32).expand(channels).reshape(1, channels, 1, 1).contiguous()
 
 
@@ -195,7 +201,7 @@ def _matching(network: nn.Module, patterns: Sequence[str]) -> Iterator[nn.Parame
         if not matched:
             modules = [name for name, _ in network.named_children()]
             raise ConfigError(
-                f'[finetune] freeze "{pattern}" matches no parameter.{did_you_mean(pattern, modules)} '
+                f'[finetune] freeze: "{pattern}" matches no parameter.{did_you_mean(pattern, modules)} '
                 f"Modules: {format_list(modules)}."
             )
         yield from (network.get_parameter(name) for name in matched)

@@ -1,4 +1,4 @@
-"""Losses and gradients that are no numbers: noticed on the device, so that the host waits for no step."""
+"""Non-finite losses and gradients, counted on the device, so that the host need not wait for each step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 @dataclass
 class NonFiniteSteps:
-    """The steps of an epoch whose loss or gradients were not finite: how many, of how many rows, and the first."""
+    """An epoch's steps with a non-finite loss or gradient: their number, their rows, and the first of them."""
 
     steps: torch.Tensor
     rows: torch.Tensor
@@ -34,29 +34,29 @@ class NonFiniteSteps:
         return [int(self.steps), int(self.rows), int(self.first)]
 
     def load(self, state: Sequence[int]) -> None:
-        """Go on from three numbers; three zeros start anew."""
+        """Set the three numbers; zeros start counting again."""
         for counter, value in zip((self.steps, self.rows, self.first), state, strict=True):
             counter.fill_(value)
 
 
 def buffers_of(network: nn.Module) -> list[torch.Tensor]:
-    """Copy a network's buffers: a forward pass over bad values would ruin its running statistics."""
+    """Copy a network's buffers: a forward pass over non-finite values would ruin its running statistics."""
     return [buffer.clone() for buffer in network.buffers()]
 
 
 def gradients_are_finite(network: nn.Module) -> torch.Tensor:
-    """Return a boolean on the device: whether every gradient is a number."""
+    """Return whether every gradient is finite, a boolean on the device."""
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     return torch.isfinite(torch.nn.utils.get_total_norm(gradients))
 
 
 def weights_are_finite(network: nn.Module) -> bool:
-    """Tell whether every weight is a number, waiting for the device."""
+    """Return whether every weight is finite, waiting for the device."""
     return bool(torch.isfinite(torch.nn.utils.get_total_norm([p.detach() for p in network.parameters()])))
 
 
 def leave_out(network: nn.Module, buffers: Sequence[torch.Tensor], finite: torch.Tensor) -> None:
-    """Where a step was not finite, set its gradients to zero and put the buffers back."""
+    """If a step was not finite, zero its gradients and restore the buffers."""
     for parameter in network.parameters():
         if parameter.grad is not None:
             parameter.grad.masked_fill_(~finite, 0.0)

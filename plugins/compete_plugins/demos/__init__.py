@@ -1,6 +1,4 @@
-"""Stand-in data sets: images drawn in a competition's exact layout, for those who do not have its data."""
-
-from __future__ import annotations
+"""Demo data: images drawn in a competition's exact layout, for those who do not have its data."""
 
 from collections.abc import Callable
 
@@ -11,5 +9,5 @@ from ._mask import mask_demo
 
 @hookimpl
 def register_demos() -> dict[str, Callable[..., None]]:
-    """Register the stand-ins that `compete demo` can draw."""
+    """Register the demo data that `compete demo` can draw."""
     return {"mask": mask_demo}

@@ -1,10 +1,8 @@
-"""Draw into a folder without ever harming one: the work is done beside it and renamed at the end."""
-
-from __future__ import annotations
+"""Fill a folder all at once or not at all, and never touch one that holds anything else."""
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -15,59 +13,38 @@ NOTE_FILE = "DRAWN.txt"
 _OPTIONS = "options: "
 
 
-def draw_folder(folder: Path, name: str, options: Mapping[str, Any], draw: Callable[[Path], None]) -> None:
-    """Let `draw` fill a new folder; do nothing if it already holds what these options draw.
+def fill_folder(folder: Path, options: dict[str, Any], fill: Callable[[Path], str]) -> None:
+    """Let `fill` write a new folder and return a note about it; do nothing if these options already filled it.
 
-    `draw` gets a temporary neighbour to write into, and writes a note whose lines include `options_line`.
     Raise `DataError` if the folder holds anything else.
     """
-    if _is_done(folder, name, options):
+    if _is_filled(folder, options):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{token_hex(4)}.tmp")
     temporary.mkdir()
     try:
-        draw(temporary)
+        note = fill(temporary)
+        (temporary / NOTE_FILE).write_text(f"{note}\n{_OPTIONS}{json.dumps(options)}\n", encoding="utf-8")
         if folder.exists():
-            folder.rmdir()  # it is empty; Windows would not rename onto it
+            folder.rmdir()  # it is empty; Windows cannot rename onto it
         temporary.rename(folder)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # no longer there after the rename
+        shutil.rmtree(temporary, ignore_errors=True)  # already gone after the rename
 
 
-def options_line(name: str, options: Mapping[str, Any]) -> str:
-    """Return the line of the note by which a finished folder is known."""
-    return _OPTIONS + json.dumps({"sample": name, **options})
-
-
-def _is_done(folder: Path, name: str, options: Mapping[str, Any]) -> bool:
+def _is_filled(folder: Path, wanted: dict[str, Any]) -> bool:
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file. Name a new or empty folder to draw into.")
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.exists() or not any(folder.iterdir()):
         return False
-    drawn = _drawn_with(folder / NOTE_FILE)
-    wanted = {"sample": name, **options}
-    if drawn == wanted:
-        return True
-    if drawn is None:
-        raise DataError(f"{folder} is not empty, and nothing in it will be touched. Name a new or empty folder.")
-    changed = [f"{key} = {json.dumps(drawn.get(key))}, not {json.dumps(wanted.get(key))}" for key in {**drawn, **wanted}
-               if drawn.get(key) != wanted.get(key)]  # fmt: skip
-    raise DataError(
-        f"{folder} holds drawings made with other options ({'; '.join(changed)}). "
-        "Name another folder, or remove this one first."
-    )
-
-
-def _drawn_with(note: Path) -> dict[str, Any] | None:
-    """Return the options in a note, or None if there is no such note."""
-    if not note.is_file():
-        return None
-    for line in note.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith(_OPTIONS):
-            try:
-                found = json.loads(line.removeprefix(_OPTIONS))
-            except ValueError:
-                return None
-            return found if isinstance(found, dict) else None
-    return None
+    try:
+        found = dict(json.loads((folder / NOTE_FILE).read_text(encoding="utf-8").rpartition(_OPTIONS)[2]))
+    except (OSError, TypeError, ValueError):  # there is no such note, or somebody else wrote it
+        raise DataError(f"{folder} is not empty, and its files were left alone. Name a new or empty folder.") from None
+    differ = [key for key in {**found, **wanted} if found.get(key) != wanted.get(key)]
+    changes = [f"{key} = {json.dumps(found.get(key))}, not {json.dumps(wanted.get(key))}" for key in differ]
+    if changes:
+        advice = "Name another folder, or remove this one first."
+        raise DataError(f"{folder} holds drawings made with other options ({'; '.join(changes)}). {advice}")
+    return True

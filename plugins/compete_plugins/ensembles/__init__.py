@@ -1,7 +1,7 @@
-"""How members become one prediction: means, fitted weights, ranks and votes.
+"""Ensembles: one prediction of all members, by means, fitted weights, ranks or votes.
 
 Every ensemble takes `oof` (M, N, C), the labels, `test` (M, T, C) and the metric, and returns
-(oof (N, C), test (T, C)). A member's OOF is NaN outside the rows it validated; rows that nobody validated stay NaN.
+(oof (N, C), test (T, C)). A member's OOF is NaN outside the rows it validated; rows that no member validated stay NaN.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pydantic import Field
 
 from compete import Metric, component, hookimpl
 
-from ._shares import Array, are_shares, refuse_values, to_shares, weighted_mean
+from ._means import Array, normalise, refuse_values, rows_sum_to_one, weighted_mean
 from ._weights import fit_weights
 
 Blended = tuple[Array, Array]
 
 
 @component(row_by_row=True)  # the others look at all rows, or at whether rows sum to one
-def mean(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
+def mean(oof: Array, _labels: Array, test: Array, _metric: Metric) -> Blended:
     """Average the members."""
     return _plain_mean(oof), _plain_mean(test)
 
@@ -29,45 +29,45 @@ def mean(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
 def weighted(
     oof: Array, labels: Array, test: Array, metric: Metric, *, rounds: Annotated[int, Field(ge=1)] = 30
 ) -> Blended:
-    """Average the members with weights that maximise the metric on OOF.
+    """Average the members with the weights that maximise the metric on OOF.
 
-    Weights are chosen greedily: `rounds` times, the member that helps most is added to the blend, possibly
-    again (Caruana et al. 2004). Members are compared on the rows that they share, so folds trained with one
-    seed keep equal weights. Weights that are no better than equal ones on OOF are not used.
+    Weights are chosen greedily: `rounds` times, the member that helps most is added to the blend, possibly more than
+    once (Caruana et al. 2004). Members are compared on the rows they share, so the folds of one seed keep equal
+    weights. Weights that do not beat equal ones on OOF are discarded.
     """
     weights = fit_weights(oof, labels, metric, rounds)
     return weighted_mean(oof, weights), weighted_mean(test, weights)
 
 
-def rank_mean(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
-    """Average each class's ranks, so that members of different confidence count alike (for AUC-like metrics).
+def rank_mean(oof: Array, _labels: Array, test: Array, _metric: Metric) -> Blended:
+    """Average each class's ranks, so that members count equally whatever their confidence; for metrics such as AUC.
 
-    A rank is the place of a row among all rows the member predicted, divided by their number. Where
-    predictions are class probabilities, rows are scaled to sum to one again.
+    A rank is the place of a row among all rows that the member predicted, divided by their number. Class probabilities
+    are scaled to sum to one in each row again.
     """
-    scale = to_shares if are_shares(oof) else _as_they_are
+    scale = normalise if rows_sum_to_one(oof) else _unchanged
     return scale(_plain_mean(oof, _ranks)), scale(_plain_mean(test, _ranks))
 
 
-def geometric_mean(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
-    """Average log-probabilities: a class that one member rules out gets little.
+def geometric_mean(oof: Array, _labels: Array, test: Array, _metric: Metric) -> Blended:
+    """Average log-probabilities, so that a class that one member rules out gets little.
 
-    Class probabilities are scaled to sum to one again; independent probabilities are averaged as logits, which is
-    the same for two classes.
+    Class probabilities are scaled to sum to one in each row again; independent probabilities are averaged as logits,
+    which is the same for two classes.
     """
     refuse_values(oof, "geometric_mean")
-    if are_shares(oof):
+    if rows_sum_to_one(oof):
         return _log_mean(oof), _log_mean(test)
     return _logit_mean(oof), _logit_mean(test)
 
 
-def hard_vote(oof: Array, _answers: Array, test: Array, _metric: Metric) -> Blended:
+def hard_vote(oof: Array, _labels: Array, test: Array, _metric: Metric) -> Blended:
     """Count votes: each member votes for its most probable class, or for every label of at least one half.
 
-    Predictions are shares of votes; among classes with as many votes the mean probability decides.
+    Predictions are shares of votes; the mean probability breaks ties.
     """
     refuse_values(oof, "hard_vote")
-    vote = _one_vote if are_shares(oof) else _vote_per_label
+    vote = _one_vote if rows_sum_to_one(oof) else _vote_per_label
     return _votes(oof, vote), _votes(test, vote)
 
 
@@ -87,25 +87,25 @@ def _plain_mean(members: Array, change: Callable[[Array], Array] | None = None) 
     return weighted_mean(members, np.ones(len(members)), change)
 
 
-def _as_they_are(predictions: Array) -> Array:
+def _unchanged(predictions: Array) -> Array:
     return predictions
 
 
 def _ranks(predictions: Array) -> Array:
     from scipy.stats import rankdata
 
-    ranks: Array = rankdata(predictions, axis=0) / len(predictions)
+    ranks: Array = rankdata(predictions, axis=0) / len(predictions)  # (rows, C), each column by itself
     return ranks
 
 
 def _log(predictions: Array) -> Array:
-    """Return logarithms, of a probability of 0 as of the smallest one that float32 softmax tells from it."""
+    """Return logarithms; 0 counts as the smallest probability that a float32 softmax tells from it."""
     logs: Array = np.log(np.clip(predictions, 1e-12, None))
     return logs
 
 
 def _log_mean(members: Array) -> Array:
-    return to_shares(np.exp(_plain_mean(members, _log)))
+    return normalise(np.exp(_plain_mean(members, _log)))
 
 
 def _logit_mean(members: Array) -> Array:
@@ -116,7 +116,7 @@ def _logit_mean(members: Array) -> Array:
 
 
 def _one_vote(predictions: Array) -> Array:
-    votes: Array = np.eye(predictions.shape[1])[predictions.argmax(axis=1)]
+    votes: Array = np.eye(predictions.shape[1])[predictions.argmax(axis=1)]  # (rows,) -> one-hot (rows, C)
     return votes
 
 
@@ -125,6 +125,6 @@ def _vote_per_label(predictions: Array) -> Array:
 
 
 def _votes(members: Array, vote: Callable[[Array], Array]) -> Array:
-    # Less than one vote's share however many members there are, so that it only decides between equals.
+    # Less than one vote, however many members there are, so that it only breaks ties.
     tie = 1e-3 / len(members)
     return (_plain_mean(members, vote) + tie * _plain_mean(members)) / (1 + tie)

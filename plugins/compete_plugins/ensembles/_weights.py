@@ -9,25 +9,25 @@ import numpy as np
 
 from compete import Metric
 
-from ._shares import seen_rows
+from ._means import predicted_rows
 
 Array = np.ndarray[Any, Any]
 
-# Every member keeps this much weight while others are chosen, so that a row which only unchosen members
-# saw still has a blend that can be scored.
+# Every member keeps this much weight while others are chosen, so that a row that only unchosen members predicted
+# still has a blend to score.
 LEAST = 1e-6
 
 
 def fit_weights(oof: Array, labels: Array, metric: Metric, rounds: int) -> Array:
-    """Return the weights (M,) that make the best blend, summing to one.
+    """Return the weights (M,) of the best blend, summing to one.
 
-    Members are compared only where they share rows. Those of different folds share none, so each set of
-    members connected through rows is weighted within itself and keeps its part of the whole.
+    Members are compared only on rows they share. Those of different folds share none, so each set of members
+    connected through rows is weighted by itself and keeps its part of the whole.
     """
-    seen = seen_rows(oof)
+    predicted = predicted_rows(oof)
     weights = np.ones(len(oof))
-    for members in _connected(seen):
-        rows = seen[members].any(axis=0)
+    for members in _connected(predicted):
+        rows = predicted[members].any(axis=0)
         if len(members) > 1 and rows.any():
             # A slice gives views; a mask would copy every member's predictions.
             part = slice(None) if rows.all() else rows
@@ -35,20 +35,20 @@ def fit_weights(oof: Array, labels: Array, metric: Metric, rounds: int) -> Array
     return weights / len(oof)
 
 
-def _connected(seen: Array) -> list[Array]:
-    """Return sets of member numbers, each connected through rows that two of them saw."""
+def _connected(predicted: Array) -> list[Array]:
+    """Return sets of member numbers, each connected through rows that two of them predicted."""
     from scipy.sparse.csgraph import connected_components
 
-    shared = seen.astype(np.float32) @ seen.T.astype(np.float32)
+    shared = predicted.astype(np.float32) @ predicted.T.astype(np.float32)  # (M, N) @ (N, M) -> (M, M)
     count, owner = connected_components(shared > 0, directed=False)
     return [np.flatnonzero(owner == number) for number in range(count)]
 
 
 def _choose(members: list[Array], labels: Array, metric: Metric, rounds: int) -> Array:
-    """Return the members' weights, with mean one, by greedy selection with replacement.
+    """Return the members' weights, of mean one, by greedy selection with replacement (Caruana et al. 2004).
 
-    Forward selection (Caruana et al. 2004): the member that helps the blend most is added again and again,
-    and the best blend on the way is kept, if it beats equal weights at all.
+    The member that helps the blend most is added, again and again; the best blend on the way wins if it beats equal
+    weights.
     """
     equal = _Blend.of(members)
     best, best_score = np.ones(len(members)), metric.score(labels, equal.mean())
@@ -86,8 +86,8 @@ class _Blend:
         return blend
 
     def plus(self, member: Array) -> _Blend:
-        seen = np.logical_not(np.any(np.isnan(member), axis=1))
-        return _Blend(self.total + np.where(seen[:, None], member, 0), self.weight + seen)
+        rows = np.logical_not(np.any(np.isnan(member), axis=1))
+        return _Blend(self.total + np.where(rows[:, None], member, 0), self.weight + rows)
 
     def times(self, factor: float) -> _Blend:
         return _Blend(self.total * factor, self.weight * factor)

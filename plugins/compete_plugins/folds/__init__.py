@@ -1,4 +1,4 @@
-"""How rows are split: which fold validates each row, with groups kept whole and classes spread evenly.
+"""Folds: which fold validates each row, with groups kept whole and classes spread evenly.
 
 The same seed always gives the same folds.
 """
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import DataError, hookimpl
+from compete import DataError, format_first, hookimpl, plural
 
 from ._deal import deal_groups, deal_rows, untrained_rows
 from ._strata import (
@@ -31,43 +31,43 @@ from ._strata import (
 MOST_FOLDS = 10_000
 
 
-def kfold(train: pd.DataFrame, _answers: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
-    """Split rows at random into `n` folds of the same size, looking at neither labels nor groups."""
+def kfold(train: pd.DataFrame, _labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
+    """Split rows at random into `n` folds of equal size, regardless of labels and groups."""
     return _rows(np.zeros(len(train), dtype=np.int64), _equal(n), seed)
 
 
 def stratified(_train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
-    """Split rows into `n` folds that all have the same share of every class.
+    """Split rows into `n` folds with equal shares of every class.
 
-    A class with fewer rows than folds reaches as many folds as it has rows. Vote shares count as their
-    largest class. Groups are not looked at: use `stratified_group` where people or places repeat.
+    A class with fewer rows than folds reaches as many folds as it has rows. Shares of votes count as their largest
+    class. Groups are ignored: use `stratified_group` where people or places repeat.
     """
     return _rows(one_class_each(labels, "stratified"), _equal(n), seed)
 
 
 def group(
     train: pd.DataFrame,
-    _answers: Array,
+    _labels: Array,
     seed: int,
     *,
     n: Annotated[int, Field(ge=2, le=100)] = 5,
     column: str = "group",
 ) -> Array:
-    """Split whole groups into `n` folds of nearly the same size.
+    """Split whole groups into `n` folds of nearly equal size.
 
-    `column` says which rows belong together; they are always validated in the same fold.
+    `column` names the group of each row; the rows of a group are validated in the same fold.
     """
-    alike = np.zeros(len(train), dtype=np.int64)
-    return _groups(alike, group_numbers(train, column), _equal(n), seed)
+    one_class = np.zeros(len(train), dtype=np.int64)
+    return _groups(one_class, group_numbers(train, column), _equal(n), seed)
 
 
 def stratified_group(
     train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
 ) -> Array:
-    """Split whole groups into `n` folds that have nearly the same share of every class.
+    """Split whole groups into `n` folds with nearly equal shares of every class.
 
-    `column` says which rows belong together; they are always validated in the same fold. Large groups
-    and those with rare classes are placed first.
+    `column` names the group of each row; the rows of a group are validated in the same fold. Large groups and those
+    with rare classes are placed first.
     """
     classes = one_class_each(labels, "stratified_group")
     return _groups(classes, group_numbers(train, column), _equal(n), seed)
@@ -76,10 +76,10 @@ def stratified_group(
 def multilabel_stratified(
     train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
 ) -> Array:
-    """Split label sets into `n` folds that have nearly the same share of every label.
+    """Split label sets into `n` folds with nearly equal shares of every label.
 
-    Rows with rare labels are placed first (iterative stratification, Sechidis et al. 2011). Where the
-    table has the column `column`, its groups stay whole.
+    Rows with rare labels are placed first (iterative stratification, Sechidis et al. 2011). Where the table has the
+    column `column`, its groups stay whole.
     """
     return _groups(labels, groups_if_any(train, column), _equal(n), seed)
 
@@ -93,30 +93,29 @@ def binned(
     bins: Annotated[int, Field(ge=2)] = 10,
     column: str = "group",
 ) -> Array:
-    """Split rows into `n` folds in which a number to predict is spread alike.
+    """Split rows into `n` folds in which a number to predict is distributed alike.
 
-    The number is cut into `bins` ranges of as many rows each, and the ranges are stratified. Where the table
-    has the column `column`, its groups stay whole.
+    The number is cut into `bins` ranges with equally many rows, and the ranges are stratified. Where the table has the
+    column `column`, its groups stay whole.
     """
     ranges = value_ranges(labels.reshape(len(labels), -1)[:, 0], bins)
     return _stratify(ranges, groups_if_any(train, column), _equal(n), seed)
 
 
-def fixed(train: pd.DataFrame, _answers: Array, _seed: int, *, column: str = "fold") -> Array:
-    """Take the folds that the table gives.
+def fixed(train: pd.DataFrame, _labels: Array, _seed: int, *, column: str = "fold") -> Array:
+    """Take the folds from the table.
 
-    `column` holds the number of the fold that validates the row, counted from 0; -1 or an empty cell means
-    that the row only ever trains.
+    `column` holds the number of the fold that validates the row, from 0; -1 or an empty cell means that the row only
+    ever trains.
     """
     require_column(train, column)
     cells = train[column].astype(str).where(train[column].notna(), "").str.strip()
     values = np.asarray(pd.to_numeric(cells.where(cells != "", "-1"), errors="coerce"), dtype=np.float64)
     wrong = ~((values >= -1) & (values <= MOST_FOLDS) & (np.floor(values) == values))
     if wrong.any():
-        ids = ", ".join(str(name) for name in train["id"][wrong][:5])
         raise DataError(
-            f"[folds] column '{column}' holds '{cells[wrong].iloc[0]}', which is no fold number, "
-            f"in {wrong.sum()} rows: id {ids}."
+            f"[folds] column '{column}' holds '{cells[wrong].iloc[0]}', which is not a fold number, "
+            f"in {plural(int(wrong.sum()), 'row')}: id {format_first(train['id'][wrong].tolist())}."
         )
     return values.astype(np.int64)
 
@@ -129,27 +128,27 @@ def holdout(
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2,
     column: str = "group",
 ) -> Array:
-    """Validate a share of the rows once: they are fold 0, all others only train.
+    """Validate a share of the rows once, as fold 0; all others only train.
 
-    `share` is the part that validates, with the same share of every class; the only row of a class trains. Where
-    the table has the column `column`, its groups stay whole.
+    `share` is the share of every class that validates; the only row of a class trains. Where the table has the column
+    `column`, its groups stay whole.
     """
     groups = groups_if_any(train, column)
     validated = _stratify(labels, groups, (share, 1 - share), seed) == 0
     if groups is None and not is_label_sets(labels):
         validated[untrained_rows(strata(labels), validated)] = False
     if not validated.any():
-        raise DataError(f"[folds] share = {share:g}: too small for {len(train)} rows, none would validate.")
+        raise DataError(f"[folds] share = {share:g}: too small for {plural(len(train), 'row')}, none would validate.")
     return np.where(validated, 0, -1).astype(np.int64)
 
 
 def auto(
     train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5, column: str = "group"
 ) -> Array:
-    """Choose the split by the table: groups stay whole where there are any, and labels are stratified.
+    """Choose the split by the table: groups stay whole if there are any, and labels are stratified.
 
     With the column `column` this is `stratified_group`, without it `stratified`; label sets are split as by
-    `multilabel_stratified`, plain numbers as by `binned`.
+    `multilabel_stratified`, numbers as by `binned`.
     """
     return _stratify(labels, groups_if_any(train, column), _equal(n), seed)
 
@@ -175,7 +174,7 @@ def _equal(n: int) -> list[float]:
 
 
 def _stratify(labels: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
-    """Stratify by whatever the labels are, keeping groups whole where there are any."""
+    """Stratify by the kind of labels, keeping groups whole if there are any."""
     if groups is None and not is_label_sets(labels):
         return _rows(strata(labels), shares, seed)
     return _groups(labels, groups, shares, seed)

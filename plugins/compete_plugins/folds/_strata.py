@@ -1,4 +1,4 @@
-"""What a fold should have its share of: classes, label sets or ranges of values."""
+"""Strata, of which every fold should get its share: classes, label sets or ranges of values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compete import ConfigError, DataError, did_you_mean, format_list
+from compete import ConfigError, DataError, did_you_mean, format_first, format_list, plural
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -23,7 +23,7 @@ def is_label_sets(labels: Array) -> bool:
 
 
 def strata(labels: Array, bins: int = 10) -> Array:
-    """Return one stratum per row (N,): its class, its largest share, or the range its value lies in."""
+    """Return one stratum per row (N,): its class, the class of its largest share, or the range of its value."""
     if labels.ndim == 1:
         return np.unique(labels, return_inverse=True)[1]
     if labels.shape[1] == 1:
@@ -33,22 +33,24 @@ def strata(labels: Array, bins: int = 10) -> Array:
 
 
 def one_class_each(labels: Array, name: str) -> Array:
-    """Return the strata (N,), or refuse label sets and plain values."""
+    """Return the strata (N,). Raise `ConfigError` for label sets and values."""
     if is_label_sets(labels):
-        raise ConfigError(f"[folds] name = '{name}': rows have label sets; use 'multilabel_stratified'.")
+        raise ConfigError(
+            f"[folds] name = '{name}': needs one class per row, not label sets. Use 'multilabel_stratified'."
+        )
     if labels.ndim == 2 and labels.shape[1] == 1:
-        raise ConfigError(f"[folds] name = '{name}': rows have values, not classes; use 'binned'.")
+        raise ConfigError(f"[folds] name = '{name}': needs one class per row, not values. Use 'binned'.")
     return strata(labels)
 
 
 def value_ranges(values: Array, bins: int) -> Array:
-    """Return the number of the quantile range each value lies in (N,); equal values share one."""
+    """Return the quantile range of each value (N,); equal values share one."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.digitize(values, edges).astype(np.int64)
 
 
 def indicator(labels: Array) -> csr_matrix:
-    """Return which stratum or which labels each row has, sparse (N, C)."""
+    """Return the stratum or the labels of each row, sparse (N, C)."""
     from scipy.sparse import csr_matrix
 
     if is_label_sets(labels):
@@ -58,35 +60,33 @@ def indicator(labels: Array) -> csr_matrix:
 
 
 def require_column(train: pd.DataFrame, column: str) -> None:
-    """Raise `DataError` with the nearest name when the table lacks a column."""
+    """Raise `DataError` with the nearest name if the table lacks a column."""
     if column not in train:
         known = [str(name) for name in train.columns]
-        own = (
-            format_list(name for name in known if name not in ("id", "image")) or "none"
-        )  # every dataset makes these two
+        own = [name for name in known if name not in ("id", "image")]  # every dataset makes these two
         raise DataError(
-            f"[folds] column = '{column}': the train table has no such column."
-            f"{did_you_mean(column, known)} Columns: {own}."
+            f"[folds] column = '{column}': unknown column of the train table.{did_you_mean(column, known)} "
+            f"Columns: {format_list(own) or 'none'}."
         )
 
 
 def group_numbers(train: pd.DataFrame, column: str) -> Array:
-    """Return the number of each row's group (N,); a missing column or an empty cell is a `DataError`."""
+    """Return the number of each row's group (N,). Raise `DataError` for a missing column or an empty cell."""
     require_column(train, column)
     cells = train[column]
     empty = np.asarray(cells.isna() | (cells.astype(str).str.strip() == ""))
     if empty.any():
-        ids = ", ".join(str(name) for name in train["id"][empty][:5])
-        raise DataError(f"[folds] column '{column}' has no group in {empty.sum()} rows: id {ids}.")
+        ids = format_first(train["id"][empty].tolist())
+        raise DataError(f"[folds] column '{column}' is empty in {plural(int(empty.sum()), 'row')}: id {ids}.")
     return pd.factorize(cells)[0].astype(np.int64)
 
 
 def groups_if_any(train: pd.DataFrame, column: str) -> Array | None:
-    """Return the groups where the table has them, else None."""
+    """Return the groups (N,) if the table has them, else None."""
     return group_numbers(train, column) if column in train else None
 
 
 def refuse_too_few(n: int, units: int, what: str) -> None:
-    """Raise `DataError` when there are fewer rows or groups than folds."""
+    """Raise `DataError` for fewer rows or groups than folds."""
     if units < n:
-        raise DataError(f"[folds] n = {n}: the train table has only {units} {what}.")
+        raise DataError(f"[folds] n = {n}: the train table has only {units:,} {what}.")

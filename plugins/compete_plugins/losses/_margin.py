@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from compete import component
 
-from ._targets import refuse_independent, shares_of
+from ._targets import refuse_independent, soft_targets
 
 
 @component(needs_cosines=True)
@@ -23,19 +23,19 @@ def arcface(
     scale: Annotated[float, Field(gt=0)] = 30.0,
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Cross entropy of cosines, the true class's angle made wider by a margin (ArcFace, Deng et al. 2019).
+    """Cross entropy of cosines, with a margin added to the true class's angle (ArcFace, Deng et al. 2019).
 
     For logits of the head `cosine` with the same `scale`. `margin` is in radians; 0 is cross entropy. Where the
-    wider angle would pass 180 degrees, the cosine goes on falling in a straight line. For shares of classes each
-    class's margin counts by its share. `label_smoothing` is that of `cross_entropy`.
+    wider angle would exceed 180 degrees, the cosine keeps falling in a straight line. With soft targets, each class
+    gets its share of the margin. `label_smoothing` is that of `cross_entropy`.
     """
     refuse_independent("arcface", targets)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        cosines, shares = logits.float() / scale, shares_of(targets, logits)
-        harder = torch.lerp(cosines, _wider(cosines, margin), shares)
-        wanted = torch.lerp(shares, shares.mean(dim=1, keepdim=True), label_smoothing)
-        return -(wanted * F.log_softmax(scale * harder, dim=1)).sum(dim=1).mean()
+        cosines, soft = logits.float() / scale, soft_targets(targets, logits)
+        harder = torch.lerp(cosines, _wider(cosines, margin), soft)
+        smoothed = torch.lerp(soft, soft.mean(dim=1, keepdim=True), label_smoothing)
+        return -(smoothed * F.log_softmax(scale * harder, dim=1)).sum(dim=1).mean()
 
     return loss
 

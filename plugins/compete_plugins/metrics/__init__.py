@@ -1,7 +1,7 @@
-"""What is scored: each metric over whole arrays, as the competitions' own graders compute it.
+"""Metrics over whole arrays, as the competitions' own graders compute them.
 
-Answers are int64 class numbers (N,) or float (N, C). Predictions are float (N, C); one column is the
-probability of yes, a level or a value. They are refused when they hold NaN: a diverged network has no score.
+`y_true` is int64 class numbers (N,) or float (N, C). Predictions are float (N, C); a single column is the probability
+of class 1, a level or a value. NaN is refused: a diverged network has no score.
 """
 
 from __future__ import annotations

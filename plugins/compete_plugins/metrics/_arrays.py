@@ -1,4 +1,4 @@
-"""Bring y_true and predictions into the shape a metric needs, or say why the metric does not fit them."""
+"""Bring `y_true` and predictions into the shape a metric needs, or explain why the metric does not fit them."""
 
 from __future__ import annotations
 
@@ -6,50 +6,52 @@ from typing import Any
 
 import numpy as np
 
-from compete import CompeteError, ConfigError, TopK, top_labels
+from compete import CompeteError, ConfigError, TopK, plural, top_labels
 
 Array = np.ndarray[Any, Any]
 
 
 def finite(y_true: Array, predictions: Array) -> Array:
-    """Return predictions as (N, C). Raise `CompeteError` for NaN, infinity, no rows, or rows without an answer."""
-    columns = predictions[:, None] if predictions.ndim == 1 else predictions
+    """Return predictions as (N, C). Raise `CompeteError` for NaN, infinity, no rows, or another number of labels."""
+    columns = predictions[:, None] if predictions.ndim == 1 else predictions  # (N,) -> (N, 1)
     if len(y_true) != len(columns):
-        raise CompeteError(f"cannot score: {len(y_true)} y_true, but {len(columns)} rows of predictions.")
+        raise CompeteError(
+            f"cannot score: {plural(len(y_true), 'label')}, but {plural(len(columns), 'row')} of predictions."
+        )
     if len(columns) == 0:
-        raise CompeteError("cannot score: there are no rows.")
+        raise CompeteError("cannot score: no rows.")
     usable = np.isfinite(columns).all(axis=1)
     if not usable.all():
         raise CompeteError(
-            f"cannot score: {int((~usable).sum())} of {len(columns)} rows of predictions hold NaN or infinity, "
-            f"the first is row {int(usable.argmin())}."
+            f"cannot score: {int((~usable).sum()):,} of {plural(len(columns), 'row')} of predictions hold NaN or "
+            f"infinity, first in row {int(usable.argmin())}."
         )
     return columns
 
 
 def class_numbers(y_true: Array) -> Array:
-    """Return one class number per row, int64 (N,): of shares of votes, the class with the largest share."""
+    """Return one class number per row, int64 (N,); of soft labels, the class with the largest share."""
     numbers: Array
     if y_true.ndim == 2 and y_true.shape[1] > 1:
         _refuse_label_sets(y_true)
-        numbers = y_true.argmax(axis=1)
+        numbers = y_true.argmax(axis=1)  # (N, C) -> (N,)
         return numbers
     if (y_true % 1 != 0).any():
-        raise misfit("scores classes, but the target is a number. Use rmse.")
+        raise misfit("scores classes, but the target is a number. Use 'rmse'.")
     numbers = y_true.reshape(-1).astype(np.int64)
     return numbers
 
 
 def chosen_classes(predictions: Array) -> Array:
-    """Return the class predicted, int64 (N,): the most probable one, or the nearest level of a single column."""
+    """Return the predicted class, int64 (N,): the most probable one, or the nearest level of a single column."""
     several = predictions.shape[1] > 1
     choice = predictions.argmax(axis=1) if several else np.floor(predictions[:, 0] + 0.5).clip(min=0)
     numbers: Array = choice.astype(np.int64)
     return numbers
 
 
-def truth_and_choice(y_true: Array, predictions: Array | TopK) -> tuple[Array, Array]:
-    """Return the true and the predicted class numbers, int64 (N,) both."""
+def class_pairs(y_true: Array, predictions: Array | TopK) -> tuple[Array, Array]:
+    """Return the true and the predicted class numbers, both int64 (N,)."""
     if isinstance(predictions, TopK):
         finite(y_true, predictions.values)
         return class_numbers(y_true), top_labels(predictions, 1)[:, 0]
@@ -60,12 +62,14 @@ def known_classes(y_true: Array, columns: int) -> Array:
     """Return class numbers (N,) that all have a column of their own."""
     numbers = class_numbers(y_true)
     if numbers.max() >= columns:
-        raise misfit(f"needs a column for each class; class {numbers.max()} is beyond the {columns} predicted.")
+        raise misfit(
+            f"needs a column for each class; class {numbers.max()} is beyond the {columns} that are predicted."
+        )
     return numbers
 
 
-def shares(y_true: Array, columns: int) -> Array:
-    """Return the true share of each class, float64 (N, C): rows sum to one, class numbers become one-hot."""
+def class_shares(y_true: Array, columns: int) -> Array:
+    """Return the true share of each class, float64 (N, C), rows summing to one; class numbers become one-hot."""
     if y_true.ndim == 1 or y_true.shape[1] == 1:
         return indicators(class_numbers(y_true), columns).astype(np.float64)
     _same_columns(y_true, columns)
@@ -75,33 +79,34 @@ def shares(y_true: Array, columns: int) -> Array:
 
 
 def indicators(y_true: Array, columns: int) -> Array:
-    """Return which labels hold, bool (N, C); class numbers become one-hot, and a single column is class 1."""
-    held: Array
+    """Return which labels are true, bool (N, C); class numbers become one-hot, and a single column is class 1."""
+    positive: Array
     if y_true.ndim == 2:
         _same_columns(y_true, columns)
-        held = y_true >= 0.5
+        positive = y_true >= 0.5
     else:
         labels = np.arange(columns) if columns > 1 else np.array([1])
-        held = known_classes(y_true, max(columns, 2))[:, None] == labels
-    return held
+        # (N, 1) == (C,) -> (N, C)
+        positive = known_classes(y_true, max(columns, 2))[:, None] == labels
+    return positive
 
 
-def yes_or_no(y_true: Array, predictions: Array) -> tuple[Array, Array]:
-    """Return the truth, bool (N,), and the predicted chance of yes, float (N,), of a target with two classes."""
+def binary(y_true: Array, predictions: Array) -> tuple[Array, Array]:
+    """Return whether class 1 is true, bool (N,), and its predicted score, float (N,), of a target with two classes."""
     columns = finite(y_true, predictions)
     if columns.shape[1] > 2:
-        raise misfit(f"is for yes or no; there are {columns.shape[1]} columns of predictions.")
-    truth = class_numbers(y_true)
-    if truth.max() > 1:
-        raise misfit(f"is for yes or no; the y_true hold class {truth.max()}.")
-    return truth == 1, columns[:, -1]
+        raise misfit(f"is for two classes; there are {columns.shape[1]} columns of predictions.")
+    numbers = class_numbers(y_true)
+    if numbers.max() > 1:
+        raise misfit(f"is for two classes; the labels hold class {numbers.max()}.")
+    return numbers == 1, columns[:, -1]
 
 
-def chances(y_true: Array, predictions: Array) -> Array:
-    """Return float64 (N, C), C at least 2, rows summing to one; a single column is taken for yes."""
+def probabilities(y_true: Array, predictions: Array) -> Array:
+    """Return float64 (N, C), C at least 2, rows summing to one; a single column is the probability of class 1."""
     columns = in_unit_range(finite(y_true, predictions))
     if columns.shape[1] == 1:
-        return np.concatenate([1 - columns, columns], axis=1)
+        return np.concatenate([1 - columns, columns], axis=1)  # (N, 1) -> (N, 2)
     sums = columns.sum(axis=1, keepdims=True)
     if sums.min() == 0:
         raise CompeteError(f"cannot score: the probabilities of row {int(sums.argmin())} sum to zero.")
@@ -110,10 +115,10 @@ def chances(y_true: Array, predictions: Array) -> Array:
 
 
 def in_unit_range(predictions: Array) -> Array:
-    """Return float64 predictions in 0..1; what is beyond by a rounding error is clipped."""
+    """Return float64 predictions in 0..1; rounding errors beyond are clipped."""
     low, high = float(predictions.min()), float(predictions.max())
     if low < -1e-6 or high > 1 + 1e-6:
-        raise misfit(f"needs probabilities; the predictions run from {low:g} to {high:g}.")
+        raise misfit(f"needs probabilities; the predictions range from {low:g} to {high:g}.")
     return predictions.astype(np.float64).clip(0, 1)
 
 
@@ -124,13 +129,13 @@ def misfit(why: str) -> ConfigError:
 
 def _same_columns(y_true: Array, columns: int) -> None:
     if y_true.shape[1] != columns:
-        raise misfit(f"needs as many columns as the y_true: {y_true.shape[1]}, but {columns} are predicted.")
+        raise misfit(f"needs one column for each of the {y_true.shape[1]} labels, but {columns} are predicted.")
 
 
 def _refuse_label_sets(y_true: Array) -> None:
     off = int((np.abs(y_true.sum(axis=1) - 1) > 1e-3).sum())
     if off:
         raise misfit(
-            f"needs one class, or shares that sum to one, per row; {off} of {len(y_true)} rows of the y_true "
-            "hold several labels or none. Use label_set_f1, mean_column_auc or multilabel_log_loss."
+            f"needs one class, or soft labels that sum to one, per row; {off:,} of {plural(len(y_true), 'row')} hold "
+            "several labels or none. Use 'label_set_f1', 'mean_column_auc' or 'multilabel_log_loss'."
         )

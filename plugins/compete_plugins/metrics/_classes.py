@@ -1,6 +1,6 @@
 """Metrics of class numbers.
 
-Counted here and not by scikit-learn, because blends and cut points are searched by scoring thousands of times.
+Not from scikit-learn, because the search for blends and cut points scores thousands of times.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from compete import Metric, TopK, top_labels
 
-from ._arrays import Array, finite, known_classes, truth_and_choice
+from ._arrays import Array, class_pairs, finite, known_classes
 
 
 def accuracy() -> Metric:
@@ -28,44 +28,44 @@ def error() -> Metric:
 
 
 def macro_f1() -> Metric:
-    """F1 of each class, averaged over the classes seen in the y_true or the predictions.
+    """F1 of each class, averaged over the classes that occur in the labels or the predictions.
 
-    One stray prediction of a class that the y_true lack adds a zero to the average, as in scikit-learn.
+    One stray prediction of a class that no row has adds a zero to the average, as in scikit-learn.
     """
     return Metric(_macro_f1, top=1)
 
 
 def micro_f1() -> Metric:
-    """F1 of all rows together, which for one class per row is the accuracy; for label sets see `label_set_f1`."""
+    """F1 over all rows, which for one class per row is the accuracy; for label sets see `label_set_f1`."""
     return Metric(_accuracy, top=1)
 
 
 def weighted_f1() -> Metric:
-    """F1 of each class, averaged with the classes' true rows as weights."""
+    """F1 of each class, averaged with the number of true rows as weights."""
     return Metric(_weighted_f1, top=1)
 
 
 def kappa(*, weights: Literal["quadratic", "linear", "none"] = "quadratic") -> Metric:
-    """Cohen's kappa: agreement beyond chance, 1 is perfect, 0 is chance.
+    """Cohen's kappa: agreement beyond chance; 1 is perfect, 0 is chance.
 
-    `weights` says how a disagreement counts: by its squared distance, its distance, or always the same. A
-    single column of predictions is rounded to the nearest level. The score is 0 where y_true and predictions
-    are all of one class, so that no agreement beyond chance can be seen.
+    `weights` weights a disagreement by its squared distance (`quadratic`), by its distance (`linear`), or equally
+    (`none`). A single column of predictions is rounded to the nearest level. The score is 0 where labels and
+    predictions are all of one class, because agreement beyond chance is undefined there.
     """
     return Metric(partial(_kappa, distance=_DISTANCES[weights]), top=1)
 
 
 def map_at_k(*, k: Annotated[int, Field(ge=1)] = 5) -> Metric:
-    """Mean average precision of the `k` most probable classes, with one true class: 1 / rank, or 0 below `k`.
+    """Mean average precision of the `k` most probable classes, with one true class: 1 / rank, or 0 beyond `k`.
 
-    Of equal probabilities the class with the lower number ranks first.
+    Among equal probabilities the class with the lower number ranks first.
     """
     return Metric(partial(_map_at_k, k=k), top=k)
 
 
 def _accuracy(y_true: Array, predictions: Array | TopK) -> float:
-    truth, choice = truth_and_choice(y_true, predictions)
-    return float(np.mean(truth == choice))
+    true, predicted = class_pairs(y_true, predictions)
+    return float(np.mean(true == predicted))
 
 
 def _error(y_true: Array, predictions: Array | TopK) -> float:
@@ -83,14 +83,14 @@ def _weighted_f1(y_true: Array, predictions: Array | TopK) -> float:
 
 
 def _f1_per_class(y_true: Array, predictions: Array | TopK) -> tuple[Array, Array]:
-    """Return F1 and true rows of each class that is seen at all."""
-    truth, choice = truth_and_choice(y_true, predictions)
-    classes = int(max(truth.max(), choice.max())) + 1
-    rows = np.bincount(truth, minlength=classes)
-    hits = np.bincount(truth[truth == choice], minlength=classes)
-    both = rows + np.bincount(choice, minlength=classes)
-    seen = both > 0
-    return 2 * hits[seen] / both[seen], rows[seen]
+    """Return F1 and the number of true rows of each class that occurs."""
+    true, predicted = class_pairs(y_true, predictions)
+    classes = int(max(true.max(), predicted.max())) + 1
+    rows = np.bincount(true, minlength=classes)
+    hits = np.bincount(true[true == predicted], minlength=classes)
+    both = rows + np.bincount(predicted, minlength=classes)
+    occurs = both > 0
+    return 2 * hits[occurs] / both[occurs], rows[occurs]
 
 
 _DISTANCES: dict[str, Callable[[Array], Array]] = {
@@ -101,12 +101,12 @@ _DISTANCES: dict[str, Callable[[Array], Array]] = {
 
 
 def _kappa(y_true: Array, predictions: Array | TopK, *, distance: Callable[[Array], Array]) -> float:
-    truth, choice = truth_and_choice(y_true, predictions)
-    levels = int(max(truth.max(), choice.max())) + 1
+    true, predicted = class_pairs(y_true, predictions)
+    levels = int(max(true.max(), predicted.max())) + 1
     numbers = np.arange(levels)
-    of_truth, of_choice = (np.bincount(those, minlength=levels) / len(those) for those in (truth, choice))
-    by_chance = of_truth @ distance(numbers[:, None] - numbers) @ of_choice
-    return float(1 - distance(truth - choice).mean() / by_chance) if by_chance > 0 else 0.0
+    true_shares, predicted_shares = (np.bincount(each, minlength=levels) / len(each) for each in (true, predicted))
+    by_chance = true_shares @ distance(numbers[:, None] - numbers) @ predicted_shares  # (levels,) x (levels, levels)
+    return float(1 - distance(true - predicted).mean() / by_chance) if by_chance > 0 else 0.0
 
 
 def _map_at_k(y_true: Array, predictions: Array | TopK, *, k: int) -> float:
@@ -115,8 +115,8 @@ def _map_at_k(y_true: Array, predictions: Array | TopK, *, k: int) -> float:
         hits = top_labels(predictions, k) == known_classes(y_true, predictions.classes)[:, None]
         return float((hits / np.arange(1, hits.shape[1] + 1)).sum(axis=1).mean())
     scores = finite(y_true, predictions)
-    truth = known_classes(y_true, scores.shape[1])[:, None]
-    own = np.take_along_axis(scores, truth, axis=1)
-    earlier = np.arange(scores.shape[1]) < truth
+    true = known_classes(y_true, scores.shape[1])[:, None]
+    own = np.take_along_axis(scores, true, axis=1)  # (N, C) -> (N, 1)
+    earlier = np.arange(scores.shape[1]) < true
     rank = 1 + (scores > own).sum(axis=1) + ((scores == own) & earlier).sum(axis=1)
     return float(np.where(rank <= k, 1 / rank, 0).mean())

@@ -1,4 +1,4 @@
-"""Metrics of order: areas under the ROC curve. Any real score will do, probabilities or not."""
+"""Areas under the ROC curve. Any real score will do, probabilities or not."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pydantic import Field
 
 from compete import Metric, component, did_you_mean, format_list
 
-from ._arrays import Array, finite, indicators, misfit, yes_or_no
+from ._arrays import Array, binary, finite, indicators, misfit
 
 
 def roc_auc() -> Metric:
-    """Area under the ROC curve; of three classes or more, the mean over the classes, each against the rest.
+    """Area under the ROC curve; of three classes or more, the mean of one class against the rest.
 
-    A single column, or the second of two, is the score of class 1. Classes that the y_true lack are left out.
+    A single column, or the second of two, is the score of class 1. Classes without rows are left out.
     """
     return Metric(_roc_auc)
 
@@ -30,9 +30,9 @@ def mean_column_auc(
 ) -> Metric:
     """Area under the ROC curve of each column, averaged.
 
-    `columns` holds the names of the columns that count, or their numbers from 0; by default all do. `one_class` says
-    what becomes of a column in which all y_true are the same, as may happen in a small fold: it is left out of the
-    mean, or it is an error.
+    `columns` are the names of the columns that count, or their numbers from 0; by default all do. `one_class` decides
+    about a column in which all labels are the same, as can happen in a small fold: `skip` leaves it out of the mean,
+    `error` refuses it.
     """
     given: Sequence[int | str] = columns or ()
     score = partial(_mean_column_auc, skip=one_class == "skip")
@@ -41,7 +41,7 @@ def mean_column_auc(
         unknown = [name for name in given if isinstance(name, str) and name not in classes]
         if unknown:
             raise misfit(
-                f"has columns = '{unknown[0]}', which is no class.{did_you_mean(unknown[0], classes)} "
+                f"has columns = '{unknown[0]}', which is not a class.{did_you_mean(unknown[0], classes)} "
                 f"Classes: {format_list(classes)}."
             )
         return Metric(partial(score, columns=[_place(name, classes) for name in given]))
@@ -69,10 +69,10 @@ def check_weighted_auc(*, tpr_thresholds: tuple[float, ...], weights: tuple[floa
 def weighted_auc(
     *, tpr_thresholds: tuple[float, ...] = (0.0, 0.4, 1.0), weights: tuple[float, ...] = (2.0, 1.0)
 ) -> Metric:
-    """Area under the ROC curve in which bands of the true positive rate have different weights.
+    """Area under the ROC curve, weighted by bands of the true positive rate.
 
-    `tpr_thresholds` are the bands' borders from 0 to 1, `weights` their weights; the result is divided by what
-    a perfect curve would get. The defaults are those of ALASKA2.
+    `tpr_thresholds` are the edges of the bands, from 0 to 1, and `weights` their weights; the result is divided by that
+    of a perfect curve. The defaults are those of ALASKA2.
     """
     return Metric(partial(_weighted_auc, tpr_thresholds=tpr_thresholds, weights=weights))
 
@@ -80,19 +80,19 @@ def weighted_auc(
 def _roc_auc(y_true: Array, predictions: Array) -> float:
     columns = finite(y_true, predictions)
     if columns.shape[1] <= 2:
-        truth, scores = yes_or_no(y_true, predictions)
-        return _mean_area(truth[:, None], scores[:, None])
+        true, scores = binary(y_true, predictions)
+        return _mean_area(true[:, None], scores[:, None])
     return _mean_area(indicators(y_true, columns.shape[1]), columns)
 
 
 def _mean_column_auc(y_true: Array, predictions: Array, *, columns: list[int] | None, skip: bool) -> float:
     scores = finite(y_true, predictions)
-    truth = indicators(y_true, scores.shape[1])
+    true = indicators(y_true, scores.shape[1])
     if columns is not None:
         if max(columns, default=0) >= scores.shape[1]:
             raise misfit(f"has columns = {columns}, but there are {scores.shape[1]}, numbered from 0.")
-        truth, scores = truth[:, columns], scores[:, columns]
-    return _mean_area(truth, scores, skip)
+        true, scores = true[:, columns], scores[:, columns]
+    return _mean_area(true, scores, skip)
 
 
 def _place(name: int | str, classes: Sequence[str]) -> int:
@@ -101,8 +101,8 @@ def _place(name: int | str, classes: Sequence[str]) -> int:
 
 def _flat_auc(y_true: Array, predictions: Array) -> float:
     scores = finite(y_true, predictions)
-    truth = indicators(y_true, scores.shape[1])
-    return _mean_area(truth.reshape(-1, 1), scores.reshape(-1, 1))
+    true = indicators(y_true, scores.shape[1])
+    return _mean_area(true.reshape(-1, 1), scores.reshape(-1, 1))
 
 
 def _weighted_auc(
@@ -110,10 +110,10 @@ def _weighted_auc(
 ) -> float:
     from sklearn.metrics import roc_curve
 
-    truth, scores = yes_or_no(y_true, predictions)
-    if not _two_sided(truth[:, None]).all():
+    true, scores = binary(y_true, predictions)
+    if not _two_sided(true[:, None]).all():
         raise misfit(_ONE_SIDED)
-    fpr, tpr, _ = roc_curve(truth, scores)
+    fpr, tpr, _ = roc_curve(true, scores)
     areas = [_band_area(fpr, tpr, low, high) for low, high in pairwise(tpr_thresholds)]
     return float(np.dot(weights, areas) / np.dot(weights, np.diff(tpr_thresholds)))
 
@@ -127,29 +127,29 @@ def _band_area(fpr: Array, tpr: Array, low: float, high: float) -> float:
     return float((height * (1 - fpr[:-1] - along * np.diff(fpr))).sum())
 
 
-_ONE_SIDED = "needs y_true of both kinds in some column; every column holds one kind only."
+_ONE_SIDED = "needs a column with both positive and negative rows; every column holds one kind only."
 
 
-def _mean_area(truth: Array, scores: Array, skip: bool = True) -> float:
-    """Return the mean area of the columns (N, C) whose y_true are not all the same."""
-    usable = _two_sided(truth)
+def _mean_area(true: Array, scores: Array, skip: bool = True) -> float:
+    """Return the mean area of the columns (N, C) whose labels are not all the same."""
+    usable = _two_sided(true)
     if not usable.all() and not skip:
         numbers = ", ".join(str(number) for number in np.flatnonzero(~usable))
-        raise misfit(f'has one_class = "error", and all y_true are the same in column {numbers}.')
+        raise misfit(f'has one_class = "error", and all labels are the same in column {numbers}.')
     if not usable.any():
         raise misfit(_ONE_SIDED)
-    return float(np.mean([_area(truth[:, column], scores[:, column]) for column in np.flatnonzero(usable)]))
+    return float(np.mean([_area(true[:, column], scores[:, column]) for column in np.flatnonzero(usable)]))
 
 
-def _two_sided(truth: Array) -> Array:
-    positive = truth.sum(axis=0)
-    both: Array = (positive > 0) & (positive < len(truth))
+def _two_sided(true: Array) -> Array:
+    positive = true.sum(axis=0)
+    both: Array = (positive > 0) & (positive < len(true))
     return both
 
 
-def _area(truth: Array, scores: Array) -> float:
-    """Return the chance that a positive row scores above a negative one, ties counted half (Mann-Whitney)."""
-    positive, negative = np.sort(scores[truth]), np.sort(scores[~truth])
+def _area(true: Array, scores: Array) -> float:
+    """Return the probability that a positive row scores above a negative one, ties counted half (Mann-Whitney)."""
+    positive, negative = np.sort(scores[true]), np.sort(scores[~true])
     # Not scipy's rankdata: 18 million cells took it 12.9 s on one core, and this 0.8 s (n = 1).
     below, not_above = (np.searchsorted(negative, positive, side).sum() for side in ("left", "right"))
     return float((below + not_above) / (2 * len(positive) * len(negative)))

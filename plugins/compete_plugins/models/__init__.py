@@ -1,4 +1,4 @@
-"""Backbones: every network of timm and torchvision, a small ResNet-9, and networks from a Python file."""
+"""Models: every network of timm and torchvision, a small ResNet-9, and networks from a Python file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._torchvision import torchvision_network
 
 @hookimpl
 def register_models() -> dict[str, Callable[..., nn.Module]]:
-    """Offer the networks by their source."""
+    """Offer the models by their source."""
     return {
         "file": network_from_file,
         "resnet9": resnet9,

@@ -19,16 +19,16 @@ from compete import InputFile, PluginError, component, unknown_name
 def _check(path: str, factory: str, **_: object) -> Iterator[str]:
     """Look for the factory without running the file."""
     if not Path(path).is_file():
-        yield f"path = '{path}': there is no file {Path(path).resolve()}."
+        yield f"path = '{path}': no such file: {Path(path).resolve()}."
         return
     try:
         tree = ast.parse(Path(path).read_text("utf-8"))
     except (SyntaxError, ValueError) as error:
-        yield f"path = '{path}': is no valid Python: {error}."
+        yield f"path = '{path}': not valid Python: {error}."
         return
     names = set(_names(tree))
     if factory not in names:
-        yield unknown_name(f"class or function in {path}", factory, names)
+        yield f"{path}: {unknown_name('class or function', factory, names)}"
 
 
 @component(check=_check)
@@ -37,8 +37,8 @@ def network_from_file(
 ) -> nn.Module:
     """Build a network with your own code: `factory(outputs, channels, **arguments)` of the Python file `path`.
 
-    `factory` names an `nn.Module` class or a function that returns one; it maps images (B, C, H, W) to logits
-    (B, outputs). Its module may have the attributes `head_name`, `mean` and `std`.
+    `factory` names an `nn.Module` class, or a function that returns a module; the module maps images
+    (B, channels, H, W) to logits (B, outputs), and may have the attributes `head_name`, `mean`, `std` and `notes`.
     """
     try:
         network = _import(Path(path), factory)(outputs, channels, **(arguments or {}))
@@ -51,7 +51,7 @@ def network_from_file(
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
-    """Yield the names that a module defines at its top."""
+    """Yield the names that a module defines at top level."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
@@ -65,7 +65,7 @@ def _import(path: Path, factory: str) -> Callable[..., Any]:
     name = f"compete_network_{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a module up by its name
     spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""What timm's and torchvision's networks have in common: their head, their notes, their normalisation."""
+"""What timm's and torchvision's networks share: head, notes, normalisation."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ WITHOUT_WEIGHTS = {"pretrained": False, "weights": ""}
 
 
 def check_arguments(arguments: Mapping[str, Any] | None, reserved: Iterable[str]) -> Iterator[str]:
-    """Yield a complaint for each argument that the runner passes itself."""
+    """Yield a problem for each argument that the runner passes itself."""
     for name in reserved:
         if name in (arguments or {}):
-            yield f"arguments.{name}: is set by the runner or by an option of its own. Remove it."
+            yield f"arguments.{name}: set by the runner or by an option of its own. Remove it."
 
 
 def refuse_arguments(backbone: str, error: Exception) -> ConfigError:
-    """Return the error for arguments that a backbone does not take."""
+    """Return the error for arguments that a backbone refuses."""
     return ConfigError(f"backbone '{backbone}' cannot be built with these arguments: {error}")
 
 
 def described(
     network: nn.Module, head_name: str, mean: Sequence[float], std: Sequence[float], channels: int, note: str = ""
 ) -> nn.Module:
-    """Return the network with the attributes that the runner looks for: `head_name`, `mean`, `std`, `notes`."""
+    """Return the network with the attributes that the runner reads: `head_name`, `mean`, `std`, `notes`."""
     attributes: Any = network
     attributes.head_name = head_name
     attributes.mean = per_channel(mean, channels)
@@ -37,34 +37,34 @@ def described(
 
 
 def per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
-    """Fit RGB constants to other channel numbers as the first convolution is: averaged to one, else repeated."""
+    """Adapt RGB constants to other numbers of channels, as the first convolution is: averaged to one, or repeated."""
     if channels == 1:
         return (sum(values) / len(values),)
     return tuple(values[channel % len(values)] for channel in range(channels))
 
 
 def zero_head(network: nn.Module, heads: Iterable[str], outputs: int) -> None:
-    """Start from even predictions: a head drawn at random shakes trained features before it has settled.
+    """Start from even predictions: a random head disturbs trained features before it has settled.
 
-    timm draws the heads of its MobileNets and EfficientNets from +-1/sqrt(outputs). Fine-tuning one of these on
+    timm draws the heads of its MobileNets and EfficientNets from +-1/sqrt(outputs). When one of these was fine-tuned on
     three classes, the mean loss of the first epoch was 9.8, against 0.8 with zeros.
     """
     for head in heads:
         for module in network.get_submodule(head).modules():
-            if layer_outputs(module) == outputs:  # spares a norm inside the head: two zeros in a row never learn
+            if layer_outputs(module) == outputs:  # not a norm inside the head: two zeros in a row never learn
                 for parameter in module.parameters():
                     nn.init.zeros_(parameter)
 
 
 def layer_outputs(module: nn.Module) -> int:
-    """Return how many outputs a linear layer or convolution has; 0 for any other module."""
+    """Return the number of outputs of a linear layer or convolution; 0 for any other module."""
     if isinstance(module, nn.Linear):
         return module.out_features
     return module.out_channels if isinstance(module, nn.Conv2d) else 0
 
 
 def head_note(path: str, found: int, outputs: int) -> str:
-    """Say that a file's head was left out, or nothing."""
+    """Return a note that a file's head was left out, or an empty string."""
     if found == outputs:
         return ""
     reason = f"has {found} outputs, not {outputs}" if found else "is not in the file"

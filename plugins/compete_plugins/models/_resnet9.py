@@ -1,4 +1,4 @@
-"""ResNet-9: a small, quick residual network for small images."""
+"""ResNet-9: a small, fast residual network for small images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LOGIT_SCALE = 0.125  # keeps the first softmaxes soft, as in Page's recipe
 
 
 def resnet9(outputs: int, channels: int, *, width: Annotated[int, Field(ge=1)] = 64) -> nn.Module:
-    """Build a ResNet-9 (Page 2018, "How to train your ResNet"), quick to train on images of about 32 to 128 px.
+    """Build a ResNet-9, which trains fast on images of about 32 to 128 px (Page 2018, "How to train your ResNet").
 
-    `width` is the number of channels of its first layer; the last has eight times as many.
-    Any size from 8 x 8 pixels works, because the last layer is pooled over the whole image.
+    `width` is the number of channels of the first layer; the last has eight times as many. Any size from 8 x 8 pixels
+    works, because the last feature map is pooled as a whole.
     """
     return ResNet9(outputs, channels, width)
 
@@ -35,7 +35,7 @@ class ResNet9(nn.Module):
         self.head = nn.Linear(8 * width, outputs, bias=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map (B, C, H, W) to logits (B, K)."""
+        """Return logits (B, K) from images (B, channels, H, W)."""
         features = self.stage3(self.stage2(self.stage1(self.stem(images))))
         logits: torch.Tensor = self.head(self.pool(features)) * LOGIT_SCALE
         return logits
@@ -49,7 +49,7 @@ class Residual(nn.Module):
         self.body = nn.Sequential(_convolution(width, width), _convolution(width, width))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the features plus what the body makes of them."""
+        """Return the features plus their residual, in the same shape."""
         result: torch.Tensor = features + self.body(features)
         return result
 

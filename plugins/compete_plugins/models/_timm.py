@@ -23,7 +23,7 @@ def _check(
 ) -> Iterator[str]:
     import timm
 
-    names = timm.list_models(pretrained="." in backbone)  # "resnet18.a1_in1k" names trained weights as well
+    names = timm.list_models(pretrained="." in backbone)  # "resnet18.a1_in1k" also names the weights
     if backbone not in names:
         yield unknown_name("timm backbone", backbone, names)
     elif pretrained and not timm.is_model_pretrained(backbone):
@@ -48,14 +48,14 @@ def timm_network(
 ) -> nn.Module:
     """Build a network of the timm library (Wightman, https://github.com/huggingface/pytorch-image-models).
 
-    `backbone` is a name such as "resnet18", or one with its training, "resnet18.a1_in1k". `pretrained` fetches
-    trained weights; `weights` takes them from a local .safetensors or .pth file instead. A head of another
-    number of outputs is left out, and the first convolution is adapted to the number of channels.
-    `drop_rate` is dropout before the head and `drop_path_rate` stochastic depth (0: the network's own).
-    `head_init`: "zero" lets a new head on trained weights start from even predictions; "default" draws it.
-    `pooling`: "gem" replaces the mean over the feature map by the generalised mean, whose exponent is learnt from 3
-    on (Radenovic et al. 2018); it looks more at the strongest places, which helps to tell individuals apart.
-    `arguments` are passed to timm as they are, for example `{img_size = 384}`.
+    `backbone` is a name such as "resnet18", or one with its weights, "resnet18.a1_in1k". `pretrained` downloads trained
+    weights; `weights` takes them from a local .safetensors or .pth file instead. A head with another number of outputs
+    is left out, and the first convolution is adapted to the number of channels.
+    `drop_rate` is dropout before the head, `drop_path_rate` stochastic depth (0: the network's own).
+    `head_init`: "zero" starts a new head on trained weights from even predictions; "default" draws it.
+    `pooling`: "gem" replaces the mean over the feature map by the generalised mean, whose exponent is learnt, starting
+    from 3 (Radenovic et al. 2018); it weights the strongest responses, which helps to distinguish individuals.
+    `arguments` are passed to timm unchanged, for example `{img_size = 384}`.
     """
     rates = {"drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
     options = {**(arguments or {}), **{name: rate for name, rate in rates.items() if rate > 0}}
@@ -75,7 +75,7 @@ def timm_network(
 
 
 def _from_hub(backbone: str, outputs: int, pretrained: bool, options: dict[str, Any]) -> tuple[nn.Module, int]:
-    """Return the network, and the number of outputs that the trained head had."""
+    """Return the network and the number of outputs of the trained head."""
     import timm
 
     try:
@@ -86,9 +86,9 @@ def _from_hub(backbone: str, outputs: int, pretrained: bool, options: dict[str, 
 
 
 def _from_file(backbone: str, outputs: int, channels: int, path: str, options: dict[str, Any]) -> tuple[nn.Module, int]:
-    """Return the network, and the number of outputs of the file's head (0: it has none).
+    """Return the network and the number of outputs of the file's head (0: it has none).
 
-    The network is built as the file has it and loaded strictly. Only then its head is replaced.
+    The network is built as in the file and loaded strictly; only then is its head replaced.
     """
     import timm
 
@@ -126,7 +126,7 @@ def _first(names: str | tuple[str, ...] | None) -> str:
 
 
 def _head_names(network: Any) -> list[str]:  # noqa: ANN401
-    """Return the dotted names of the classifier, or classifiers: distilled networks have two."""
+    """Return the dotted names of the classifiers: distilled networks have two."""
     found = network.get_classifier()
     heads = {id(head) for head in (found if isinstance(found, tuple) else (found,))}
     return [name for name, module in network.named_modules() if id(module) in heads]

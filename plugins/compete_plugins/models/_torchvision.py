@@ -42,11 +42,11 @@ def torchvision_network(
 ) -> nn.Module:
     """Build a network of torchvision (https://docs.pytorch.org/vision/stable/models.html).
 
-    `backbone` is a name such as "resnet18". `pretrained` fetches its best weights; `weights` takes them from a
-    local .safetensors or .pth file instead. A head of another number of outputs is left out, and the first
-    convolution is adapted to the number of channels.
-    `head_init`: "zero" lets a new head on trained weights start from even predictions; "default" draws it.
-    `arguments` are passed to torchvision as they are, for example `{dropout = 0.3}` or `{image_size = 384}`.
+    `backbone` is a name such as "resnet18". `pretrained` downloads its best weights; `weights` takes them from a local
+    .safetensors or .pth file instead. A head with another number of outputs is left out, and the first convolution is
+    adapted to the number of channels.
+    `head_init`: "zero" starts a new head on trained weights from even predictions; "default" draws it.
+    `arguments` are passed to torchvision unchanged, for example `{dropout = 0.3}` or `{image_size = 384}`.
     """
     if weights:
         network, found = _from_file(backbone, outputs, channels, weights, arguments or {})
@@ -65,7 +65,7 @@ def torchvision_network(
 
 
 def _from_server(backbone: str, arguments: dict[str, Any]) -> tuple[nn.Module, int]:
-    """Return the network as it was trained, and its number of outputs."""
+    """Return the network as it was trained and its number of outputs."""
     trained = _weights_of(backbone)
     try:
         network = _create(backbone, {**arguments, "weights": trained})
@@ -77,7 +77,7 @@ def _from_server(backbone: str, arguments: dict[str, Any]) -> tuple[nn.Module, i
 def _from_file(
     backbone: str, outputs: int, channels: int, path: str, arguments: dict[str, Any]
 ) -> tuple[nn.Module, int]:
-    """Return the network as the file has it, and the number of outputs of its head (0: it has none)."""
+    """Return the network as in the file and the number of outputs of its head (0: it has none)."""
     state = {k: v for k, v in read_weights(path).items() if not k.startswith(AUXILIARY_HEADS)}
     network = _create(backbone, {**arguments, "num_classes": outputs})
     head = _head_name(network, outputs)
@@ -105,7 +105,7 @@ def _create(backbone: str, options: dict[str, Any]) -> nn.Module:
 
 
 def _with_plain_logits(network: Any) -> nn.Module:  # noqa: ANN401
-    """Make training return one tensor of logits: no auxiliary heads, no ReLU behind the head."""
+    """Make training return one tensor of logits: no auxiliary heads, no ReLU after the head."""
     from torchvision.models import SqueezeNet
 
     if hasattr(network, "transform_input"):  # set with trained weights only; `_normalisation` does the same
@@ -115,7 +115,7 @@ def _with_plain_logits(network: Any) -> nn.Module:  # noqa: ANN401
         for name in AUXILIARY_HEADS:
             if hasattr(network, name):
                 setattr(network, name, None)
-    if isinstance(network, SqueezeNet):  # behind a ReLU, a head of zeros would never learn
+    if isinstance(network, SqueezeNet):  # before a ReLU, a head of zeros would never learn
         network.classifier[2] = nn.Identity()
     plain: nn.Module = network
     return plain
@@ -142,7 +142,7 @@ def _stem_name(network: nn.Module) -> str:
 
 
 def _adapt_stem(network: nn.Module, channels: int) -> None:
-    """Fit the first convolution to the channels: kernels are summed for one channel, else repeated and scaled."""
+    """Adapt the first convolution to the channels: kernels are summed for one channel, or repeated and scaled."""
     from timm.models import adapt_input_conv
 
     name = _stem_name(network)

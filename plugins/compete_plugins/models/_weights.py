@@ -1,4 +1,4 @@
-"""Weights from a local file: read without running code in it, and checked against the network."""
+"""Weights from a local file, read without running any code in it and checked against the network."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def check_weights(pretrained: bool, weights: str) -> Iterator[str]:
     if not weights:
         return
     if pretrained:
-        yield "pretrained = true and weights = ... exclude each other. Remove one."
+        yield "set either pretrained = true or weights, not both."
     path = Path(weights)
     if not path.is_file():
         beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        yield f"weights = '{weights}': there is no file {path.resolve()}.{did_you_mean(path.name, beside)}"
+        yield f"weights = '{weights}': no such file: {path.resolve()}.{did_you_mean(path.name, beside)}"
 
 
 def read_weights(path: str) -> State:
@@ -41,14 +41,14 @@ def read_weights(path: str) -> State:
     except pickle.UnpicklingError as error:
         raise ConfigError(
             f"weights = '{path}': refused. The file holds more than tensors, and such objects can run any code "
-            "when they are loaded (or it is damaged). Save the tensors alone: torch.save(model.state_dict(), ...)."
+            "when loaded (or it is damaged). Save the tensors alone: torch.save(model.state_dict(), ...)."
         ) from error
-    except Exception as error:  # damaged files raise nearly anything
+    except Exception as error:  # damaged files raise almost anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ConfigError(f"weights = '{path}': cannot be read, it may be damaged: {reason}") from error
     state = _unwrapped(content)
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ConfigError(f"weights = '{path}': holds no state dict, which maps names to tensors.")
+        raise ConfigError(f"weights = '{path}': not a state dict, which maps names to tensors.")
     cleaned: State = clean_state_dict(state)
     return cleaned
 
@@ -63,7 +63,7 @@ def _unwrapped(content: object) -> State:
 
 
 def rows(state: State, layer: str) -> int:
-    """Return the number of outputs of a layer of a state dict; 0 if the layer is not there."""
+    """Return the number of outputs of a layer in a state dict; 0 if the layer is missing."""
     weight = state.get(f"{layer}.weight")
     return 0 if weight is None else len(weight)
 

@@ -1,4 +1,4 @@
-"""Put the label for what the training rows do not have where it ranks best."""
+"""Put the label that stands for unknown classes where it ranks best."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from compete import ConfigError, Metric, component, did_you_mean, format_list
 
-from ._search import Array, Step, best_of, seen
+from ._search import Array, Step, best_of, validated
 
 
 @component(needs_classes=True)
@@ -24,15 +24,15 @@ def open_set(
     threshold: float | None = None,
     steps: Annotated[int, Field(ge=2)] = 50,
 ) -> Step:
-    """Rank a label such as `new_whale`, which stands for everything unknown, before all that are less sure.
+    """Rank a label that stands for everything unknown, such as `new_whale`, above classes that are less sure.
 
     `label` is a class of the training rows. Its probability is raised to at least `threshold`, so that it comes first
-    where no other class is more probable; the others keep theirs, and rows no longer sum to one. Without `threshold`
-    the best of `steps` quantiles of the other classes' best OOF probabilities is taken, or 0 where none helps.
+    where no other class is more probable; the others keep theirs, and rows no longer sum to one. The default
+    `threshold` is the best of `steps` quantiles of the other classes' highest OOF probabilities, or 0 where none helps.
     """
     if str(label) not in classes:
         raise ConfigError(
-            f"[[postprocess]] name = 'open_set': label = '{label}' is no class.{did_you_mean(label, classes)} "
+            f"[[postprocess]] name = 'open_set': label = '{label}' is not a class.{did_you_mean(label, classes)} "
             f"Classes: {format_list(classes)}."
         )
     place = list(classes).index(str(label))
@@ -43,8 +43,8 @@ def open_set(
         return found
 
     if threshold is None:
-        predicted, known = seen(oof, y_true)
-        others = np.delete(predicted, place, axis=1).max(axis=1)
+        predicted, known = validated(oof, y_true)
+        others = np.delete(predicted, place, axis=1).max(axis=1)  # (N, C - 1) -> (N,)
         candidates = np.unique(np.quantile(others, np.linspace(0, 1, steps)))
         threshold = best_of(candidates, 0.0, lambda least: metric.score(known, raised(predicted, least)), metric)
     chosen = threshold

@@ -12,25 +12,25 @@ from compete import Metric
 Array = np.ndarray[Any, Any]
 Step = Callable[[Array], Array]
 
-ROUNDS = 5  # of coordinate search; the second hardly ever changes anything
+ROUNDS = 5  # of coordinate search; the second rarely changes anything
 
 
-def seen(oof: Array, y_true: Array) -> tuple[Array, Array]:
-    """Return the rows that were validated, and their y_true."""
+def validated(oof: Array, y_true: Array) -> tuple[Array, Array]:
+    """Return the rows that were validated, and their labels."""
     rows = np.logical_not(np.any(np.isnan(oof), axis=1))
     return oof[rows], y_true[rows]
 
 
-def on_seen_rows(step: Step) -> Step:
-    """Apply a step to rows without NaN only, and leave the others NaN."""
+def on_predicted_rows(step: Step) -> Step:
+    """Apply a step to the rows without NaN, and leave the others NaN."""
 
     def apply(predictions: Array) -> Array:
-        lost = np.any(np.isnan(predictions), axis=1)
-        if not lost.any():
+        missing = np.any(np.isnan(predictions), axis=1)
+        if not missing.any():
             return step(predictions)
-        found = step(predictions[~lost])
+        found = step(predictions[~missing])
         whole = np.full((len(predictions), found.shape[1]), np.nan)
-        whole[~lost] = found
+        whole[~missing] = found
         return whole
 
     return apply

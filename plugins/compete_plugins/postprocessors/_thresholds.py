@@ -10,13 +10,13 @@ from pydantic import Field
 
 from compete import ConfigError, Metric, component
 
-from ._search import Array, Step, best_of, coordinate_search, on_seen_rows, seen
+from ._search import Array, Step, best_of, coordinate_search, on_predicted_rows, validated
 
 
 def check_threshold(*, min_labels: int, max_labels: int | None, **_: object) -> Iterator[str]:
-    """Yield what is wrong with the numbers of labels."""
+    """Yield what is wrong with the limits."""
     if max_labels is not None and max_labels < min_labels:
-        yield f"max_labels = {max_labels} is less than min_labels = {min_labels}."
+        yield f"max_labels = {max_labels} must not be below min_labels = {min_labels}."
 
 
 @component(check=check_threshold)
@@ -32,14 +32,14 @@ def threshold(
 ) -> Step:
     """Turn probabilities into 0 and 1 by thresholds that score best on OOF.
 
-    `scope` is one threshold for all labels (`global`), or one each (`per_label`), tuned in turns and starting from the
-    global one: that takes `steps` scorings or more for each label. Candidates are `steps` quantiles of the OOF
-    predictions of the rows that have the label. Each row gets at least `min_labels` labels, the most probable ones,
-    and at most `max_labels`.
+    `scope` is one threshold for all labels (`global`), or one for each (`per_label`), tuned in turn, starting from the
+    global one; that takes at least `steps` scorings per label. Candidates are `steps` quantiles of the OOF predictions
+    of the rows that have the label. Each row gets at least `min_labels` labels, the most probable ones, and at most
+    `max_labels`.
     """
     if y_true.size != oof.size:
-        raise ConfigError("[[postprocess]] name = 'threshold' needs an answer of 0 or 1 for every label.")
-    oof, y_true = seen(oof, y_true)
+        raise ConfigError("[[postprocess]] name = 'threshold' needs a 0 or 1 for every label.")
+    oof, y_true = validated(oof, y_true)
     hits = y_true.reshape(oof.shape) > 0
     most = oof.shape[1] if max_labels is None else max_labels
 
@@ -54,45 +54,48 @@ def threshold(
     if scope == "per_label":
         own = [_limits(oof[hits[:, label], label], steps) for label in range(oof.shape[1])]
         limits = coordinate_search(limits, lambda _, label: own[label], score, metric)
-    return on_seen_rows(lambda predictions: labels(predictions, limits))
+    return on_predicted_rows(lambda predictions: labels(predictions, limits))
 
 
 def cut_points(oof: Array, y_true: Array, metric: Metric, *, steps: Annotated[int, Field(ge=2)] = 40) -> Step:
     """Turn predicted numbers into levels 0 to k - 1 by cut points that score best on OOF.
 
-    Starts from the cuts that give every level its share of the y_true, or from rounding where that scores better,
-    and then moves one cut after the other to the best of `steps` quantiles between its neighbours.
-    Predictions (T, 1) become whole numbers int64 (T, 1).
+    The search starts from the cuts that give every level its share of the rows, or from rounding where that scores
+    better, and then moves one cut after another to the best of `steps` quantiles between its neighbours. Predictions
+    (T, 1) become integers int64 (T, 1).
     """
     if oof.shape[1] != 1 or y_true.ndim != 1 or not np.issubdtype(y_true.dtype, np.integer):
-        raise ConfigError("[[postprocess]] name = 'cut_points' needs one predicted number and whole levels as y_true.")
-    oof, y_true = seen(oof, y_true)
+        raise ConfigError(
+            "[[postprocess]] name = 'cut_points' needs one predicted number and integer levels as labels."
+        )
+    oof, y_true = validated(oof, y_true)
 
     def score(cuts: Array) -> float:
         return metric.score(y_true, _levels(oof, cuts))
 
     start = np.arange(y_true.max()) + 0.5
-    shares = np.quantile(oof, [np.mean(y_true < level) for level in range(1, y_true.max() + 1)])
-    start = shares if metric.better(score(shares), score(start)) else start
+    by_share = np.quantile(oof, [np.mean(y_true < level) for level in range(1, y_true.max() + 1)])
+    start = by_share if metric.better(score(by_share), score(start)) else start
     cuts = coordinate_search(start, lambda now, place: _between(oof[:, 0], now, place, steps), score, metric)
-    return on_seen_rows(lambda predictions: _levels(predictions, cuts))
+    return on_predicted_rows(lambda predictions: _levels(predictions, cuts))
 
 
 def _label_sets(predictions: Array, limits: Array, min_labels: int, max_labels: int) -> Array:
     above = predictions >= limits
     if min_labels > 0 or max_labels < predictions.shape[1]:
-        # Labels above their own threshold come first, whatever the others' probabilities are.
+        # Labels above their own threshold come first, whatever the probabilities of the others.
         rank = np.argsort(np.argsort(-(predictions + 2.0 * above), axis=1, kind="stable"), axis=1)
         above = (above | (rank < min_labels)) & (rank < max_labels)
     return above.astype(np.float32)
 
 
 def _levels(predictions: Array, cuts: Array) -> Array:
+    # (T, 1) numbers -> (T, 1) levels
     return np.searchsorted(cuts, predictions[:, 0], side="right").astype(np.int64)[:, None]
 
 
 def _limits(hits: Array, steps: int) -> Array:
-    """Return candidate thresholds of a label: the predictions where it is there, and never giving it at all."""
+    """Return candidate thresholds of a label: the predictions of the rows that have it, and never."""
     return np.append(_quantiles(hits, steps), np.inf)
 
 

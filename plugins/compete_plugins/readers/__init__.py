@@ -1,4 +1,4 @@
-"""Readers: bytes -> pixels. Images through Pillow; arrays, tables and DICOM for what was measured."""
+"""Readers: from bytes to pixels. Images through Pillow; arrays, tables, DICOM and sound for measured data."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from ._images import image
 
 @hookimpl
 def register_readers() -> dict[str, Callable[[bytes], Array]]:
-    """One reader for every image ending, since the bytes say which kind they are, and some for measured data."""
-    endings = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif")
+    """Offer one reader for every image extension, because the bytes reveal the format, and some for measured data."""
+    extensions = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif")
     measured = {"npy": npy, "parquet": parquet, "dcm": dicom, "dicom": dicom, "raw": raw}
-    return {**dict.fromkeys(endings, image), **measured}
+    return {**dict.fromkeys(extensions, image), **measured}
 
 
 def raw(data: bytes) -> Array:
-    """Read numbers as they are, float32 (H, W, C): the transform `scale` must then bring them to 0..1.
+    """Read the stored numbers, float32 (H, W, C); the transform `scale` must then bring them to 0..1.
 
-    Of a `.npy` array and a Parquet table, nothing is clipped; of DICOM, the rescaled values (Hounsfield units in a
-    CT) without the viewer's window; of a sound, the samples (1, samples, channels), for the transform `spectrogram`.
-    A image keeps its 0..255.
+    A `.npy` array and a Parquet table are not clipped; DICOM gives the rescaled values (Hounsfield units in a CT)
+    without the viewer's window; a sound gives its samples (1, samples, channels), for the transform `spectrogram`. An
+    image keeps its 0..255.
     """
-    with np.errstate(over="ignore"):  # what float32 cannot hold counts as not finite
+    with np.errstate(over="ignore"):  # what overflows float32 counts as not finite
         return _numbers(data).astype(np.float32)
 
 

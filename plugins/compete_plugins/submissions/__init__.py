@@ -1,4 +1,4 @@
-"""The submission's cells, in each of the shapes that platforms ask for.
+"""Submissions: the cells of the file, in each of the shapes that platforms ask for.
 
 The frame always has exactly the sample's columns in the sample's order, and the sample's rows in their order, repeated
 ones included. `digits` are significant digits: with fixed decimals the smallest probabilities would tie.
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from compete import Target, hookimpl
 
-from ._frames import answer_column, class_column, class_columns, fill, refuse_left_out, rounded, sum_to_one
+from ._frames import class_column, class_columns, column_to_fill, fill, refuse_left_out, rounded, sum_to_one
 from ._long import long
 from ._sets import tokens, top_k
 
@@ -22,12 +22,12 @@ from ._sets import tokens, top_k
 def label(
     sample: pd.DataFrame, predictions: pd.DataFrame, target: Target, *, column: str | None = None
 ) -> pd.DataFrame:
-    """Write the predicted label, in the competition's own spelling.
+    """Write the predicted label, in the competition's spelling.
 
     `column` is the column to fill, by default the only one beside the ids.
     """
     cells = target.decode(predictions.to_numpy())
-    return fill(sample, predictions, {answer_column(sample, column): cells})
+    return fill(sample, predictions, {column_to_fill(sample, column): cells})
 
 
 def probabilities(
@@ -40,10 +40,9 @@ def probabilities(
 ) -> pd.DataFrame:
     """Write one column of probabilities for each class that the sample names.
 
-    Columns are matched by name. `normalise` scales the written columns to sum to one in each row; by default this is
-    done where the predictions do, so that float32's rounding is repaired. Classes that the sample does not have are
-    left out; where the predictions sum to one, `normalise` must say what is to become of the others. `digits` are
-    significant digits.
+    Columns are matched by name. `normalise` scales the written columns to sum to one in each row; by default where the
+    predictions do, which repairs the rounding of float32. Classes without a column in the sample are left out; where
+    predictions sum to one, that needs an explicit `normalise`. `digits` are significant digits.
     """
     values = class_columns(sample, predictions)
     if normalise is None:
@@ -67,11 +66,11 @@ def positive(
 ) -> pd.DataFrame:
     """Write the probability of one class.
 
-    `positive` names the class where there are several. `column` is the column to fill, by default the only one
+    `positive` names the class, if there are several. `column` is the column to fill, by default the only one
     beside the ids. `digits` are significant digits.
     """
     values = rounded(class_column(predictions, positive), digits)
-    return fill(sample, predictions, {answer_column(sample, column): values})
+    return fill(sample, predictions, {column_to_fill(sample, column): values})
 
 
 def value(
@@ -85,10 +84,10 @@ def value(
     """Write the predicted number.
 
     `column` is the column to fill, by default the only one beside the ids. `digits` are significant digits;
-    whole numbers, as from the postprocessor `cut_points`, are written without a point.
+    integers, as from the postprocessor `cut_points`, are written without a decimal point.
     """
     values = rounded(class_column(predictions, None), digits)
-    return fill(sample, predictions, {answer_column(sample, column): values})
+    return fill(sample, predictions, {column_to_fill(sample, column): values})
 
 
 @hookimpl

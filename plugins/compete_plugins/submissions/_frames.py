@@ -1,4 +1,4 @@
-"""What every submission needs: the sample's rows with other cells, and named complaints."""
+"""What every submission needs: the sample's rows with other cells, and errors that name columns and classes."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compete import ConfigError, SubmissionError, did_you_mean, format_list
+from compete import ConfigError, SubmissionError, did_you_mean, format_list, plural
 
 Array = np.ndarray[Any, Any]
 Cells = Mapping[str, Sequence[Any] | Array]
-SHOWN = 5
+MOST_NAMED = 5  # classes in one error
 
 
 def fill(sample: pd.DataFrame, predictions: pd.DataFrame, cells: Cells) -> pd.DataFrame:
     """Return the sample with some columns replaced; rows, columns and their order are the sample's.
 
-    Predictions that do not follow the sample's rows are a `SubmissionError`: cells never go by order alone.
+    Raise `SubmissionError` unless the predictions have the ids of the sample's rows: cells never go by order alone.
     """
     ids = sample.iloc[:, 0].astype(str).to_numpy()
     predicted = predictions.index.astype(str).to_numpy()
     if len(ids) != len(predicted):
-        raise SubmissionError(f"the sample has {len(ids)} rows, but there are {len(predicted)} predictions.")
+        raise SubmissionError(
+            f"the sample has {plural(len(ids), 'row')}, but there are {plural(len(predicted), 'prediction')}."
+        )
     differ = np.flatnonzero(ids != predicted)
     if len(differ):
         row = differ[0]
@@ -39,24 +41,24 @@ def replace(sample: pd.DataFrame, cells: Cells) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.RangeIndex(len(sample)))
 
 
-def answer_column(sample: pd.DataFrame, column: str | None) -> str:
-    """Return the column to fill: the one named, else the only one beside the ids."""
+def column_to_fill(sample: pd.DataFrame, column: str | None) -> str:
+    """Return the column to fill: the one named, or the only one beside the ids."""
     names = [str(name) for name in sample.columns[1:]]
     if column is not None and column not in names:
         raise ConfigError(
-            f"[submission] column = '{column}': the sample has no such column.{did_you_mean(column, names)} "
+            f"[submission] column = '{column}': unknown column of the sample.{did_you_mean(column, names)} "
             f"Columns: {format_list(names)}."
         )
     if column is None and len(names) != 1:
         raise ConfigError(
             f"[submission] the sample has {len(names)} columns beside its ids ({format_list(names)}); "
-            "say with 'column' which one to fill."
+            "set 'column' to the one to fill."
         )
     return names[0] if column is None else column
 
 
 def class_column(predictions: pd.DataFrame, name: str | None) -> Array:
-    """Return the predictions (T,) of the class named, else of the only one."""
+    """Return the predictions (T,) of the class named, or of the only one."""
     names = [str(column) for column in predictions.columns]
     if name is None and len(names) != 1:
         raise ConfigError(
@@ -64,37 +66,39 @@ def class_column(predictions: pd.DataFrame, name: str | None) -> Array:
         )
     if name is not None and name not in names:
         raise ConfigError(
-            f"[submission] positive = '{name}': there is no such class.{did_you_mean(name, names)} "
+            f"[submission] positive = '{name}': unknown class.{did_you_mean(name, names)} "
             f"Classes: {format_list(names)}."
         )
     return predictions.iloc[:, 0 if name is None else names.index(name)].to_numpy()
 
 
 def class_columns(sample: pd.DataFrame, predictions: pd.DataFrame) -> Array:
-    """Return the predictions of the classes that the sample has columns for, in its order, float64 (T, columns)."""
+    """Return the predictions of the classes that are columns of the sample, in its order, float64 (T, columns)."""
     names = [str(column) for column in predictions.columns]
-    wanted = [str(column) for column in sample.columns[1:]]
-    unknown = [name for name in wanted if name not in names]
+    columns = [str(column) for column in sample.columns[1:]]
+    unknown = [name for name in columns if name not in names]
     if unknown:
         raise SubmissionError(
-            f"the sample's column '{name}' is no class.{did_you_mean(name, names)} Classes: {format_list(names)}."
+            f"the sample's column '{name}' is not a class.{did_you_mean(name, names)} Classes: {format_list(names)}."
             for name in unknown
         )
-    return predictions.to_numpy(dtype=np.float64)[:, [names.index(name) for name in wanted]]
+    # (T, C) -> (T, columns), by name
+    return predictions.to_numpy(dtype=np.float64)[:, [names.index(name) for name in columns]]
 
 
 def refuse_left_out(sample: pd.DataFrame, predictions: pd.DataFrame) -> None:
-    """Raise `SubmissionError` for classes that the sample has no column for: without them rows sum to less than one."""
-    wanted = [str(column) for column in sample.columns[1:]]
+    """Raise `SubmissionError` for classes without a column in the sample: rows would sum to less than one."""
+    columns = [str(column) for column in sample.columns[1:]]
     names = [str(name) for name in predictions.columns]
-    left_out = [name for name in names if name not in wanted]
+    left_out = [name for name in names if name not in columns]
     problems = [
-        f"class '{name}' is no column of the sample.{did_you_mean(name, wanted)} Mend the label, or write "
-        "[submission] normalise = true to leave it out (false: and to leave the others as they are)."
-        for name in left_out[:SHOWN]
+        f"class '{name}' is not a column of the sample.{did_you_mean(name, columns)} Fix the label, or set "
+        "[submission] normalise = true to leave it out and rescale the others (false: and keep them as they are)."
+        for name in left_out[:MOST_NAMED]
     ]
-    if len(left_out) > SHOWN:
-        problems.append(f"No column of the sample either: {len(left_out) - SHOWN} more of the {len(names)} classes.")
+    if len(left_out) > MOST_NAMED:
+        more = plural(len(left_out) - MOST_NAMED, "more class", "more classes")
+        problems.append(f"{more} of {len(names)} without a column in the sample.")
     if problems:
         raise SubmissionError(problems)
 
@@ -105,7 +109,7 @@ def sum_to_one(predictions: Array) -> bool:
 
 
 def rounded(values: Array, digits: int) -> Array:
-    """Round to significant digits, so that the smallest probabilities keep their order; whole numbers stay as they are.
+    """Round to significant digits, so that the smallest probabilities keep their order; integers are kept.
 
     Fixed decimals would write many of a rare class's probabilities as 0, and ties cost AUC.
     """

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import SubmissionError, Target, component, did_you_mean
+from compete import SubmissionError, Target, component, did_you_mean, plural
 
-from ._frames import answer_column, replace, rounded
+from ._frames import column_to_fill, replace, rounded
 
 
 def check_long(*, template: str, **_: object) -> Iterator[str]:
@@ -20,7 +20,7 @@ def check_long(*, template: str, **_: object) -> Iterator[str]:
     try:
         first, second = (_row_id(template, name, name, number) for number, name in enumerate(("a", "b")))
     except KeyError as error:
-        yield f"template: there is no field {{{error.args[0]}}}; use {{id}}, {{class}} and {{number}}."
+        yield f"template: unknown field {{{error.args[0]}}}. Available: {{id}}, {{class}} and {{number}}."
     except (ValueError, IndexError) as error:
         yield f"template: {error}."
     else:
@@ -41,24 +41,24 @@ def long(
     """Write one row for each image and class, with the class's probability.
 
     `template` builds a row's id from `{id}`, `{class}` and `{number}` (the class's place, from 0), for example
-    `{id}{number:02d}`; where the sample's ids are whole numbers, leading zeros are dropped. `digits` are
-    significant. `column` is the column to fill, by default the only one beside the ids.
+    `{id}{number:02d}`; where the sample's ids are integers, leading zeros are dropped. `digits` are
+    significant digits. `column` is the column to fill, by default the only one beside the ids.
     """
-    wanted = sample.iloc[:, 0].astype(str)
-    whole = bool(wanted.str.fullmatch(r"\d+").all())
+    ids = sample.iloc[:, 0].astype(str)
+    integers = bool(ids.str.fullmatch(r"\d+").all())
     cells: dict[str, float] = {}
     for number, name in enumerate(predictions.columns):
         for image, value in zip(predictions.index, predictions.iloc[:, number], strict=True):
             key = _row_id(template, str(image), str(name), number)
-            cells[re.sub(r"^0+(?=\d)", "", key) if whole else key] = value
-    unknown = [name for name in wanted if name not in cells]
+            cells[re.sub(r"^0+(?=\d)", "", key) if integers else key] = value
+    unknown = [name for name in ids if name not in cells]
     if unknown:
         raise SubmissionError(
-            f"{len(unknown)} rows of the sample are no image and class in the form '{template}', "
-            f"the first '{unknown[0]}'.{did_you_mean(unknown[0], list(cells)[:2000])}"
+            f"{plural(len(unknown), 'row')} of the sample: not an image and class in the form '{template}', "
+            f"first '{unknown[0]}'.{did_you_mean(unknown[0], list(cells)[:2000])}"
         )
-    values = np.array([cells[name] for name in wanted], dtype=np.float64)
-    return replace(sample, {answer_column(sample, column): rounded(values, digits)})
+    values = np.array([cells[name] for name in ids], dtype=np.float64)
+    return replace(sample, {column_to_fill(sample, column): rounded(values, digits)})
 
 
 def _row_id(template: str, image: str, name: str, number: int) -> str:

@@ -11,13 +11,13 @@ from pydantic import Field
 
 from compete import Target, component
 
-from ._frames import Array, answer_column, fill
+from ._frames import Array, column_to_fill, fill
 
 
 def check_tokens(*, min_labels: int, max_labels: int | None, **_: object) -> Iterator[str]:
-    """Yield what is wrong with the numbers of labels."""
+    """Yield what is wrong with the limits."""
     if max_labels is not None and max_labels < min_labels:
-        yield f"max_labels = {max_labels} is less than min_labels = {min_labels}."
+        yield f"max_labels = {max_labels} must not be below min_labels = {min_labels}."
 
 
 @component(check=check_tokens)
@@ -34,15 +34,14 @@ def tokens(
 ) -> pd.DataFrame:
     """Write each row's label set, joined in one cell.
 
-    A label is in the set when its prediction is at least `threshold`; the 0 and 1 of the postprocessor
-    `threshold` pass as they are. The most probable ones fill up to `min_labels`, and only the most probable
-    `max_labels` are kept. `separator` joins them; `column` is the column to fill, by default the only one
-    beside the ids.
+    A label is in the set if its prediction is at least `threshold`; the 0 and 1 of the postprocessor `threshold` pass
+    unchanged. The most probable labels fill up to `min_labels`, and only the most probable `max_labels` are kept.
+    `separator` joins them; `column` is the column to fill, by default the only one beside the ids.
     """
     sets = _label_sets(predictions.to_numpy(), threshold, min_labels, max_labels)
     names = np.array([str(name) for name in predictions.columns], dtype=object)
     cells = [separator.join(names[chosen]) for chosen in sets]
-    return fill(sample, predictions, {answer_column(sample, column): cells})
+    return fill(sample, predictions, {column_to_fill(sample, column): cells})
 
 
 def top_k(
@@ -58,20 +57,20 @@ def top_k(
 ) -> pd.DataFrame:
     """Write each row's `k` most probable labels, best first, joined in one cell.
 
-    `open_set` is the label for what the training rows do not have, such as `new_whale`: it ranks as if its
-    probability were `open_set_threshold`, or its own where that is more. `separator` joins the labels;
-    `column` is the column to fill, by default the only one beside the ids.
+    `open_set` is the label that stands for unknown classes, such as `new_whale`: it ranks as if its probability were
+    `open_set_threshold`, or its own if that is higher. `separator` joins the labels; `column` is the column to fill, by
+    default the only one beside the ids.
     """
     names = [str(name) for name in predictions.columns]
     values = predictions.to_numpy()
     if open_set is not None:
         names, values = _with_open_set(names, values, open_set, open_set_threshold)
     cells = [separator.join(names[number] for number in row) for row in _ranking(values, k)]
-    return fill(sample, predictions, {answer_column(sample, column): cells})
+    return fill(sample, predictions, {column_to_fill(sample, column): cells})
 
 
 def _label_sets(predictions: Array, threshold: float, min_labels: int, max_labels: int | None) -> Array:
-    """Return which labels each row gets, bool (T, C)."""
+    """Return the labels of each row, bool (T, C)."""
     rank = np.argsort(np.argsort(-predictions, axis=1, kind="stable"), axis=1)
     most = predictions.shape[1] if max_labels is None else max_labels
     sets: Array = ((predictions >= threshold) | (rank < min_labels)) & (rank < most)
@@ -88,8 +87,9 @@ def _with_open_set(names: list[str], values: Array, open_set: str, threshold: fl
 
 
 def _ranking(values: Array, k: int) -> Array:
-    """Return each row's k best columns, best first (T, k); whole rows of many classes are not sorted."""
+    """Return each row's k best columns, best first (T, k), without sorting whole rows."""
     k = min(k, values.shape[1])
+    # (T, C) -> (T, k) column numbers in table order, so that ties go to the lower number
     best = np.sort(np.argpartition(-values, k - 1, axis=1)[:, :k], axis=1)
     order = np.argsort(-np.take_along_axis(values, best, axis=1), axis=1, kind="stable")
     return np.take_along_axis(best, order, axis=1)

@@ -1,7 +1,7 @@
-"""What is predicted: how label columns become a network's outputs, and its outputs become labels again.
+"""Targets: what is predicted, from label columns to a network's outputs and back.
 
-A softmax target has one probability per class, a sigmoid target one per independent label, and a target on a
-number scale one value. Every error names the column, the ids of the rows and the nearest valid name.
+A softmax target has one probability per class, a sigmoid target one per independent label, and a target on a number
+scale one value. Every error names the column, the ids of the rows and the nearest valid name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read label cells: as text or numbers, with every bad row named by its id."""
+"""Read label cells as strings or numbers, naming every bad row by its id."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from compete import DataError, did_you_mean, format_list
+from compete import DataError, did_you_mean, format_first, format_list, plural
 
 Array = np.ndarray[Any, Any]
-MADE = ("id", "image", "group")  # columns that every dataset makes, whatever the competition's files call them
-LONGEST_CLASS = 1000  # characters; anything longer is a text in the wrong column, and would be every column's name
+MADE = ("id", "image", "group")  # columns of the datasets' own, whatever the competition's files call them
+LONGEST_CLASS = 1000  # characters; anything longer is text from the wrong column
 
 
 def require(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -24,16 +24,17 @@ def require(table: pd.DataFrame, columns: Sequence[str]) -> None:
     if missing:
         own = format_list(name for name in known if name not in MADE) or "none"
         raise DataError(
-            f"the train table has no column '{name}'.{did_you_mean(name, known)} Columns: {own}." for name in missing
+            f"unknown column '{name}' of the train table.{did_you_mean(name, known)} Columns: {own}."
+            for name in missing
         )
 
 
 def text(table: pd.DataFrame, column: str, allow_empty: bool = False) -> pd.Series[str]:
-    """Return a column's cells as text, whole numbers without a point; an empty cell is a `DataError`."""
+    """Return a column's cells as strings, integers without a decimal point. Raise `DataError` for empty cells."""
     require(table, [column])
     cells = table[column]
     if pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
-        cells = cells.astype("Int64")  # a column of ints turns float when pandas meets one empty cell
+        cells = cells.astype("Int64")  # pandas turns integers into floats where a cell is empty
     spelled = cells.astype(str).where(cells.notna(), "")
     if not allow_empty:
         refuse_rows(table, spelled.str.strip() == "", f"column '{column}' is empty")
@@ -41,21 +42,21 @@ def text(table: pd.DataFrame, column: str, allow_empty: bool = False) -> pd.Seri
 
 
 def numbers(table: pd.DataFrame, column: str) -> Array:
-    """Return a column as float64 (N,); a cell that is empty or no finite number is a `DataError`."""
+    """Return a column as float64 (N,). Raise `DataError` for cells that are empty or not finite numbers."""
     cells = text(table, column)
     values = np.asarray(pd.to_numeric(cells, errors="coerce"), dtype=np.float64)
     bad = ~np.isfinite(values)
     if bad.any():
-        refuse_rows(table, bad, f"column '{column}' holds no number but '{cells[bad].iloc[0]}'")
+        refuse_rows(table, bad, f"column '{column}' holds '{cells[bad].iloc[0]}', which is not a number")
     return values
 
 
 def zeros_and_ones(table: pd.DataFrame, columns: Sequence[str]) -> Array:
-    """Return columns as float32 (N, columns); a value that is neither 0 nor 1 is a `DataError`."""
+    """Return columns as float32 (N, columns). Raise `DataError` for values other than 0 and 1."""
     require(table, columns)
-    values = np.stack([numbers(table, name) for name in columns], axis=1)
+    values = np.stack([numbers(table, name) for name in columns], axis=1)  # columns x (N,) -> (N, columns)
     for name, column in zip(columns, values.T, strict=True):
-        refuse_rows(table, (column != 0) & (column != 1), f"column '{name}' holds neither 0 nor 1")
+        refuse_rows(table, (column != 0) & (column != 1), f"column '{name}' must hold 0 or 1")
     return values.astype(np.float32)
 
 
@@ -65,25 +66,23 @@ def refuse_rows(table: pd.DataFrame, bad: ArrayLike, what: str) -> None:
         raise DataError(row_problem(table, bad, what))
 
 
-def row_problem(table: pd.DataFrame, bad: ArrayLike, what: str, most: int = 5) -> str:
-    """Say what is wrong, in how many rows, and the first ids."""
+def row_problem(table: pd.DataFrame, bad: ArrayLike, what: str) -> str:
+    """Return what is wrong, in how many rows, and the first ids."""
     ids = table["id"] if "id" in table else table.index.to_series()
-    named = [str(name) for name in ids[np.asarray(bad, dtype=bool)]]
-    more = f" and {len(named) - most} more" if len(named) > most else ""
-    rows = "1 row" if len(named) == 1 else f"{len(named)} rows"
-    return f"train table: {what} ({rows}: id {', '.join(named[:most])}{more})."
+    named = ids[np.asarray(bad, dtype=bool)].tolist()
+    return f"train table: {what} ({plural(len(named), 'row')}: id {format_first(named)})."
 
 
 def class_names(cells: pd.Series[str], classes: Sequence[str | int] | None, column: str) -> tuple[str, ...]:
-    """Return the classes in the order given, else those of the table in natural order."""
+    """Return the given classes in their order, or those of the table in natural order."""
     names = classes_in(cells, column) if classes is None else [str(name) for name in classes]
     if len(names) < 2:
-        raise DataError(f"train table: column '{column}' has one class only, '{''.join(names)}'.")
+        raise DataError(f"train table: column '{column}' has only one class, '{''.join(names)}'.")
     return tuple(names)
 
 
 def classes_in(cells: pd.Series[str], column: str) -> list[str]:
-    """Return the classes that a column holds, in natural order; one that is too long for a name is a `DataError`."""
+    """Return the classes of a column in natural order. Raise `DataError` for one that is too long for a name."""
     names = cells.dropna().unique()
     for name in names:
         if len(name) > LONGEST_CLASS:
@@ -95,13 +94,13 @@ def classes_in(cells: pd.Series[str], column: str) -> list[str]:
 
 
 def class_numbers(table: pd.DataFrame, *, column: str, classes: tuple[str, ...]) -> Array:
-    """Return each row's place in `classes` as int64 (N,); every unknown label is named at once."""
+    """Return each row's class number, int64 (N,). Raise `DataError` with every unknown label."""
     cells = text(table, column)
     found = pd.Index(classes).get_indexer(pd.Index(cells)).astype(np.int64)
     unknown = cells[found == -1].unique()
     if len(unknown):
         raise DataError(
-            row_problem(table, cells == name, f"column '{column}' holds '{name}', which is no class")
+            row_problem(table, cells == name, f"column '{column}' holds '{name}', which is not a class")
             + did_you_mean(name, classes)
             for name in unknown
         )
@@ -109,24 +108,24 @@ def class_numbers(table: pd.DataFrame, *, column: str, classes: tuple[str, ...])
 
 
 def natural_order(names: Sequence[str] | Array) -> list[str]:
-    """Sort whole numbers as numbers and the digits inside names as numbers too: `a2` before `a10`."""
+    """Sort integers as numbers, and digits inside names as numbers too: `a2` before `a10`."""
     if all_integers(names):
         return sorted(names, key=int)
     return sorted(names, key=_natural_key)
 
 
 def spelled(classes: Sequence[str]) -> list[Any]:
-    """Return the labels as the competition writes them: ints where all are whole numbers, else text."""
+    """Return the labels as the competition spells them: ints if all are integers, else strings."""
     return [int(name) for name in classes] if all_integers(classes) else list(classes)
 
 
 def all_integers(names: Sequence[str] | Array) -> bool:
-    """Return whether every name is a whole number in its plain spelling; `007` and `1.0` are not."""
+    """Return whether every name is an integer in its plain spelling; `007` and `1.0` are not."""
     return all(re.fullmatch(r"0|-?[1-9][0-9]*", name) for name in names)
 
 
 def repeated(names: Sequence[object]) -> list[str]:
-    """Return the names given twice, for checks of options."""
+    """Return the names that occur twice, for checks of options."""
     texts = [str(name) for name in names]
     return sorted({name for name in texts if texts.count(name) > 1})
 

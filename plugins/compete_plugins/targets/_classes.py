@@ -1,4 +1,4 @@
-"""Targets with one class per row, learnt by one softmax or by several."""
+"""Targets with one class per row, learnt by one softmax or several."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def check_label(*, classes: Classes, **_: object) -> Iterator[str]:
 def label(train: pd.DataFrame, *, column: str = "label", classes: list[str | int] | str | None = None) -> Target:
     """One class per row, in one column.
 
-    `column` holds the label. `classes` gives the classes and their order: a list, or a file that holds one in each
-    line, or `"data/labels.csv#attribute_id"`, a column of a table; its path starts where `compete` runs, as `root`
-    does. Without `classes` they are the column's own, in natural order (2 before 10). Labels are decoded in the
-    competition's spelling: whole numbers as ints, anything else as text.
+    `column` holds the label. `classes` lists the classes in order, or names a file with one on each line, or a column
+    of a table, such as `"data/labels.csv#attribute_id"`; its path starts where `compete` runs, like `root`. By default
+    they are the column's own, in natural order (2 before 10). Labels are decoded in the competition's spelling:
+    integers as ints, anything else as strings.
     """
     names = class_names(text(train, column), given_classes(classes), column)
     encode = partial(class_numbers, column=column, classes=names)
@@ -55,9 +55,9 @@ def check_one_hot(*, columns: list[str]) -> Iterator[str]:
 
 @component(check=check_one_hot)
 def one_hot(train: pd.DataFrame, *, columns: list[str]) -> Target:
-    """One class per row, given as one column per class that holds a single 1.
+    """One class per row, in one column per class, of which one holds a 1.
 
-    `columns` are the classes in their order; a label is decoded as the name of its column.
+    `columns` are the classes in order; a label is decoded as the name of its column.
     """
     encode = partial(_hot_column, columns=columns)
     encode(train)
@@ -67,12 +67,12 @@ def one_hot(train: pd.DataFrame, *, columns: list[str]) -> Target:
 
 @component(check=check_one_hot)
 def votes(train: pd.DataFrame, *, columns: list[str]) -> Target:
-    """Shares of votes: several people judged each row, and the network learns how their votes are spread.
+    """Shares of votes: several people judged each row, and the network learns the distribution of their votes.
 
-    `columns` hold the number of votes for each class. Encoded targets and labels are the shares, float32
-    (N, C); the label decoded is the class with the largest share.
+    `columns` hold the number of votes for each class. Encoded targets and labels are soft, float32 (N, C); a label is
+    decoded as the class with the largest share.
     """
-    encode = partial(_shares, columns=columns)
+    encode = partial(_vote_shares, columns=columns)
     encode(train)
     names = tuple(columns)
     return Target(names, encode, encode, softmax, partial(best_label, labels=names), heads=(len(names),))
@@ -88,12 +88,12 @@ def check_heads(
     """Yield what is wrong with the heads' columns, sizes and classes."""
     yield from check_classes("columns", [*columns], at_least=2)
     if sizes is not None and classes is not None:
-        yield "give either 'sizes' or 'classes', not both."
+        yield "set either 'sizes' or 'classes', not both."
     if sizes is not None and (len(sizes) != len(columns) or min(sizes, default=0) < 2):
         yield f"sizes = {sizes} must hold one number of classes, 2 or more, for each of {format_list(columns)}."
     for name, given in (classes or {}).items():
         if name not in columns:
-            yield f"classes.{name} is none of the columns {format_list(columns)}."
+            yield f"classes.{name}: not one of the columns {format_list(columns)}."
         yield from check_classes(f"classes.{name}", given, at_least=2)
 
 
@@ -109,12 +109,12 @@ def heads(
 ) -> Target:
     """One class per row that is a combination of several columns, each learnt by a softmax head of its own.
 
-    A combination's probability is the product of the heads' probabilities. Combinations are numbered with
-    the first column varying slowest, so columns of 3, 2 and 3 classes give 18 with
-    `number = first * 6 + second * 3 + third`. `columns` are the heads in that order. `sizes` says that the
-    columns hold 0 to size - 1; `classes` gives a column's classes in order; without either they are the
-    column's own in natural order. `labels` decodes to the combination's number (`index`) or to the columns'
-    classes joined by `separator` (`names`). Encoded targets are int64 (N, heads), labels int64 (N,).
+    A combination's probability is the product of the heads' probabilities. Combinations are numbered with the first
+    column varying slowest, so columns of 3, 2 and 3 classes give 18 with `number = first * 6 + second * 3 + third`.
+    `columns` are the heads in that order. With `sizes` the columns hold 0 to size - 1; `classes` lists a column's
+    classes in order; without either they are the column's own in natural order. `labels` decodes to the combination's
+    number (`index`) or to the columns' classes joined by `separator` (`names`). Encoded targets are int64 (N, heads),
+    labels int64 (N,).
     """
     require(train, columns)
     names = _head_classes(train, columns, sizes, classes or {})
@@ -143,7 +143,7 @@ def _head_classes(
 
 
 def _head_numbers(table: pd.DataFrame, *, columns: list[str], classes: list[tuple[str, ...]]) -> Array:
-    """Return int64 (N, heads); problems of all columns are raised together."""
+    """Return class numbers, int64 (N, heads). Raise `DataError` with the problems of all columns."""
     found, problems = [], []
     for column, names in zip(columns, classes, strict=True):
         try:
@@ -156,7 +156,7 @@ def _head_numbers(table: pd.DataFrame, *, columns: list[str], classes: list[tupl
 
 
 def _joint_numbers(table: pd.DataFrame, *, columns: list[str], classes: list[tuple[str, ...]]) -> Array:
-    encoded = _head_numbers(table, columns=columns, classes=classes)
+    encoded = _head_numbers(table, columns=columns, classes=classes)  # (N, heads) -> (N,)
     sizes = [len(names) for names in classes]
     joint: Array = np.ravel_multi_index(tuple(encoded.T), sizes).astype(np.int64)
     return joint
@@ -164,15 +164,15 @@ def _joint_numbers(table: pd.DataFrame, *, columns: list[str], classes: list[tup
 
 def _hot_column(table: pd.DataFrame, *, columns: list[str]) -> Array:
     hot = zeros_and_ones(table, columns)
-    refuse_rows(table, hot.sum(axis=1) != 1, f"{format_list(columns)} do not hold exactly one 1")
-    found: Array = hot.argmax(axis=1).astype(np.int64)
+    refuse_rows(table, hot.sum(axis=1) != 1, f"exactly one of {format_list(columns)} must hold a 1")
+    found: Array = hot.argmax(axis=1).astype(np.int64)  # (N, C) -> (N,)
     return found
 
 
-def _shares(table: pd.DataFrame, *, columns: list[str]) -> Array:
+def _vote_shares(table: pd.DataFrame, *, columns: list[str]) -> Array:
     require(table, columns)
     counts: Array = np.stack([numbers(table, name) for name in columns], axis=1)
-    refuse_rows(table, (counts < 0).any(axis=1), "a number of votes is negative")
-    refuse_rows(table, counts.sum(axis=1) == 0, "there is no vote")
+    refuse_rows(table, (counts < 0).any(axis=1), "negative number of votes")
+    refuse_rows(table, counts.sum(axis=1) == 0, "no votes")
     shares: Array = (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
     return shares

@@ -1,4 +1,4 @@
-"""Targets of independent yes-or-no outputs: one label, several columns, or a set of labels in one column."""
+"""Targets of independent binary outputs: one label, several columns, or a set of labels in one column."""
 
 from __future__ import annotations
 
@@ -26,27 +26,26 @@ from ._outputs import either_label, joined_labels, sigmoid
 
 
 def binary(train: pd.DataFrame, *, column: str = "label", positive: str | int = "1") -> Target:
-    """Yes or no: the probability of one named class out of two.
+    """Two classes: the probability of one of them.
 
-    `column` holds two different labels, of which `positive` is the one whose probability is predicted. The
-    only prediction column is named after it. Encoded targets are float32 (N, 1), labels int64 (N,) with 1
-    for the positive class.
+    `column` holds two different labels; `positive` is the one whose probability is predicted, and the name of the only
+    prediction column. Encoded targets are float32 (N, 1), labels int64 (N,) with 1 for the positive class.
     """
-    yes = str(positive)
+    name = str(positive)
     found = classes_in(text(train, column), column)
-    if yes not in found:
+    if name not in found:
         raise DataError(
-            f"train table: column '{column}' never holds the positive label '{yes}'."
-            f"{did_you_mean(yes, found)} Labels: {format_list(found)}."
+            f"train table: column '{column}' never holds the positive label '{name}'."
+            f"{did_you_mean(name, found)} Labels: {format_list(found)}."
         )
-    others = [name for name in found if name != yes]
+    others = [other for other in found if other != name]
     if len(others) != 1:
         raise DataError(f"train table: column '{column}' must hold two labels; it holds {format_list(found)}.")
-    pair = (others[0], yes)
+    pair = (others[0], name)
     labels = partial(class_numbers, column=column, classes=pair)
     negative, positive = spelled(pair)
     decode = partial(either_label, negative=negative, positive=positive)
-    return Target((yes,), partial(_one_column, column=column, classes=pair), labels, sigmoid, decode, (1,))
+    return Target((name,), partial(_one_column, column=column, classes=pair), labels, sigmoid, decode, (1,))
 
 
 def check_columns(*, columns: list[str]) -> Iterator[str]:
@@ -61,8 +60,8 @@ def check_columns(*, columns: list[str]) -> Iterator[str]:
 def columns(train: pd.DataFrame, *, columns: list[str]) -> Target:
     """Several independent labels, each in a column of 0 and 1.
 
-    `columns` are the labels in their order. Encoded targets and labels are float32 (N, C). Decoding joins
-    the names of the labels with a probability of at least one half by ", ".
+    `columns` are the labels in order. Encoded targets and labels are float32 (N, C). Decoding joins the names of the
+    labels with a probability of at least one half by ", ".
     """
     encode = partial(zeros_and_ones, columns=columns)
     encode(train)
@@ -92,10 +91,10 @@ def tokens(
 ) -> Target:
     """A set of labels per row, written in one column.
 
-    `column` holds the labels joined by `separator`. `classes` gives the labels and their order, as a list or a file
-    (as for `label`), else they are the column's own in natural order. `allow_empty` takes an empty cell for a row
-    without any label; otherwise it is an error. Encoded targets and labels are float32 (N, C). Decoding joins the
-    labels with a probability of at least one half.
+    `column` holds the labels joined by `separator`. `classes` lists the labels in order, or names a file (as for
+    `label`); by default they are the column's own in natural order. `allow_empty` takes an empty cell as a row without
+    labels; otherwise it is an error. Encoded targets and labels are float32 (N, C). Decoding joins the labels with a
+    probability of at least one half.
     """
     whole = text(train, column, allow_empty)
     cells = _split(whole, separator)
@@ -104,7 +103,7 @@ def tokens(
         _refuse_other_separator(whole, column, separator)
     names = classes_in(cells, column) if given is None else given
     if not names:
-        raise DataError(f"train table: column '{column}' holds no label at all.")
+        raise DataError(f"train table: column '{column}' has no labels.")
     encode = partial(_label_sets, column=column, separator=separator, classes=tuple(names), allow_empty=allow_empty)
     encode(train)
     decode = partial(joined_labels, labels=tuple(names), separator=separator)
@@ -116,22 +115,22 @@ def _one_column(table: pd.DataFrame, *, column: str, classes: tuple[str, str]) -
 
 
 def _split(cells: pd.Series[str], separator: str) -> pd.Series[str]:
-    """Return one stripped token per entry, with the row's number as its index; empty ones are left out."""
+    """Return one stripped label per entry, indexed by row number, without empty ones."""
     parts = cells.reset_index(drop=True).str.split(separator, regex=False).explode().str.strip()
     return parts[parts != ""]
 
 
 def _refuse_other_separator(cells: pd.Series[str], column: str, separator: str) -> None:
-    """Where no cell is split, labels joined by something else would become classes of their own."""
+    """Raise `DataError` if only another separator splits the cells: their joined labels would become classes."""
     if cells.str.strip().str.contains(separator, regex=False).any():
         return
     for other in ";,|":
         rows = int(cells.str.contains(other, regex=False).sum())
         if rows > SEPARATED_SHARE * len(cells):
             raise DataError(
-                f"train table: no cell of column '{column}' holds the separator '{separator}', but {rows} of "
-                f"{len(cells)} hold '{other}', the first '{cells[cells.str.contains(other, regex=False)].iloc[0]}'. "
-                f"Write [target] separator = '{other}', or name the classes."
+                f"train table: no cell of column '{column}' holds the separator '{separator}', but {rows:,} of "
+                f"{len(cells):,} hold '{other}', the first '{cells[cells.str.contains(other, regex=False)].iloc[0]}'. "
+                f"Set [target] separator = '{other}', or list the classes."
             )
 
 
@@ -146,13 +145,13 @@ def _label_sets(
             row_problem(
                 table,
                 np.isin(np.arange(len(table)), unknown.index[unknown == name]),
-                f"column '{column}' holds '{name}', which is no class",
+                f"column '{column}' holds '{name}', which is not a class",
             )
             + did_you_mean(name, classes)
             for name in unknown.unique()
         )
     sets = np.zeros((len(table), len(classes)), dtype=np.float32)
-    sets[parts.index.to_numpy(), places] = 1.0
+    sets[parts.index.to_numpy(), places] = 1.0  # one entry for each label of each row -> (N, C)
     if not allow_empty:
-        refuse_rows(table, sets.sum(axis=1) == 0, f"column '{column}' holds no label")
+        refuse_rows(table, sets.sum(axis=1) == 0, f"column '{column}' holds no labels")
     return sets

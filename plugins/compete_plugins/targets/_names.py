@@ -1,4 +1,4 @@
-"""The classes that a TOML names: a list of them, or the file that lists them."""
+"""The classes that a TOML lists, itself or in a file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Classes = list[str | int] | str | None
 
 
 def check_classes(option: str, classes: Classes, at_least: int) -> Iterator[str]:
-    """Yield what is wrong with a list of classes; a file is only looked into when the data is read."""
+    """Yield what is wrong with a list of classes; a file is only read with the data."""
     if classes == "":
-        yield f"{option} is empty; name the classes, or a file that lists them."
+        yield f"{option} is empty: list the classes, or name a file that does."
     if not isinstance(classes, list):
         return
     if len(classes) < at_least:
@@ -27,7 +27,7 @@ def check_classes(option: str, classes: Classes, at_least: int) -> Iterator[str]
 
 
 def given_classes(classes: Classes) -> list[str] | None:
-    """Return the classes named, as text, or None where none are: a column of a CSV (`file.csv#column`), or lines."""
+    """Return the listed classes as strings, from a list, the lines of a file or its column (`file.csv#column`)."""
     if classes is None or isinstance(classes, list):
         return None if classes is None else [str(name) for name in classes]
     path, _, column = classes.partition("#")
@@ -37,9 +37,8 @@ def given_classes(classes: Classes) -> list[str] | None:
         raise DataError(f"classes = '{classes}': the file cannot be read: {error}.") from error
     twice = repeated(names)
     if twice or not names:
-        raise DataError(
-            f"classes = '{classes}': {f'it names {format_list(twice)} twice' if twice else 'it names nothing'}."
-        )
+        problem = f"lists {format_list(twice)} twice" if twice else "lists no classes"
+        raise DataError(f"classes = '{classes}': the file {problem}.")
     return names
 
 
@@ -53,7 +52,6 @@ def _column(path: str, column: str) -> list[str]:
     if column not in table:
         known = [str(name) for name in table.columns]
         raise DataError(
-            f"classes = '{path}#{column}': there is no such column.{did_you_mean(column, known)} "
-            f"Its columns: {format_list(known)}."
+            f"classes = '{path}#{column}': unknown column.{did_you_mean(column, known)} Columns: {format_list(known)}."
         )
     return [str(name) for name in table[column]]

@@ -26,6 +26,7 @@ def joint_softmax(logits: torch.Tensor, *, sizes: tuple[int, ...]) -> torch.Tens
     """Return the product of the heads' probabilities (B, C), the first head's class varying slowest."""
     first, *others = (softmax(head) for head in logits.split_with_sizes(sizes, dim=1))
     for head in others:
+        # (B, C, 1) * (B, 1, next head) -> (B, C * next head)
         first = (first[:, :, None] * head[:, None, :]).flatten(1)
     return first
 
@@ -36,7 +37,7 @@ def scaled_sigmoid(logits: torch.Tensor, *, low: float, high: float) -> torch.Te
 
 
 def steps_climbed(logits: torch.Tensor) -> torch.Tensor:
-    """Return the expected level (B, 1): the sum of the chances of being above each level."""
+    """Return the expected level (B, 1): the sum of the probabilities of exceeding each level, (B, K)."""
     return sigmoid(logits).sum(dim=1, keepdim=True)
 
 
@@ -47,13 +48,13 @@ def best_label(predictions: Array, *, labels: Sequence[Any]) -> list[Any]:
 
 def either_label(predictions: Array, *, negative: Any, positive: Any) -> list[Any]:  # noqa: ANN401
     """Return `positive` where its probability is at least one half, else `negative` (T,)."""
-    return [positive if share >= 0.5 else negative for share in _finite(predictions)[:, 0]]
+    return [positive if probability >= 0.5 else negative for probability in _finite(predictions)[:, 0]]
 
 
 def joined_labels(predictions: Array, *, labels: tuple[str, ...], separator: str) -> list[str]:
     """Return the labels with a probability of at least one half, joined (T,)."""
     rows, columns = np.nonzero(_finite(predictions) >= 0.5)
-    ends = np.searchsorted(rows, np.arange(len(predictions) + 1))
+    ends = np.searchsorted(rows, np.arange(len(predictions) + 1))  # where the labels of each row end
     return [separator.join(labels[c] for c in columns[start:end]) for start, end in pairwise(ends)]
 
 
@@ -63,7 +64,7 @@ def nearest_level(predictions: Array, *, highest: int) -> list[int]:
 
 
 def plain_values(predictions: Array) -> list[float]:
-    """Return the predicted values as they are (T,)."""
+    """Return the predicted values unchanged (T,)."""
     return [float(value) for value in _finite(predictions)[:, 0]]
 
 

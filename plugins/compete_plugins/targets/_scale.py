@@ -1,4 +1,4 @@
-"""Targets on a number scale: levels in order, and plain values."""
+"""Targets on a number scale: ordered levels, and values."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def ordinal(
     levels: Annotated[int, Field(ge=2)] | None = None,
     method: Literal["regression", "cumulative"] = "regression",
 ) -> Target:
-    """Levels in order, 0 to k - 1, predicted as one number on that scale.
+    """Ordered levels, 0 to k - 1, predicted as one number on that scale.
 
-    `column` holds the level. `levels` is k; without it k is the highest level of the table plus one.
-    `method` is `regression`, one output scaled by a sigmoid to 0..k-1, or `cumulative`, k - 1 outputs that
-    each ask whether the level is higher (Frank and Hall 2001). Predictions are (N, 1) on the label scale and
-    are decoded by rounding; the postprocessor `cut_points` rounds better. Answers are int64 (N,).
+    `column` holds the level. `levels` is k, by default the highest level of the table plus one. `method` is
+    `regression`, one output scaled by a sigmoid to 0..k-1, or `cumulative`, k - 1 outputs for whether the level is
+    higher (Frank and Hall 2001). Predictions are (N, 1) on the label scale and decoded by rounding; the postprocessor
+    `cut_points` rounds better. Labels are int64 (N,).
     """
     highest = int(numbers(train, column).max()) if levels is None else levels - 1
     if levels is None and highest >= MOST_LEVELS:
         raise DataError(
-            f"train table: column '{column}' holds the level {highest:g}. So many levels are a value: use "
-            "[target] name = 'regression', or say with 'levels' how many there are."
+            f"train table: column '{column}' holds the level {highest:g}. For values set "
+            "[target] name = 'regression'; for so many levels, set 'levels'."
         )
     if highest < 1:
         raise DataError(f"train table: column '{column}' has no level above 0.")
     labels = partial(_levels, column=column, highest=highest)
     labels(train)
     cumulative = method == "cumulative"
-    encode = partial(_exceeded if cumulative else _share_of_scale, column=column, highest=highest)
+    encode = partial(_exceeded if cumulative else _scaled_level, column=column, highest=highest)
     activation = steps_climbed if cumulative else partial(scaled_sigmoid, low=0.0, high=float(highest))
     outputs = highest if cumulative else 1
     return Target((column,), encode, labels, activation, partial(nearest_level, highest=highest), (outputs,))
@@ -53,9 +53,9 @@ def regression(
 ) -> Target:
     """A number between two bounds, learnt as a sigmoid scaled to them.
 
-    `column` holds the value. `low` and `high` are the bounds, by default the least and the greatest value of
-    the table; a value outside them is an error. Encoded targets are scaled to 0..1, float32 (N, 1);
-    predictions and labels are (N, 1) in the column's own unit.
+    `column` holds the value. `low` and `high` are the bounds, by default the smallest and the largest value of the
+    table; values outside are an error. Encoded targets are scaled to 0..1, float32 (N, 1); predictions and labels are
+    (N, 1) in the column's own unit.
     """
     values = numbers(train, column)
     least = float(values.min()) if low is None else low
@@ -76,18 +76,18 @@ def regression(
 def _levels(table: pd.DataFrame, *, column: str, highest: int) -> Array:
     values = numbers(table, column)
     wrong = (values % 1 != 0) | (values < 0) | (values > highest)
-    refuse_rows(table, wrong, f"column '{column}' is no whole level from 0 to {highest}")
+    refuse_rows(table, wrong, f"column '{column}' must hold an integer from 0 to {highest}")
     return values.astype(np.int64)
 
 
-def _share_of_scale(table: pd.DataFrame, *, column: str, highest: int) -> Array:
+def _scaled_level(table: pd.DataFrame, *, column: str, highest: int) -> Array:
     levels = _levels(table, column=column, highest=highest)
     return (levels / highest).astype(np.float32)[:, None]
 
 
 def _exceeded(table: pd.DataFrame, *, column: str, highest: int) -> Array:
     levels = _levels(table, column=column, highest=highest)
-    return (levels[:, None] > np.arange(highest)).astype(np.float32)
+    return (levels[:, None] > np.arange(highest)).astype(np.float32)  # (N, 1) > (k - 1,) -> (N, k - 1)
 
 
 def _values(table: pd.DataFrame, *, column: str) -> Array:

@@ -1,4 +1,4 @@
-"""Per-image transforms: albumentations by name, the policies of torchvision, and what measured data needs."""
+"""Transforms of one image: albumentations by name, torchvision's policies, and those for measured data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._policies import aug_mix, auto_augment, rand_augment, trivial_augment
 
 
 def none() -> Transform:
-    """Leave images as they are."""
+    """Leave images unchanged."""
     return Transform()
 
 

@@ -22,7 +22,7 @@ Entry = Mapping[str, Any]  # {"name": "Rotate", "limit": 10}
 
 COMPOSITIONS = ("OneOf", "RandomOrder", "Sequential", "SomeOf")
 DONE_ON_THE_DEVICE = {"FromFloat", "Normalize", "ToFloat", "ToTensor3D", "ToTensorV2"}
-NEEDS_MORE_THAN_A_IMAGE = {
+NEEDS_MORE_THAN_AN_IMAGE = {
     "AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "ConstrainedCoarseDropout", "CropNonEmptyMaskIfExists",
     "FDA", "HistogramMatching", "Lambda", "MaskDropout", "Mosaic", "OverlayElements",
     "PixelDistributionAdaptation", "RandomCropNearBBox", "RandomSizedBBoxSafeCrop", "TextImage",
@@ -41,10 +41,10 @@ def _check(fixed: tuple[Entry, ...], random: tuple[Entry, ...]) -> Iterator[str]
 def albumentations(*, fixed: tuple[dict[str, Any], ...] = (), random: tuple[dict[str, Any], ...] = ()) -> Transform:
     """Apply transforms of the albumentations library, each a table `{name = "Rotate", limit = 10}`.
 
-    `fixed` is done once to every image of train, valid and test, and cached, so its transforms must be
-    deterministic and always applied. `random` is augmentation: training only, drawn anew for each image and
-    epoch. `OneOf`, `SomeOf`, `RandomOrder` and `Sequential` take their parts as a list `transforms`.
-    Scaling to floats and normalising is not done here: it happens on the device.
+    `fixed` applies once to every image of train, valid and test, and the result is cached, so its transforms must be
+    deterministic and always apply. `random` is augmentation: for training only, drawn again for each image and epoch.
+    `OneOf`, `SomeOf`, `RandomOrder` and `Sequential` take their parts as a list `transforms`. Scaling to floats and
+    normalisation happen on the device instead.
     Buslaev et al. 2020, https://www.mdpi.com/2078-2489/11/2/125.
     """
     return Transform(
@@ -54,9 +54,9 @@ def albumentations(*, fixed: tuple[dict[str, Any], ...] = (), random: tuple[dict
 
 
 class Pipeline:
-    """Transforms one after the other, seeded anew for each image: the same seed gives the same image.
+    """Transforms one after another, seeded for each image: the same seed gives the same image.
 
-    The transforms keep their random state inside, so each thread builds its own. Worker processes can be sent one.
+    Transforms hold their random state, so each thread builds its own. A pipeline can be sent to worker processes.
     """
 
     def __init__(self, entries: tuple[Entry, ...]) -> None:
@@ -86,15 +86,15 @@ class Pipeline:
 
 def _apply(transform: Any, image: Image) -> Image:  # noqa: ANN401
     name = type(transform).__name__
-    given = f"a image of shape {image.shape} and type {image.dtype}"
+    given = f"an image of shape {image.shape} and type {image.dtype}"
     try:
         result: Image = transform(image=image)["image"]
     except Exception as error:
-        raise DataError(f"transform {name} cannot work on {given}: {_one_line(error)}") from error
+        raise DataError(f"transform {name} failed on {given}: {_one_line(error)}") from error
     if result.ndim == 2:
         result = result[..., None]
     if result.dtype != image.dtype or result.shape[2] != image.shape[2]:
-        raise DataError(f"transform {name} made shape {result.shape} and type {result.dtype} of {given}")
+        raise DataError(f"transform {name} turned {given} into shape {result.shape} and type {result.dtype}")
     return result
 
 
@@ -108,7 +108,7 @@ def _library() -> ModuleType:
 
 @cache
 def _known() -> frozenset[str]:
-    """Return the names of all transforms that a image alone is enough for."""
+    """Return the names of all transforms that need nothing but an image."""
     library = _library()
     classes = {name: value for name, value in vars(library).items() if inspect.isclass(value)}
     names = {
@@ -116,7 +116,7 @@ def _known() -> frozenset[str]:
         for name, value in classes.items()
         if issubclass(value, library.BasicTransform) and not issubclass(value, library.Transform3D)
     }
-    return frozenset(names - BASES - DONE_ON_THE_DEVICE - NEEDS_MORE_THAN_A_IMAGE) | frozenset(COMPOSITIONS)
+    return frozenset(names - BASES - DONE_ON_THE_DEVICE - NEEDS_MORE_THAN_AN_IMAGE) | frozenset(COMPOSITIONS)
 
 
 def _build(entry: Entry) -> Any:  # noqa: ANN401
@@ -133,35 +133,35 @@ def _always(entry: Entry) -> Entry:
 def _check_fixed(entry: Entry, where: str) -> Iterator[str]:
     name = entry.get("name")
     if name in COMPOSITIONS:
-        yield f"{where}: {name} chooses at random. It belongs in 'random'."
+        yield f"{where}: {name} chooses at random. Move it to 'random'."
         return
     problems = list(_check_entry(entry, where))
     yield from problems
     if problems:
         return
     if entry.get("p", 1) != 1:
-        yield f"{where} {name}: p = {entry['p']}, but what is fixed is done to every image. Leave p out."
+        yield f"{where} {name}: p = {entry['p']}, but 'fixed' applies to every image. Remove p."
     elif not _is_deterministic(_always(entry)):
-        yield f"{where} {name}: changes images at random. Narrow its ranges or move it to 'random'."
+        yield f"{where} {name}: changes images at random. Narrow its ranges, or move it to 'random'."
 
 
 def _is_deterministic(entry: Entry) -> bool:
-    """Try a few seeds on one image; a transform that refuses it gets the benefit of the doubt."""
+    """Return whether a few seeds give one result; a transform that refuses the trial image counts as deterministic."""
     image = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
     pipeline = Pipeline((entry,))
     try:
         first = pipeline(image, 0)
         return all(np.array_equal(first, pipeline(image, seed)) for seed in range(1, 5))
-    except DataError:  # a crop larger than the image, say
+    except DataError:  # such as a crop larger than the image
         return True
 
 
 def _check_entry(entry: Entry, where: str) -> Iterator[str]:
     """Yield what is wrong with one transform, or with the parts of a composition."""
     name = entry.get("name")
-    complaint = _check_name(name)
-    if complaint:
-        yield f"{where}: {complaint}"
+    problem = _check_name(name)
+    if problem:
+        yield f"{where}: {problem}"
         return
     unknown = list(_check_option_names(entry))
     yield from (f"{where} {name}: {message}" for message in unknown)
@@ -176,15 +176,15 @@ def _check_name(name: object) -> str:
         return 'each transform is a table with a name, for example {name = "HorizontalFlip", p = 0.5}.'
     if name in DONE_ON_THE_DEVICE:
         return f"{name} is not needed: images are scaled and normalised on the device. Remove it."
-    if name in NEEDS_MORE_THAN_A_IMAGE:
-        return f"{name} needs masks, boxes, functions or other images, which a image alone does not have."
+    if name in NEEDS_MORE_THAN_AN_IMAGE:
+        return f"{name} needs masks, boxes, functions or other images, which are not available here."
     return "" if name in _known() else unknown_name("albumentations transform", name, _known())
 
 
 def _check_option_names(entry: Entry) -> Iterator[str]:
     parameters = inspect.signature(getattr(_library(), entry["name"])).parameters
     for key in [key for key in entry if key not in parameters and key != "name"]:
-        yield f"there is no option '{key}'.{did_you_mean(key, parameters)} Options: {format_list(parameters)}."
+        yield f"unknown option '{key}'.{did_you_mean(key, parameters)} Options: {format_list(parameters)}."
 
 
 def _check_parts(entry: Entry, where: str) -> Iterator[str]:
@@ -197,7 +197,7 @@ def _check_parts(entry: Entry, where: str) -> Iterator[str]:
 
 
 def _check_values(entry: Entry) -> Iterator[str]:
-    """Build the transform. Where albumentations only warns and replaces the value, that is an error here."""
+    """Build the transform. Values that albumentations would replace with a warning are errors here."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -207,7 +207,7 @@ def _check_values(entry: Entry) -> Iterator[str]:
 
 
 def _one_line(error: BaseException) -> str:
-    """Return an error's message in one line, without the pages that pydantic points to."""
+    """Return an error's message in one line, without links to pydantic's documentation."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         return "; ".join(_option_problem(p) for p in cause.errors(include_url=False, include_context=False))

@@ -1,4 +1,4 @@
-"""Fixed transforms for measured data: which channels the network sees, in which range, and sound as a image."""
+"""Fixed transforms for measured data: the choice of channels, their range, and sound as an image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from compete import DataError, Transform, component
+from compete import DataError, Transform, component, plural
 
 Image = np.ndarray[Any, Any]  # (H, W, C)
 Grid = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
@@ -19,13 +19,13 @@ Number = Annotated[int, Field(ge=0)]
 def check_channels(*, keep: list[int | list[int]] | None, split: Grid, tile: Grid) -> Iterator[str]:
     """Yield what is wrong with the options."""
     if keep is None and split == tile == (1, 1):
-        yield "give keep, split or tile."
+        yield "set keep, split or tile."
     if keep == []:
-        yield "keep names no channel."
+        yield "keep lists no channels."
     if [] in (keep or []):
-        yield "keep holds an empty list; name the channels whose mean is wanted."
+        yield "keep holds an empty list: list the channels to average."
     if keep is not None and len(keep) % (tile[0] * tile[1]):
-        yield f"tile = {list(tile)}: the {len(keep)} channels kept cannot be shared out to {tile[0] * tile[1]} tiles."
+        yield f"tile = {list(tile)}: {plural(len(keep), 'channel')} cannot be divided among {tile[0] * tile[1]} tiles."
 
 
 @component(check=check_channels)
@@ -34,11 +34,11 @@ def channels(
 ) -> Transform:
     """Choose, average, stack or lay out the channels of every image; the result is cached.
 
-    First, `split = [down, across]` cuts the image into parts of one size, whose channels are stacked: `[1, 4]`
-    makes 4 channels of 4 maps side by side. Then `keep` gives the channels in their order by number, from 0, and a
-    list stands for its channels' mean: `[0, 1, [0, 1]]`. At last, `tile = [down, across]` lays the channels beside
-    each other, row by row: six channels with `[6, 1]` become one tall image, with `[3, 1]` a image of two
-    channels. `[images] channels` is what comes out.
+    First, `split = [down, across]` cuts the image into parts of equal size, whose channels are stacked: `[1, 4]` turns
+    4 maps side by side into 4 channels. Then `keep` lists the channels in order by number, from 0; a list stands for
+    the mean of its channels: `[0, 1, [0, 1]]`. Finally, `tile = [down, across]` lays the channels out row by row: six
+    channels with `[6, 1]` become one tall image, with `[3, 1]` an image of two channels. Set `[images] channels` to the
+    resulting number.
     """
     return Transform(fixed=partial(_rearranged, keep=keep, split=split, tile=tile))
 
@@ -52,11 +52,11 @@ def check_scale(*, method: str, low: float | None, high: float | None, log: bool
     if method == "percentiles":
         low, high = _percents(low, high)
         if low < 0 or high > 100:
-            yield f"low = {low:g} and high = {high:g} are percentiles, which lie in 0 to 100."
+            yield f"low = {low:g} and high = {high:g} must be percentiles, 0 to 100."
     if low is not None and high is not None and low >= high:
-        yield f"low = {low:g} is not below high = {high:g}."
+        yield f"low = {low:g} must be below high = {high:g}."
     if method == "range" and log and low is not None and low <= 0:
-        yield f"low = {low:g} has no logarithm; with log = true it must be above 0."
+        yield f"low = {low:g} must be above 0 with log = true."
 
 
 @component(check=check_scale)
@@ -68,13 +68,13 @@ def scale(
     log: bool = False,
     per: Literal["image", "channel"] = "image",
 ) -> Transform:
-    """Bring measured values to 0..1, float32, clipping what lies beyond; the result is cached.
+    """Scale measured values to 0..1, float32, and clip what lies beyond; the result is cached.
 
     `method`: `percentiles` maps the percentiles `low` (1) and `high` (99) of each image to 0 and 1, `min_max` its
-    least and greatest value, and `range` the values `low` and `high`, the same for all images, so that their
-    levels stay comparable. `per = "channel"` looks at each channel alone. With `log` the logarithm is scaled, and
-    `low` and `high` are still in the data's own unit. What is not finite, or has no logarithm, becomes 0. Used with
-    `[images] reader = "raw"`; other readers scale, and clip, by percentiles themselves.
+    smallest and largest value, and `range` the values `low` and `high`, the same for all images, so that their levels
+    stay comparable. `per = "channel"` scales each channel by itself. With `log` the logarithm is scaled; `low` and
+    `high` are still in the data's own unit. Values that are not finite, or have no logarithm, become 0. For
+    `[images] reader = "raw"`; other readers scale and clip by percentiles themselves.
     """
     if method == "percentiles":
         low, high = _percents(low, high)
@@ -84,11 +84,11 @@ def scale(
 def spectrogram(
     *, window: Annotated[int, Field(ge=8)] = 256, hop: Annotated[int, Field(ge=1)] = 64, power: float = 1.0
 ) -> Transform:
-    """Turn a sound, as `[images] reader = "raw"` gives it, into a image: low notes below, time to the right.
+    """Turn a sound, read with `[images] reader = "raw"`, into an image: low frequencies below, time to the right.
 
-    `window` samples under a Hann window give one column of window/2 + 1 rows, and the next one begins `hop` samples
-    later. Cells are magnitudes to the `power`. Several channels are averaged. A transform `scale`
-    (`method = "percentiles"`, `log = true`) should follow.
+    `window` samples under a Hann window give one column of window/2 + 1 rows; the next column starts `hop` samples
+    later. Cells are magnitudes to the `power`. Channels are averaged. A transform `scale` (`method = "percentiles"`,
+    `log = true`) should follow.
     """
     return Transform(fixed=partial(_spectrogram, window=window, hop=hop, power=power))
 
@@ -108,10 +108,10 @@ def _channel(image: Image, item: int | list[int]) -> Image:
     numbers = [item] if isinstance(item, int) else item
     if max(numbers) >= image.shape[2]:
         raise DataError(
-            f"[[transforms]] channels keep = {max(numbers)}: a image has {image.shape[2]} channels, from 0."
+            f"[[transforms]] channels keep = {max(numbers)}: images have {plural(image.shape[2], 'channel')}, from 0."
         )
     taken = image[:, :, numbers]
-    mean: Image = taken[:, :, 0] if len(numbers) == 1 else taken.mean(axis=2)
+    mean: Image = taken[:, :, 0] if len(numbers) == 1 else taken.mean(axis=2)  # -> (H, W)
     return mean
 
 
@@ -119,8 +119,9 @@ def _split(image: Image, down: int, across: int) -> Image:
     height, width, count = image.shape
     if height % down or width % across:
         raise DataError(
-            f"[[transforms]] channels split = [{down}, {across}]: a image of {height} x {width} has no such parts."
+            f"[[transforms]] channels split = [{down}, {across}]: an image of {height} x {width} cannot be cut evenly."
         )
+    # (H, W, C) -> (H / down, W / across, down * across * C)
     parts = image.reshape(down, height // down, across, width // across, count)
     return parts.transpose(1, 3, 0, 2, 4).reshape(height // down, width // across, -1)
 
@@ -129,9 +130,10 @@ def _tiled(image: Image, down: int, across: int) -> Image:
     height, width, count = image.shape
     if count % (down * across):
         raise DataError(
-            f"[[transforms]] channels tile = [{down}, {across}]: {count} channels cannot be shared out to "
+            f"[[transforms]] channels tile = [{down}, {across}]: {plural(count, 'channel')} cannot be divided among "
             f"{down * across} tiles."
         )
+    # (H, W, C) -> (down * H, across * W, C / (down * across))
     tiles = image.reshape(height, width, down, across, -1)
     return np.ascontiguousarray(tiles.transpose(2, 0, 3, 1, 4).reshape(down * height, across * width, -1))
 
@@ -164,9 +166,9 @@ def _bounds(values: Image, method: str, low: float | None, high: float | None) -
 
 def _spectrogram(image: Image, *, window: int, hop: int, power: float) -> Image:
     if image.shape[0] != 1:
-        raise DataError("[[transforms]] spectrogram needs sounds; write [images] reader = 'raw'.")
+        raise DataError("[[transforms]] spectrogram needs sounds: set [images] reader = 'raw'.")
     samples = image[0].mean(axis=1)
     samples = np.pad(samples, (0, max(0, window - len(samples))))
-    frames = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop]
+    frames = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop]  # (samples,) -> (columns, window)
     magnitudes = np.abs(np.fft.rfft(frames * np.hanning(window), axis=1)) ** power
     return np.ascontiguousarray(magnitudes.T[::-1, :, None].astype(np.float32))

@@ -15,13 +15,13 @@ from compete import DataError, Transform
 
 Image = np.ndarray[Any, Any]  # (H, W, C)
 
-DRAWS = {torch.rand, torch.randint, torch._sample_dirichlet}  # all that torchvision's policies draw with
+DRAWS = {torch.rand, torch.randint, torch._sample_dirichlet}  # every function that torchvision's policies draw with
 
 
 def auto_augment(*, policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet") -> Transform:
-    """Augment by a policy learned on another data set (Cubuk et al. 2019, https://arxiv.org/abs/1805.09501).
+    """Augment by a policy learned on another data set (AutoAugment, Cubuk et al. 2019, https://arxiv.org/abs/1805.09501).
 
-    `policy` names that data set: `imagenet` for images, `cifar10` for small ones, `svhn` for digits.
+    `policy` names that data set: `imagenet` for natural images, `cifar10` for small ones, `svhn` for digits.
     """
     return Transform(random=Policy("AutoAugment", {"policy": policy}))
 
@@ -29,15 +29,15 @@ def auto_augment(*, policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet")
 def rand_augment(
     *, num_ops: Annotated[int, Field(ge=1)] = 2, magnitude: Annotated[int, Field(ge=0, le=30)] = 9
 ) -> Transform:
-    """Apply `num_ops` operations drawn evenly, all of strength `magnitude` (0 to 30).
+    """Apply `num_ops` operations drawn uniformly, all of strength `magnitude` (0 to 30).
 
-    Cubuk et al. 2020, https://arxiv.org/abs/1909.13719.
+    RandAugment, Cubuk et al. 2020, https://arxiv.org/abs/1909.13719.
     """
     return Transform(random=Policy("RandAugment", {"num_ops": num_ops, "magnitude": magnitude}))
 
 
 def trivial_augment() -> Transform:
-    """Apply one operation of drawn strength: no option to tune (Müller and Hutter 2021, https://arxiv.org/abs/2103.10158)."""
+    """Apply one random operation of random strength (Müller and Hutter 2021, https://arxiv.org/abs/2103.10158)."""
     return Transform(random=Policy("TrivialAugmentWide", {}))
 
 
@@ -50,8 +50,8 @@ def aug_mix(
 ) -> Transform:
     """Mix the image with several augmented copies of itself (Hendrycks et al. 2020, https://arxiv.org/abs/1912.02781).
 
-    `severity` is the operations' strength, `mixture_width` the number of copies, `chain_depth` how many
-    operations make one (none: 1 to 3, drawn), `alpha` spreads the mixing weights.
+    `severity` is the operations' strength, `mixture_width` the number of copies, `chain_depth` the number of
+    operations in each (none: 1 to 3, drawn), and `alpha` the spread of the mixing weights.
     """
     options = {
         "severity": severity,
@@ -72,8 +72,8 @@ class Policy:
     def __call__(self, image: Image, seed: int) -> Image:
         """Augment one (H, W, 1 or 3) image."""
         if image.shape[2] not in (1, 3):
-            raise DataError(f"transform {self.name} needs images of 1 or 3 channels, not {image.shape[2]}")
-        # A copy, because the array may be a read-only page of the cache.
+            raise DataError(f"transform {self.name} needs images with 1 or 3 channels, not {image.shape[2]}")
+        # A copy, because the array may be a read-only page of the cache. (H, W, C) -> (C, H, W)
         tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)
         with SeededDraws(seed):
             result = self._build()(tensor)
@@ -91,10 +91,10 @@ class Policy:
 
 
 class SeededDraws(TorchFunctionMode):
-    """Let torch's random functions draw from a generator of this block, in this thread alone.
+    """Let torch's random functions draw from this block's own generator, in this thread alone.
 
     torchvision's policies take no generator. Seeding the global one instead would disturb what other threads
-    draw, the training step's dropout for one.
+    draw, such as the training step's dropout.
     """
 
     def __init__(self, seed: int) -> None:

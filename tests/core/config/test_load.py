@@ -97,7 +97,7 @@ def test_an_override_is_named_in_place_of_a_line(tiny):
     assert found[1].startswith('--set tta=[{name="flips", x=1}]: [[tta]] x: unknown option')
 
 
-def test_another_component_leaves_the_options_that_only_the_old_one_has(tiny):
+def test_another_component_drops_options_of_the_old_one(tiny):
     path = change(tiny, 'name = "brightness"', 'name = "brightness"\ndropout = 0.5')
     change(tiny, "n = 3", "n = 4")
     config = load_config(path, ["model.name=oracle", "folds.name=kfold"])
@@ -108,7 +108,7 @@ def test_another_component_leaves_the_options_that_only_the_old_one_has(tiny):
     assert "[model] dropout: unknown option" in problems(path, "model.name=oracle")[0]
 
 
-def test_a_loss_on_cosines_needs_a_head_that_gives_them_at_its_scale(tiny):
+def test_a_loss_on_cosines_needs_a_cosine_head_with_its_scale(tiny):
     path, arcface = tiny / "tiny.toml", 'loss={name="arcface", scale=64.0}'
     found = problems(path, arcface)
     assert (
@@ -145,7 +145,7 @@ def test_what_is_not_toml(tmp_path, content, message):
     assert message in problems(path)[0]
 
 
-def test_a_missing_file_lists_what_is_there(tiny):
+def test_a_missing_file_lists_the_available_ones(tiny):
     assert "no such file. Available: tiny.toml." in problems(Path("mask.toml"))[0]
     assert "no such file. Did you mean 'tiny.toml'?" in problems(Path("tinny.toml"))[0]
     (tiny / "competitions").mkdir()
@@ -153,7 +153,7 @@ def test_a_missing_file_lists_what_is_there(tiny):
     assert f"Did you mean '{Path('competitions/tiny.toml')}'?" in problems(Path("tiny"))[0]
 
 
-def test_a_plugin_beside_the_toml_is_pointed_at(tiny):
+def test_a_plugin_beside_the_toml_is_suggested(tiny):
     (tiny / "competitions").mkdir()
     (tiny / "tiny_plugin.py").rename(tiny / "competitions/other.py")
     path = change(tiny, '"tiny_plugin.py"', '"other.py"').rename(tiny / "competitions/tiny.toml")

@@ -46,6 +46,9 @@ def test_options_are_filled_in_and_the_rest_is_left_to_the_runner():
         ({"gamma": "3e-4"}, '[loss] gamma = "3e-4": must be a number >= 0.'),
         ({"gamma": True}, "[loss] gamma = true: must be a number >= 0."),
         ({"gamma": -1}, "[loss] gamma = -1: must be a number >= 0."),
+        ({"size": [1, "2"]}, '[loss] size = [1, "2"]: must be a list of 2 integers, but size.1 is "2".'),
+        ({"size": [1]}, "[loss] size = [1]: must be a list of 2 integers."),
+        ({"size": 1}, "[loss] size = 1: must be a list of 2 integers."),
         (
             {"class_weights": "balancd"},
             '[loss] class_weights = "balancd": must be "none" or "balanced". Did you mean \'balanced\'?',
@@ -92,8 +95,9 @@ def test_an_option_without_a_type_is_the_plugin_s_fault():
     def untyped(*, gamma=2.0):
         return gamma
 
-    with pytest.raises(PluginError, match="a_plugin: losses component 'focal': option 'gamma' needs a type"):
-        bind(registered(untyped), {}, "[loss]")
+    for use in (list_options, lambda untyped: bind(untyped, {}, "[loss]")):
+        with pytest.raises(PluginError, match="a_plugin: losses component 'focal': option 'gamma' needs a type"):
+            use(registered(untyped))
 
 
 def test_options_are_listed_with_types_and_defaults():
@@ -109,11 +113,3 @@ def test_types_are_listed_alike_when_a_plugin_evaluates_its_annotations():
 
     evaluated.__annotations__ = {"share": Annotated[float, Field(gt=0, le=1)]}
     assert list_options(registered(evaluated))[0].type == "number, 0 < x <= 1"
-
-
-def test_an_option_whose_type_cannot_be_told_is_the_plugin_s_fault_in_a_listing_too():
-    def untyped(*, gamma=2.0):
-        return gamma
-
-    with pytest.raises(PluginError, match="option 'gamma' needs a type annotation"):
-        list_options(registered(untyped))

@@ -1,4 +1,4 @@
-"""Plugins are found, and their faults are loud."""
+"""Plugins are found, and errors in them name the plugin."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_managers_share_nothing(tmp_path):
         ("def broken(:", r"mine.py .* is not valid Python: .*mine.py:1"),
     ],
 )
-def test_faults_name_the_plugin(tmp_path, text, message):
+def test_errors_name_the_plugin(tmp_path, text, message):
     with pytest.raises(PluginError, match=message):
         load(tmp_path, text)
 
 
-def test_two_files_of_one_name_collide_loudly(tmp_path):
+def test_two_files_of_one_name_are_an_error(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     for folder in "ab":

@@ -1,4 +1,4 @@
-"""Images of two kinds in one table: measured numbers beside bytes."""
+"""Images of two kinds in one table: measured data beside bytes."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def opened(folder, *names, cache=True):
 
 @pytest.fixture
 def folder(tmp_path):
-    for name, value, dtype in (("bytes", 200, np.uint8), ("shares", 0.25, np.float32), ("large", 1e6, np.float32)):
+    for name, value, dtype in (("bytes", 200, np.uint8), ("fractions", 0.25, np.float32), ("large", 1e6, np.float32)):
         np.save(tmp_path / f"{name}.npy", np.full((4, 4, 3), value, dtype))
     return tmp_path
 
 
-def test_a_cache_of_bytes_refuses_numbers_that_it_would_cut_off(folder):
-    found = opened(folder, "bytes", "shares")
+def test_a_cache_of_bytes_refuses_floats_that_it_would_truncate(folder):
+    found = opened(folder, "bytes", "fractions")
     assert found.images.dtype == np.uint8 and list(found.unreadable) == [1]
-    assert found.unreadable[1].startswith("shares.npy: its numbers are float32, those of the first image are bytes")
+    assert found.unreadable[1].startswith("fractions.npy: its pixels are float32, those of the first image uint8")
 
 
-def test_a_cache_of_numbers_takes_bytes_as_shares(folder):
-    found = opened(folder, "shares", "bytes")
+def test_a_cache_of_floats_takes_bytes_as_fractions(folder):
+    found = opened(folder, "fractions", "bytes")
     assert not found.unreadable
     np.testing.assert_allclose(found.images[1], 200 / 255, rtol=1e-3)
 
 
-def test_numbers_beyond_half_precision_are_refused(folder):
-    found = opened(folder, "shares", "large")
-    assert found.unreadable[1].startswith("large.npy: its numbers go up to 1e+06, beyond the cache's half precision")
+def test_floats_beyond_half_precision_are_refused(folder):
+    found = opened(folder, "fractions", "large")
+    assert found.unreadable[1].startswith("large.npy: its pixels go up to 1e+06, beyond the cache's half precision")
 
 
-def test_without_a_cache_a_batch_of_both_kinds_is_of_shares(folder):
-    images = opened(folder, "bytes", "shares", cache=False).images
+def test_without_a_cache_a_batch_of_both_kinds_is_of_fractions(folder):
+    images = opened(folder, "bytes", "fractions", cache=False).images
     batch = ImageDataset(images).__getitems__([Item(0, 0, 0), Item(1, 1, 0)])
     np.testing.assert_allclose(batch.images[:, 0, 0, 0], [200 / 255, 0.25], rtol=1e-6)

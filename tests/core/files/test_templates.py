@@ -57,7 +57,7 @@ def test_unknown_columns_are_all_named_with_the_nearest() -> None:
     assert len(caught.value.problems) == 3
 
 
-def test_an_unknown_ending_is_found_in_the_listing(root: Path, files: Files) -> None:
+def test_an_unknown_extension_is_found_in_the_listing(root: Path, files: Files) -> None:
     for name in ("a/1.2.3.jpg", "a/1.2.png", "b/1.2.JPEG", "b/1.2.txt", "b/noending"):
         write(root, name)
     table = pd.DataFrame({"folder": list("aabbb"), "id": ["1.2.3", "1.2", "1.2", "noending", "9"]})
@@ -71,7 +71,7 @@ def test_an_unknown_ending_is_found_in_the_listing(root: Path, files: Files) -> 
     assert path_template("{id}.*").apply(table[:1], files) == ["1.2.3.*"]
 
 
-def test_an_ambiguous_ending_is_an_error(root: Path, files: Files) -> None:
+def test_an_ambiguous_extension_is_an_error(root: Path, files: Files) -> None:
     for name in ("1.jpg", "1.png", "1.txt"):
         write(root, f"train/{name}")
     with pytest.raises(DataError, match=r"'train/1.\*' matches several files: 1.jpg, 1.png"):

@@ -401,7 +401,7 @@ def test_predictions_that_memory_cannot_hold_are_told(folder, monkeypatch):
     monkeypatch.setattr("compete.stages.prepare.os.sysconf", lambda name: 1000)
     put(folder, crowded("w_", "w_1") | {"page.md": b"scored by the logarithmic loss"})
     result = write_toml(folder)
-    assert "Write keep_top = 20 to keep the best 20 classes of a row." in result.todo[0]
+    assert "Set keep_top = 20 to keep the best 20 classes of a row." in result.todo[0]
 
 
 def test_a_class_for_what_is_none_of_the_others_is_put_first_by_a_threshold_that_is_fitted(folder):

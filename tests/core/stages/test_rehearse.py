@@ -53,16 +53,16 @@ def write_labels(tiny: Path, labels: list[str]) -> None:
 
 
 def test_a_column_that_the_sample_lacks(tiny):
-    with pytest.raises(ConfigError, match=r"column = 'labl': the sample has no such column\. Did you mean 'label'"):
+    with pytest.raises(ConfigError, match=r"column = 'labl': unknown column of the sample\. Did you mean 'label'"):
         stage_1("submission.column=labl")
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        (("a", "b", "c", "total"), "the sample's column 'total' is no class"),
-        (("a", "b", "c1"), r"the sample's column 'c1' is no class\. Did you mean 'c'"),
-        (("a", "b"), r"class 'c' is no column of the sample\. .*normalise = true"),
+        (("a", "b", "c", "total"), "the sample's column 'total' is not a class"),
+        (("a", "b", "c1"), r"the sample's column 'c1' is not a class\. Did you mean 'c'"),
+        (("a", "b"), r"class 'c' is not a column of the sample\. .*normalise = true"),
     ],
 )
 def test_columns_of_the_sample_that_are_not_the_classes(tiny, columns, message):
@@ -73,7 +73,7 @@ def test_columns_of_the_sample_that_are_not_the_classes(tiny, columns, message):
 
 def test_a_template_that_fits_no_id_of_the_sample(tiny):
     write_sample(tiny, "p", ids="{}_a".format)
-    with pytest.raises(SubmissionError, match=r"7 rows of the sample are no image and class in the form '\{id\}-"):
+    with pytest.raises(SubmissionError, match=r"7 rows of the sample: not an image and class in the form '\{id\}-"):
         stage_1("submission.name=long", "submission.template={id}-{class}")
 
 
@@ -101,7 +101,7 @@ def test_values_above_what_the_submission_may_hold(tiny):
 
 
 def test_a_postprocessor_that_does_not_suit_the_target(tiny):
-    with pytest.raises(ConfigError, match="'threshold' needs an answer of 0 or 1 for every label"):
+    with pytest.raises(ConfigError, match="'threshold' needs a 0 or 1 for every label"):
         stage_1('postprocess=[{name="threshold"}]')
 
 

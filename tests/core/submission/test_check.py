@@ -115,11 +115,11 @@ def test_a_label_called_nan_is_a_label():
 
 
 @pytest.mark.parametrize("ans", [[0, 1.5, 2, 3], ["0", "1.5", "2", "3"]])
-def test_fractions_are_no_integers(ans):
+def test_fractions_are_not_integers(ans):
     assert any("must be an integer without a decimal point in" in p for p in problems(frame(ans=ans), integers=True))
 
 
-def test_floats_that_are_whole_are_still_flagged_as_the_platform_reads_them():
+def test_integral_floats_are_flagged_because_platforms_read_text():
     text = "column 'ans' must be an integer without a decimal point in 4 rows, id 'a.jpg' (2.0), 'b.jpg' (1.0)"
     assert problems(frame(ans=[2.0, 1.0, 0.0, 0.0]), integers=True)[0].startswith(text)
 
@@ -192,7 +192,9 @@ def test_classes_never_predicted_are_a_warning():
     assert warned([0] * 50 + [1] * 50, {"0": 0.5, "1": 0.4, "2": 0.1}) == [
         "never predicted: class '2' (10.0% of training)."
     ]
-    assert warned([0] * 5 + [1] * 5, {"0": 0.5, "1": 0.49, "2": 0.01}) == []  # a tenth of a row is no news
+    assert (
+        warned([0] * 5 + [1] * 5, {"0": 0.5, "1": 0.49, "2": 0.01}) == []
+    )  # a tenth of a row is expected to be missing
 
 
 def test_shares_far_from_training_are_a_warning():

@@ -47,7 +47,7 @@ def test_text_is_read_back_as_it_was_written(tmp_path_factory, words, numbers):
     pd.testing.assert_frame_equal(read_submission(path), given_)
 
 
-def test_read_keeps_what_pandas_would_take_for_missing(tmp_path):
+def test_read_keeps_cells_that_pandas_reads_as_missing(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("id,y\n001,NA\n2,None\n3,\n")
     assert read_submission(path).to_numpy().tolist() == [["001", "NA"], ["2", "None"], ["3", ""]]
