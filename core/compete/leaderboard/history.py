@@ -53,7 +53,7 @@ def read_submissions(root: Path, warn: Warn) -> list[Submission]:
         try:
             records = load_records(folder / RECORDS_FILE)
         except CompeteError as error:
-            warn(f"{error} What {JOURNAL} has of it is used.")
+            warn(f"{error} Its entries in {JOURNAL} are used.")
             continue
         for record in records:
             moved = replace(record, competition=folder.parent.name, run=folder.name)

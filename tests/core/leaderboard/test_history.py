@@ -164,7 +164,7 @@ def test_damaged_records_of_one_run_do_not_hide_others(root):
     warnings: list[str] = []
     found = read_submissions(root, warnings.append)
     assert sorted(item.record.run for item in found) == ["run-001", "run-002"]
-    assert len(warnings) == 1 and warnings[0].startswith(f"{folder}/uploads.json is damaged.")
+    assert len(warnings) == 1 and warnings[0].startswith(f"{folder}/uploads.json is damaged:")
 
 
 def test_a_journal_that_cannot_be_read_is_reported(root):

@@ -176,5 +176,5 @@ def test_a_download_that_fails_leaves_no_folder(tiny, server, compete, words, me
 def test_no_message_of_any_command_shows_the_token(tiny, server, compete):
     make_run(tiny)
     server.fail("CreateSubmission", code=400, message="no good-token")
-    said = [text for words in (["submit", "run-001"], ["runs"], ["download", "x"]) for text in compete(*words)[1:]]
-    assert "Kaggle refused: no ***" in "".join(logged) and "good-token" not in "".join(logged)
+    shown = [text for words in (["submit", "run-001"], ["runs"], ["download", "x"]) for text in compete(*words)[1:]]
+    assert "Kaggle refused: no ***" in "".join(shown) and "good-token" not in "".join(shown)

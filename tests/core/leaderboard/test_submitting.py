@@ -18,13 +18,13 @@ from fake_platform import FakePlatform, Killed, candidate, resume_last, send_one
 
 
 def test_the_happy_path_is_recorded_step_by_step(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     record = send_one(platform, candidate, logged)
     assert (record.phase, record.reference, record.quota_before) == ("submitted", "1", 5)
     assert load_records(candidate.records) == [record]
     assert platform.made == [record.message]
     assert record.message.split()[0] == "run-001" and record.id in record.message
-    assert said == [f"sending {candidate.file} to Fake"]
+    assert logged == [f"sending {candidate.file} to Fake"]
     assert record.state == {}  # the place to upload to is nobody's business any more
     assert platform.time.pauses == []
 
@@ -62,7 +62,7 @@ def test_a_failed_check_sends_nothing(candidate):
     ],
 )
 def test_a_question_is_asked_again(candidate, error, pauses):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.faults["quota"] = [error]
     send_one(platform, candidate, logged)
     assert platform.time.pauses == pauses
@@ -178,22 +178,22 @@ def test_two_processes_do_not_submit_from_one_folder_at_once(candidate):
 
 
 def wait_for(platform: FakePlatform, candidate: Candidate, record: Record, logged=None, minutes: float = 30) -> Record:
-    say = [].append if said is None else logged.append
-    return wait(platform.uploader(), candidate, record, minutes * 60, log=say, clock=platform.time.clock())
+    log = [].append if logged is None else logged.append
+    return wait(platform.uploader(), candidate, record, minutes * 60, log=log, clock=platform.time.clock())
 
 
 def test_waiting_ends_with_the_score(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.statuses = [Status("pending"), Status("pending"), Status("complete", 0.8, 0.7)]
     record = wait_for(platform, candidate, send_one(platform, candidate), logged)
     assert (record.phase, record.public, record.private) == ("scored", 0.8, 0.7)
     assert load_records(candidate.records) == [record]
-    assert said == ["submission 1 is waiting for its score"]
+    assert logged == ["submission 1 is waiting for its score"]
     assert platform.time.pauses == [1.0, 1.5]
 
 
 def test_waiting_has_a_deadline_and_can_be_taken_up_again(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.statuses = [Status("pending")]
     record = wait_for(platform, candidate, send_one(platform, candidate), logged, minutes=2)
     assert record.phase == "submitted" and platform.time.seconds == 120
@@ -204,7 +204,7 @@ def test_waiting_has_a_deadline_and_can_be_taken_up_again(candidate):
 
 
 def test_waiting_survives_a_platform_that_is_away(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.faults["status"] = [UnreachableError("broke")] * 5
     record = wait_for(platform, candidate, send_one(platform, candidate), logged)
     assert record.phase == "scored"
@@ -212,7 +212,7 @@ def test_waiting_survives_a_platform_that_is_away(candidate):
 
 
 def test_waiting_for_a_platform_that_stays_away_ends_at_the_deadline(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.faults["status"] = [UnreachableError("silent", silent=True)] * 999
     record = wait_for(platform, candidate, send_one(platform, candidate), logged, minutes=2)
     assert record.phase == "submitted" and 120 <= platform.time.seconds < 125
@@ -227,14 +227,14 @@ def test_a_failed_submission_keeps_the_platform_s_reason(candidate):
 
 
 def test_an_unknown_state_is_reported_and_waited_out(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.statuses = [
         Status("unknown", reason="RUNNING"),
         Status("unknown", reason="RUNNING"),
         Status("complete", 1.0),
     ]
     assert wait_for(platform, candidate, send_one(platform, candidate), logged).public == 1.0
-    assert said == ["Fake reports the state 'RUNNING', which compete does not know; waiting"]
+    assert logged == ["Fake reports the state 'RUNNING', which compete does not know; waiting"]
 
 
 def test_a_platform_that_reports_no_score(candidate):
@@ -246,6 +246,6 @@ def test_a_platform_that_reports_no_score(candidate):
 
 
 def test_notes_of_the_platform_are_shown(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     send_one(platform, candidate, logged, uploader=platform.uploader(create=lambda *_: Receipt("7", ("well done",))))
     assert logged[-1] == "well done"
