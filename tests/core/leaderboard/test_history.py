@@ -1,4 +1,4 @@
-"""Runs and submissions as their files tell them: run folders first, the journal for what they do not know."""
+"""Runs and submissions read from their files: the run folders, and the journal for what these do not know."""
 
 from __future__ import annotations
 

@@ -43,6 +43,19 @@ def test_a_kill_anywhere_and_one_submission_all_the_same(tiny, server, compete, 
     assert len(server.submissions) == 1 and phases(folder) == ["scored"]
 
 
+def test_a_killed_submission_of_a_csv_file_is_found_without_its_name(tiny, server, compete, no_pauses):
+    folder = make_run(tiny)
+    file = (folder / "submission.csv").rename(tiny / "blend.csv")
+    server.fail("CreateSubmission", "mute")  # it was made
+    process = start("submit", "blend.csv", "--config", str(folder / "config.toml"))
+    assert server.stalled.wait(60)
+    process.kill()
+    process.communicate()
+    code, out, _ = compete("submit", "--resume")
+    assert code == 0 and f"{file}:\n" in out and "leaderboard public 0.8125" in out
+    assert len(server.submissions) == 1
+
+
 def test_two_that_submit_one_run_at_once(tiny, server, compete):
     folder = make_run(tiny)
     server.fail("CreateSubmission", "stall")

@@ -7,14 +7,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from compete.errors import RunBusyError, UserError
-from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Receipt, Status, UnreachableError
+from compete.leaderboard.platform import (
+    AccessError,
+    BusyError,
+    Limits,
+    PlatformError,
+    Receipt,
+    Status,
+    UnreachableError,
+)
 from compete.leaderboard.records import Candidate, Record, load_records
-from compete.leaderboard.submitting import wait
-from fake_platform import FakePlatform, Killed, candidate, resume_last, send_one  # noqa: F401
+from compete.leaderboard.submitting import remaining, wait
+from fake_platform import START, FakePlatform, FakeTime, Killed, candidate, resume_last, send_one  # noqa: F401
 
 
 def test_the_happy_path_is_recorded_step_by_step(candidate):
@@ -249,3 +258,36 @@ def test_notes_of_the_platform_are_shown(candidate):
     platform, logged = FakePlatform(), []
     send_one(platform, candidate, logged, uploader=platform.uploader(create=lambda *_: Receipt("7", ("well done",))))
     assert logged[-1] == "well done"
+
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "earlier", "left"),
+    [
+        (Limits(), [], None),
+        (Limits(max_per_day=3), [], 3),
+        (Limits(max_per_day=3), [START - 60 * MINUTE], 2),
+        (Limits(max_per_day=1), [START - 13 * 60 * MINUTE], 1),  # yesterday in UTC
+        (Limits(min_interval_minutes=60), [START - 60 * MINUTE], None),
+    ],
+)
+def test_the_toml_s_rules_count_earlier_submissions(limits, earlier, left):
+    uploader = FakePlatform().uploader(quota=None, check=None, limits=limits)
+    assert remaining(uploader, earlier, print, FakeTime().clock()) == left
+
+
+@pytest.mark.parametrize(
+    ("limits", "earlier", "message"),
+    [
+        (Limits(max_per_day=1), [START - MINUTE], "Fake, fish: all 1 submissions of today are used up"),
+        # Noon in UTC is nine in the evening in Seoul, where the day began 21 hours ago.
+        (Limits(max_per_day=1, timezone="Asia/Seoul"), [START - 20 * 60 * MINUTE], "midnight, Asia/Seoul"),
+        (Limits(min_interval_minutes=60), [START - 20.5 * MINUTE], r"The next one is possible in 40 min\."),
+    ],
+)
+def test_the_toml_s_rules_stop_a_submission(limits, earlier, message):
+    uploader = FakePlatform().uploader(quota=lambda: None, limits=limits)
+    with pytest.raises(AccessError, match=message):
+        remaining(uploader, earlier, print, FakeTime().clock())
