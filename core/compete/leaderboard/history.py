@@ -71,14 +71,13 @@ def counted_times(submissions: Sequence[Submission], uploader: Uploader) -> list
 def read_run(folder: Path, warn: Warn) -> Standing:
     """Return a run as a row that is not submitted yet; without scores while it is unfinished."""
     state, git = read_json(folder / RUN_FILE), read_json(folder / "environment.json").get("git") or {}
-    created = state.get("created")
     row = Standing(
         competition=folder.parent.name,
         run=folder.name,
         config_hash=state.get("config"),
         git_commit=git.get("commit"),
         git_changed_files=git.get("changed_files"),
-        created_at=datetime.fromtimestamp(created, UTC).isoformat(timespec="seconds") if created else None,
+        created_at=_time_of(state.get("created"), folder / RUN_FILE, warn),
     )
     if not (folder / SCORES_FILE).is_file():
         return row
@@ -97,6 +96,15 @@ def read_run(folder: Path, warn: Warn) -> Standing:
         cv_folds=dict(scores.cv.folds),
         file_hash=scores.submission.sha256,
     )
+
+
+def _time_of(seconds: object, file: Path, warn: Warn) -> str | None:
+    """Return a time in ISO format, or None with a warning where a file's time is damaged."""
+    try:
+        return datetime.fromtimestamp(float(str(seconds)), UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        warn(f"{file}: cannot be read: created = {seconds!r} is not a time.")
+        return None
 
 
 def final_picks_of(folder: Path, runs: Sequence[Standing]) -> int | None:

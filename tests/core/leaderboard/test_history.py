@@ -212,3 +212,13 @@ def test_processes_may_write_at_once(root):
         rmtree(root / f"fish/run-{number}")
     assert [item.record for item in all_of(root)] == [item.record for item in from_folders]  # the journal has them all
     assert len(from_folders) == 3 + 60
+
+
+@pytest.mark.parametrize("created", ["yesterday", 1e30, None])
+def test_a_damaged_time_of_a_run_hides_nothing(root, created):
+    state = json.dumps({"format": 1, "config": "c0ffee", "created": created})
+    (make_run(root) / "run.json").write_text(state)
+    warnings: list[str] = []
+    run = read_run(root / "fish/run-001", warnings.append)
+    assert run.created_at is None and run.cv_mean is not None
+    assert warnings == [f"submissions/fish/run-001/run.json: cannot be read: created = {created!r} is not a time."]
