@@ -1,23 +1,31 @@
-# Two commands on a fresh machine: `make run` and `make test`.
+# Two commands on a fresh machine: `make run` and `make test`. While you work: `make check`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA := data/mask
+# A process for each core, and each file's tests in one process.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: run test docs
+.PHONY: run check test lint docs
 
 run: $(VENV)/.installed
 	$(BIN)/compete demo mask $(DATA)
 	$(BIN)/compete run competitions/mask.toml
 
-test: $(VENV)/.installed-test
+check: lint
+	$(PYTEST) -m "not slow"
+
+test: lint
+	$(PYTEST)
+
+lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
 
 docs: $(VENV)/.installed-test
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/draw_architecture.py
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "compete needs Python 3.11 or newer: make PYTHON=python3.11 ...")'

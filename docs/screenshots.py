@@ -1,7 +1,7 @@
 """Draw docs/run.png and docs/report.png, the last screen of a run and its report, with Chromium:
 
 script -qec "stty cols 94 rows 50; compete run competitions/mask.toml" run.log
-python docs/images.py run.log submissions/mask/run-001/report.html
+python docs/screenshots.py run.log submissions/mask/run-001/report.html
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ def terminal(screen: str) -> str:
     return console.export_svg(title=COMMAND)
 
 
-def image(page: Path, image: Path, size: tuple[int, int]) -> None:
+def screenshot(page: Path, image: Path, size: tuple[int, int]) -> None:
     """Let the browser draw a page's first (width, height) pixels into a PNG."""
     options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={size[0]},{size[1]}"]
     subprocess.run(["chromium", *options, f"--screenshot={image}", page.resolve().as_uri()], check=True)
 
 
 def main(log: Path, report: Path) -> None:
-    """Draw both images."""
+    """Draw both screenshots."""
     drawing = terminal(last_screen(log.read_text(encoding="utf-8")))
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing).groups())
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "screen.html")
         page.write_text(f'<body style="margin:0">{drawing}</body>', encoding="utf-8")
-        image(page, FOLDER / "run.png", (SCREEN_WIDTH, round(height * SCREEN_WIDTH / width)))
-    image(report, FOLDER / "report.png", REPORT_SIZE)
+        screenshot(page, FOLDER / "run.png", (SCREEN_WIDTH, round(height * SCREEN_WIDTH / width)))
+    screenshot(report, FOLDER / "report.png", REPORT_SIZE)
 
 
 if __name__ == "__main__":

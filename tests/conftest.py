@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,20 @@ settings.load_profile("compete")
 
 # Tiny tensors: a second thread would only wait for the first. Child processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# What `make check` leaves out: whole runs, the command line in processes of its own, and Kaggle's client.
+SLOW = (
+    "reliability/",
+    "test_gallery.py",
+    "test_first_plugin.py",
+    "core/test_cli.py",
+    "core/init/test_gallery.py",
+    "core/leaderboard/test_commands.py",
+    "core/leaderboard/test_newcomer.py",
+    "core/stages/test_runner.py",
+    "plugins/test_uploads_",
+)
+MOST_SECONDS = 8  # of the processor; a first import of torch and the other libraries takes up to 4
 
 TINY_PLUGIN = Path(__file__).with_name("tiny_plugin.py")
 TINY_TOML = """\
@@ -53,6 +67,24 @@ batch_size = 5
 precision = "32-true"
 device = "cpu"
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the files in `SLOW`."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(SLOW):
+            item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[object]:
+    """Fail a test that takes long without being marked, by the processor's time: no busy machine changes it."""
+    before = sum(os.times()[:4])  # of this process and of its children
+    done = yield
+    seconds = sum(os.times()[:4]) - before
+    if seconds > MOST_SECONDS and pyfuncitem.get_closest_marker("slow") is None:
+        pytest.fail(f"took {seconds:.1f} s of the processor: put its file into SLOW of tests/conftest.py")
+    return done
 
 
 def load_module(path: Path) -> ModuleType:

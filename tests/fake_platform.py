@@ -133,15 +133,15 @@ def candidate(tmp_path: Path) -> Candidate:
 def make_candidate(folder: Path) -> Candidate:
     file = folder / "submission.csv"
     file.write_text("id,label\n1,0\n")
-    return Candidate(file, folder / "uploads.json", "run-001", "fish", folder)
+    return Candidate(file, folder / "uploads.json", "run-001", "fish", folder / "submissions", folder)
 
 
-def send_one(platform: FakePlatform, candidate: Candidate, said: list[str] | None = None, **more: object) -> Record:
+def send_one(platform: FakePlatform, candidate: Candidate, logged: list[str] | None = None, **more: object) -> Record:
     uploader = more.pop("uploader", None) or platform.uploader()
-    say = [].append if said is None else said.append
-    return submit(uploader, candidate, "CV 0.7", say=say, clock=platform.time.clock(), **more)  # type: ignore[arg-type]
+    log = [].append if logged is None else logged.append
+    return submit(uploader, candidate, "CV 0.7", log=log, clock=platform.time.clock(), **more)  # type: ignore[arg-type]
 
 
 def resume_last(platform: FakePlatform, candidate: Candidate) -> Record:
     record = load_records(candidate.records)[-1]
-    return resume(platform.uploader(), candidate, record, say=[].append, clock=platform.time.clock())
+    return resume(platform.uploader(), candidate, record, log=[].append, clock=platform.time.clock())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import subprocess
 import sys
@@ -18,8 +17,10 @@ from compete.config.load import load_config
 from compete.identity import digest_file
 from compete.leaderboard.commands import add_commands
 from compete.leaderboard.retry import Clock
+from compete.scores import write_scores
 from compete.stages.run_folder import start_folder
 from kaggle_server import Competition, KaggleServer
+from scores_fixtures import make_scores
 
 COMMANDS = """
 from compete import cli
@@ -76,19 +77,16 @@ def make_run(tiny: Path, name: str = "run-001", upload: str = '{name="kaggle", c
     """Write a finished run's folder, as the runner does."""
     overrides = [f"upload={upload}"] if upload else []
     folder = tiny / "submissions/tiny" / name
-    start_folder(folder, load_config(tiny / "tiny.toml", overrides), time.time())
+    start_folder(folder, load_config(tiny / "tiny.toml", overrides), {}, time.time())
     file = folder / "submission.csv"
     write_predictions(tiny, file)
-    scores = {
-        "metric": "macro_f1",
-        "cv": {"mean": 0.73, "std": 0.01, "oof": 0.74, "folds": {"fold0-seed42": 0.72, "fold1-seed42": 0.74}},
-        "submission": {"sha256": digest_file(file)},
-    }
-    (folder / "scores.json").write_text(json.dumps(scores))
+    cv = {"mean": 0.73, "std": 0.01, "oof": 0.74, "folds": {"fold0-seed42": 0.72, "fold1-seed42": 0.74}}
+    scores = make_scores(cv=cv, submission={"sha256": digest_file(file)}, competition="tiny", run=name)
+    write_scores(folder, scores)
     return folder
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMANDS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", COMMANDS, *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the same sources as here
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -23,6 +24,40 @@ OVERRIDDEN = [
 ]
 
 
+def test_the_modules_that_the_architecture_names_are_there():
+    named = set(re.findall(r"`(\w+(?:/\w+)*\.py)`", (ROOT / "docs/architecture.md").read_text()))
+    there = {name for name in named for base in ("core/compete", "core", ".") if (ROOT / base / name).exists()}
+    assert len(named) > 20 and not named - there
+
+
+TROUBLE = (ROOT / "docs/troubleshooting.md").read_text()
+
+
+def messages() -> str:
+    """Return every string in the sources, a line each; a value that a message inserts is a `{}`."""
+    found = []
+    sources = [*(ROOT / "core").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]
+    for node in (node for path in sources for node in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(node, ast.JoinedStr):
+            found.append("".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+    return "\n".join(found)
+
+
+def test_every_message_in_troubleshooting_is_one_of_the_code_s():
+    known = messages()
+    shown = re.findall(r"^\| (`.+?`) \|", TROUBLE, re.M)
+    parts = [part.strip(" '") for cell in shown for text in cell.split("`")[1::2] for part in text.split("...")]
+    assert len(shown) >= 20
+    assert not [part for part in parts if part not in known]
+
+
+@pytest.mark.parametrize("override", sorted(set(re.findall(r"--set \"?([^`\" ]+)", TROUBLE))))
+def test_every_override_in_troubleshooting_works(override):
+    load_config(ROOT / "competitions/mask.toml", [override])
+
+
 @pytest.mark.parametrize("name", generate.PAGES)
 def test_generated_pages_are_fresh(name):
     assert (ROOT / "docs" / name).read_text() == generate.PAGES[name](), "run `make docs`"
@@ -38,6 +73,8 @@ def test_every_path_in_the_readme_s_tree_is_there():
     tree = re.search(r"```text\ncompete/\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert tree
     folders: list[str] = []
+    core = ROOT / "core/compete"
+    assert all(f"    {path.parent.name}/ " in tree[1] for path in core.glob("*/__init__.py")), "a folder has no caption"
     for line in tree[1].splitlines():
         indent, name = re.match(r"( *)(\S+)", line).groups()
         folders[len(indent) // 2 - 1 :] = [name]

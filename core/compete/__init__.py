@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 from compete.config.registry import InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
+from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
+from compete.files.scan import Scan, spread
 from compete.hookspecs import hookimpl
 from compete.leaderboard.platform import (
     AccessError,
@@ -27,7 +29,17 @@ from compete.reports import (
     StageReport,
     TrainingReport,
 )
-from compete.text import did_you_mean, duration, format_first, format_list, plural, unknown_name
+from compete.text import (
+    did_you_mean,
+    duration,
+    format_first,
+    format_list,
+    name_words,
+    plain_name,
+    plural,
+    same_name,
+    unknown_name,
+)
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
 if TYPE_CHECKING:
@@ -38,7 +50,9 @@ __all__ = [
     "IMAGE_EXTENSIONS",
     "STAGES",
     "AccessError",
+    "Basis",
     "BusyError",
+    "Choice",
     "ClassScores",
     "CompeteError",
     "ConfigError",
@@ -46,6 +60,7 @@ __all__ = [
     "DataError",
     "Epoch",
     "EpochScores",
+    "Excerpt",
     "Files",
     "ImagesReport",
     "InputFile",
@@ -60,10 +75,12 @@ __all__ = [
     "PlanReport",
     "PlatformError",
     "PluginError",
+    "Proposal",
     "Quota",
     "Receipt",
     "RowsReport",
     "RunView",
+    "Scan",
     "Scores",
     "StageReport",
     "Status",
@@ -83,9 +100,13 @@ __all__ = [
     "format_first",
     "format_list",
     "hookimpl",
+    "name_words",
     "path_template",
+    "plain_name",
     "plural",
     "read_scores",
+    "same_name",
+    "spread",
     "top_labels",
     "unknown_name",
 ]

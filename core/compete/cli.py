@@ -194,11 +194,15 @@ def init(
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Default: <folder name>.toml in the current folder."),
     ] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option("--plugin", metavar="FILE", help="A plugin file with a dataset; may be given many times."),
+    ] = None,
 ) -> None:
     """Inspect a competition's folder and write a TOML that runs, with the reason for each choice."""
     from compete.init import write_toml
 
-    for line in write_toml(folder, output).lines:
+    for line in write_toml(folder, output, plugin or []).lines:
         typer.echo(line)
 
 

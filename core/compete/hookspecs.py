@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from compete.files.proposals import Proposal
+    from compete.files.scan import Scan
     from compete.reports import StageReport
     from compete.scores import Scores
     from compete.types import Epoch, MemberResult, RunView, TrainerView
@@ -40,6 +42,11 @@ def register_datasets() -> Components:
 
     Raise `DataError` with every problem at once. Read ids and labels as text, and never change the user's files.
     """
+
+
+@hookspec
+def propose_dataset(scan: Scan) -> Proposal | list[Proposal] | None:
+    """Proposals: how a dataset would read a folder, for `compete init`. None: not at all; `DataError`: nearly."""
 
 
 @hookspec

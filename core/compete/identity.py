@@ -1,7 +1,7 @@
-"""What results depend on, summed up in short keys: the only place that hashes it.
+"""What results depend on, hashed to short keys. No other module hashes it.
 
-Everything counts unless a slot (`config/slots.py`) or a setting (`config/settings.py`) says at its own definition what
-it affects. Files and images count by their content: never by name, place or time.
+Everything counts unless a slot (`config/slots.py`) or a setting (`config/settings.py`) states at its definition that
+it affects less. Files and images count by content, never by name, path or time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def digest(*parts: object) -> str:
     """Return 16 hexadecimal digits that change when any part does."""
     total = sha256()
     for part in parts:
-        if isinstance(part, np.ndarray) and part.dtype != object:  # millions of cells: their bytes, not their text
+        if isinstance(part, np.ndarray) and part.dtype != object:  # millions of cells: bytes are much faster than JSON
             total.update(f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
         else:
             total.update(json.dumps(plain(part), sort_keys=True, default=str).encode())
@@ -47,7 +47,7 @@ def digest_bytes(data: bytes) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file, in full."""
+    """Return the whole SHA-256 of a file, 64 hexadecimal digits."""
     total = sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -56,9 +56,9 @@ def digest_file(path: Path) -> str:
 
 
 def read_sources(config: Config) -> dict[str, str]:
-    """Return what results depend on beside the TOML and the data: `{file or package: digest or version}`.
+    """Return the sources of results beside TOML and data: `{file or package: digest or version}`.
 
-    These are local plugin files, files that options name, and installed plugin packages.
+    These are local plugin files, files named by options, and installed plugin packages.
     """
     named = [file for bounds in config.components.values() for bound in bounds for file in bound.files]
     files = {str(file): digest_file(file) for file in (*config.plugin_files, *named)}
@@ -66,14 +66,14 @@ def read_sources(config: Config) -> dict[str, str]:
 
 
 def digests_of(components: Iterable[Component], config: Config, sources: Mapping[str, str]) -> list[str]:
-    """Return the digests of the local plugin files, and versions of the packages, that components come from."""
+    """Return the digests and versions of the local plugin files and packages that components come from."""
     owners = {component.owner for component in components}
     files = [sources[str(file)] for file in config.plugin_files if file.name in owners]
     return sorted([*files, *(config.plugins.packages[owner] for owner in owners & set(config.plugins.packages))])
 
 
 def settings_that_affect(config: Config, *levels: Affects) -> dict[str, Any]:
-    """Return the TOML's settings and components that affect one of these stages."""
+    """Return the TOML's settings and components that affect any of these stages."""
     resolved = config.resolved()
     tables: dict[str, Any] = {
         name: {key: resolved[name][key] for key in model.model_fields if affects(model, key) in levels}
@@ -84,12 +84,12 @@ def settings_that_affect(config: Config, *levels: Affects) -> dict[str, Any]:
 
 
 def config_key(config: Config, sources: Mapping[str, str]) -> str:
-    """Return the key that tells two configurations apart, of all that affects any result."""
+    """Return the key of a configuration: all that affects any result."""
     return digest(settings_that_affect(config, "training", "inference", "submission"), list(sources.values()))
 
 
 def folds_key(config: Config, sources: Mapping[str, str], train: pd.DataFrame, labels: Array) -> str:
-    """Return the key of a split: rows, labels, options and seed, and the columns that it looks at."""
+    """Return the key of a split: rows, labels, options, seed, and the columns that it uses."""
     folds = config.one("folds")
     named = [value for value in ("group", *folds.options.values()) if isinstance(value, str) and value in train]
     columns = ["\n".join(train[name].astype(str)) for name in dict.fromkeys(named)]
@@ -98,7 +98,7 @@ def folds_key(config: Config, sources: Mapping[str, str], train: pd.DataFrame, l
 
 
 def pixels_key(config: Config, sources: Mapping[str, str], contents: Sequence[str], paths: Sequence[str]) -> str:
-    """Return the key of decoded images: the content of their files, how they are read, and the fixed transforms."""
+    """Return the key of decoded images: their files' content, how they are read, and the fixed transforms."""
     images, chain = config.images, config.many("transforms")
     how = images.size, images.resize, images.channels, images.reader
     fixed = [(bound.name, bound.options.get("fixed", bound.options)) for bound in chain]
@@ -107,19 +107,19 @@ def pixels_key(config: Config, sources: Mapping[str, str], contents: Sequence[st
 
 
 def table_key(table: pd.DataFrame, contents: Sequence[str], *more: object) -> str:
-    """Return the key of a table's rows: ids, the content of each row's images, and what else is known of them."""
+    """Return the key of a table's rows: ids, the content of each row's images, and `more`, such as labels."""
     index = ImageIndex.of(table)
     return digest("\n".join(table["id"]), contents, _extensions(index.paths), index.rows, *more)
 
 
 def _extensions(paths: Sequence[str]) -> list[str]:
-    """Return the extension of each path, which chooses its reader."""
+    """Return the extension of each path, which selects its reader."""
     return [path.partition("#")[0].rpartition("/")[2].rpartition(".")[2].lower() for path in paths]
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The keys of a run's configuration, training rows, folds and test rows, and of what affects its members."""
+    """The keys of a run's configuration, training rows, folds, test rows, and training and inference settings."""
 
     config: str
     data: str
@@ -129,18 +129,18 @@ class Identity:
     inference: str
 
     def member(self, member: Member) -> str:
-        """Return what a member's weights depend on."""
+        """Return the key of what a member's weights depend on."""
         return digest(self.training, self.data, self.folds, member.fold, member.seed)
 
     def predictions(self, member: Member) -> str:
-        """Return what a member's predictions depend on: its weights, how they are made, and the test rows."""
+        """Return the key of what a member's predictions depend on: its weights, inference and the test rows."""
         return digest(self.member(member), self.inference, self.test)
 
 
 def identify(
     config: Config, sources: Mapping[str, str], dataset: Dataset, train: Sequence[str], test: Sequence[str]
 ) -> Identity:
-    """Return a run's identity; `train` and `test` are the digests of each image's file."""
+    """Return a run's identity; `train` and `test` are the digests of the image files."""
     columns = (dataset.columns.train, dataset.columns.test) if dataset.columns else (None, None)
     labels = dataset.targets, dataset.labels, dataset.target.classes
     return Identity(

@@ -1,4 +1,4 @@
-"""A run: its session, there from the first event on, and the whole of it once its data and network are there."""
+"""A run: its `Session` from the first event on, and the whole `Run` once data and network are open."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """What a run has from its start: its TOML, folder and device, its own plugin manager, and what it has to report.
+    """What a run has from its start: the TOML, folder, device, its own plugin manager, and its warnings and notes.
 
-    Event hooks get it as `run`; plugins may rely on what `compete.types.RunView` names.
+    Event hooks get it as `run`; plugins may rely on the attributes of `compete.types.RunView`.
     """
 
     config: Config
@@ -47,7 +47,7 @@ class Session:
 
     @property
     def title(self) -> str:
-        """The competition's title or, where the TOML gives none, its name."""
+        """The competition's title or, without one, its name."""
         return self.config.competition.title or self.config.competition.name
 
     @property
@@ -57,7 +57,7 @@ class Session:
 
     @property
     def precision(self) -> str:
-        """The numbers' precision, such as "bf16-mixed"."""
+        """The training precision, such as "bf16-mixed"."""
         return str(self.fabric.strategy.precision.precision)
 
     @property
@@ -75,7 +75,7 @@ class Session:
         self.manager.register(plugin)
 
     def progress(self, what: str) -> Callable[[int, int], None]:
-        """Return a function `(done, total)` that reports how far something long has come."""
+        """Return a function `(done, total)` that reports the progress of a long task."""
 
         def report(done: int, total: int) -> None:
             self.hook.on_progress(run=self, what=what, done=done, total=total)
@@ -83,14 +83,14 @@ class Session:
         return report
 
     def warn(self, message: str) -> None:
-        """Add a warning, which the run shows at its end."""
+        """Add a warning, which the run reports at its end; a repeated one is added once."""
         if message not in self.warnings:
             self.warnings.append(message)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A whole run: rows, images, the members to train, what they depend on, and a network to copy for each of them."""
+    """A complete run: rows, images, the members to train, their identity, and a network to copy for each of them."""
 
     session: Session
     dataset: Dataset
@@ -126,7 +126,7 @@ class Run:
 
     @property
     def target(self) -> Target:
-        """What is predicted."""
+        """The target to predict."""
         return self.dataset.target
 
     @cached_property
@@ -136,24 +136,24 @@ class Run:
 
     @property
     def workers(self) -> int:
-        """How many loader processes there are."""
+        """The number of loader processes."""
         settings = self.config.training
         return choose_workers(settings.workers, self.fabric.device.type, self.config.images.cache)
 
     @property
     def train_inputs(self) -> RowInputs:
-        """What a network sees of the training table."""
+        """A network's inputs from the training table."""
         columns = self.dataset.columns
         return RowInputs(self.images.train, columns.train if columns else None)
 
     @property
     def test_inputs(self) -> RowInputs:
-        """What a network sees of the test table."""
+        """A network's inputs from the test table."""
         columns = self.dataset.columns
         return RowInputs(self.images.test, columns.test if columns else None)
 
     def predictor(self, tta: bool = False) -> Predictor:
-        """Return how rows are predicted, with the views of `[[tta]]` or without."""
+        """Return the predictor of rows, with or without the views of `[[tta]]`."""
         inference = self.config.inference
         components = [bound.build() for bound in self.config.many("tta")] if tta else []
         return Predictor(

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TopK:
-    """The k best of `classes` columns in each of R rows, best first; all others count as 0.
+    """The k best of C `classes` in each of R rows, best first; all others count as 0.
 
-    `labels` are column numbers int32 (R, k) and `values` their predictions float32 (R, k), NaN in a row that has
-    none.
+    `labels` are class numbers int32 (R, k), and `values` their predictions float32 (R, k), NaN in rows without any.
     """
 
     labels: Array
@@ -33,7 +32,7 @@ class TopK:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(R, C), as of the array that it stands for."""
+        """(R, C), the shape of the array that it stands for."""
         return len(self.values), self.classes
 
     def __len__(self) -> int:
@@ -44,11 +43,11 @@ class TopK:
         return TopK(self.labels[rows], self.values[rows], self.classes)
 
     def dense(self) -> Array:
-        """Return float32 (R, C): for a few rows at a time."""
+        """Return float32 (R, C); use it for a few rows at a time."""
         import numpy as np
 
         array = np.zeros(self.shape, np.float32)
-        np.put_along_axis(array, self.labels.astype(np.int64), self.values, axis=1)
+        np.put_along_axis(array, self.labels.astype(np.int64), self.values, axis=1)  # (R, k) into (R, C)
         array[np.isnan(self.values).any(axis=1)] = np.nan
         return array
 
@@ -57,11 +56,11 @@ class TopK:
 class Tables:
     """A competition's rows.
 
-    `train` and `test` have the columns `id` (text, unique) and `image` (one path below the root, or a list of
-    them); `train` also has the raw labels and, where people, patients or places repeat, a column `group`.
-    `sample` is the sample submission as read, ids as text in its first column: its rows, columns and order are
-    what the platform expects. `note` is shown with every result, for example that the images are drawn;
-    `warnings` are shown with the run's own, for example that rows were lost.
+    `train` and `test` have the columns `id` (unique strings) and `image` (a path below the root, or a list of them);
+    `train` also has the raw labels and, if people, patients or places repeat, a column `group`. `sample` is the sample
+    submission as read, with ids as strings in its first column: the platform expects its rows, columns and order.
+    `note` is shown with every result, for example that the images are drawn; `warnings` are added to the run's, for
+    example that rows were dropped.
     """
 
     train: pd.DataFrame
@@ -73,12 +72,12 @@ class Tables:
 
 @dataclass(frozen=True)
 class Target:
-    """What a network learns and how its logits become the competition's labels.
+    """What a network learns, and how its logits become the competition's labels.
 
-    `encode(table)` gives what the loss sees: int64 (N,) for one head, int64 (N, heads) for several, or
-    float32 (N, K). `labels(table)` gives what metrics, folds and samplers see: int64 class numbers (N,), or
-    float32 (N, C). `activation` maps logits (B, K) to predictions (B, C). `decode` maps predictions (T, C) to
-    labels (T,) in the competition's own spelling.
+    `encode(table)` returns the targets of the loss: int64 (N,) for one head, int64 (N, heads) for several, or float32
+    (N, K). `labels(table)` returns the labels for metrics, folds and samplers: int64 class numbers (N,), or float32
+    (N, C). `activation` maps logits (B, K) to predictions (B, C), and `decode` predictions (T, C) to labels (T,) in the
+    competition's spelling. `heads` are the sizes of the heads, which sum to K.
     """
 
     classes: tuple[str, ...]
@@ -97,10 +96,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Transform:
-    """An image pipeline in two parts, each (H, W, C) uint8 -> the same.
+    """An image pipeline in two parts, each from (H, W, C) to (H, W, C).
 
-    `fixed` is the same for every image of train, valid and test, so its result can be cached. `random`
-    gets a seed as well, runs in training only, and gives the same image for the same seed.
+    `fixed` is applied to every image, so its result can be cached. `random` is applied in training only; it also gets
+    a seed, and returns the same image for the same seed.
     """
 
     fixed: Callable[[Image], Image] | None = None
@@ -111,9 +110,9 @@ class Transform:
 class Metric:
     """A competition metric over whole arrays: `score(labels, predictions)`, and which direction is better.
 
-    `top` is how many of the best classes of a row it looks at, by `top_labels`; such a metric also takes a `TopK` in
-    place of (N, C). 0: it needs every probability. `named(classes)` is there where options name classes: it returns
-    the metric for a target with these.
+    `top` is the number of best classes per row that it uses, by `top_labels`: such a metric also takes a `TopK` in
+    place of (N, C). 0 means that it needs every probability. If options name classes, `named(classes)` returns the
+    metric for a target with these classes.
     """
 
     score: Callable[[Array, Any], float]
@@ -130,7 +129,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Member:
-    """One network of the ensemble: the fold it is validated on, and its seed."""
+    """One network of the ensemble: the fold that validates it, and its seed."""
 
     fold: int
     seed: int
@@ -143,7 +142,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch of one member gave."""
+    """The results of one epoch of a member."""
 
     number: int
     train_loss: float
@@ -155,7 +154,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class MemberResult:
-    """A finished member: its score on its own fold, its epochs and which of them was kept."""
+    """A finished member: its score on its own fold, its epochs, and the number of the best, whose weights it has."""
 
     member: Member
     score: float
@@ -168,8 +167,8 @@ class MemberResult:
 class NetworkAttributes(Protocol):
     """Attributes that a `[model]`'s network may have. Each is optional; the core reads no others.
 
-    `head_name` names the head's modules, `mean` and `std` (one value or one per channel, of pixels in 0..1) are those
-    that the weights were trained with, and `notes` are lines about where the weights came from, shown with the network.
+    `head_name` names the head's modules. `mean` and `std` are those of the weights' training: one value or one per
+    channel, for pixels in 0..1. `notes` are lines about the origin of the weights, shown with the network.
     """
 
     head_name: str | Sequence[str]
@@ -179,7 +178,7 @@ class NetworkAttributes(Protocol):
 
 
 class RunView(Protocol):
-    """What a plugin may read of a run, from its first event on, and the three things that it may do with it."""
+    """What a plugin may read of a run from its first event on, and the three methods that it may call."""
 
     @property
     def folder(self) -> Path:
@@ -187,7 +186,7 @@ class RunView(Protocol):
 
     @property
     def title(self) -> str:
-        """The competition's title or, where the TOML gives none, its name."""
+        """The competition's title or, without one, its name."""
 
     @property
     def competition(self) -> str:
@@ -203,28 +202,28 @@ class RunView(Protocol):
 
     @property
     def precision(self) -> str:
-        """The numbers' precision, such as "bf16-mixed"."""
+        """The training precision, such as "bf16-mixed"."""
 
     @property
     def interactive(self) -> bool:
-        """Whether a person watches, in a terminal."""
+        """Whether the run is in a terminal."""
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What was warned of so far."""
+        """The warnings so far."""
 
     def warn(self, message: str) -> None:
-        """Add a warning, which the run shows at its end."""
+        """Add a warning, which the run reports at its end; a repeated one is added once."""
 
     def register(self, plugin: object) -> None:
         """Register an object with event hooks for the rest of this run."""
 
     def progress(self, what: str) -> Callable[[int, int], None]:
-        """Return a function `(done, total)` that reports how far something long has come."""
+        """Return a function `(done, total)` that reports the progress of a long task."""
 
 
 class TrainerView(Protocol):
-    """What a plugin may read of a member in training, and `mark_best`, with which it chooses the final weights."""
+    """What a plugin may read of a member in training, and `mark_best`, which chooses the final weights."""
 
     @property
     def members(self) -> Sequence[Member]:
@@ -236,7 +235,7 @@ class TrainerView(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """The network that is trained, on its device."""
+        """The network in training, on its device."""
 
     @property
     def metric(self) -> Metric:
@@ -248,27 +247,27 @@ class TrainerView(Protocol):
 
     @property
     def epochs(self) -> int:
-        """How many epochs the member is to train."""
+        """The number of epochs to train."""
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many optimizer steps an epoch has."""
+        """The number of optimizer steps in an epoch."""
 
     @property
     def epoch(self) -> int:
-        """How many epochs are finished."""
+        """The number of finished epochs."""
 
     @property
     def step(self) -> int:
-        """How many steps of the current epoch are made."""
+        """The number of steps made in the current epoch."""
 
     @property
     def samples_seen(self) -> int:
-        """How many images of the current epoch are trained on."""
+        """The number of images trained on in the current epoch."""
 
     @property
     def history(self) -> Sequence[Epoch]:
         """The finished epochs."""
 
     def mark_best(self) -> None:
-        """Mark the current weights of the evaluation network as those that the member ends with."""
+        """Make the evaluation network's current weights the member's final ones."""

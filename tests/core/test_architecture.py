@@ -11,29 +11,22 @@ from pathlib import Path
 import pytest
 
 from compete.config.plugins import BUNDLED
+from conftest import load_module
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core/compete"
 PLUGINS = ROOT / "plugins/compete_plugins"
 SOURCES = sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")])
 
-# Data goes one way: a part may import only from its own line and from those before it.
-ORDER = (
-    "text types reports < errors < store < scores < hookspecs < config < files < data < submission model < predict < identity < run < train < stages"
-    " < leaderboard < init < cli"
-)
-LEVEL = {part: number for number, parts in enumerate(ORDER.split(" < ")) for part in parts.split()}
+# Data goes one way: a part may import only from those before it, in the order that docs/architecture.md states.
+drawing = load_module(ROOT / "docs/draw_architecture.py")
+LEVEL = {part: number for number, parts in enumerate(drawing.order()) for part in parts}
+MODULES, ARROWS = drawing.modules(), drawing.arrows()
 MOST_FILES = 12
 
 
 def imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.add(node.module)
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return {name for name in found if name.split(".")[0] in ("compete", "compete_plugins")}
+    return {name for name in drawing.imports(path) if name.split(".")[0] in ("compete", "compete_plugins")}
 
 
 @pytest.mark.parametrize("path", sorted(PLUGINS.rglob("*.py")), ids=lambda p: str(p.relative_to(PLUGINS)))
@@ -41,26 +34,11 @@ def test_bundled_plugins_import_only_what_any_plugin_may(path):
     assert imports(path) <= {"compete"}
 
 
-def module_of(path: Path) -> str:
-    """Return a core module's name below `compete`, a folder's own for its `__init__`."""
-    parts = path.relative_to(CORE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {module_of(path): path for path in sorted(CORE.rglob("*.py")) if path.parent != CORE or path.stem[0] != "_"}
-
-
-def arrows(path: Path) -> set[str]:
-    """Return the core modules that a file imports, those for type checkers included."""
-    found = {name.removeprefix("compete.") for name in imports(path) if name.startswith("compete.")}
-    return {name for name in found if name in MODULES}
-
-
 def test_core_imports_no_plugin_and_nothing_above_it():
     wrong = []
     for module, path in MODULES.items():
         assert not any(name.startswith("compete_plugins") for name in imports(path)), module
-        for other in arrows(path):
+        for other in ARROWS[module]:
             own, used = module.split(".")[0], other.split(".")[0]
             if own != used and LEVEL[own] <= LEVEL[used]:
                 wrong.append(f"{module} imports {other}")
@@ -68,7 +46,7 @@ def test_core_imports_no_plugin_and_nothing_above_it():
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    left = {module: arrows(path) - {module} for module, path in MODULES.items()}
+    left = dict(ARROWS)
     while free := [module for module, used in left.items() if not used & set(left)]:
         for module in free:
             del left[module]
@@ -77,6 +55,15 @@ def test_no_modules_import_each_other_in_a_circle():
 
 def test_every_part_of_the_core_has_its_place_in_the_order():
     assert {module.split(".")[0] for module in MODULES} == set(LEVEL)
+
+
+def test_the_picture_is_drawn_from_these_imports():
+    assert (ROOT / "docs/architecture.svg").read_text() == drawing.draw(), "run `make docs`"
+
+
+def test_a_longer_way_implies_an_arrow():
+    graph = {"cli": {"run", "data", "text"}, "run": {"data"}, "data": {"text"}, "text": set()}
+    assert drawing.reduced(graph) == {"cli": {"run"}, "run": {"data"}, "data": {"text"}, "text": set()}
 
 
 def test_no_folder_of_the_core_is_crowded():

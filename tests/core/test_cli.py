@@ -33,7 +33,7 @@ def test_version_and_help():
         (["options", "looses"], "Did you mean 'losses'?"),
         (["options", "loss", "focl"], "Did you mean 'focal'?"),
         (["demo", "masc", "out"], "Did you mean 'mask'?"),
-        (["report", "submissions/tiny/run-009"], "is no run in submissions"),
+        (["report", "submissions/tiny/run-009"], "is not a run in submissions"),
         (["validate", "tiny.toml", "--set", "a"], "must be table.key=value"),
         (
             ["run", "tiny.toml", "--set", "training.clip_norm=1"],

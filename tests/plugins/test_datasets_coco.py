@@ -97,7 +97,7 @@ def test_several_files_and_images_that_are_missing(root: Path) -> None:
         read(root, train=("train.json", "val.json"))
     tables = read(root, train=("train.json", "val.json"), missing_images="skip")
     assert tables.train["id"].tolist() == ["7", "x-8", "9"]
-    assert tables.note == "1 training rows have no image and were left out."
+    assert tables.note == "1 training row left out: no image."
 
 
 def test_annotations_that_agree_are_one_label(root: Path) -> None:
@@ -118,9 +118,7 @@ def test_images_without_a_label_are_counted(root: Path) -> None:
     (root / "train/images/a/7.jpg").unlink()
     tables = read(root, missing_images="skip")
     assert tables.train["id"].tolist() == ["9"]
-    assert tables.note == (
-        "1 images of train.json have no annotation and were left out. 1 training rows have no image and were left out."
-    )
+    assert tables.note == ("1 image of train.json left out: no annotation. 1 training row left out: no image.")
 
 
 @pytest.mark.parametrize(
@@ -151,10 +149,10 @@ def test_what_is_not_there_is_explained(root: Path, options: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"images": [\n{"id": 1},]}', "train.json, line 2: this is no JSON"),
-        ('{"images": [], "annotations": []}', "train.json: images: this is no list of objects, or an empty one"),
-        ('{"images": {"id": 1}, "annotations": []}', "train.json: images: this is no list of objects"),
-        ("7", "train.json: images: this is no list of objects"),
+        ('{"images": [\n{"id": 1},]}', "train.json, line 2: not valid JSON"),
+        ('{"images": [], "annotations": []}', "train.json: images: not a list of objects, or an empty one"),
+        ('{"images": {"id": 1}, "annotations": []}', "train.json: images: not a list of objects"),
+        ("7", "train.json: images: not a list of objects"),
     ],
 )
 def test_broken_json_is_explained(root: Path, text: str, message: str) -> None:

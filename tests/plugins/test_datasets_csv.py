@@ -136,7 +136,7 @@ def test_repeated_ids_by_policy(root: Path) -> None:
     assert kept.train["image"].tolist() == ["train/007.jpg", "train/008.jpg", "train/007.jpg", "train/007.jpg"]
     first = read(root, duplicates="first")
     assert first.train["target"].tolist() == ["0", "1"]
-    assert first.note == "2 training rows repeat an id and were left out."
+    assert first.note == "2 training rows left out: repeated id."
 
 
 def test_missing_images_by_policy(root: Path) -> None:
@@ -153,7 +153,7 @@ def test_missing_images_by_policy(root: Path) -> None:
     tables = read(root, missing_images="skip")
     assert tables.train["id"].tolist() == ["007", "010"]
     assert tables.train.index.tolist() == [0, 1]
-    assert tables.note == "1 training rows have no image and were left out."
+    assert tables.note == "1 training row left out: no image."
 
 
 def test_skipping_never_leaves_nothing_and_never_touches_the_test_rows(root: Path) -> None:

@@ -56,7 +56,7 @@ def test_byte_order_mark_separator_and_encoding(root: Path) -> None:
     assert read(root, separator=";", encoding="latin-1").train["target"].tolist() == ["blé,noir"]
     with pytest.raises(DataError, match=r"train.csv, line 2: not in the encoding utf-8\. Try encoding = 'latin-1'"):
         read(root, separator=";")
-    with pytest.raises(DataError, match=r"encoding = 'utf-9': there is no such encoding"):
+    with pytest.raises(DataError, match=r"encoding = 'utf-9': unknown encoding"):
         read(root, encoding="utf-9")
 
 
@@ -170,7 +170,7 @@ def test_an_archive_with_several_tables_must_be_named(root: Path) -> None:
         ({}, "image: is required and missing"),
         ({"image": "train/{id"}, "image = 'train/{id': '{' has no partner"),
         ({"image": "{id}", "test_image": "}"}, "test_image = '}': '}' has no partner"),
-        ({"image": "{id}", "group_pattern": "("}, "group_pattern = '(' is no regular expression"),
+        ({"image": "{id}", "group_pattern": "("}, "group_pattern = '(' is not a regular expression"),
         ({"image": "{id}", "group_pattern": "a"}, "group_pattern needs group"),
         ({"image": "{id}", "duplicates": "keeep"}, "Did you mean 'keep'?"),
         ({"image": "{id}", "separator": "::"}, "separator"),

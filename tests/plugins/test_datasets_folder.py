@@ -113,7 +113,7 @@ def test_found_labels_may_be_renamed(dogs: Path) -> None:
     train = folder(dogs, train="train.zip", pattern=r"^(?P<label>\w+)", labels={"cat": "0", "dog": "1"}).train
     assert train["id"].tolist() == ["cat.0.jpg", "dog.0.jpg", "dog.1.jpg"]
     assert train["label"].tolist() == ["0", "1", "1"]
-    with pytest.raises(DataError, match=r"labels: there is nothing for dog\. Did you mean 'dogs'\? Known: cat, dogs\."):
+    with pytest.raises(DataError, match=r"labels: no label for dog\. Did you mean 'dogs'\? Available: cat, dogs\."):
         folder(dogs, pattern=r"^(?P<label>\w+)", labels={"cat": "0", "dogs": "1"})
 
 
@@ -127,7 +127,7 @@ def test_without_a_sample_the_test_folder_is_listed(seedlings: Path) -> None:
     tables = folder(seedlings)
     assert tables.test["id"].tolist() == ["x.png", "y.png"]
     assert tables.sample.to_dict("list") == {"id": ["x.png", "y.png"], "label": ["", ""]}
-    assert tables.note == "There is no sample submission: the 2 images of 'test' are the test rows."
+    assert tables.note == "No sample submission: the 2 images of 'test' are the test rows."
 
 
 def test_a_table_of_ids_will_do_as_the_sample(seedlings: Path) -> None:
@@ -137,8 +137,8 @@ def test_a_table_of_ids_will_do_as_the_sample(seedlings: Path) -> None:
     assert tables.sample.to_dict("list") == {"file": ["x"], "label": [""]}
 
 
-def test_other_endings_can_be_images(seedlings: Path) -> None:
-    assert folder(seedlings, endings=("txt", "png")).train["id"].tolist()[1] == "Maize/notes.txt"
+def test_other_extensions_can_be_images(seedlings: Path) -> None:
+    assert folder(seedlings, extensions=("txt", "png")).train["id"].tolist()[1] == "Maize/notes.txt"
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,12 @@ def test_other_endings_can_be_images(seedlings: Path) -> None:
     [
         (
             {"train": "trian"},
-            r"train = 'trian': there is no image below it\. .* nothing\. Did you mean 'train'\?",
+            r"train = 'trian': no image below it\. .* nothing\. Did you mean 'train'\?",
         ),
-        ({"train": "test"}, r"2 images lie in no folder of their own: x.png, y.png\. Set pattern"),
+        ({"train": "test"}, r"2 images are not in a folder of their own: x.png, y.png\. Set pattern"),
         ({"labels": {"Maise": "0"}}, r"labels: there is no folder 'train/Maise' .* Did you mean 'Maize'\?"),
         ({"pattern": "(?P<label>Maize)"}, r"pattern = .* fits 33.3% of the training images; not, for example, Sugar"),
-        ({"pattern": "(?P<id>[ac])?(?P<label>.)"}, r"gives \d images an id that is taken"),
+        ({"pattern": "(?P<id>[ac])?(?P<label>.)"}, r"gives \d images an id that is already used"),
         ({"group_pattern": "Maize"}, r"group_pattern = 'Maize' fits 33.3% of train"),
         (
             {"test": "tests"},
@@ -175,17 +175,18 @@ def test_train_and_test_are_told_at_once(seedlings: Path) -> None:
 
 def test_neither_sample_nor_test_images(seedlings: Path) -> None:
     (seedlings / "sample_submission.csv").unlink()
-    with pytest.raises(DataError, match="test = 'tests': there is no image below it, and no sample submission"):
+    with pytest.raises(DataError, match="test = 'tests': no image below it, and no sample submission"):
         folder(seedlings, test="tests")
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"pattern": "("}, "pattern = '(' is no regular expression"),
+        ({"pattern": "("}, "pattern = '(' is not a regular expression"),
         ({"pattern": "cat|dog"}, "has no part (?P<label>...)"),
-        ({"group_pattern": "["}, "group_pattern = '[' is no regular expression"),
+        ({"group_pattern": "["}, "group_pattern = '[' is not a regular expression"),
         ({"test": "test/{id"}, "test = 'test/{id': '{' has no partner"),
+        ({"endings": ["png"]}, "[dataset] endings: was renamed. Use extensions."),
         ({"labels": {"cat": 0}}, "must be a table of strings, but labels.cat is 0."),
     ],
 )

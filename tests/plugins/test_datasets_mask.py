@@ -110,8 +110,8 @@ def test_what_differs_from_the_competition_is_noted(root: Path) -> None:
     assert len(tables.train) == 32
     assert tables.note == (
         "3 images are missing, in 2 folders: 000001_male_Asian_29, 000002-1_female_Asian_30. "
-        "1 images with other names were left out: 000002-2_female_Asian_59/portrait.jpg. "
-        "1 folders are not in train/train.csv and were left out: stranger."
+        "1 image left out, named otherwise: 000002-2_female_Asian_59/portrait.jpg. "
+        "1 folder left out, not in train/train.csv: stranger."
     )
 
 
@@ -133,7 +133,7 @@ def test_all_problems_are_told_at_once(root: Path) -> None:
         mask(root)
     assert caught.value.problems == [
         "train/train.csv: 2 cells of column 'gender' are not male or female: 'man' (line 7), 'femal' (line 8).",
-        "train/train.csv: 1 cells of column 'age' are not a whole number of years: '3-Sep' (line 7).",
+        "train/train.csv: 1 cells of column 'age' are not an integer (years): '3-Sep' (line 7).",
         "train/train.csv: 1 cells of column 'path' are not a folder of its own: '000001_male_Asian_29' (line 9).",
         "eval/images: 1 of 2 eval/info.csv rows have no image (50.0% do). Missing: eval/images/a1.jpg. "
         "'eval/images' holds f0.jpg.",
@@ -147,9 +147,9 @@ def test_folders_without_a_image_are_an_error(root: Path) -> None:
         mask(root)
 
 
-def test_one_photograph_with_two_endings_is_an_error(root: Path) -> None:
+def test_one_image_with_two_extensions_is_an_error(root: Path) -> None:
     touch(root / "train/images" / folder_of(PEOPLE[0]) / "normal.png")
-    with pytest.raises(DataError, match=r"1 images are there with two endings: 000001_male_Asian_29/normal\."):
+    with pytest.raises(DataError, match=r"1 images are there with two extensions: 000001_male_Asian_29/normal\."):
         mask(root)
 
 

@@ -97,7 +97,7 @@ def test_changed_records_and_options_are_read_anew(icebergs: Path) -> None:
 def test_a_shape_that_is_no_square_must_be_given(icebergs: Path) -> None:
     rows = [{**row, "band_1": row["band_1"][:15], "band_2": row["band_2"][:15]} for row in TRAIN]
     (icebergs / "train.json").write_text(json.dumps(rows))
-    with pytest.raises(DataError, match=r"shape: the 15 values of a band of train.json are no square"):
+    with pytest.raises(DataError, match=r"shape: the 15 values of a band of train.json are not a square"):
         read(icebergs)
     (icebergs / "test.json").write_text(json.dumps([{**row, "id": f"t{n}"} for n, row in enumerate(rows, 1)]))
     image = read(icebergs, shape=(3, 5)).train["image"][0]
@@ -110,7 +110,7 @@ def test_a_shape_that_is_no_square_must_be_given(icebergs: Path) -> None:
         ({"bands": ()}, r"bands: train.json needs the keys that hold its pixels\. Lists are under: band_1, band_2"),
         ({"bands": ("band1",)}, r"bands: train.json has no pixels under band1\. Did you mean 'band_1'\?"),
         ({"bands": ("inc_angle",)}, r"bands: train.json has no pixels under inc_angle"),
-        ({"shape": (4, 5)}, r"train.json, record 1: a band is no 4 x 5 numbers"),
+        ({"shape": (4, 5)}, r"train.json, record 1: a band is not 4 x 5 numbers"),
         ({"id": "name"}, r"id = 'name': train.json has no such column"),
         ({"train": "trian.json"}, r"there is no file 'trian.json' .* Did you mean 'train.json'\?"),
         ({"group": "patient"}, r"group = 'patient': train.json has no such column"),
@@ -125,9 +125,9 @@ def test_what_is_not_there_is_explained(icebergs: Path, options: dict[str, Any],
     ("second", "message"),
     [
         ({"id": "x"}, r"train.json, record 2 has no 'band_1'"),
-        (radar("x") | {"band_2": [1.0] * 15}, r"train.json, record 2: a band is no 4 x 4 numbers"),
-        (radar("x") | {"band_2": ["a"] * 16}, r"train.json, record 2: a band is no 4 x 4 numbers: could not convert"),
-        (radar("x") | {"band_2": [[]] * 16}, r"train.json, record 2: a band is no 4 x 4 numbers"),
+        (radar("x") | {"band_2": [1.0] * 15}, r"train.json, record 2: a band is not 4 x 4 numbers"),
+        (radar("x") | {"band_2": ["a"] * 16}, r"train.json, record 2: a band is not 4 x 4 numbers: could not convert"),
+        (radar("x") | {"band_2": [[]] * 16}, r"train.json, record 2: a band is not 4 x 4 numbers"),
     ],
 )
 def test_a_broken_record_is_named(icebergs: Path, second: dict[str, Any], message: str) -> None:
@@ -223,7 +223,7 @@ def test_every_plain_type_is_read(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (product(0, [b"one"], 1)[:-3], "damaged BSON in the document at byte 0: its length"),
-        (product(0, [b"one"], 1) + b"\x05\0", "damaged BSON in the document at byte 7"),
+        (product(0, [b"one"], 1) + b"\x05\0", "damaged BSON in the document at byte 71"),
         (document(element(0x0B, "pattern", b"a\0b\0")), "a value of type 0x0b, which is not read"),
         (document(element(5, "x", struct.pack("<i", -1) + b"\0")), "a length is negative"),
         (document(element(5, "x", struct.pack("<i", 99) + b"\0ab")), "a value is longer than its document"),
@@ -256,7 +256,7 @@ def test_any_damage_gives_documents_or_a_reason(tmp_path_factory: pytest.TempPat
 def test_packed_bson_must_be_unpacked(products: Path) -> None:
     with zipfile.ZipFile(products / "more.bson.zip", "w") as archive:
         archive.writestr("more.bson", WHOLE)
-    with pytest.raises(DataError, match="BSON is read where it lies; unpack it first"):
+    with pytest.raises(DataError, match="BSON is read where it is on disk; unpack it first"):
         read_products(products, train="more.bson")
 
 

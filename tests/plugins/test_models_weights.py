@@ -57,7 +57,7 @@ def test_weights_of_the_same_network_are_loaded_whole(name, table, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "table"), SOURCES)
-def test_a_head_of_other_outputs_is_left_out_and_said_so(name, table, tmp_path):
+def test_a_head_of_other_outputs_is_left_out_and_noted(name, table, tmp_path):
     trained = build(name, 7, **table)
     path = save(trained, tmp_path / "w.safetensors")
     network = build(name, 3, **table, weights=path)

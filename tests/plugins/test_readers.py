@@ -12,7 +12,7 @@ from PIL import Image
 from compete_plugins.readers import image, npy, register_readers
 
 RNG = np.random.default_rng(0)
-PHOTO = RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+IMAGE = RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8)
 
 
 def encoded(original: Image.Image | np.ndarray, kind: str = "png", **options: Any) -> bytes:
@@ -32,9 +32,9 @@ def saved(array: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize(("kind", "options"), [("png", {}), ("bmp", {}), ("tiff", {}), ("webp", {"lossless": True})])
 def test_lossless_images_come_back_as_they_were(kind: str, options: dict[str, Any]) -> None:
-    pixels = image(encoded(PHOTO, kind, **options))
+    pixels = image(encoded(IMAGE, kind, **options))
     assert pixels.dtype == np.uint8
-    np.testing.assert_array_equal(pixels, PHOTO)
+    np.testing.assert_array_equal(pixels, IMAGE)
     pixels[0, 0] = 0  # callers may change their array
 
 
@@ -47,28 +47,28 @@ def test_every_ending_reads_every_kind() -> None:
     readers = register_readers()
     assert set(readers) >= {"jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy"}
     for ending in ("jpg", "gif", "tif"):
-        np.testing.assert_array_equal(readers[ending](encoded(PHOTO, "png")), PHOTO)
+        np.testing.assert_array_equal(readers[ending](encoded(IMAGE, "png")), IMAGE)
     measured = readers["jpg"](saved(np.zeros((4, 5), np.float32)))
     assert measured.shape == (4, 5, 1) and measured.dtype == np.float32
 
 
-@pytest.mark.parametrize(("orientation", "turned"), [(3, np.rot90(PHOTO, 2)), (6, np.rot90(PHOTO, -1))])
+@pytest.mark.parametrize(("orientation", "turned"), [(3, np.rot90(IMAGE, 2)), (6, np.rot90(IMAGE, -1))])
 def test_images_are_turned_upright(orientation: int, turned: np.ndarray) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    np.testing.assert_array_equal(image(encoded(PHOTO, "png", exif=exif)), turned)
+    np.testing.assert_array_equal(image(encoded(IMAGE, "png", exif=exif)), turned)
 
 
 def test_a_broken_exif_block_is_passed_over() -> None:
-    data = encoded(PHOTO, "png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05broken")
-    np.testing.assert_array_equal(image(data), PHOTO)
+    data = encoded(IMAGE, "png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05broken")
+    np.testing.assert_array_equal(image(data), IMAGE)
 
 
 def test_transparency_is_dropped_not_blended() -> None:
-    with_alpha = np.dstack([PHOTO, np.zeros(PHOTO.shape[:2], np.uint8)])
-    np.testing.assert_array_equal(image(encoded(with_alpha)), PHOTO)
-    grey_alpha = Image.fromarray(PHOTO[:, :, 0]).convert("LA")
-    np.testing.assert_array_equal(image(encoded(grey_alpha)), np.repeat(PHOTO[:, :, :1], 3, axis=2))
+    with_alpha = np.dstack([IMAGE, np.zeros(IMAGE.shape[:2], np.uint8)])
+    np.testing.assert_array_equal(image(encoded(with_alpha)), IMAGE)
+    grey_alpha = Image.fromarray(IMAGE[:, :, 0]).convert("LA")
+    np.testing.assert_array_equal(image(encoded(grey_alpha)), np.repeat(IMAGE[:, :, :1], 3, axis=2))
 
 
 @pytest.mark.parametrize("options", [{}, {"transparency": 0}, {"transparency": bytes(range(4))}])
@@ -84,7 +84,7 @@ def test_palettes_become_colours(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "1"])
 def test_grey_and_black_and_white_get_three_channels(mode: str) -> None:
-    original = Image.fromarray(PHOTO[:, :, 0]).convert(mode)
+    original = Image.fromarray(IMAGE[:, :, 0]).convert(mode)
     expected = np.asarray(original.convert("L"))
     np.testing.assert_array_equal(image(encoded(original)), np.dstack([expected] * 3))
 
@@ -138,10 +138,10 @@ def test_what_is_not_an_image_is_named(data: bytes, message: str) -> None:
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(ValueError, match=r"refused as a decompression bomb: Image size \(63 pixels\)"):
-        image(encoded(PHOTO))
+        image(encoded(IMAGE))
 
 
-WHOLE = {kind: encoded(PHOTO, kind) for kind in ("png", "jpeg", "bmp", "gif", "webp", "tiff")}
+WHOLE = {kind: encoded(IMAGE, kind) for kind in ("png", "jpeg", "bmp", "gif", "webp", "tiff")}
 
 
 @given(st.sampled_from(sorted(WHOLE)), st.integers(0, 10_000), st.binary(min_size=1, max_size=4))

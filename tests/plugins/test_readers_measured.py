@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from compete import DataError
-from compete_plugins.readers import dicom, image, npy, parquet, raw, register_readers
+from compete_plugins.readers import dicom, image, parquet, raw
 
 POWERS = np.geomspace(1e-3, 1e3, 60).reshape(6, 10)
 
@@ -42,11 +42,6 @@ def sound(samples: np.ndarray, rate: int = 2000) -> bytes:
         file.setparams((samples.shape[1], 2, rate, len(samples), "NONE", ""))
         file.writeframes((samples * 32767).astype("<i2").tobytes())
     return buffer.getvalue()
-
-
-def test_the_hook_offers_them_by_extension_and_raw_by_name():
-    readers = register_readers()
-    assert (readers["npy"], readers["parquet"], readers["dcm"], readers["raw"]) == (npy, parquet, dicom, raw)
 
 
 # --- raw --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from torch.optim import lr_scheduler
 
 from compete.config.options import bind
 from compete.config.registry import Component
-from compete_plugins.schedulers import cosine, none, one_cycle, plateau, register_schedulers, step
+from compete_plugins.schedulers import cosine, none, one_cycle, plateau, step
 
 UNHURRIED = settings(deadline=None, max_examples=40)  # torch's first call can take half a second
 
@@ -40,10 +40,6 @@ def run(scheduler, optimizer, steps: int) -> list[list[float]]:
         optimizer.step()
         scheduler.step()
     return used
-
-
-def test_the_hook_offers_every_scheduler():
-    assert sorted(register_schedulers()) == ["cosine", "none", "one_cycle", "plateau", "step"]
 
 
 def test_cosine_without_warmup_is_that_of_torch():
@@ -159,7 +155,7 @@ def test_a_group_added_later_moves_from_its_own_rate():
     assert rates_of(optimizer) == [0.25, 0.025]
 
 
-def test_stepping_before_the_optimizer_is_no_warning():
+def test_stepping_before_the_optimizer_raises_no_warning():
     optimizer = optimizer_with(1.0)  # mixed precision skips optimizer steps
     for make in STEPWISE.values():
         make(optimizer, 10).step()
@@ -198,7 +194,7 @@ def test_plateau_waits_also_for_a_score_that_is_better_higher():
     assert plateau_rates([-0.9, -0.9, -0.9, -0.95], patience_epochs=1) == [1.0, 1.0, 0.5, 0.5]
 
 
-def test_nan_is_no_improvement():
+def test_nan_is_not_an_improvement():
     assert plateau_rates([0.5, math.nan, math.nan], patience_epochs=1) == [1.0, 1.0, 0.5]
 
 

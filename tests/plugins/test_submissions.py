@@ -108,7 +108,7 @@ def test_probabilities_of_independent_labels_and_of_part_of_the_classes_stay_as_
     np.testing.assert_allclose(scaled.iloc[0, 1:].tolist(), [0.5, 0.4444444, 0.0555556], atol=1e-7)
 
 
-def test_a_class_without_a_column_is_left_out_only_when_the_toml_says_so():
+def test_a_class_without_a_column_is_left_out_only_with_normalise():
     given, names = sample("a", wolf=0, dog=0), ["wolf", "dog", "wolff", *"uvxyz"]
     rows = predicted("a", [[0.5, 0.25, 0.25, 0, 0, 0, 0, 0]], names)
     with pytest.raises(SubmissionError) as error:
@@ -223,9 +223,7 @@ def test_long_takes_numbered_classes_and_integer_ids():
 
 def test_long_names_rows_that_fit_no_image():
     rows = predicted(["u1"], [[0.1, 0.2]], ["C1", "C2"])
-    with pytest.raises(
-        SubmissionError, match=r"2 rows .* in the form '{id}_{class}', the first 'u1-C1'\. Did you mean"
-    ):
+    with pytest.raises(SubmissionError, match=r"2 rows .* in the form '{id}_{class}', first 'u1-C1'\. Did you mean"):
         long(sample(["u1-C1", "u1-C2"], p=0), rows, target())
 
 

@@ -357,7 +357,7 @@ def test_bad_options_show_when_the_toml_is_read(name, options, message):
 
 
 @pytest.mark.parametrize("name", list(register_targets()))
-def test_every_target_binds_and_says_what_it_is(name):
+def test_every_target_binds_and_has_a_summary(name):
     component = Component("targets", name, register_targets()[name], "targets")
     needs = {"columns": ["a", "b"]} if name in {"heads", "one_hot", "votes", "columns"} else {}
     with warnings.catch_warnings():

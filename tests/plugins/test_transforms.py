@@ -153,7 +153,7 @@ def test_float_images_stay_floats():
     assert result.dtype == np.float32 and result.min() >= 0 and result.max() <= 1
 
 
-def test_a_transform_that_cannot_work_on_a_image_says_so():
+def test_a_transform_that_fails_on_an_image_is_named():
     random = build("albumentations", random=[{"name": "HorizontalFlip"}, {"name": "CLAHE", "p": 1.0}]).random
     with pytest.raises(DataError, match=r"transform CLAHE failed on .*\(8, 8, 4\) and type uint8: .*channel"):
         random(np.zeros((8, 8, 4), np.uint8), 0)

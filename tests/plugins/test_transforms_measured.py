@@ -144,7 +144,7 @@ def test_a_sound_shorter_than_the_window_gives_one_column():
     assert fixed("spectrogram", np.ones((1, 20, 1), np.float32), window=64).shape == (33, 1, 1)
 
 
-def test_a_photograph_is_no_sound():
+def test_an_image_is_not_a_sound():
     with pytest.raises(DataError, match=r"spectrogram needs sounds: set \[images\] reader = 'raw'"):
         fixed("spectrogram", np.zeros((4, 4, 3), np.uint8))
 

@@ -53,10 +53,10 @@ def test_building_it_starts_and_sends_nothing(server):
     assert server.log == []
 
 
-def test_a_dropped_upload_goes_on_where_it_stopped(open_kaggle, server, csv_file):
+def test_a_dropped_upload_resumes_where_it_stopped(open_kaggle, server, csv_file):
     uploader, state = open_kaggle(), {}
     server.fail("PUT", "drop", bytes=HALF)
-    with pytest.raises(UnreachableError, match="broke in mid-upload"):
+    with pytest.raises(UnreachableError, match="broke during the upload"):
         uploader.send(csv_file, state, lambda: None)
     uploader.close()  # as after a kill: the state alone must be enough
     open_kaggle().send(csv_file, state, lambda: None)
@@ -92,7 +92,7 @@ def test_an_expired_upload_starts_afresh(uploader, server, csv_file):
 
 def test_a_file_store_that_keeps_refusing_ends_the_upload(uploader, server, csv_file):
     server.fail("PUT", times=2, code=403)
-    with pytest.raises(PlatformError, match=r"file store did not take submission\.csv") as caught:
+    with pytest.raises(PlatformError, match=r"file store rejected submission\.csv") as caught:
         send_all(uploader, csv_file, {})
     assert not isinstance(caught.value, UnreachableError)
 
@@ -159,37 +159,37 @@ def test_an_error_inside_an_answer_of_status_200(uploader, server):
         uploader.quota()
 
 
-def test_an_answer_that_is_no_json(uploader, server):
+def test_an_answer_that_is_not_json(uploader, server):
     server.fail("GetCompetition", http_code=200, message=None)
     with pytest.raises(UnreachableError, match="connection to Kaggle broke"):
         uploader.check()
 
 
-def test_a_mistyped_competition_brings_the_near_one(open_kaggle):
+def test_a_mistyped_competition_gets_the_nearest_name(open_kaggle):
     with pytest.raises(AccessError) as caught:
         open_kaggle("digts").check()
     assert str(caught.value) == (
-        "Kaggle knows no competition 'digts', or you have not joined it (Permission 'competitions.participate' was "
+        "Kaggle has no competition 'digts', or you have not joined it (Permission 'competitions.participate' was "
         "denied). Did you mean 'digits'? Yours: cats-and-dogs, digits."
     )
 
 
 @pytest.mark.parametrize("name", ["Digits", "https://www.kaggle.com/competitions/digits", "../digits", ""])
-def test_what_can_be_no_competition_s_name(name):
+def test_impossible_competition_names(name):
     check = Component("uploads", "kaggle", kaggle, "test").traits.check
     (problem,) = check(competition=name)
     assert problem.startswith(f'competition = "{name}": the name of a Kaggle competition is the last part of its')
     assert list(check(competition="digit-recognizer-2")) == []
 
 
-def test_rules_not_accepted_is_told_before_anything_is_sent(open_kaggle, server):
+def test_unaccepted_rules_are_reported_before_anything_is_sent(open_kaggle, server):
     with pytest.raises(AccessError, match="have not accepted the rules") as caught:
         open_kaggle("digit-sounds").quota()
     assert "https://www.kaggle.com/competitions/digit-sounds/rules" in str(caught.value)
     assert server.log.count("StartSubmissionUpload") == 0
 
 
-def test_rules_not_accepted_is_understood_when_told_at_the_end(open_kaggle, server, csv_file):
+def test_unaccepted_rules_are_recognised_when_reported_at_the_end(open_kaggle, server, csv_file):
     uploader, state = open_kaggle("digit-sounds"), {}
     uploader.send(csv_file, state, lambda: None)
     with pytest.raises(AccessError, match="have not accepted the rules"):
@@ -200,7 +200,7 @@ def test_the_quota_counts_down_to_zero(uploader, server):
     server.used_today = 5
     assert uploader.quota() == Quota(0, "Kaggle's day ends at midnight UTC.")
     server.limited_by_total = True
-    assert uploader.quota().renewal == "The competition allows no more in all."
+    assert uploader.quota().renewal == "The competition's total limit is reached."
 
 
 def test_a_quota_refused_at_create(uploader, server, csv_file):
@@ -213,9 +213,12 @@ def test_a_quota_refused_at_create(uploader, server, csv_file):
 
 @pytest.mark.parametrize(
     ("facts", "message"),
-    [({"isKernelsSubmissionsOnly": True}, "takes notebooks only"), ({"submissionsDisabled": True}, "no submissions")],
+    [
+        ({"isKernelsSubmissionsOnly": True}, "accepts notebooks only"),
+        ({"submissionsDisabled": True}, "no longer accepts"),
+    ],
 )
-def test_competitions_that_take_no_file(uploader, server, facts, message):
+def test_competitions_that_accept_no_file(uploader, server, facts, message):
     server.competitions["digits"].facts = facts
     with pytest.raises(AccessError, match=message):
         uploader.check()
@@ -240,4 +243,4 @@ def test_verdicts(uploader, server, csv_file, verdict, status):
     uploader.send(csv_file, state, lambda: None)
     uploader.create(csv_file, "compete-v", state)
     assert uploader.status("101") == status
-    assert uploader.find("compete-v").reference == "101"  # also where the list holds a status that nobody knows
+    assert uploader.find("compete-v").reference == "101"  # also when the list holds an unknown status

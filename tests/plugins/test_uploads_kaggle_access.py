@@ -85,7 +85,7 @@ def test_no_credentials(monkeypatch, tmp_path, server, open_kaggle, capfd):
     assert "".join(capfd.readouterr()) == ""
 
 
-def test_a_server_that_fails_while_signing_in_is_no_bad_credential(open_kaggle, server):
+def test_a_server_that_fails_while_signing_in_is_not_a_bad_credential(open_kaggle, server):
     server.fail("IntrospectToken", times=2, code=500, message="down")
     with pytest.raises(UnreachableError, match="server failed"):
         open_kaggle().check()
@@ -106,7 +106,7 @@ def test_a_package_that_is_not_installed(monkeypatch, tmp_path, open_kaggle, pac
         open_kaggle().check()
 
 
-def test_a_module_in_the_user_s_folder_is_not_taken_for_the_client(monkeypatch, tmp_path, open_kaggle):
+def test_a_module_in_the_users_folder_does_not_replace_the_client(monkeypatch, tmp_path, open_kaggle):
     (tmp_path / "kaggle.py").write_text("raise RuntimeError('the wrong one')")
     monkeypatch.chdir(tmp_path)
     open_kaggle().check()
@@ -156,7 +156,7 @@ def test_a_download(uploader, server, archive, tmp_path):
     assert percents == sorted(percents) and percents[-1] == 100
 
 
-def test_a_broken_download_goes_on_in_the_next_call(open_kaggle, server, archive, tmp_path, monkeypatch):
+def test_a_broken_download_resumes_in_the_next_call(open_kaggle, server, archive, tmp_path, monkeypatch):
     monkeypatch.setattr(_kaggle, "DOWNLOAD_PAUSE_SECONDS", 0.0)
     server.fail("GET", "drop", bytes=2_500_000)
     server.fail(f"GET {2 << 20}", "stall")
@@ -166,15 +166,15 @@ def test_a_broken_download_goes_on_in_the_next_call(open_kaggle, server, archive
     with impatient(uploader, 6.0), pytest.raises(UnreachableError):
         uploader.download(tmp_path, lambda _: None)
     assert uploader.download(tmp_path, lambda _: None).read_bytes() == archive
-    assert server.log.count(f"GET {2 << 20}") == 2  # it went on at whole mebibytes, and fetched nothing twice
+    assert server.log.count(f"GET {2 << 20}") == 2  # it resumed at whole mebibytes, and fetched nothing twice
     assert server.log.count("GET") == 2  # the second call's first request is only looked at
 
 
-def test_a_full_disk_is_no_broken_connection(uploader):
-    told = _kaggle_client._explain(OSError(errno.ENOSPC, "No space left on device", "digits.zip"))
-    error = uploader.check.__self__._explain(ChildFailure(**told))
+def test_a_full_disk_is_not_a_broken_connection(uploader):
+    failure = _kaggle_client._explain(OSError(errno.ENOSPC, "No space left on device", "digits.zip"))
+    error = uploader.check.__self__._explain(ChildFailure(**failure))
     assert type(error) is PlatformError
-    assert str(error).startswith("cannot write digits.zip: No space left on device. Make room")
+    assert str(error).startswith("cannot write digits.zip: No space left on device. Free up space")
     assert _kaggle_client._explain(ConnectionResetError(errno.ECONNRESET, "reset"))["kind"] == "connection"
 
 

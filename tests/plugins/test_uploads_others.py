@@ -98,7 +98,7 @@ def test_every_platform_is_registered_with_options():
     _, problems = bind(registry["kaggle"], {"competition": "Not A Slug"}, "[upload]")
     assert '[upload]: competition = "Not A Slug"' in str(problems[0])
     _, problems = bind(registry["manual"], {"competition": "1", "timezone": "Asia/Soul"}, "[upload]")
-    assert "there is no such time zone. Did you mean 'Asia/Seoul'?" in str(problems[0])
+    assert "unknown time zone. Did you mean 'Asia/Seoul'?" in str(problems[0])
 
 
 # --- by hand --------------------------------------------------------------------------------------------------

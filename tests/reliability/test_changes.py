@@ -1,4 +1,4 @@
-"""What changed since the last run is noticed and said; finished members that still hold are used, others never."""
+"""What changed since the last run is noticed and reported; finished members that are still valid are reused, others never."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-CHANGED = "Changed TOML, data or plugin source: said, members that still hold are used, nothing is mixed"
+CHANGED = "Changed TOML, data or plugin source: reported, valid members are reused, nothing is mixed"
 REPEATED = "`compete run submissions/<competition>/<run>/config.toml` repeats the run"
 FORMAT = "A run folder of another format version: refused in a sentence, or left alone with --fresh"
 MEMBERS = {"fold0-seed42", "fold1-seed42", "fold2-seed42"}
@@ -125,7 +125,7 @@ def test_a_run_s_own_toml_repeats_it(tiny, compete):
         assert (first / name).read_bytes() == (second / name).read_bytes()
     assert weights(first) == weights(second)
     before = everything(second / "members")
-    assert compete("run", "submissions/tiny/run-001/config.toml")[0] == 0  # goes on where nothing is left to do
+    assert compete("run", "submissions/tiny/run-001/config.toml")[0] == 0  # resumes with nothing left to do
     assert before == everything(second / "members")
     assert sorted(path.name for path in (tiny / "submissions/tiny").glob("run-*")) == ["run-001", "run-002"]
 

@@ -1,4 +1,4 @@
-"""Damaged checkpoints, caches and weights; and a prediction that goes on inside the test set."""
+"""Damaged checkpoints, caches and weights; and a prediction that resumes inside the test set."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def same_results(tiny: Path, done) -> bool:
     return all((done.folder / name).read_bytes() == (unbroken.folder / name).read_bytes() for name in names)
 
 
-@pytest.mark.promise("A damaged checkpoint: the one before it is used, or the member starts anew; both are said")
+@pytest.mark.promise(
+    "A damaged checkpoint: the one before it is used, or the member is trained from scratch; both are reported"
+)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_newest_checkpoint_is_damaged(tiny, stopped, damage):
     DAMAGES[damage](stopped / "checkpoint.pt")
@@ -94,7 +96,9 @@ def test_the_newest_checkpoint_is_damaged(tiny, stopped, damage):
         assert same_results(tiny, done)
 
 
-@pytest.mark.promise("A damaged checkpoint: the one before it is used, or the member starts anew; both are said")
+@pytest.mark.promise(
+    "A damaged checkpoint: the one before it is used, or the member is trained from scratch; both are reported"
+)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_every_checkpoint_is_damaged(tiny, stopped, damage):
     for path in list(stopped.iterdir()):
@@ -106,7 +110,9 @@ def test_every_checkpoint_is_damaged(tiny, stopped, damage):
         assert same_results(tiny, done)
 
 
-@pytest.mark.promise("A damaged checkpoint: the one before it is used, or the member starts anew; both are said")
+@pytest.mark.promise(
+    "A damaged checkpoint: the one before it is used, or the member is trained from scratch; both are reported"
+)
 def test_a_save_that_was_cut_off_between_its_two_renames(tiny, stopped):
     """The newest is called the spare already, and the new one is whole but has its first name still."""
     (stopped / "checkpoint.previous.pt").unlink()
@@ -116,16 +122,18 @@ def test_a_save_that_was_cut_off_between_its_two_renames(tiny, stopped):
     assert epochs_trained(done.folder) == [1, 2, 3, 3, 4]
 
 
-@pytest.mark.promise("A damaged checkpoint: the one before it is used, or the member starts anew; both are said")
+@pytest.mark.promise(
+    "A damaged checkpoint: the one before it is used, or the member is trained from scratch; both are reported"
+)
 def test_a_checkpoint_of_another_version(tiny, stopped):
     state = torch.load(stopped / "checkpoint.pt", weights_only=True)
     torch.save({**state, "format": 0}, stopped / "checkpoint.pt")
     done = run(tiny)
-    assert any("another version of compete; it is trained from scratch" in warning for warning in done.warnings)
+    assert any("another version of compete; the member is trained from scratch" in warning for warning in done.warnings)
     assert epochs_trained(done.folder) == [1, 2, 3, 1, 2, 3, 4]
 
 
-@pytest.mark.promise("A damaged cache is built anew")
+@pytest.mark.promise("A damaged cache is built again")
 @pytest.mark.parametrize("damage", [truncate, Path.unlink, lambda path: path.with_suffix(".json").write_text("{")])
 def test_a_damaged_cache(tiny, make_run, damage):
     images = make_run().images.train.images
@@ -137,7 +145,7 @@ def test_a_damaged_cache(tiny, make_run, damage):
 @pytest.mark.promise("Damaged weights or predictions: named, with what to do")
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("weights.safetensors", "the member is trained from scratch"), ("oof.parquet", "it is made anew")],
+    [("weights.safetensors", "the member is trained from scratch"), ("oof.parquet", "it is predicted again")],
 )
 def test_damaged_results_say_what_to_do_and_that_helps(tiny, name, remedy):
     done = run(tiny)
@@ -198,7 +206,7 @@ def forwards():
     handle.remove()
 
 
-@pytest.mark.promise("A prediction that is stopped goes on after its last saved batch, with the same result")
+@pytest.mark.promise("A stopped prediction resumes after its last saved batch, with the same result")
 @pytest.mark.parametrize(("stop_after", "left"), [(1, 29), (8, 22), (13, 17), (16, 14), (21, 10), (28, 2), (29, 2)])
 def test_a_prediction_goes_on(make_run, forwards, stop_after, left):
     """Two members: 8 + 8 batches of OOF, then 7 batches of the test set, each read once for both."""

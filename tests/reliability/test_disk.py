@@ -1,4 +1,4 @@
-"""Disks that are full or read-only: one message with the path, exit status 1, nothing lost, and the same command goes on."""
+"""Disks that are full or read-only: one message with the path, exit status 1, nothing lost, and the same command resumes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FULL = "No space left on device. What was there before is kept."
 
 @pytest.fixture
 def filling(tiny) -> Path:
-    """The tiny competition with a plugin that fills the disk when the environment says so."""
+    """The tiny competition with a plugin that fills the disk when the environment asks for it."""
     (tiny / "filler.py").write_text(FILLER)
     toml = (tiny / "tiny.toml").read_text().replace('["tiny_plugin.py"]', '["tiny_plugin.py", "filler.py"]')
     toml = toml.replace("epochs = 2", "epochs = 3\nonly_folds = [0, 1]")
@@ -77,7 +77,7 @@ def everything(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-@pytest.mark.promise("Disk full while something is written: named, nothing lost, goes on when there is space")
+@pytest.mark.promise("Disk full during a write: reported with its path, nothing lost, resumes once there is space")
 @pytest.mark.parametrize(
     ("moment", "path"),
     [
@@ -103,7 +103,7 @@ def test_a_disk_that_fills_up(filling, mounted, compete, moment, path):
     assert epochs(run, "fold0-seed42") == ([1, 2, 2, 3] if moment == "checkpoint" else [1, 2, 3])
 
 
-@pytest.mark.promise("Disk full while something is written: named, nothing lost, goes on when there is space")
+@pytest.mark.promise("Disk full during a write: reported with its path, nothing lost, resumes once there is space")
 def test_a_cache_larger_than_its_disk(tiny, mounted, compete):
     disk = mounted("cache", "size=16k")  # the lock and both indexes take a page each
     arguments = ("run", "tiny.toml", "--set", "images.cache_dir=cache", "--set", "images.size=[32,32]")
@@ -115,9 +115,9 @@ def test_a_cache_larger_than_its_disk(tiny, mounted, compete):
     assert compete(*arguments)[0] == 0
 
 
-@pytest.mark.promise("Disk full while something is written: named, nothing lost, goes on when there is space")
+@pytest.mark.promise("Disk full during a write: reported with its path, nothing lost, resumes once there is space")
 @pytest.mark.parametrize(("most_bytes", "path"), [(4500, "/.compete/cache/"), (7000, "checkpoint.new.pt")])
-def test_a_limit_on_file_sizes_is_told_in_the_same_way(tiny, compete, most_bytes, path):
+def test_a_limit_on_file_sizes_is_reported_in_the_same_way(tiny, compete, most_bytes, path):
     status, text = compete("run", "tiny.toml", limits={resource.RLIMIT_FSIZE: most_bytes})
     assert status == 1 and "error: cannot write " in text and "File too large." in text
     assert path in text.replace("write .compete", "write /.compete")

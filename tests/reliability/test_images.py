@@ -86,13 +86,13 @@ def test_unreadable_images_are_left_out(tiny, count, damage):
         oof = pd.read_parquet(done.folder / "oof.parquet").set_index("id")
         assert oof["a"].isna().sum() == 1 and np.isnan(oof.loc["p03_1", "a"])
         assert len(pd.read_csv(done.folder / "submission.csv")) == 7
-        assert "1 test rows have no readable image and got the mean prediction: t2" in done.warnings
+        assert "1 test row has no readable image and got the mean prediction: t2" in done.warnings
         test = pd.read_parquet(done.folder / "test.parquet").set_index("id")
         assert np.allclose(test.loc["t2"], test.drop("t2").mean(), atol=1e-6)
     count(2)
 
 
-@pytest.mark.promise("A image that could not be read is tried again at the next start")
+@pytest.mark.promise("An unreadable image is tried again at the next start")
 def test_what_could_not_be_read_is_tried_again(tiny):
     """Size and time are the same afterwards, as after a bad moment of a network drive."""
     image = tiny / "data" / IMAGES["train"]

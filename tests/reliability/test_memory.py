@@ -173,7 +173,7 @@ def test_a_step_that_is_no_number_is_left_out(make_run):
 @pytest.mark.promise(
     'NaN loss with on_nan = "skip": the step adds no gradient and no running statistic, and is counted'
 )
-def test_the_run_goes_on_and_says_so(make_run, monkeypatch):
+def test_the_run_continues_and_reports_it(make_run, monkeypatch):
     import compete.train.loop as training
 
     run = make_run(NAN)
@@ -204,7 +204,7 @@ def test_gradients_that_alone_are_infinite_are_left_out_too(make_run):
     weight = trainer.network.head.weight
     weight.register_hook(lambda gradient: gradient * float("inf"))
     before = weight.detach().clone()
-    with pytest.raises(TrainingError, match="epoch 1, step 1 of 3: no step since then had a finite loss"):
+    with pytest.raises(TrainingError, match="epoch 1, step 1 of 3: no later step had a finite loss"):
         train_epoch(trainer)
         refuse_not_finite(trainer)
     assert torch.equal(weight, before)
@@ -223,16 +223,16 @@ def on_step_end(trainer):
     "NaN loss: the member stops at its last good checkpoint, named with epoch and step, others are kept"
 )
 @pytest.mark.parametrize(
-    ("minutes", "told"), [("10", "step 2 of 3: the training loss"), ("0.00001", "step 1 of 3: the weights")]
+    ("minutes", "where"), [("10", "step 2 of 3: the training loss"), ("0.00001", "step 1 of 3: the weights")]
 )
-def test_nan_stops_at_the_last_good_checkpoint(tiny, compete, minutes, told):
+def test_nan_stops_at_the_last_good_checkpoint(tiny, compete, minutes, where):
     """The weights are ruined after step 1: a checkpoint right then sees it, or else the loss of step 2 does."""
     with (tiny / "tiny_plugin.py").open("a") as file:
         file.write("\nimport os\nPOISONED = os.environ.get('POISONED')\n" + POISON)
     arguments = ("run", "tiny.toml", "--set", "training.epochs=3", "--set", f"training.checkpoint_minutes={minutes}")
     status, text = compete(*arguments, env={"POISONED": "1"})
     assert status == 1
-    assert f"error: fold1-seed42: epoch 2, {told} became NaN or infinite. The member stays" in text
+    assert f"error: fold1-seed42: epoch 2, {where} became NaN or infinite. The member keeps" in text
     assert 'use precision = "32-true", or set on_nan = "skip"' in text
     members = tiny / "submissions/tiny/run-001/members"
     assert (members / "fold0-seed42/result.json").exists() and not (members / "fold1-seed42/result.json").exists()

@@ -104,9 +104,9 @@ def on_run_start(run):
 def test_deterministic_algorithms_can_be_asked_for(tiny, compete):
     with (tiny / "tiny_plugin.py").open("a") as file:
         file.write(ASKING)
-    told = [compete("run", "tiny.toml", "--set", f"training.deterministic={value}") for value in ("true", "false")]
-    assert [status for status, _ in told] == [0, 0]
-    assert "deterministic: True False" in told[0][1] and "deterministic: False" in told[1][1]
+    reports = [compete("run", "tiny.toml", "--set", f"training.deterministic={value}") for value in ("true", "false")]
+    assert [status for status, _ in reports] == [0, 0]
+    assert "deterministic: True False" in reports[0][1] and "deterministic: False" in reports[1][1]
     first, second = (tiny / "submissions/tiny" / name for name in ("run-001", "run-002"))
     assert (first / "oof.parquet").read_bytes() == (second / "oof.parquet").read_bytes()
 

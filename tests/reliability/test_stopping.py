@@ -1,4 +1,4 @@
-"""Signals, two runs at once, a loader process that dies: what a user sees, and that the same command goes on."""
+"""Signals, two runs at once, a loader process that dies: what a user sees, and that the same command resumes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_two_runs_at_once(tiny, start, compete, workers):
     third.wait_for("member fold0-seed42 resumes at epoch")
 
 
-@pytest.mark.promise("A loader process killed as by the kernel: said plainly, exit status 1, goes on")
+@pytest.mark.promise("A loader process killed as by the kernel: reported plainly, exit status 1, resumes")
 def test_a_killed_loader_process(tiny, compete):
     with (tiny / "tiny_plugin.py").open("a") as file:
         file.write(KILLER)
@@ -86,7 +86,7 @@ def children_of(parent: int) -> list[int]:
     return []
 
 
-@pytest.mark.promise("A loader process killed as by the kernel: said plainly, exit status 1, goes on")
+@pytest.mark.promise("A loader process killed as by the kernel: reported plainly, exit status 1, resumes")
 def test_a_loader_process_killed_from_outside(tiny, start):
     if not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists():
         pytest.skip("this system does not tell a process's children")

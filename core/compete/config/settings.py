@@ -139,6 +139,7 @@ RENAMED: dict[str, str] = {
     "[images] fit": "resize",
     '[images] fit = "squash"': 'resize = "stretch"',
     '[images] resize = "squash"': 'resize = "stretch"',
+    "[dataset] endings": "extensions",
     "[training] accumulate": "accumulation_steps",
     "[training] clip_norm": "max_grad_norm",
     "compete sample": "`compete demo`",

@@ -31,13 +31,24 @@ def split_once(path: Path, folds: BoundComponent, train: pd.DataFrame, labels: A
     """Return the folds in a file (N,); split and write it if it does not exist.
 
     The path names what the folds depend on. A later run reads the file, so another library version changes nothing.
+    Raise `DataError` if the file no longer holds a fold for each row.
     """
     if path.exists():
-        known = pd.read_csv(path, dtype={"id": str, "fold": np.int64}, keep_default_na=False)
-        return known["fold"].to_numpy()
+        return _read_folds(path, train)
     new = split(folds, train, labels, seed)
     write_folds(path, train, new)
     return new
+
+
+def _read_folds(path: Path, train: pd.DataFrame) -> Array:
+    try:
+        table = pd.read_csv(path, dtype={"id": str, "fold": np.int64}, keep_default_na=False)
+        if table["id"].tolist() == train["id"].tolist():
+            return table["fold"].to_numpy()
+        reason = "its ids are not those of the training table"
+    except (ValueError, KeyError, OSError) as error:
+        reason = str(error)
+    raise DataError(f"{path} is damaged ({reason}). Remove it and run again: the folds are split again.")
 
 
 def write_folds(path: Path, train: pd.DataFrame, folds: Array) -> None:

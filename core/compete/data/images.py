@@ -127,13 +127,11 @@ def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Pr
     return ImageSet(images, ImagesByRow(index.rows, len(table)).without(lost), unreadable)
 
 
-def refuse_unreadable(name: str, images: ImageSet) -> None:
-    """Raise `DataError` listing the first unreadable images of a table."""
-    if not images.unreadable:
-        return
+def unreadable_problem(name: str, images: ImageSet) -> str:
+    """Return a problem that lists the first unreadable images of a table."""
     reasons = [f"\n  {reason}" for reason in images.unreadable.values()]
     more = f"\n  and {len(reasons) - MOST_LISTED:,} more" if len(reasons) > MOST_LISTED else ""
-    raise DataError(
+    return (
         f"{len(reasons)} of {plural(len(images.images), f'{name} image')} cannot be read:"
         f"{''.join(reasons[:MOST_LISTED])}{more}"
         '\n  Repair or replace them, or leave them out of training: set [images] unreadable = "skip".'

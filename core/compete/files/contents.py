@@ -1,8 +1,9 @@
-"""What files hold, as digests: read once, remembered by a stamp, and read again when the stamp changes."""
+"""The contents of files as digests: read once, remembered by stamp, and read again when the stamp changes."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,24 +17,25 @@ from compete.store import write_atomic
 if TYPE_CHECKING:
     from compete.files.root import Files
 
-# A file changed twice within a tick of the file system's clock can keep its stamp, so young stamps are not remembered.
+# A file that changes twice within a tick of the file system's clock keeps its stamp: young stamps are not remembered.
 SETTLED_SECONDS = 2.0
 CHUNK = 1024
 UNREADABLE = ""
+_TIMES = re.compile(r"\d+-(-?\d+)-(-?\d+)-")  # times before 1970 are negative
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Digests of files, remembered in a Parquet file of stamp and digest.
+    """Digests of files, remembered by stamp in the Parquet file `memory`.
 
-    `digest` maps bytes to a digest. The remembered ones only save reading: a lost or damaged file costs one more pass.
+    `digest` maps bytes to a digest. The memory only saves reading: if it is lost or damaged, all files are read again.
     """
 
     memory: Path
     digest: Callable[[bytes], str]
 
     def digests(self, files: Files, paths: Sequence[str], progress: Callable[[int, int], None]) -> list[str]:
-        """Return the digest of each path's bytes, an empty text where it cannot be read."""
+        """Return the digest of each path's bytes, an empty string for an unreadable one."""
         known = self._load()
         started = time.time_ns()
         stamps = [_stamp(files, path) for path in paths]
@@ -47,14 +49,15 @@ class Contents:
                     progress(done, len(unknown))
         if unknown:
             oldest = started - int(SETTLED_SECONDS * 1e9)
-            fresh = {stamps[n]: found[n] for n in unknown if found[n] != UNREADABLE and _changed_ns(stamps[n]) < oldest}
-            self._save({**_without_stale(known, stamps), **fresh})
+            readable = [n for n in unknown if UNREADABLE not in (stamps[n], found[n])]
+            settled = {stamps[n]: found[n] for n in readable if _changed_ns(stamps[n]) < oldest}
+            self._save({**_without_stale(known, stamps), **settled})
         return found
 
     def _read(self, files: Files, path: str) -> str:
         try:
             return self.digest(files.read(path))
-        except (OSError, ValueError, DataError):  # reported with the image, when it is decoded
+        except (OSError, ValueError, DataError):  # reported when the image is decoded
             return UNREADABLE
 
     def _load(self) -> dict[str, str]:
@@ -63,7 +66,7 @@ class Contents:
         try:
             table = pq.read_table(self.memory)
             return dict(zip(table["stamp"].to_pylist(), table["digest"].to_pylist(), strict=True))
-        except Exception:  # not there, or damaged in any way: everything is read again
+        except Exception:  # missing, or damaged in any way: all files are read again
             return {}
 
     def _save(self, known: dict[str, str]) -> None:
@@ -82,16 +85,17 @@ def _stamp(files: Files, path: str) -> str:
 
 
 def _without_stale(known: dict[str, str], stamps: Sequence[str]) -> dict[str, str]:
-    """Leave out the older stamps of the files that these stamps are of."""
-    current, places = set(stamps), {_place(stamp) for stamp in stamps}
-    return {stamp: digest for stamp, digest in known.items() if stamp in current or _place(stamp) not in places}
+    """Leave out the older stamps of files with a current stamp."""
+    current, paths = set(stamps), {_path(stamp) for stamp in stamps}
+    return {stamp: digest for stamp, digest in known.items() if stamp in current or _path(stamp) not in paths}
 
 
-def _place(stamp: str) -> str:
+def _path(stamp: str) -> str:
     return stamp.partition(" ")[2]
 
 
 def _changed_ns(stamp: str) -> int:
     """Return the latest time in a stamp, "size-mtime-ctime-inode path"."""
-    _size, modified, changed, *_ = stamp.split(" ", 1)[0].split("-")
-    return max(int(modified), int(changed))
+    times = _TIMES.match(stamp)
+    assert times is not None, stamp
+    return max(map(int, times.groups()))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from compete.init.findings import Goal, Group, Key, Pixels, Section, Source
-from compete.init.sizes import SMALL_SIDE, image_keys
-from compete.init.sounds import sound_sections
-from compete.init.suggested_columns import offered_columns
+from compete.files.proposals import Choice
+from compete.init.findings import Goal, Group, Pixels, Section, Source
+from compete.init.sizes import SMALL_SIDE, image_keys, windows
+from compete.init.suggested_columns import suggest_columns
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
 
@@ -21,18 +22,11 @@ MOST_EPOCHS_OF_MANY_ROWS = 2
 LOSSES = {
     "one_hot": ("cross_entropy", "one class for each row"),
     "label": ("cross_entropy", "one class for each row"),
-    "votes": ("soft_cross_entropy", "shares of votes"),
-    "ordinal": ("mse", "levels are learnt as numbers"),
+    "votes": ("soft_cross_entropy", "soft targets: shares of votes"),
+    "ordinal": ("mse", "levels are learned as numbers"),
     "regression": ("mse", "a number, scaled to 0..1"),
 }
 YES_OR_NO = ("bce", "each output is a yes or no of its own")
-DATASETS = {
-    "csv": "a table names the images",
-    "coco": "JSON files list images and their annotations",
-    "records": "the pixels are inside the records",
-    "folder": "no table names the training images; the names of their folders or files hold the labels",
-    "mask": "the mask competition's own layout",
-}
 MANY_CLASSES, KEPT = 1_000, 20
 NEEDS_EVERY_PROBABILITY = "log_loss"
 BACKBONE = "resnet34.a1_in1k"
@@ -40,18 +34,24 @@ PRETRAINED = "weights are fetched by timm at the first run; without a network: -
 
 
 def sections(
-    name: str, root: str, source: Source, goal: Goal, group: Group, leaks: list[str], metric: tuple[Key, ...],
+    name: str,
+    root: str,
+    source: Source,
+    goal: Goal,
+    group: Group,
+    leaks: list[str],
+    metric: tuple[Choice, ...],
     pixels: Pixels,
-) -> Iterator[Section]:  # fmt: skip
+) -> Iterator[Section]:
     """Yield the TOML's tables in their usual order."""
-    yield Section("competition", (Key("name", name), Key("root", root)))
+    yield Section("competition", (Choice("name", name), Choice("root", root)))
     yield _dataset(source, goal, group, leaks)
     yield Section("target", goal.target)
     yield _folds(source, group)
     yield Section("metric", metric)
     reading = f"such files are read with: pip install 'compete[{pixels.extra}]'" if pixels.extra else ""
     yield Section("images", tuple(image_keys(pixels, native=group.versions)), reading)
-    yield from filter(None, [offered_columns(source, goal, group)])
+    yield from filter(None, [suggest_columns(source, goal, group)])
     yield from _transforms(pixels, group)
     yield from _sampler(goal, str(metric[0].value))
     yield from _learning(source, goal, pixels)
@@ -63,10 +63,11 @@ def sections(
 
 
 def _dataset(source: Source, goal: Goal, group: Group, leaks: list[str]) -> Section:
-    name = Key("name", source.dataset, "; ".join([DATASETS[source.dataset], *_passed_over(group)]))
-    drop = [Key("drop", leaks, "only the training rows have them, and each value goes with one answer: a leak")]
-    labels = [Key("join_labels", list(goal.columns))] if any(key.name == "join_on" for key in source.keys) else []
-    return Section("dataset", (name, *source.keys, *labels, *group.keys, *(drop if leaks else [])))
+    name = Choice("name", source.dataset, "; ".join([*filter(None, [source.why]), *_passed_over(group)]))
+    drop = [Choice("drop", leaks, "only the training rows have them, and each value goes with one label: a leak")]
+    joined = "join_labels" in source.free and any(option.name == "join_on" for option in source.options)
+    labels = [Choice("join_labels", list(goal.columns))] if joined else []
+    return Section("dataset", (name, *source.options, *labels, *group.keys, *(drop if leaks else [])))
 
 
 def _passed_over(group: Group) -> Iterator[str]:
@@ -78,9 +79,9 @@ def _passed_over(group: Group) -> Iterator[str]:
 def _folds(source: Source, group: Group) -> Section:
     grouped = f"{group.count} groups stay whole" if group.count else "no group was found"
     if source.rows > HOLDOUT_ROWS:
-        why = f"{source.rows} rows: one split tells enough, and costs a fifth; {grouped}"
-        return Section("folds", (Key("name", "holdout", why), Key("share", 0.1)))
-    return Section("folds", (Key("name", "auto", f"stratified; {grouped}"), Key("n", FOLDS)))
+        why = f"{source.rows} rows: one split is enough, and costs a fifth; {grouped}"
+        return Section("folds", (Choice("name", "holdout", why), Choice("share", 0.1)))
+    return Section("folds", (Choice("name", "auto", f"stratified; {grouped}"), Choice("n", FOLDS)))
 
 
 def _transforms(pixels: Pixels, group: Group) -> Iterator[Section]:
@@ -93,7 +94,19 @@ def _transforms(pixels: Pixels, group: Group) -> Iterator[Section]:
     if group.versions:
         random = _turns(pixels)
         why = "flips and quarter turns alone, which move pixels; changing some destroys what tells the versions apart"
-    yield Section("transforms", (Key("name", "albumentations"), Key("random", random)), why, repeats=True)
+    yield Section("transforms", (Choice("name", "albumentations"), Choice("random", random)), why, repeats=True)
+
+
+def sound_sections(pixels: Pixels) -> Iterator[Section]:
+    """Yield the transforms that make an image of a sound."""
+    window, hop = windows(pixels.samples)
+    typical = f"of about {median(pixels.samples):.0f} samples" if pixels.samples else "of unknown length"
+    why = f"sounds {typical} become {window // 2 + 1} rows, low notes below, with a column for every {hop} samples"
+    yield Section(
+        "transforms", (Choice("name", "spectrogram"), Choice("window", window), Choice("hop", hop)), why, repeats=True
+    )
+    keys = Choice("name", "scale"), Choice("low", 5.0), Choice("high", 99.8), Choice("log", True)
+    yield Section("transforms", keys, "loudness by its logarithm; what is as low as the noise becomes 0", repeats=True)
 
 
 def _turns(pixels: Pixels) -> list[dict[str, Any]]:
@@ -108,23 +121,29 @@ def _sampler(goal: Goal, metric: str) -> Iterator[Section]:
         return
     why = f"{goal.imbalance:.0f}:1 between the largest and the smallest class"
     if metric == "log_loss":
-        yield Section("sampler", (Key("name", "shuffle", f"{why}; 'weighted' would spoil probabilities"),))
+        yield Section("sampler", (Choice("name", "shuffle", f"{why}; 'weighted' would spoil probabilities"),))
     else:
-        yield Section("sampler", (Key("name", "weighted", f"{why}; power 0.5 goes half the way"), Key("power", 0.5)))
+        yield Section(
+            "sampler", (Choice("name", "weighted", f"{why}; power 0.5 goes half the way"), Choice("power", 0.5))
+        )
 
 
 def _learning(source: Source, goal: Goal, pixels: Pixels) -> Iterator[Section]:
     small = bool(pixels.sizes) and max(map(max, pixels.sizes)) <= SMALL_SIDE / 2
     if small:
-        yield Section("model", (Key("name", "resnet9", "made for images as small as these"),))
+        yield Section("model", (Choice("name", "resnet9", "made for images as small as these"),))
     else:
-        yield Section("model", (Key("name", "timm"), Key("backbone", BACKBONE), Key("pretrained", True, PRETRAINED)))
-    yield Section("loss", (Key("name", *LOSSES.get(goal.kind, YES_OR_NO)),))
-    rate = Key("lr", 3e-3, "usual from scratch") if small else Key("lr", 5e-4, "usual for trained weights")
-    yield Section("optimizer", (Key("name", "adamw"), rate))
-    yield Section("scheduler", (Key("name", "one_cycle"),))
+        yield Section(
+            "model", (Choice("name", "timm"), Choice("backbone", BACKBONE), Choice("pretrained", True, PRETRAINED))
+        )
+    yield Section("loss", (Choice("name", *LOSSES.get(goal.kind, YES_OR_NO)),))
+    rate = Choice("lr", 3e-3, "usual from scratch") if small else Choice("lr", 5e-4, "usual for trained weights")
+    yield Section("optimizer", (Choice("name", "adamw"), rate))
+    yield Section("scheduler", (Choice("name", "one_cycle"),))
     epochs = next((count for most, count in EPOCHS if source.rows <= most), MOST_EPOCHS_OF_MANY_ROWS)
-    yield Section("training", (Key("epochs", epochs, f"a first guess for {source.rows} rows"), Key("batch_size", 32)))
+    yield Section(
+        "training", (Choice("epochs", epochs, f"a first guess for {source.rows} rows"), Choice("batch_size", 32))
+    )
 
 
 def _inference(goal: Goal, metric: str) -> Iterator[Section]:
@@ -134,24 +153,24 @@ def _inference(goal: Goal, metric: str) -> Iterator[Section]:
         return
     if metric != NEEDS_EVERY_PROBABILITY:
         why = f"of {classes} classes, the best of a row are enough for the metric, and all of them fill the memory"
-        yield Section("inference", (Key("keep_top", max(KEPT, goal.ranked), why),))
+        yield Section("inference", (Choice("keep_top", max(KEPT, goal.ranked), why),))
 
 
 def _postprocess(goal: Goal) -> Iterator[Section]:
     if goal.kind == "ordinal":
-        yield Section("postprocess", (Key("name", "cut_points"),), "fitted on OOF", repeats=True)
+        yield Section("postprocess", (Choice("name", "cut_points"),), "fitted on OOF", repeats=True)
     if goal.kind == "tokens":
         why = "one threshold for all labels, fitted on OOF"
-        yield Section("postprocess", (Key("name", "threshold"), Key("min_labels", 1)), why, repeats=True)
+        yield Section("postprocess", (Choice("name", "threshold"), Choice("min_labels", 1)), why, repeats=True)
     if goal.open_set:
         why = (
             f"by its name, '{goal.open_set}' is whatever is none of the other classes, so it comes first where none of "
             "them reaches a threshold; fitted on OOF, since training rows have it too"
         )
-        yield Section("postprocess", (Key("name", "open_set"), Key("label", goal.open_set)), why, repeats=True)
+        yield Section("postprocess", (Choice("name", "open_set"), Choice("label", goal.open_set)), why, repeats=True)
     if goal.bounds:
         low, high = goal.bounds
-        yield Section("postprocess", (Key("name", "clip"), Key("low", low), Key("high", high)), repeats=True)
+        yield Section("postprocess", (Choice("name", "clip"), Choice("low", low), Choice("high", high)), repeats=True)
 
 
 def _checks(source: Source, goal: Goal, group: Group) -> Iterator[Section]:
@@ -160,39 +179,39 @@ def _checks(source: Source, goal: Goal, group: Group) -> Iterator[Section]:
         yield Section("checks", tuple(keys))
 
 
-def _rare(goal: Goal, group: Group, source: Source) -> Iterator[Key]:
+def _rare(goal: Goal, group: Group, source: Source) -> Iterator[Choice]:
     """Yield the key that lets a class be missing in some folds, where one is too rare for all of them."""
     if not goal.counts or goal.kind == "regression":
         return
     name = min(goal.counts, key=lambda label: goal.counts[label])
     rows, groups = goal.counts[name], group.fewest_of_a_class
     if rows < FOLDS or source.rows > HOLDOUT_ROWS:
-        yield Key("missing_class", "warn", f"'{name}' has only {rows} rows, too few for every fold")
+        yield Choice("missing_class", "warn", f"'{name}' has only {rows} rows, too few for every fold")
     elif group.count and groups < FEW_GROUPS * FOLDS:
-        yield Key("missing_class", "warn", f"one class is in {groups} groups only, which may not reach every fold")
+        yield Choice("missing_class", "warn", f"one class is in {groups} groups only, which may not reach every fold")
 
 
-def _limits(goal: Goal) -> Iterator[Key]:
+def _limits(goal: Goal) -> Iterator[Choice]:
     if goal.kind == "binary" or goal.form == "probabilities":
-        yield from (Key("low", 0.0), Key("high", 1.0))
+        yield from (Choice("low", 0.0), Choice("high", 1.0))
     if goal.kind == "ordinal":
-        yield from (Key("low", 0.0), Key("high", float(len(goal.counts) - 1)))
+        yield from (Choice("low", 0.0), Choice("high", float(len(goal.counts) - 1)))
     if goal.bounds:
         low, high = goal.bounds
-        yield from (Key("low", low), Key("high", high))
+        yield from (Choice("low", low), Choice("high", high))
     if goal.form == "probabilities" and goal.kind in ("label", "votes"):
-        yield Key("rows_sum_to_one", True)
+        yield Choice("rows_sum_to_one", True)
     if goal.whole:
-        yield Key("integers", True, "labels are whole numbers")
+        yield Choice("integers", True, "labels are integers")
     elif goal.form in ("label", "tokens") and len(goal.counts) <= MOST_ALLOWED:
-        yield Key("allowed", sorted(goal.counts), "the training rows' labels")
+        yield Choice("allowed", sorted(goal.counts), "the training rows' labels")
     if goal.separator:
-        yield Key("separator", goal.separator)
+        yield Choice("separator", goal.separator)
 
 
 def _upload(root: Path) -> Iterator[Section]:
     """Submit to where `compete download` fetched the files from."""
     source = read_json(root / SOURCE_FILE)
     if source.get("platform"):  # files fetched by an earlier version have no note of it
-        where = Key("competition", source["competition"], "where its files were downloaded from")
-        yield Section("upload", (Key("name", source["platform"]), where))
+        where = Choice("competition", source["competition"], "where its files were downloaded from")
+        yield Section("upload", (Choice("name", source["platform"]), where))

@@ -1,4 +1,4 @@
-"""Which rows belong together, and which columns give the answer away."""
+"""Which rows belong together, and which columns give the label away."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compete.init.extensions import SOUNDS, ending_of
-from compete.init.findings import Goal, Group, Key, Source
-from compete.init.naming import name_words
+from compete.files.extensions import SOUNDS, extension_of
+from compete.files.proposals import Choice
+from compete.init.findings import Goal, Group, Source
+from compete.text import name_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,37 +42,38 @@ class _Candidate:
 
 def find_group(source: Source, goal: Goal) -> Group:
     """Return the rows that must stay in one fold, and what speaks for and against each column considered."""
-    if source.dataset == "folder":
-        return _versions(source) or _hours(source, goal) or Group()
-    if "group" in source.train and source.dataset == "mask":  # it says itself which images are of one person
-        return _group(source, goal, (), source.train["group"], [])
+    if source.group is not None:
+        return _group(source, goal, (), source.group, [])
+    if "group" not in source.free:
+        by_path = "group_pattern" in source.free and "image" in source.train
+        return (_versions(source) or _hours(source, goal) or Group()) if by_path else Group()
     notes: list[str] = []
     found = sorted(_candidates(source, goal, notes), key=lambda candidate: candidate.rank)
     if found:
         best = found[0]
         others = "".join(f"; '{other.column}' ({other.count} values) would be another" for other in found[1:3])
         why = f"{_why(best, len(source.train))}{others}"
-        return _group(source, goal, (Key("group", best.column, why),), source.train[best.column], notes)
-    repeated = source.train[source.id_column]
+        return _group(source, goal, (Choice("group", best.column, why),), source.train[best.column], notes)
+    repeated = source.train[source.id]
     if repeated.duplicated().any():
         why = f"{int(repeated.duplicated().sum())} rows repeat an id, so several rows show one thing"
-        return _group(source, goal, (Key("group", source.id_column, why),), repeated, notes)
+        return _group(source, goal, (Choice("group", source.id, why),), repeated, notes)
     return Group(considered=tuple(notes))
 
 
 def find_leaks(source: Source, goal: Goal, group: Group) -> list[str]:
-    """Return columns of the training rows alone whose value tells the answer: a diagnosis beside its yes or no."""
-    if source.dataset != "csv" or len(goal.columns) != 1 or goal.kind == "regression":
+    """Return columns of the training rows alone whose value gives the label away: a diagnosis beside its yes or no."""
+    if "drop" not in source.free or len(goal.columns) != 1 or goal.kind == "regression":
         return []
     target = source.train[goal.columns[0]]
     kept = {*goal.columns, *source.used, *(key.value for key in group.keys)}
-    only_here = [str(name) for name in source.train.columns if name not in kept and not _in_test(source, str(name))]
-    return [name for name in only_here if _tells(source.train[name], target)]
+    only_here = [str(name) for name in source.train.columns if name not in kept and name not in source.test]
+    return [name for name in only_here if _gives_away(source.train[name], target)]
 
 
 def _candidates(source: Source, goal: Goal, notes: list[str]) -> Iterator[_Candidate]:
     for name in map(str, source.train.columns):
-        if name in (*goal.columns, source.id_column):
+        if name in (*goal.columns, source.id):
             continue
         word = next((w for w in GROUP_WORDS if w in name_words(name)), "")
         cells = source.train[name]
@@ -86,17 +88,13 @@ def _candidates(source: Source, goal: Goal, notes: list[str]) -> Iterator[_Candi
 
 
 def splits_test_off(source: Source, name: str) -> bool:
-    """Tell whether a column names things of which none is in both training and test rows."""
+    """Return whether a column names things of which none is in both training and test rows."""
     cells = source.train[name]
-    return _in_test(source, name) and _looks_like_names(cells) and not set(cells) & set(source.test[name])
-
-
-def _in_test(source: Source, name: str) -> bool:
-    return source.has_test_columns and name in source.test.columns
+    return name in source.test and _looks_like_names(cells) and not set(cells) & set(source.test[name])
 
 
 def _looks_like_names(cells: pd.Series[str]) -> bool:
-    """Tell whether cells are names rather than measured numbers or file names: texts or whole numbers that repeat."""
+    """Return whether cells are names rather than measured numbers or file names: strings or integers that repeat."""
     return cells.nunique() <= len(cells) / 2 and bool(cells.str.fullmatch(r"[^.]+").all())
 
 
@@ -117,7 +115,7 @@ def _why(best: _Candidate, rows: int) -> str:
     return f"{apart}{best.count} values in {rows} rows: what repeats must not be on both sides of a split"
 
 
-def _group(source: Source, goal: Goal, keys: tuple[Key, ...], groups: pd.Series[str], notes: list[str]) -> Group:
+def _group(source: Source, goal: Goal, keys: tuple[Choice, ...], groups: pd.Series[str], notes: list[str]) -> Group:
     fewest = 0
     if goal.kind in ("label", "binary", "ordinal"):
         fewest = int(groups.groupby(source.train[goal.columns[0]]).nunique().min())
@@ -131,21 +129,21 @@ def _versions(source: Source) -> Group | None:
     if folders < 2 or not (names.value_counts() == folders).all():
         return None
     why = f"each of {names.nunique()} file names is in all {folders} folders: versions of one image stay together"
-    return Group((Key("group_pattern", r"[^/]+$", why),), names.nunique(), names.nunique(), versions=True)
+    return Group((Choice("group_pattern", r"[^/]+$", why),), names.nunique(), names.nunique(), versions=True)
 
 
 def _hours(source: Source, goal: Goal) -> Group | None:
     """Return the group of sounds whose file names say when they were recorded."""
     paths = source.train["image"]
     hours = paths.str.extract(HOUR)[0]
-    if hours.isna().any() or not set(paths.map(ending_of)) <= {*SOUNDS} or _fault(hours):
+    if hours.isna().any() or not set(paths.map(extension_of)) <= {*SOUNDS} or _fault(hours):
         return None
     why = f"{hours.nunique()} hours, by the dates in file names: what was recorded in one hour sounds alike"
-    return _group(source, goal, (Key("group_pattern", HOUR, why),), hours, [])
+    return _group(source, goal, (Choice("group_pattern", HOUR, why),), hours, [])
 
 
-def _tells(cells: pd.Series[str], target: pd.Series[str]) -> bool:
-    """Tell whether each value of a column, seen often enough, goes with one answer only."""
+def _gives_away(cells: pd.Series[str], target: pd.Series[str]) -> bool:
+    """Return whether each value of a column, seen often enough, goes with one label only."""
     values = cells.nunique()
     if values < 2 or len(cells) < ROWS_TO_BE_SURE * values:
         return False

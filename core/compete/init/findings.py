@@ -1,70 +1,43 @@
-"""What `compete init` found, as data: where the rows are, what is predicted, and the TOML's keys with their reasons."""
+"""What `compete init` found: where the rows are, what is predicted, and the TOML's tables with their reasons."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from compete.files.proposals import Choice, Excerpt
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class Key:
-    """One key of a TOML table: its value, and why it was chosen."""
-
-    name: str
-    value: Any
-    why: str = ""
-
-
-@dataclass(frozen=True)
 class Section:
-    """One table of the TOML, which may repeat (`[[tta]]`) or be only offered, in comments, and why it is there."""
+    """One table of the TOML, which may repeat (`[[tta]]`) or be only suggested, in comments, and why it is there."""
 
     table: str
-    keys: tuple[Key, ...]
+    keys: tuple[Choice, ...]
     why: str = ""
     repeats: bool = False
-    offered: bool = False
+    suggested: bool = False
 
 
-@dataclass(frozen=True)
-class Table:
-    """A delimited table, all cells text: the rows that were read, how many there are, and how it is written."""
+@dataclass(frozen=True, kw_only=True)
+class Source(Excerpt):
+    """Where the rows come from: the proposal that was chosen, with its first rows.
 
-    name: str
-    frame: pd.DataFrame
-    rows: int
-    separator: str = ","
-    encoding: str = "utf-8"
-
-    @property
-    def columns(self) -> list[str]:
-        """The names of its columns."""
-        return [str(name) for name in self.frame.columns]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the rows come from: the `[dataset]` table, and the training and test rows as text.
-
-    `label` is the label's column where the source itself gives one, and `used` are columns that the TOML needs.
-    `images` are some of the training images' paths; where there are none, `pixels` says what they look like.
+    `free` are the dataset's options that nobody has set, and `group` is the group of each training row, where the
+    dataset gives it by itself.
     """
 
-    dataset: str
-    keys: tuple[Key, ...]
-    train: pd.DataFrame
-    rows: int
-    test: pd.DataFrame
-    id_column: str
-    images: tuple[str, ...] = ()
-    pixels: Pixels | None = None
-    label: str = ""
-    used: tuple[str, ...] = ()
-    has_test_columns: bool = False
+    dataset: str = ""
+    options: tuple[Choice, ...] = ()
+    why: str = ""
+    rows: int = 0
+    sample_name: str = "the sample submission"
+    free: frozenset[str] = frozenset()
+    group: pd.Series[str] | None = None
     todo: tuple[str, ...] = ()
 
 
@@ -78,8 +51,8 @@ class Goal:
 
     kind: str
     columns: tuple[str, ...]
-    target: tuple[Key, ...]
-    submission: tuple[Key, ...]
+    target: tuple[Choice, ...]
+    submission: tuple[Choice, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
     bounds: tuple[float, float] | None = None
     whole: bool = False
@@ -106,7 +79,7 @@ class Group:
     `versions` says that they are versions of one image, each in a label's folder.
     """
 
-    keys: tuple[Key, ...] = ()
+    keys: tuple[Choice, ...] = ()
     count: int = 0
     fewest_of_a_class: int = 0
     considered: tuple[str, ...] = ()

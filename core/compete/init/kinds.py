@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from compete.init.findings import Goal, Key, Table
-from compete.init.naming import name_words, plain_name
+from compete.files.proposals import Choice
+from compete.init.findings import Goal
+from compete.text import name_words, plain_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,11 +22,11 @@ OPEN_SET = re.compile(r"(new|unknown|other|unseen)([_ -].*)?", re.IGNORECASE)
 NUMBER, WHOLE = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", r"-?\d+"
 
 
-def one_column_goal(column: str, cells: pd.Series[str], sample: Table) -> Goal:
+def one_column_goal(column: str, cells: pd.Series[str], sample: pd.DataFrame) -> Goal:
     """Return the goal that a column with two labels or more makes; `sample` has one column beside its ids."""
-    asked, counts = sample.frame.iloc[:, 1], label_counts(cells)
+    asked, counts = sample.iloc[:, 1], label_counts(cells)
     if len(counts) == 2 and not _asks_for_labels(asked, counts):
-        return _binary(column, counts, asked, sample.columns[1])
+        return _binary(column, counts, asked, str(sample.columns[1]))
     separator = _token_separator(cells, counts)
     if separator:
         return _tokens(column, cells, separator)
@@ -38,12 +39,12 @@ def one_column_goal(column: str, cells: pd.Series[str], sample: Table) -> Goal:
 
 
 def label_counts(cells: pd.Series[str]) -> dict[str, int]:
-    """Return the rows of each label, the most frequent first; empty cells are no label."""
+    """Return the rows of each label, the most frequent first; empty cells have no label."""
     return {str(label): int(count) for label, count in cells.value_counts().items() if label}
 
 
 def _asks_for_labels(asked: pd.Series[str], counts: Mapping[str, int]) -> bool:
-    """Tell whether the sample's cells are labels, and not numbers that may be probabilities."""
+    """Return whether the sample's cells are labels, and not numbers that may be probabilities."""
     return bool(asked.isin(counts).any()) and not _all_match(asked, NUMBER)
 
 
@@ -63,11 +64,11 @@ def _binary(column: str, counts: Mapping[str, int], asked: pd.Series[str], name:
         kind="binary",
         columns=(column,),
         target=(
-            Key("name", "binary", f"two labels: {shown}"),
-            Key("column", column),
-            Key("positive", int(yes) if yes.isdigit() else yes),
+            Choice("name", "binary", f"two labels: {shown}"),
+            Choice("column", column),
+            Choice("positive", int(yes) if yes.isdigit() else yes),
         ),
-        submission=(Key("name", "positive", f"the probability of '{yes}'"),),
+        submission=(Choice("name", "positive", f"the probability of '{yes}'"),),
         counts=counts,
         todo=tuple(todo),
     )
@@ -88,19 +89,19 @@ def _tokens(column: str, cells: pd.Series[str], separator: str) -> Goal:
     lists = cells.str.split(separator, regex=False)
     counts = label_counts(lists.explode().str.strip())
     why = f"up to {lists.map(len).max()} of {len(counts)} labels in a cell, separated by '{separator}'"
-    separated = [] if separator == " " else [Key("separator", separator)]
+    separated = [] if separator == " " else [Choice("separator", separator)]
     return Goal(
         kind="tokens",
         columns=(column,),
-        target=(Key("name", "tokens", why), Key("column", column), *separated),
-        submission=(Key("name", "tokens"), *separated),
+        target=(Choice("name", "tokens", why), Choice("column", column), *separated),
+        submission=(Choice("name", "tokens"), *separated),
         counts=counts,
         separator=separator,
     )
 
 
 def _is_amount(column: str, cells: pd.Series[str], whole: bool, asked: pd.Series[str]) -> bool:
-    """Tell whether numbers are amounts rather than names of classes."""
+    """Return whether numbers are amounts rather than names of classes."""
     if not whole or _has_fractions(asked):
         return True
     values = cells.astype(float)
@@ -121,19 +122,19 @@ def _regression(column: str, cells: pd.Series[str], asked: pd.Series[str]) -> Go
         kind="regression",
         columns=(column,),
         target=(
-            Key("name", "regression", f"numbers from {low:g} to {high:g}, {cells.nunique()} different ones"),
-            Key("column", column),
-            Key("low", low, "the least and the greatest training value; predictions stay between them"),
-            Key("high", high),
+            Choice("name", "regression", f"numbers from {low:g} to {high:g}, {cells.nunique()} different ones"),
+            Choice("column", column),
+            Choice("low", low, "the least and the greatest training value; predictions stay between them"),
+            Choice("high", high),
         ),
-        submission=(Key("name", "value"),),
+        submission=(Choice("name", "value"),),
         bounds=(low, high),
         todo=tuple(todo),
     )
 
 
 def _is_level(column: str, counts: Mapping[str, int]) -> bool:
-    """Tell whether labels 0 to k - 1 look like levels: the column is called so."""
+    """Return whether labels 0 to k - 1 look like levels: the column is called so."""
     levels = sorted(int(label) for label in counts)
     return levels == list(range(len(levels))) and len(levels) <= MOST_LEVELS and bool(name_words(column) & LEVEL_WORDS)
 
@@ -144,10 +145,10 @@ def _ordinal(column: str, counts: Mapping[str, int]) -> Goal:
         kind="ordinal",
         columns=(column,),
         target=(
-            Key("name", "ordinal", f"levels 0 to {highest}; a guess by the column's name"),
-            Key("column", column),
+            Choice("name", "ordinal", f"levels 0 to {highest}; a guess by the column's name"),
+            Choice("column", column),
         ),
-        submission=(Key("name", "value", "the cut points above make levels of predicted numbers"),),
+        submission=(Choice("name", "value", "the cut points above make levels of predicted numbers"),),
         counts=counts,
         whole=True,
         todo=(f"[target]: '{column}' is taken for levels in order; if they are just classes, use name = \"label\".",),
@@ -156,14 +157,14 @@ def _ordinal(column: str, counts: Mapping[str, int]) -> Goal:
 
 def _label(column: str, counts: Mapping[str, int], whole: bool, asked: pd.Series[str]) -> Goal:
     ranked = _places(asked) if not any(" " in label for label in counts) else 0
-    keys: tuple[Key, ...] = (Key("name", "label", "labels as the training rows spell them"),)
+    keys: tuple[Choice, ...] = (Choice("name", "label", "labels as the training rows spell them"),)
     if ranked:
         why = f"the sample's cells hold {ranked} labels each"
-        keys = (Key("name", "top_k", why), Key("k", ranked))
+        keys = (Choice("name", "top_k", why), Choice("k", ranked))
     return Goal(
         kind="label",
         columns=(column,),
-        target=(Key("name", "label", f"{len(counts)} classes"), Key("column", column)),
+        target=(Choice("name", "label", f"{len(counts)} classes"), Choice("column", column)),
         submission=keys,
         counts=counts,
         whole=whole and not ranked,

@@ -1,11 +1,12 @@
-"""Guess the metric: from a description that lies beside the data, else from the target and the submission's form."""
+"""Guess the metric: from a description beside the data, else from the target and the submission's form."""
 
 from __future__ import annotations
 
 import re
 
-from compete.init.findings import Goal, Key
-from compete.init.scan import Look
+from compete.files.proposals import Choice
+from compete.files.scan import Scan
+from compete.init.findings import Goal
 
 MOST_BYTES, TEXTS = 300_000, (".md", ".txt", ".html")
 # A description praises accuracy, and shows ROC curves, before it comes to what is scored.
@@ -41,9 +42,9 @@ SAID: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 UNEVEN = 20
 
 
-def guess_metric(look: Look, goal: Goal) -> tuple[Key, ...]:
+def guess_metric(scan: Scan, goal: Goal) -> tuple[Choice, ...]:
     """Return the keys of `[metric]`, with what the guess rests on."""
-    texts = _texts(look)
+    texts = _texts(scan)
     parts = [(name, part) for name, text in texts for part in _evaluation(text)]
     for name, text in parts + texts:
         for pattern, metric, kinds in SAID:
@@ -53,11 +54,11 @@ def guess_metric(look: Look, goal: Goal) -> tuple[Key, ...]:
     return _keys(_usual(goal), goal, "what is usual for this target and submission")
 
 
-def _texts(look: Look) -> list[tuple[str, str]]:
+def _texts(scan: Scan) -> list[tuple[str, str]]:
     """Return the descriptions at the top of the folder."""
     found = []
-    for name in look.others:
-        path = look.files.root / name
+    for name in scan.others:
+        path = scan.files.root / name
         if name.lower().endswith(TEXTS) and path.is_file() and path.stat().st_size < MOST_BYTES:
             found.append((name, path.read_text(encoding="utf-8", errors="ignore")))
     return found
@@ -78,6 +79,6 @@ def _usual(goal: Goal) -> str:
     return USUAL[goal.kind]
 
 
-def _keys(metric: str, goal: Goal, why: str) -> tuple[Key, ...]:
-    name = Key("name", metric, f"a guess: {why}")
-    return (name, Key("k", goal.ranked)) if metric == "map_at_k" and goal.ranked else (name,)
+def _keys(metric: str, goal: Goal, why: str) -> tuple[Choice, ...]:
+    name = Choice("name", metric, f"a guess: {why}")
+    return (name, Choice("k", goal.ranked)) if metric == "map_at_k" and goal.ranked else (name,)

@@ -1,4 +1,4 @@
-"""What images look like: sizes and channels of a few dozen, and the size to train at."""
+"""What images look like: sizes and channels of a few dozen, and the size to train at; sounds become spectrograms."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from statistics import median, quantiles
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from compete.config.plugins import load_plugins
-from compete.config.registry import find
+from compete.config.registry import Registry, find
 from compete.errors import DataError
+from compete.files.extensions import EXTRAS, SOUNDS, TABLES, extension_of
+from compete.files.proposals import Choice
 from compete.files.root import IMAGE_EXTENSIONS
-from compete.init.extensions import EXTRAS, SOUNDS, TABLES, ending_of
-from compete.init.findings import Key, Pixels, Source
-from compete.init.scan import spread
-from compete.init.sounds import sound_pixels
+from compete.files.scan import spread
+from compete.init.findings import Pixels, Source
 
 if TYPE_CHECKING:
     from compete.files.root import Files
@@ -23,18 +22,22 @@ if TYPE_CHECKING:
 USUAL_SIDE, SMALL_SIDE, STEP = 224, 128, 32
 LONG_RATIO, MIXED_RATIO = 1.3, 1.4
 MOST_READ = 8  # where a reader must decode the whole file
+# Of two seconds at 2,000 samples a second these make 129 rows and 118 columns, in which a whale's call is seen.
+COLUMNS, HOPS_IN_A_WINDOW = 125, 8
+LARGEST_WINDOW = 2048
 
 
-def sample_pixels(source: Source, files: Files) -> Pixels:
+def sample_pixels(source: Source, files: Files, registry: Registry) -> Pixels:
     """Read the sizes of some images of the training rows; images are opened but not decoded."""
-    if source.pixels is not None:
-        return source.pixels
-    kinds = set(map(ending_of, source.images))
+    if source.shape is not None:
+        height, width, channels = source.shape
+        return Pixels(((height, width),), channels, images=False)
+    kinds = set(map(_kind, source.images))
     paths = source.images if kinds <= {*IMAGE_EXTENSIONS} else spread(source.images, MOST_READ)
     shapes, faults = [], []
     for path in paths:
         try:
-            shapes.append(_shape(path, files.read(path)))
+            shapes.append(_shape(_kind(path), files.read(path), registry))
         except (ValueError, OSError, DataError) as error:
             faults.append(f"{path}: {error}")
     if kinds & {*SOUNDS}:
@@ -43,22 +46,23 @@ def sample_pixels(source: Source, files: Files) -> Pixels:
         sizes = tuple((height, width) for height, width, _ in shapes)
         channels = shapes[-1][2] if shapes else 3
         pixels = Pixels(sizes, channels, images=not kinds & {"npy", *TABLES}, unreadable=tuple(faults))
-    return replace(pixels, extra=next((name for name, endings in EXTRAS.items() if kinds & {*endings}), ""))
+    return replace(pixels, extra=next((name for name, extensions in EXTRAS.items() if kinds & {*extensions}), ""))
 
 
-def _shape(path: str, data: bytes) -> tuple[int, int, int]:
+def _kind(path: str) -> str:
+    """Return a file's extension; a slice of a file of records is an encoded image."""
+    return IMAGE_EXTENSIONS[0] if "#" in path else extension_of(path)
+
+
+def _shape(kind: str, data: bytes, registry: Registry) -> tuple[int, int, int]:
     """Return height, width and channels."""
-    ending = ending_of(path)
-    if ending == "npy":
-        return _array(data)
-    if ending in IMAGE_EXTENSIONS:
-        return _images(data)
-    reader = "raw" if ending in SOUNDS else ending
-    height, width, channels = find(load_plugins().registry, "readers", reader).factory(data).shape
+    if kind in IMAGE_EXTENSIONS and kind != "npy":
+        return _image(data)
+    height, width, channels = find(registry, "readers", "raw" if kind in SOUNDS else kind).factory(data).shape
     return height, width, channels
 
 
-def _images(data: bytes) -> tuple[int, int, int]:
+def _image(data: bytes) -> tuple[int, int, int]:
     from PIL import Image
 
     try:
@@ -68,32 +72,19 @@ def _images(data: bytes) -> tuple[int, int, int]:
         raise ValueError(str(error)) from error
 
 
-def _array(data: bytes) -> tuple[int, int, int]:
-    """Return height, width and channels as the reader for arrays will; the first axis is the channels if shortest."""
-    import numpy as np
-
-    array: Any = np.load(io.BytesIO(data), allow_pickle=False)
-    if array.ndim == 2:
-        return array.shape[0], array.shape[1], 1
-    if array.ndim != 3:
-        raise ValueError(f"an array of shape {array.shape} is no image")
-    first, second, third = array.shape
-    return (second, third, first) if first < min(second, third) else (first, second, third)
-
-
-def image_keys(pixels: Pixels, native: bool = False) -> Iterator[Key]:
-    """Yield the keys of `[images]`, with what was seen; `native` where a change of size would destroy the answer."""
+def image_keys(pixels: Pixels, native: bool = False) -> Iterator[Choice]:
+    """Yield the keys of `[images]`, with what was seen; `native` where resizing would destroy the label."""
     if native and len(set(pixels.sizes)) == 1:
-        size, fit, more = pixels.sizes[0], "stretch", "; resizing destroys what tells the versions of a image apart"
+        size, fit, more = pixels.sizes[0], "stretch", "; resizing destroys what tells the versions of an image apart"
     else:
         (size, fit), more = _size(pixels), ""
-    yield Key("size", list(size), _seen(pixels, size) + more)
+    yield Choice("size", list(size), _seen(pixels, size) + more)
     if fit != "stretch":
-        yield Key("resize", fit, "the images' aspects differ, and stretching would distort some of them")
+        yield Choice("resize", fit, "the images' aspects differ, and stretching would distort some of them")
     if pixels.channels != 3:
-        yield Key("channels", pixels.channels)
+        yield Choice("channels", pixels.channels)
     if pixels.extra == "sound":
-        yield Key("reader", "raw", "the samples themselves, of which a transform below makes images")
+        yield Choice("reader", "raw", "the samples themselves, of which a transform below makes images")
 
 
 def _size(pixels: Pixels) -> tuple[tuple[int, int], str]:
@@ -137,3 +128,18 @@ def _seen(pixels: Pixels, size: tuple[int, int]) -> str:
         )
     larger = size[0] * size[1] < 0.5 * median(heights) * median(widths)
     return f"height, width; {seen}" + ("; larger sizes cost time and usually score better" if larger else "")
+
+
+def sound_pixels(lengths: list[int], unreadable: tuple[str, ...]) -> Pixels:
+    """Return what spectrograms of sounds of so many samples look like."""
+    window, hop = windows(lengths)
+    sizes = tuple((window // 2 + 1, max(1, (length - window) // hop + 1)) for length in lengths)
+    return Pixels(sizes, channels=1, images=False, unreadable=unreadable, samples=tuple(lengths))
+
+
+def windows(lengths: list[int] | tuple[int, ...]) -> tuple[int, int]:
+    """Return a spectrogram's window and hop, powers of two."""
+    typical = median(lengths) if lengths else 0
+    hop = 1 << max(3, int(typical // COLUMNS).bit_length() - 1)
+    window = min(HOPS_IN_A_WINDOW * hop, LARGEST_WINDOW)
+    return window, min(hop, window // 2)

@@ -1,4 +1,4 @@
-"""Columns of both tables that a network could see beside the image: offered as a `[columns]` to uncomment."""
+"""Columns of both tables that a network could see beside the image: suggested as a `[columns]` to uncomment."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from glob import escape
 from typing import TYPE_CHECKING
 
 from compete.config.settings import Columns
+from compete.files.proposals import Choice
 from compete.init.columns import splits_test_off
-from compete.init.findings import Goal, Group, Key, Section, Source
-from compete.init.naming import name_words
+from compete.init.findings import Goal, Group, Section, Source
+from compete.text import name_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,23 +24,22 @@ FEWEST_KNOWN, FEWEST_OF_A_PATTERN, MOST_MATCHED = 0.5, 3, 5_000
 DATE = r"\d{4}[-/.]\d{1,2}([-/. T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}.*|(19|20)\d{6}(\.0)?"
 FILE, PATH = r".*\.[A-Za-z]\w{1,4}", r".*[\\/].*[\\/].*"
 NEVER_SEEN = {"id", "uid", "uuid", "index", "date", "datetime", "timestamp", "path", "file", "filename", "url"}
-OF_COCO_FILES = {"width", "height", "license"}  # of the image, not of what it shows
 # The names that every data set's rows get, whatever their files call them.
 OF_EVERY_ROW = {"id", "image", "group"}
 
 
-def offered_columns(source: Source, goal: Goal, group: Group) -> Section | None:
+def suggest_columns(source: Source, goal: Goal, group: Group) -> Section | None:
     """Return a `[columns]` to uncomment, or None where no column of both tables is worth a try."""
-    chosen = {*goal.columns, source.id_column, source.label, *source.used, *(str(key.value) for key in group.keys)}
-    shared = [str(name) for name in source.train.columns if source.has_test_columns and name in source.test.columns]
+    chosen = {*goal.columns, source.id, source.label, *source.used, *(str(key.value) for key in group.keys)}
+    shared = [str(name) for name in source.train.columns if name in source.test]
     free = [name for name in shared if name not in chosen and not _is_of_no_use(source, name)]
     numeric = [name for name in free if _is_numeric(source, name)]
     named = [name for name in free if name not in numeric and _is_named(source, name)]
     if not numeric and not named:
         return None
     known = [*map(str, source.train.columns), *OF_EVERY_ROW]
-    keys = [Key("numeric", patterns(numeric, known)), Key("categorical", patterns(named, known))]
-    return Section("columns", tuple(key for key in keys if key.value), _why(len(numeric), len(named)), offered=True)
+    keys = [Choice("numeric", patterns(numeric, known)), Choice("categorical", patterns(named, known))]
+    return Section("columns", tuple(key for key in keys if key.value), _why(len(numeric), len(named)), suggested=True)
 
 
 def patterns(names: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -69,12 +69,11 @@ def _why(numeric: int, named: int) -> str:
 
 
 def _is_of_no_use(source: Source, name: str) -> bool:
-    """Tell whether a column names the row, its file or its date, or tells no training rows apart."""
+    """Return whether a column names the row, its file or its date, or is the same in all training rows."""
     cells = _known(source.train[name])
     some = cells.iloc[:: max(1, len(cells) // MOST_MATCHED)]
     return (
         bool(name_words(name) & NEVER_SEEN)
-        or (source.dataset == "coco" and name in OF_COCO_FILES)
         or cells.nunique() < 2
         or not len(_known(source.test[name]))
         or any(some.str.fullmatch(pattern).mean() > FEWEST_KNOWN for pattern in (DATE, FILE, PATH))
@@ -87,7 +86,7 @@ def _known(cells: pd.Series[str]) -> pd.Series[str]:
 
 
 def _is_numeric(source: Source, name: str) -> bool:
-    """Tell whether all known cells are numbers, other than a number of its own for each row."""
+    """Return whether all known cells are numbers, other than a number of its own for each row."""
     import numpy as np
     import pandas as pd
 
@@ -99,7 +98,7 @@ def _is_numeric(source: Source, name: str) -> bool:
 
 
 def _is_named(source: Source, name: str) -> bool:
-    """Tell whether the cells are a few short names, which the test rows have too."""
+    """Return whether the cells are a few short names, which the test rows have too."""
     train, test = _known(source.train[name]), _known(source.test[name])
     few = train.nunique() <= min(MOST_NAMES, len(train) / ROWS_OF_A_NAME)
     return few and int(train.str.len().max()) <= LONGEST_NAME and test.isin(train).mean() >= FEWEST_KNOWN

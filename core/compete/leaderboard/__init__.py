@@ -1,1 +1,1 @@
-"""From a CV to the leaderboard: submit, wait for the score, and the ledger of every run and submission."""
+"""From a CV to the leaderboard: submit once, wait for the score, compare runs and submissions."""

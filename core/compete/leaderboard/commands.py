@@ -25,7 +25,7 @@ def submit(
     run: Annotated[
         str | None, typer.Argument(metavar="RUN_OR_CSV", help="A run's name or folder, or a CSV file.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="The TOML that says where to; default: the run's own.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The TOML with the platform; default: the run's own.")] = None,
     message: Annotated[str, typer.Option(help="A note to send along, after the run's name and CV.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the score.")] = True,
@@ -42,22 +42,22 @@ def submit(
     It is checked first, and nothing is sent when no submission is left today.
     """
     from compete.errors import UserError
-    from compete.leaderboard.flow import Order, resume_all, resume_one, submit_one
+    from compete.leaderboard.flow import Request, resume_all, resume_one, submit_one
     from compete.leaderboard.records import find_candidate
 
     deadline_seconds = deadline_minutes * 60 if wait else None
     if run is None:
         if not resume:
-            raise UserError("say what to submit: a run's name or folder, or a CSV file. `compete runs` lists the runs.")
+            raise UserError("name a run, its folder, or a CSV file to submit. `compete runs` lists the runs.")
         with _interrupted("compete submit --resume"):
             resume_all(config, deadline_seconds, typer.echo)
         return
-    order = Order(find_candidate(run), config, message, deadline_seconds, typer.echo)
+    request = Request(find_candidate(run), config, message, deadline_seconds, typer.echo)
     with _interrupted(f"compete submit {run} --resume"):
         if resume:
-            resume_one(order)
+            resume_one(request)
         else:
-            submit_one(order, again=again, dry_run=dry_run)
+            submit_one(request, again=again, dry_run=dry_run)
 
 
 def score(
@@ -65,54 +65,47 @@ def score(
     value: Annotated[float, typer.Argument(help="The public leaderboard's score.")],
     private: Annotated[float | None, typer.Option(help="The private leaderboard's score.")] = None,
 ) -> None:
-    """Enter the score of the newest submission where the platform does not tell it."""
+    """Enter the score of the newest submission, where the platform does not report it."""
     from compete.leaderboard.flow import BY_HAND, enter_score
-    from compete.leaderboard.ledger import open_ledger
     from compete.leaderboard.records import find_candidate
-    from compete.leaderboard.setup import root_of
 
     candidate = find_candidate(run)
     record = enter_score(candidate, value, private)
     by_hand = f"; no submission of it was known, so it counts as one {BY_HAND}" if record.platform == BY_HAND else ""
-    with open_ledger(root_of(candidate)) as ledger:
-        ledger.note_candidate(candidate)
-    typer.echo(f"{candidate.name}: {value:g} noted{by_hand}")
+    typer.echo(f"{candidate.name}: {value:g} recorded{by_hand}")
     typer.echo(f"next: compete runs {record.competition}")
 
 
 def runs(
     competition: Annotated[str | None, typer.Argument(help="Default: every competition.")] = None,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the ledger anew from the run folders.")] = False,
     export: Annotated[Path | None, typer.Option(help="Write the table to this .csv or .json file.")] = None,
 ) -> None:
     """List runs and submissions, best CV first, with CV against the leaderboard."""
-    from compete.leaderboard.ledger import open_ledger
-    from compete.leaderboard.records import SUBMISSIONS
-    from compete.leaderboard.setup import known_competition
+    from compete.errors import UserError
+    from compete.leaderboard.history import final_picks_of, read_run, read_submissions
+    from compete.leaderboard.records import SUBMISSIONS, run_folders
     from compete.leaderboard.standings import export as write_export
-    from compete.leaderboard.standings import picks_of, standings, table_lines
+    from compete.leaderboard.standings import standings, table_lines
+    from compete.text import plural, unknown_name
 
     if not SUBMISSIONS.is_dir():
         typer.echo(f"no run in {SUBMISSIONS} yet; make one: compete run competitions/<name>.toml")
         return
-    with open_ledger(SUBMISSIONS, repair=rebuild) as ledger:
-        if ledger.trouble:
-            typer.echo(f"warning: {ledger.trouble}", err=True)
-        if rebuild:
-            typer.echo(f"ledger made anew from {ledger.rebuild()} run folders")
-        ledger.refresh()
-        names = ledger.competitions()
-        if competition is not None:
-            names = [known_competition(competition, names)]
-        tables = {name: (ledger.runs(name), ledger.submissions(name)) for name in names}
-    if export is not None:
-        rows = [row for table in tables.values() for row in standings(*table)]
-        write_export(rows, export)
-        typer.echo(f"{export}: {len(rows)} rows")
-        return
-    for name, table in tables.items():
-        for line in table_lines(name, standings(*table), picks_of(table[0])):
+    folders = list(run_folders(SUBMISSIONS))
+    records = [item.record for item in read_submissions(SUBMISSIONS, _warn)]
+    names = sorted({folder.parent.name for folder in folders} | {record.competition for record in records})
+    if competition is not None and competition not in names:
+        raise UserError(unknown_name("competition", competition, names))
+    rows = []
+    for name in names if competition is None else [competition]:
+        of_name = [read_run(folder, _warn) for folder in folders if folder.parent.name == name]
+        table = standings(of_name, [record for record in records if record.competition == name])
+        rows += table
+        for line in table_lines(name, table, final_picks_of(SUBMISSIONS / name, of_name)) if export is None else ():
             typer.echo(line)
+    if export is not None:
+        write_export(rows, export)
+        typer.echo(f"{export}: {plural(len(rows), 'row')}")
 
 
 def download(
@@ -122,7 +115,7 @@ def download(
         "kaggle"
     ),
 ) -> None:
-    """Fetch and unpack a competition's files; after a stop, the same command goes on."""
+    """Fetch and unpack a competition's files; run it again to resume after a stop."""
     from compete.leaderboard.download import download as fetch
     from compete.leaderboard.download import slug_of
     from compete.leaderboard.setup import open_platform
@@ -130,29 +123,33 @@ def download(
     slug = slug_of(competition)
     folder = folder or Path("data") / slug.rpartition("/")[2]
     with _interrupted(f"compete download {competition}"), open_platform(platform, slug) as uploader:
-        files = fetch(uploader, folder, platform, say=typer.echo, progress=_tell_tenths())
+        files = fetch(uploader, folder, platform, log=typer.echo, progress=_report_tenths())
     typer.echo(f"{folder}: {files} files")
     typer.echo(f"next: compete init {folder} -o competitions/{folder.name}.toml")
 
 
 @contextmanager
 def _interrupted(command: str) -> Iterator[None]:
-    """After Ctrl-C, say what goes on from here; the exit status is 130."""
+    """After Ctrl-C, print how to resume; the exit status is 130."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"\nstopped; what was done is noted. Go on with: {command}", err=True)
+        typer.echo(f"\nstopped; what was done is recorded. Resume with: {command}", err=True)
         raise typer.Exit(130) from None
 
 
-def _tell_tenths() -> Callable[[int], None]:
+def _report_tenths() -> Callable[[int], None]:
     """Return a function that prints each tenth of a download once."""
-    told = 0
+    reported = 0
 
-    def tell(percent: int) -> None:
-        nonlocal told
-        if percent // 10 > told:
-            told = percent // 10
-            typer.echo(f"{told * 10} %", err=True)
+    def report(percent: int) -> None:
+        nonlocal reported
+        if percent // 10 > reported:
+            reported = percent // 10
+            typer.echo(f"{reported * 10} %", err=True)
 
-    return tell
+    return report
+
+
+def _warn(message: str) -> None:
+    typer.echo(f"warning: {message}", err=True)

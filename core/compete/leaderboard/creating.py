@@ -1,7 +1,7 @@
 """The one step that must not happen twice: make the submission, and find out whether it was made.
 
-It is noted before it is tried. When its answer is lost, or the process died in it, the platform's list is looked
-through before it is tried again; where that cannot tell, nothing is tried.
+It is recorded before it is tried. When its answer is lost, or the process died in it, the platform's list is searched
+before it is tried again; where that cannot tell, nothing is tried.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 from compete.errors import CompeteError
 from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Receipt, UnreachableError, Uploader
 from compete.leaderboard.records import Candidate, Record, time_text, update_record
-from compete.leaderboard.retry import LONGEST_PAUSE_SECONDS, Clock, Say, patiently
+from compete.leaderboard.retry import LONGEST_PAUSE_SECONDS, Clock, Log, retry
 
 T = TypeVar("T")
 
-LOOK_PAUSES_SECONDS = (1.0, 4.0, 10.0)
-# So long after a lost request, a server is done with it, one way or the other.
+SEARCH_PAUSES_SECONDS = (1.0, 4.0, 10.0)
+# By then a server is done with a lost request, one way or the other.
 SETTLED_SECONDS = 120.0
 
 
@@ -30,12 +30,12 @@ class Job:
     uploader: Uploader
     candidate: Candidate
     record: Record
-    say: Say
+    log: Log
     clock: Clock
 
     def update(self, **changes: Any) -> Record:  # noqa: ANN401 - a field's value
         """Change the record, on disk too."""
-        self.record = update_record(self.candidate.records, self.record, **changes)
+        self.record = update_record(self.candidate, self.record, **changes)
         return self.record
 
     @property
@@ -44,8 +44,8 @@ class Job:
         return time_text(self.clock.now())
 
     def ask(self, question: Callable[[], T]) -> T:
-        """Ask the platform, again if it has to be."""
-        return patiently(question, self.say, self.clock)
+        """Ask the platform, again if necessary."""
+        return retry(question, self.log, self.clock)
 
 
 def resume_command(candidate: Candidate) -> str:
@@ -57,47 +57,35 @@ def create_once(job: Job) -> Receipt:
     """Make the submission, or find the one that an earlier try has made."""
     if job.record.phase == "creating":
         _let_settle(job)
-        found = _look(job)
-        if found is not None:
+        if found := _search(job):
             return found
-    for last in (False, True):
+    busy = lost = 0
+    while True:
         job.update(phase="creating", tried_at=job.now)
         try:
-            return _create(job)
-        except UnreachableError as error:
-            job.say(f"{error}; looking whether the submission was made")
-            found = _look(job)
-            if found is not None:
-                return found
-            if last or error.silent:  # a silent server may still be at it
-                raise PlatformError(_unsure(job)) from error
-    raise AssertionError("unreachable")
-
-
-def _create(job: Job) -> Receipt:
-    """Make the submission; only after a plain "slow down" is it tried again here."""
-    record, path = job.record, job.candidate.file
-    for last in (False, True):
-        try:
-            return job.uploader.create(path, record.message, dict(record.state))
-        except BusyError as error:
+            return job.uploader.create(job.candidate.file, job.record.message, dict(job.record.state))
+        except BusyError as error:  # a plain "slow down": nothing was made
             job.update(phase="sending")
+            busy += 1
             pause = 10.0 if error.wait_seconds is None else error.wait_seconds
-            if last or pause > LONGEST_PAUSE_SECONDS:
+            if busy > 1 or pause > LONGEST_PAUSE_SECONDS:
                 raise
-            job.say(f"{error}; asking again in {pause:g} s")
+            job.log(f"{error}; asking again in {pause:g} s")
             job.clock.pause(pause)
-            job.update(phase="creating", tried_at=job.now)
-        except UnreachableError:
-            raise
+        except UnreachableError as error:
+            lost += 1
+            job.log(f"{error}; checking whether the submission was made")
+            if found := _search(job):
+                return found
+            if lost > 1 or error.silent:  # a silent server may still be at it
+                raise PlatformError(_unsure(job)) from error
         except (PlatformError, AccessError) as error:
-            note_refusal(job, error)
+            record_refusal(job, error)
             raise
-    raise AssertionError("unreachable")
 
 
-def note_refusal(job: Job, error: CompeteError) -> None:
-    """Note a definite no. What may still succeed stays as it is, for --resume."""
+def record_refusal(job: Job, error: CompeteError) -> None:
+    """Record a definite no. What may still succeed stays as it is, for --resume."""
     if not isinstance(error, BusyError | UnreachableError):
         job.update(phase="refused", reason=str(error), state={})
 
@@ -105,25 +93,25 @@ def note_refusal(job: Job, error: CompeteError) -> None:
 def _let_settle(job: Job) -> None:
     """Wait until a request that was lost a moment ago can no longer be under way."""
     tried = datetime.fromisoformat(job.record.tried_at or job.record.begun_at)
-    # A clock that was put back since would make for a long wait.
+    # If the clock was put back since, the wait would be long.
     left = min(SETTLED_SECONDS, SETTLED_SECONDS - (job.clock.now() - tried).total_seconds())
     if left > 0 and job.uploader.find is not None:
-        job.say(f"the last try was a moment ago; looking again in {left:.0f} s")
+        job.log(f"the last try was a moment ago; checking again in {left:.0f} s")
         job.clock.pause(left)
 
 
-def _look(job: Job) -> Receipt | None:
-    """Look for the submission in the platform's list. Raise when that cannot tell whether it was made."""
+def _search(job: Job) -> Receipt | None:
+    """Search the platform's list for the submission. Raise when that cannot tell whether it was made."""
     find = job.uploader.find
     if find is None:
         raise PlatformError(_unsure(job))
     try:
-        for pause in LOOK_PAUSES_SECONDS:
+        for pause in SEARCH_PAUSES_SECONDS:
             job.clock.pause(pause)
             found = job.ask(lambda: find(job.record.id))
             if found is not None:
                 return found
-        # A list may lag behind. Fewer left than before means that something was counted, perhaps a team mate's.
+        # A list may lag behind. Fewer left than before means that something was counted, perhaps a teammate's.
         quota = job.ask(job.uploader.quota) if job.uploader.quota is not None else None
     except (UnreachableError, BusyError) as error:
         raise PlatformError(_unsure(job)) from error
@@ -137,10 +125,10 @@ def _unsure(job: Job) -> str:
     name, platform = job.candidate.name, job.uploader.platform
     if job.uploader.find is not None:
         return (
-            f"the answer of {platform} was lost, and it is not known whether the submission was made. "
-            f"Nothing is sent twice: look again, a few minutes from now, with: {resume_command(job.candidate)}"
+            f"the answer of {platform} was lost, and it is unknown whether the submission was made. "
+            f"Nothing is sent twice: check again in a few minutes with: {resume_command(job.candidate)}"
         )
     return (
-        f"the answer of {platform} was lost, and it has no list to look in. Look at its page: if the submission is "
+        f"the answer of {platform} was lost, and it has no list to search. Look at its page: if the submission is "
         f"there, enter its score with: compete score {name} VALUE; if not, submit with: compete submit {name} --again"
     )

@@ -1,24 +1,24 @@
-"""Fetch a competition's files and unpack them, going on where an earlier try stopped."""
+"""Fetch a competition's files and unpack them, resuming where an earlier try stopped."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from compete.errors import DataError, UserError
+from compete.files.safety import MOST_PROBLEMS, clean_name, unsafe_members, zip_member
 from compete.leaderboard.platform import PlatformError, Progress, Uploader
-from compete.leaderboard.records import held, time_text
-from compete.leaderboard.retry import CLOCK, Clock, Say, patiently
+from compete.leaderboard.records import time_text, transfer_lock
+from compete.leaderboard.retry import CLOCK, Clock, Log, retry
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import cannot_write, make_folder, read_json, write_json
 
-SHOWN = 5
 SPARE_BYTES = 1 << 28
 _SLUG = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]+)")
 
@@ -34,31 +34,31 @@ def download(
     folder: Path,
     platform: str,
     *,
-    say: Say,
+    log: Log,
     progress: Progress = lambda _: None,
     clock: Clock = CLOCK,
 ) -> int:
     """Fetch the files into a folder and unpack them; return how many there are.
 
-    `platform` is the component's name; a note in the folder says from which competition on it the files are.
-    An archive that is whole is not fetched again, and a file that is there is not unpacked again. Raise `DataError`
-    when the archive is unsafe, or a file in the folder differs from it: files that are there are never replaced.
+    `platform` is the component's name, which a note in the folder keeps beside the competition's. A complete archive is
+    not fetched again, and a complete file is not unpacked again. Raise `DataError` when the archive is unsafe, or
+    differs from a file in the folder: existing files are never replaced.
     """
     fetch = uploader.download
     if fetch is None:
-        raise UserError(f"{uploader.platform} offers no download. Get the files from its page.")
+        raise UserError(f"{uploader.platform} offers no downloads. Get the files from its page.")
     done = read_json(folder / SOURCE_FILE)
     if done.get("competition") == uploader.competition:
-        say(f"{folder}: already downloaded, {done['files']} files at {done['at']}")
+        log(f"{folder}: already downloaded, {done['files']} files at {done['at']}")
         return int(done["files"])
-    with _made_and_held(folder):
+    with _target_folder(folder):
         archive = _whole_archive(folder, uploader.competition)
         if archive is None:
             if uploader.check is not None:
-                patiently(uploader.check, say, clock)
-            say(f"fetching the files of {uploader.competition} into {folder}; after a stop, the same command goes on")
-            archive = patiently(lambda: fetch(folder, progress), say, clock)
-        files = _unpack(archive, folder, say)
+                retry(uploader.check, log, clock)
+            log(f"fetching the files of {uploader.competition} into {folder}; after a stop, run this command again")
+            archive = retry(lambda: fetch(folder, progress), log, clock)
+        files = _unpack(archive, folder, log)
         note = {"platform": platform, "competition": uploader.competition, "files": files, "at": time_text()}
         write_json(folder / SOURCE_FILE, note)
     return files
@@ -76,7 +76,7 @@ def safe_extract(archive: Path, folder: Path) -> int:
             members = [info for info in opened.infolist() if not info.is_dir()]
             problems = list(_problems(archive, members, folder))
             if problems:
-                raise DataError([f"{archive.name}: {problem}" for problem in problems[:SHOWN]])
+                raise DataError([f"{archive.name}: {problem}" for problem in problems[:MOST_PROBLEMS]])
             for info in members:
                 _extract_one(opened, info, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
@@ -85,16 +85,17 @@ def safe_extract(archive: Path, folder: Path) -> int:
 
 
 @contextmanager
-def _made_and_held(folder: Path) -> Iterator[None]:
-    """Hold the folder, which is made; when nothing was fetched into it, it goes again."""
+def _target_folder(folder: Path) -> Iterator[None]:
+    """Make and hold the folder; remove it if nothing was fetched into it."""
     make_folder(folder)
-    with held(folder):
+    with transfer_lock(folder):
         try:
             yield
         finally:
-            if [path.name for path in folder.iterdir()] == [".lock"]:
+            if {path.name for path in folder.iterdir()} <= {".lock", ".owner"}:
                 with suppress(OSError):
-                    (folder / ".lock").unlink()
+                    for name in (".lock", ".owner"):
+                        (folder / name).unlink(missing_ok=True)
                     folder.rmdir()
 
 
@@ -105,38 +106,32 @@ def _whole_archive(folder: Path, competition: str) -> Path | None:
     return archive if archive.is_file() and not partial.exists() and zipfile.is_zipfile(archive) else None
 
 
-def _unpack(archive: Path, folder: Path, say: Say) -> int:
+def _unpack(archive: Path, folder: Path, log: Log) -> int:
     if not zipfile.is_zipfile(archive):
         if archive.suffix == ".zip":
-            raise PlatformError(f"{archive} is no whole zip. Delete it and run the same command again.")
+            raise PlatformError(f"{archive} is not a complete zip. Delete it and run the same command again.")
         return 1  # a competition of one file
-    say(f"unpacking {archive}")
+    log(f"unpacking {archive}")
     files = safe_extract(archive, folder)
     archive.unlink()
     return files
 
 
 def _problems(archive: Path, members: Sequence[zipfile.ZipInfo], folder: Path) -> Iterator[str]:
-    seen: set[str] = set()
-    parents: set[Path] = set()
-    for info in members:
-        name = info.filename.replace("\\", "/")
-        if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/") or "\0" in name:
-            yield f"the member '{info.filename}' leads outside the folder; such an archive is refused."
-        elif stat.S_ISLNK(info.external_attr >> 16):
-            yield f"the member '{info.filename}' is a link; such an archive is refused."
-        elif name in seen:
-            yield f"the member '{info.filename}' is there twice."
-        else:
-            yield from _place_problems(folder / name, info.file_size)
-            parents.add((folder / name).parent)
-        seen.add(name)
-    for parent in parents:
+    listed = [zip_member(info) for info in members]
+    unsafe = list(unsafe_members(archive, listed))
+    yield from unsafe
+    for name, times in Counter(member.name for member in listed).items():
+        if times > 1:
+            yield f"the member '{name}' is there twice."
+    if unsafe:  # names that lead outside are not looked up
+        return
+    for member in listed:
+        yield from _place_problems(folder / member.name, member.size)
+    for parent in {(folder / member.name).parent for member in listed}:
         if not parent.resolve().is_relative_to(folder.resolve()):
             yield f"{parent} is a link to outside the folder."
-    if sum(info.compress_size for info in members) > archive.stat().st_size:
-        yield "its members overlap; refused as a decompression bomb."
-    size, free = sum(info.file_size for info in members), shutil.disk_usage(folder).free
+    size, free = sum(member.size for member in listed), shutil.disk_usage(folder).free
     if size + SPARE_BYTES > free:
         yield f"unpacks to {size:,} bytes, but the disk of {folder} has {free:,} left."
 
@@ -144,11 +139,11 @@ def _problems(archive: Path, members: Sequence[zipfile.ZipInfo], folder: Path) -
 def _place_problems(target: Path, size: int) -> Iterator[str]:
     """Refuse to write over another file."""
     if target.is_symlink() or (target.exists() and (not target.is_file() or target.stat().st_size != size)):
-        yield f"{target} is already there and differs; it is not replaced. Move it, or choose another folder."
+        yield f"{target} already exists and differs; it is not replaced. Move it, or choose another folder."
 
 
 def _extract_one(opened: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
-    target = folder / info.filename.replace("\\", "/")
+    target = folder / clean_name(info.filename)
     if target.exists():
         return
     partial = target.with_name(f".{target.name}.partial")
@@ -158,4 +153,4 @@ def _extract_one(opened: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -
             shutil.copyfileobj(source, file, 1 << 20)
         partial.replace(target)
     except OSError as error:
-        raise cannot_write(target, error, " The same command goes on.") from error
+        raise cannot_write(target, error, " Run the same command again to resume.") from error

@@ -1,6 +1,6 @@
 """What a platform that takes submissions offers, and what can go wrong with one.
 
-An `uploads` component returns an `Uploader`. Core keeps the record, asks again, waits and counts, so that a
+An `uploads` component returns an `Uploader`. Core records, retries, waits and counts, so that a
 plugin only has to know its platform.
 """
 
@@ -19,7 +19,7 @@ Progress = Callable[[int], None]
 
 
 class PlatformError(CompeteError):
-    """The platform said no, or something it cannot do was asked of it; nothing was submitted."""
+    """The platform refused, or cannot do what was asked; nothing was submitted."""
 
 
 class BusyError(PlatformError):
@@ -47,7 +47,7 @@ class AccessError(UserError):
 
 @dataclass(frozen=True)
 class Limits:
-    """The rules that a platform does not tell, from the TOML. `max_per_day` counts days in `timezone`."""
+    """The rules that a platform does not report, from the TOML. `max_per_day` counts days in `timezone`."""
 
     max_per_day: int | None = None
     min_interval_minutes: float = 0.0
@@ -57,7 +57,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Quota:
-    """How many submissions the platform takes now, and what to tell the user where there is none."""
+    """How many submissions the platform takes now, and advice for the user when it takes none."""
 
     remaining: int
     renewal: str = "Try again tomorrow."
@@ -73,7 +73,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Status:
-    """What became of a submission. `reason` says why it failed, or holds a state that nobody knows."""
+    """What became of a submission. `reason` is why it failed, or the name of an unknown state."""
 
     state: Literal["pending", "complete", "error", "unknown"]
     public: float | None = None
@@ -91,13 +91,13 @@ class Uploader:
     - `create(path, message, state) -> Receipt` makes the submission. It is the only function that does, and it is
       called once for each, unless `find` has shown that the call before was lost.
     - `check()` raises when a submission could not be made. It changes nothing.
-    - `quota() -> Quota | None`; None when the platform does not say, then `limits` hold.
+    - `quota() -> Quota | None`; None when the platform does not report it; then `limits` apply.
     - `send(path, state, save)` brings the bytes over before `create`, where a platform has two steps. It keeps what it
       needs to go on in `state` (JSON) and calls `save()` after each step; it may be called again with that state.
-    - `find(marker) -> Receipt | None` looks whether a submission with the marker in its message exists.
+    - `find(marker) -> Receipt | None` finds the submission with the marker in its message.
     - `status(reference) -> Status`; without it, the score is typed in with `compete score`.
-    - `download(folder, progress) -> Path` fetches the competition's files and returns the archive; it goes on where an
-      earlier call stopped. `progress` hears percent.
+    - `download(folder, progress) -> Path` fetches the competition's files and returns the archive; it resumes where an
+      earlier call stopped. `progress` gets the percentage.
     - `close()` ends what the others opened.
     """
 

@@ -1,23 +1,26 @@
-"""What was submitted, and how far it got: a list of records in the run folder, or beside a CSV file.
+"""Submissions on disk: what was submitted, and how far it got.
 
-The list is the truth that the ledger is made from. It is rewritten as a whole, atomically, after every step.
+Each submission is a record in a file in its run's folder, or beside its CSV file; the file is rewritten atomically at
+every step. The competition's `submissions.jsonl` gets a line as well: it also knows the submissions of CSV files, and
+of run folders that were moved or deleted.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from compete.errors import RunBusyError, UserError
 from compete.leaderboard.platform import State
-from compete.store import folder_lock, read_json, write_json
+from compete.store import append_line, file_lock, folder_lock, make_folder, read_json, write_bytes, write_json
 from compete.text import did_you_mean
 
 FORMAT = 1
@@ -25,7 +28,9 @@ SUBMISSIONS = Path("submissions")
 SUBMISSION_FILE = "submission.csv"
 RUN_FILE = "run.json"
 RECORDS_FILE = "uploads.json"
-RECORDS_SUFFIX = ".uploads.json"  # after the name of a CSV file on its own
+RECORDS_SUFFIX = ".uploads.json"  # after the name of a CSV file without a run
+JOURNAL = "submissions.jsonl"
+JOURNAL_LOCK = ".submissions.lock"  # not .lock: a CSV file in this folder is submitted while that is held
 
 Phase = Literal["sending", "creating", "submitted", "unscored", "scored", "failed", "refused", "abandoned"]
 # "unscored": submitted where no score comes back; `compete score` enters it.
@@ -36,17 +41,22 @@ COUNTED: tuple[Phase, ...] = ("creating", "submitted", "unscored", "scored", "fa
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that can be submitted: of a run, or on its own. `records` is where its submissions are noted."""
+    """A file that can be submitted, of a run or on its own.
+
+    `records` is the file of its submissions, `root` the submissions folder whose journal has them too. A CSV file has
+    no `competition` until its TOML is read.
+    """
 
     file: Path
     records: Path
     run: str
     competition: str
+    root: Path
     folder: Path | None = None
 
     @property
     def name(self) -> str:
-        """What to call it in a command."""
+        """Its name in a command."""
         return str(self.folder or self.file)
 
 
@@ -84,56 +94,71 @@ class Record:
         return self.submitted_at or self.tried_at or self.begun_at
 
 
+_RECORD = TypeAdapter(Record)
+
+
 def new_id() -> str:
     """Return a marker that finds one submission among all others of a competition."""
     return f"compete-{secrets.token_hex(5)}"
 
 
 def time_text(now: datetime | None = None) -> str:
-    """Return a time, or this moment, as records write it."""
+    """Return a time, by default the present, as records write it."""
     return (now or datetime.now(UTC)).isoformat(timespec="seconds")
 
 
-def shown_time(text: str) -> str:
-    """Return a record's time for people."""
-    return f"{text[:16].replace('T', ' ')} UTC"
+def parse_record(row: object) -> Record:
+    """Return a JSON object's record, without unknown keys. Raise `ValueError` for one that is damaged."""
+    record = _RECORD.validate_python(row)
+    datetime.fromisoformat(record.counts_at)
+    return record
 
 
 def load_records(path: Path) -> list[Record]:
-    """Return the records, oldest first. Raise `UserError` for a file that cannot be read."""
+    """Return the records of a file, oldest first. Raise `UserError` for a file that cannot be read."""
     if not path.exists():
         return []
     data = read_json(path)
-    known = {item.name for item in fields(Record)}
+    if data.get("format", FORMAT) != FORMAT:
+        raise UserError(f"{path}: written by another version of compete (format {data['format']}, not {FORMAT}).")
     try:
-        if data["format"] != FORMAT:
-            raise UserError(f"{path}: written by another version of compete (format {data['format']}, not {FORMAT}).")
-        return [Record(**{k: v for k, v in row.items() if k in known}) for row in data["submissions"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: is damaged. Without it, nobody knows what was submitted; move it away.") from error
+        return [parse_record(row) for row in data["submissions"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged: what was submitted is unknown. Restore it, or move it away.") from error
 
 
-def save_record(path: Path, record: Record) -> None:
-    """Add a record, or put it in the place of the one with its id."""
-    with _for_a_moment(path.parent):
-        records = load_records(path)
-        places = [number for number, other in enumerate(records) if other.id == record.id]
-        if places:
-            records[places[0]] = record
-        else:
-            records.append(record)
-        write_json(path, {"format": FORMAT, "submissions": [asdict(item) for item in records]})
+def begin_record(candidate: Candidate, now: str, **more: Any) -> Record:  # noqa: ANN401 - fields' values
+    """Return a new record of a candidate's file, which is not saved yet."""
+    from compete.identity import digest_file  # brings NumPy, which `compete runs` does without
+
+    return Record(
+        competition=candidate.competition, run=candidate.run, file=str(candidate.file),
+        file_hash=digest_file(candidate.file), begun_at=now, **more,
+    )  # fmt: skip
 
 
-def update_record(path: Path, record: Record, **changes: Any) -> Record:  # noqa: ANN401 - a field's value
+def save_record(candidate: Candidate, record: Record) -> None:
+    """Add a record, or replace the one with its id, and append it to the competition's journal."""
+    folder = candidate.root / record.competition
+    make_folder(folder)
+    with file_lock(folder / JOURNAL_LOCK):
+        records = {item.id: item for item in load_records(candidate.records)}
+        before = records.get(record.id)
+        records[record.id] = record
+        write_json(candidate.records, {"format": FORMAT, "submissions": [asdict(item) for item in records.values()]})
+        if before is None or replace(before, state={}) != replace(record, state={}):
+            _append(folder / JOURNAL, candidate.records, replace(record, state={}))
+
+
+def update_record(candidate: Candidate, record: Record, **changes: Any) -> Record:  # noqa: ANN401 - a field's value
     """Save a record with changes, and return it."""
     record = replace(record, **changes)
-    save_record(path, record)
+    save_record(candidate, record)
     return record
 
 
 def find_candidate(text: str, root: Path = SUBMISSIONS) -> Candidate:
-    """Find what the user means: a run's folder or name, or a CSV file. Raise `UserError` with the nearest name."""
+    """Find the run's folder or name, or the CSV file, that a user named. Raise `UserError` with the nearest name."""
     path = Path(text)
     if path.suffix == ".toml":
         raise UserError(
@@ -141,46 +166,53 @@ def find_candidate(text: str, root: Path = SUBMISSIONS) -> Candidate:
         )
     if path.is_dir():
         if not (path / RUN_FILE).is_file():
-            raise UserError(f"{path} is no run folder: it has no {RUN_FILE}. `compete runs` lists the runs.")
+            raise UserError(f"{path} is not a run folder: it has no {RUN_FILE}. `compete runs` lists the runs.")
         return of_folder(path)
     if path.is_file():
         if path.name == SUBMISSION_FILE and (path.parent / RUN_FILE).is_file():
             return of_folder(path.parent)
-        return Candidate(path, path.with_name(path.name + RECORDS_SUFFIX), path.name, "")
-    return of_folder(find_run(text, root))
+        return Candidate(path, path.with_name(path.name + RECORDS_SUFFIX), path.name, "", SUBMISSIONS)
+    return of_folder(_find_run(text, root))
 
 
 def of_folder(folder: Path) -> Candidate:
-    """Return the candidate of a run folder, `submissions/<competition>/<run>`."""
+    """Return the candidate of a run folder, in its place `submissions/<competition>/<run>` or elsewhere."""
     absolute = folder.absolute()
-    file = folder / SUBMISSION_FILE
-    return Candidate(file, folder / RECORDS_FILE, absolute.name, absolute.parent.name, folder)
+    root, competition = absolute.parent.parent, absolute.parent.name
+    if root.name != SUBMISSIONS.name:
+        competition = read_table(folder / "config.toml", "competition").get("name", competition)
+    if root.name != SUBMISSIONS.name or root == SUBMISSIONS.absolute():
+        root = SUBMISSIONS
+    return Candidate(folder / SUBMISSION_FILE, folder / RECORDS_FILE, absolute.name, competition, root, folder)
 
 
-def find_run(name: str, root: Path) -> Path:
-    """Return the folder of a run by its name."""
+def _find_run(name: str, root: Path) -> Path:
     folders = list(run_folders(root))
     found = [folder for folder in folders if folder.name == name]
     if len(found) == 1:
         return found[0]
     if found:
-        listed = " or ".join(str(folder) for folder in found)
-        raise UserError(f"there are several runs called '{name}': write {listed}.")
+        raise UserError(f"several runs are called '{name}': write {' or '.join(map(str, found))}.")
     hint = did_you_mean(name, [folder.name for folder in folders])
-    raise UserError(f"'{name}' is no run in {root}, no folder and no CSV file.{hint} `compete runs` lists the runs.")
+    raise UserError(f"'{name}' is not a run in {root}, a folder or a CSV file.{hint} `compete runs` lists the runs.")
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """Yield every run folder below `submissions/`: two levels down, with a run.json."""
-    for competition in sorted(root.iterdir()) if root.is_dir() else ():
-        if competition.is_dir() and not competition.name.startswith("."):
-            for folder in sorted(competition.iterdir()):
-                if (folder / RUN_FILE).is_file():
-                    yield folder
+    """Yield every run folder of a submissions folder: two levels down, with a run.json."""
+    yield from (file.parent for file in sorted(root.glob(f"[!.]*/*/{RUN_FILE}")) if file.is_file())
+
+
+def read_table(toml: Path, name: str) -> dict[str, Any]:
+    """Return a table of a TOML, empty if there is none."""
+    try:
+        table = tomllib.loads(toml.read_text("utf-8-sig")).get(name, {})
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def transfer_lock(folder: Path) -> Iterator[None]:
     """Hold a folder while files are sent from it or fetched into it: two processes would do it twice."""
     try:
         with folder_lock(folder):
@@ -190,12 +222,8 @@ def held(folder: Path) -> Iterator[None]:
         raise RunBusyError(f"{owner}. Wait for it, and repeat the command.") from error
 
 
-@contextmanager
-def _for_a_moment(folder: Path) -> Iterator[None]:
-    """Hold a folder for the moment of a read and write, so that no other process's record is lost."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+def _append(journal: Path, records: Path, record: Record) -> None:
+    """Append a line, never to the remains of one that was cut off."""
+    if journal.is_file() and not (data := journal.read_bytes()).endswith(b"\n") and data:
+        write_bytes(journal, data + b"\n")
+    append_line(journal, {**asdict(record), "records": str(records.absolute())})

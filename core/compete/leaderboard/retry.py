@@ -11,7 +11,7 @@ from typing import TypeVar
 from compete.leaderboard.platform import BusyError, UnreachableError
 
 T = TypeVar("T")
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 TRIES = 5
 SILENT_TRIES = 2
@@ -30,7 +30,7 @@ class Clock:
 CLOCK = Clock()
 
 
-def patiently(question: Callable[[], T], say: Say, clock: Clock = CLOCK) -> T:
+def retry(question: Callable[[], T], log: Log, clock: Clock = CLOCK) -> T:
     """Ask, and ask again after a pause when the platform is busy or cannot be reached; in the end, raise."""
     for attempt in range(1, TRIES + 1):
         try:
@@ -44,6 +44,6 @@ def patiently(question: Callable[[], T], say: Say, clock: Clock = CLOCK) -> T:
                 last = attempt >= SILENT_TRIES
             if last or pause > LONGEST_PAUSE_SECONDS:
                 raise
-            say(f"{error}; asking again in {pause:g} s")
+            log(f"{error}; asking again in {pause:g} s")
             clock.pause(pause)
     raise AssertionError("unreachable")

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 
 from compete.errors import ConfigError, UserError
 from compete.identity import digest_file
-from compete.leaderboard.ledger import home_of
 from compete.leaderboard.platform import Uploader
-from compete.leaderboard.records import SUBMISSIONS, Candidate, Record
-from compete.leaderboard.rows import upload_table
+from compete.leaderboard.records import Candidate, Record, read_table
+from compete.scores import SCORES_FILE, Scores, read_scores
 from compete.store import read_json
 from compete.submission.csv_file import read_submission
-from compete.text import did_you_mean
 
 if TYPE_CHECKING:
     from compete.config.load import Config
@@ -31,25 +29,27 @@ def find_toml(candidate: Candidate, given: Path | None, record: Record | None = 
     """
     if given is not None:
         return given
-    if record is not None and record.config:
+    # The TOML in a run's folder was moved along with it.
+    if record is not None and record.config and (candidate.folder is None or Path(record.config).is_file()):
         return Path(record.config)
-    if candidate.folder is not None:
-        own, begun_with = candidate.folder / "config.toml", _begun_with(candidate.folder)
-        return begun_with if begun_with is not None and upload_table(begun_with) and not upload_table(own) else own
-    raise UserError(f"{candidate.file} belongs to no run. Say where it goes: --config competitions/<name>.toml")
+    if candidate.folder is None:
+        raise UserError(f"{candidate.file} belongs to no run. Name its TOML: --config competitions/<name>.toml")
+    own, original = candidate.folder / "config.toml", _original_toml(candidate.folder)
+    return original if original and read_table(original, "upload") and not read_table(own, "upload") else own
 
 
 @contextmanager
-def open_uploader(toml: Path, candidate: Candidate) -> Iterator[tuple[Config, Uploader]]:
-    """Read a TOML and open the platform of its `[upload]` table, to which the candidate goes."""
+def open_uploader(toml: Path, candidate: Candidate) -> Iterator[tuple[Candidate, Config, Uploader]]:
+    """Read a TOML and open the platform of its `[upload]` table; the candidate gets its competition, if it has none."""
     from compete.config.load import load_config
 
     config = load_config(toml)
     bound = config.many("uploads")
     if not bound:
         raise ConfigError(_without_platform(toml, config, candidate))
-    with opened(bound[0].build) as uploader:
-        yield config, uploader
+    competition = candidate.competition or config.competition.name
+    with _opened(bound[0].build) as uploader:
+        yield replace(candidate, competition=competition), config, uploader
 
 
 @contextmanager
@@ -63,24 +63,8 @@ def open_platform(name: str, competition: str) -> Iterator[Uploader]:
     bound, problems = bind(component, {"competition": competition}, f"{name}:")
     if bound is None or problems:
         raise ConfigError(problems)
-    with opened(bound.build) as uploader:
+    with _opened(bound.build) as uploader:
         yield uploader
-
-
-@contextmanager
-def opened(build: Callable[[], Uploader]) -> Iterator[Uploader]:
-    """Build an uploader and close it in the end."""
-    uploader = build()
-    try:
-        yield uploader
-    finally:
-        if uploader.close is not None:
-            uploader.close()
-
-
-def with_competition(candidate: Candidate, config: Config) -> Candidate:
-    """Return the candidate with the competition's name, which only a run in its place has from its path."""
-    return candidate if home_of(candidate) is not None else replace(candidate, competition=config.competition.name)
 
 
 def check_candidate(config: Config, candidate: Candidate) -> list[str]:
@@ -89,8 +73,10 @@ def check_candidate(config: Config, candidate: Candidate) -> list[str]:
     A run's file that has not changed since the run checked it is only read, so that the data need not be there.
     """
     if not candidate.file.is_file():
-        raise UserError(f"{candidate.file}: there is no such file. {_unfinished_hint(candidate)}")
-    if _checked_before(candidate):
+        hint = "" if candidate.folder is None else " To finish its run, run `compete run` with its TOML again."
+        raise UserError(f"{candidate.file}: no such file.{hint}")
+    scores = scores_of(candidate)
+    if scores is not None and scores.submission.sha256 == digest_file(candidate.file):
         read_submission(candidate.file)
         return []
     from compete.stages.check_file import check_file
@@ -98,71 +84,45 @@ def check_candidate(config: Config, candidate: Candidate) -> list[str]:
     return check_file(config, candidate.file)
 
 
-def describe(candidate: Candidate, uploader: Uploader, message: str) -> Iterator[str]:
-    """Yield what would be sent, for --dry-run."""
-    yield f"platform     {uploader.platform}, competition {uploader.competition}"
-    yield f"file         {candidate.file}, {candidate.file.stat().st_size:,} bytes"
-    yield f"rows         {len(read_submission(candidate.file)):,}"
-    yield f"SHA-256      {digest_file(candidate.file)}"
-    yield f"message      {message}"
+def scores_of(candidate: Candidate) -> Scores | None:
+    """Return a finished run's scores; None for an unfinished one, and for a CSV file."""
+    folder = candidate.folder
+    return read_scores(folder) if folder is not None and (folder / SCORES_FILE).is_file() else None
 
 
 def cv_of(candidate: Candidate) -> str:
-    """Return the run's CV in words, or an empty text."""
-    scores = read_json(candidate.folder / "scores.json") if candidate.folder is not None else {}
-    cv = scores.get("cv") or {}
-    if cv.get("mean") is None:
+    """Describe the run's CV, or return an empty string."""
+    scores = scores_of(candidate)
+    if scores is None or scores.cv.mean is None:
         return ""
-    spread = "" if cv.get("std") is None else f" +- {cv['std']:.5f}"
-    return f"CV {cv['mean']:.5f}{spread} {scores.get('metric', '')}".strip()
+    spread = "" if scores.cv.std is None else f" +- {scores.cv.std:.5f}"
+    return f"CV {scores.cv.mean:.5f}{spread} {scores.metric}"
 
 
-def root_of(candidate: Candidate) -> Path:
-    """Return the submissions folder whose ledger a candidate belongs to."""
-    home = home_of(candidate)
-    return SUBMISSIONS if home is None or home == SUBMISSIONS.absolute() else home
+@contextmanager
+def _opened(build: Callable[[], Uploader]) -> Iterator[Uploader]:
+    uploader = build()
+    try:
+        yield uploader
+    finally:
+        if uploader.close is not None:
+            uploader.close()
 
 
-def upload_lines(platform: str, competition: str) -> list[str]:
-    """Return the lines of a TOML that say where its runs are submitted."""
-    return ["[upload]", f'name = "{platform}"', f'competition = "{competition}"']
-
-
-def known_competition(name: str, known: list[str]) -> str:
-    """Return the name, or raise `UserError` with the nearest one of the ledger."""
-    if name not in known:
-        listed = f" There are: {', '.join(known)}." if known else " No run was made yet."
-        raise UserError(f"there is no competition '{name}' in the ledger.{did_you_mean(name, known)}{listed}")
-    return name
-
-
-def _checked_before(candidate: Candidate) -> bool:
-    if candidate.folder is None:
-        return False
-    submission = read_json(candidate.folder / "scores.json").get("submission") or {}
-    return bool(submission.get("sha256") == digest_file(candidate.file))
-
-
-def _unfinished_hint(candidate: Candidate) -> str:
-    return "" if candidate.folder is None else "Is the run finished? `compete run` with its TOML goes on with it."
-
-
-def _begun_with(folder: Path) -> Path | None:
-    """Return the TOML that a run was begun with, if it is still there."""
+def _original_toml(folder: Path) -> Path | None:
+    """Return the TOML that a run was started with, if it is still there."""
     command = read_json(folder / "environment.json").get("command") or []
     return next((Path(word) for word in command if str(word).endswith(".toml") and Path(word).is_file()), None)
 
 
 def _without_platform(toml: Path, config: Config, candidate: Candidate) -> str:
-    """Say what to write where: the competition is known where `compete download` brought its files."""
+    """Show what to add, and where; `compete download` leaves the competition's name with its files."""
     source = read_json(Path(config.competition.root) / SOURCE_FILE)
-    begun_with = _begun_with(candidate.folder) if candidate.folder is not None else toml
-    repeat = "repeat the command" if begun_with else f"type: compete submit {candidate.name} --config FILE"
-    lines = upload_lines(source.get("platform", "kaggle"), source.get("competition", "the-last-part-of-its-address"))
-    return "\n  ".join(
-        [
-            f"{toml}: has no table [upload], so it is not known where to submit. "
-            f"Write it into {begun_with or 'the TOML of the competition'} and {repeat}:",
-            *lines,
-        ]
+    original = _original_toml(candidate.folder) if candidate.folder is not None else toml
+    repeat = "repeat the command" if original else f"type: compete submit {candidate.name} --config FILE"
+    return (
+        f"{toml}: has no table [upload], so the platform is unknown. "
+        f"Add it to {original or 'the TOML of the competition'} and {repeat}:\n  [upload]\n"
+        f'  name = "{source.get("platform", "kaggle")}"\n'
+        f'  competition = "{source.get("competition", "the-last-part-of-its-address")}"'
     )

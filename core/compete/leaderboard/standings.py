@@ -5,28 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import StatisticsError, correlation, median
 from typing import Any
 
 from compete.errors import UserError
-from compete.leaderboard.records import SUBMISSIONS
-from compete.leaderboard.rows import Row
+from compete.leaderboard.records import SUBMISSIONS, Record
 from compete.store import write_text
+from compete.text import plural
 
 OUTLIER = 3.0
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 FEWEST_FOR_MEDIAN = 4
 FEWEST_FOR_CORRELATION = 3
 COLUMNS = ("run", "CV", "+-", "OOF", "public", "private", "gap", "state", "submitted (UTC)", "left before")
-WIDTH = 200
+LEFT = ("run", "state")
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A submission with its run, or a run that was not submitted."""
+    """A row of the table: a submission with its run, a run that was not submitted, or a submission without a run."""
 
     competition: str
     run: str
@@ -35,7 +35,7 @@ class Standing:
     cv_mean: float | None = None
     cv_std: float | None = None
     cv_oof: float | None = None
-    cv_folds: dict[str, float] = field(default_factory=dict)
+    cv_folds: dict[str, float | None] = field(default_factory=dict)
     public: float | None = None
     private: float | None = None
     phase: str = ""
@@ -56,39 +56,42 @@ class Standing:
         return None if self.public is None or self.cv_mean is None else self.public - self.cv_mean
 
 
-def standings(runs: Sequence[Row], submissions: Sequence[Row]) -> list[Standing]:
+_SHARED = {item.name for item in fields(Record)} & {item.name for item in fields(Standing)}
+
+
+def standings(runs: Sequence[Standing], submissions: Sequence[Record]) -> list[Standing]:
     """Join runs and submissions, best CV first, then best leaderboard; what has neither comes last."""
-    by_run: dict[tuple[str, str], list[Row]] = {}
-    for row in submissions:
-        by_run.setdefault((row["competition"], row["run"]), []).append(row)
-    joined = []
+    by_run: dict[tuple[str, str], list[Record]] = {}
+    for record in submissions:
+        by_run.setdefault((record.competition, record.run), []).append(record)
+    rows = []
     for run in runs:
-        for submission in by_run.pop((run["competition"], run["run"]), [{}]):
-            joined.append(_standing(run, submission))
-    for rows in by_run.values():
-        joined += [_standing({}, row) for row in rows]
-    return sorted(joined, key=_order)
+        submitted = by_run.pop((run.competition, run.run), [])
+        rows += [_submitted(run, record) for record in submitted] or [run]
+    for records in by_run.values():
+        rows += [_submitted(Standing(record.competition, record.run), record) for record in records]
+    return sorted(rows, key=_order)
 
 
 def agreement(rows: Sequence[Standing]) -> str:
-    """Say how CV and leaderboard correlate, over submissions with both."""
+    """Describe how CV and leaderboard correlate over the submissions with both."""
     pairs = _pairs(rows)
+    counted = plural(len(pairs), "submission")
     if len(pairs) < FEWEST_FOR_CORRELATION:
-        counted = "1 submission" if len(pairs) == 1 else f"{len(pairs)} submissions"
         return f"{counted} with CV and leaderboard; a correlation needs {FEWEST_FOR_CORRELATION}"
     cv, public = [float(row.cv_mean or 0) for row in pairs], [float(row.public or 0) for row in pairs]
     try:
         linear, ranked = correlation(cv, public), correlation(_ranks(cv), _ranks(public))
     except StatisticsError:  # all the same
-        return f"{len(pairs)} submissions with CV and leaderboard, but one of the two never changes"
-    return f"CV and leaderboard over {len(pairs)} submissions: Pearson {linear:.2f}, Spearman {ranked:.2f}"
+        return f"{counted} with CV and leaderboard, but one of the two never changes"
+    return f"CV and leaderboard over {counted}: Pearson {linear:.2f}, Spearman {ranked:.2f}"
 
 
 def gap_warnings(rows: Sequence[Standing]) -> Iterator[str]:
     """Yield submissions whose gap between leaderboard and CV is out of line.
 
     With four or more, out of line is far from the median gap, measured by the median absolute deviation, and at
-    least by the spread between folds; a leaderboard that is always lower is nothing odd. With fewer, it is far from CV.
+    least by the spread between folds; a leaderboard that is always lower is normal. With fewer, it is far from CV.
     """
     pairs = _pairs(rows)
     gaps = [float(row.gap or 0) for row in pairs]
@@ -115,13 +118,8 @@ def final_picks(rows: Sequence[Standing], count: int) -> list[tuple[Standing, st
     return picks[:count]
 
 
-def picks_of(runs: Sequence[Row]) -> int | None:
-    """Return how many submissions count in the end, as the newest run's `[upload] final_picks` says."""
-    return next((int(run["final_picks"]) for run in reversed(runs) if run["final_picks"]), None)
-
-
 def table_lines(competition: str, rows: Sequence[Standing], picks: int | None = None) -> Iterator[str]:
-    """Yield the table of one competition and what to say about it."""
+    """Yield the table of one competition and what follows from it."""
     yield from _table(competition, rows)
     yield agreement(rows)
     for warning in gap_warnings(rows):
@@ -136,19 +134,23 @@ def table_lines(competition: str, rows: Sequence[Standing], picks: int | None = 
 
 def export(rows: Sequence[Standing], path: Path) -> None:
     """Write the table as CSV or JSON, by the file's ending."""
-    writers: dict[str, Callable[[list[Row]], str]] = {".csv": _csv_text, ".json": _json_text}
-    if path.suffix not in writers:
+    if path.suffix not in {".csv", ".json"}:
         raise UserError(f"--export {path}: the file must end in .csv or .json.")
-    write_text(path, writers[path.suffix]([{**asdict(row), "gap": row.gap} for row in rows]))
+    table = [{**asdict(row), "gap": row.gap} for row in rows]
+    if path.suffix == ".json":
+        write_text(path, json.dumps(table, indent=2, ensure_ascii=False) + "\n")
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*(item.name for item in fields(Standing)), "gap"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "cv_folds": json.dumps(row["cv_folds"])} for row in table)
+    write_text(path, text.getvalue())
 
 
-def _standing(run: Row, submission: Row) -> Standing:
-    known = {item.name for item in fields(Standing)}
-    values = {k: v for source in (run, submission) for k, v in source.items() if k in known and v is not None}
-    values["cv_folds"] = json.loads(run.get("cv_folds") or "{}")
-    values["higher_is_better"] = bool(run.get("higher_is_better", True))
-    values.setdefault("file_hash", run.get("run_file_hash"))
-    return Standing(**values)
+def _submitted(run: Standing, record: Record) -> Standing:
+    """Return a run's row with what its submission has, such as the score."""
+    known = {name: value for name, value in asdict(record).items() if name in _SHARED and value is not None}
+    return replace(run, **known)
 
 
 def _pairs(rows: Sequence[Standing]) -> list[Standing]:
@@ -172,34 +174,16 @@ def _ranks(values: Sequence[float]) -> list[float]:
     return [ordered.index(value) + (ordered.count(value) - 1) / 2 for value in values]
 
 
-def _json_text(rows: list[Row]) -> str:
-    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
-
-
-def _csv_text(rows: list[Row]) -> str:
-    text = io.StringIO()
-    names = [item.name for item in fields(Standing)] + ["gap"]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, "cv_folds": json.dumps(row["cv_folds"])} for row in rows)
-    return text.getvalue()
-
-
 def _table(competition: str, rows: Sequence[Standing]) -> Iterator[str]:
     """Lay the table out, as wide as it needs to be."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     metric = next((row.metric for row in rows if row.metric), "")
-    table = Table(title=f"{competition} {metric}".strip(), box=box.SIMPLE, title_justify="left")
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in {"run", "state"} else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*_cells(row))
-    console = Console(width=WIDTH, record=True, file=io.StringIO())
-    console.print(table)
-    yield from (line.rstrip() for line in console.export_text().splitlines() if line.strip())
+    yield f"{competition} {metric}".strip()
+    cells = [list(COLUMNS), *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    sides = ["<" if name in LEFT else ">" for name in COLUMNS]
+    form = "".join(f"  {{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    header, *lines = (form.format(*row).rstrip() for row in cells)
+    yield from (header, f"  {'─' * (len(header) - 2)}", *lines)
 
 
 def _cells(row: Standing) -> list[str]:

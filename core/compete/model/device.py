@@ -25,9 +25,7 @@ def make_fabric(settings: Training) -> Fabric:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = not settings.deterministic
     if settings.deterministic:
-        os.environ.setdefault(
-            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-        )  # else torch refuses cuBLAS, which is not deterministic
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else torch refuses cuBLAS
         torch.use_deterministic_algorithms(True, warn_only=device == "cpu")
     fabric = Fabric(accelerator=device, devices=1, precision=precision)
     fabric.launch()

@@ -38,7 +38,7 @@ def build_network(config: Config, outputs: int, columns: int, seed: int, weights
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, outputs):
         raise ConfigError(
-            f'[model] name = "{model.name}": its logits for 2 images have shape {shape}, not (2, {outputs})'
+            f'[model] name = "{model.name}": gives logits {shape} for 2 images; the target needs (2, {outputs})'
         )
     if outputs > 1 and bool((logits >= 0).all()) and torch.allclose(logits.sum(dim=1), torch.ones(2), atol=1e-4):
         raise ConfigError(
@@ -67,13 +67,17 @@ def _compose(model: BoundComponent, head: BoundComponent, channels: int, columns
         return network
     body_heads = find_head(body, width)
     _redraw_zeros(body, body_heads)
-    composed: Any = network
-    composed.mean, composed.std = attribute(body, "mean"), attribute(body, "std")
-    composed.notes = attribute(body, "notes") or ()
-    place = next((f"{name}." for name, module in network.named_modules() if module is body), "")
-    own = [name for name, _ in network.named_parameters() if not (place and name.startswith(place))]
-    composed.head_name = (*own, *(f"{place}{name}" for name in body_heads))
+    _set_attributes(network, body, body_heads)
     return network
+
+
+def _set_attributes(network: Any, body: nn.Module, body_heads: Sequence[str]) -> None:  # noqa: ANN401 - sets attributes
+    """Give the whole network the backbone's attributes, and the names of all that is head."""
+    network.mean, network.std = attribute(body, "mean"), attribute(body, "std")
+    network.notes = attribute(body, "notes") or ()
+    prefix = next((f"{name}." for name, module in network.named_modules() if module is body), "")
+    own = [name for name, _ in network.named_parameters() if not (prefix and name.startswith(prefix))]
+    network.head_name = (*own, *(f"{prefix}{name}" for name in body_heads))
 
 
 def _redraw_zeros(body: nn.Module, heads: Sequence[str]) -> None:

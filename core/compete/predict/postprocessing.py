@@ -1,4 +1,4 @@
-"""What follows the ensemble, as its components: `[[postprocess]]` steps, and the rows that `[submission]` writes."""
+"""After the ensemble: `[[postprocess]]` steps, and the rows of the `[submission]`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from compete.errors import SubmissionError
+from compete.text import plural
 from compete.types import TopK
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ MOST_CHUNK_BYTES = 64 << 20
 
 
 def build_step(bound: BoundComponent, oof: Array, labels: Array, metric: Metric, target: Target) -> Step:
-    """Fit one `[[postprocess]]` on OOF; one that names classes is told what they are called."""
+    """Fit one `[[postprocess]]` on OOF (N, C); a component with `needs_classes` also gets the class names."""
     names = [target.classes] if bound.component.traits.needs_classes else []
     step: Step = bound.build(oof, labels, metric, *names)
     return step
 
 
 def fit_steps(config: Config, oof: Array, labels: Array, metric: Metric, target: Target) -> Step:
-    """Fit every `[[postprocess]]` on what the one before makes of OOF; return them as one function."""
+    """Fit each `[[postprocess]]` on the OOF that the one before returns; join them into one function."""
     steps: list[Step] = []
     for bound in config.many("postprocessors"):
         step = build_step(bound, oof, labels, metric, target)
@@ -44,15 +45,15 @@ def fit_steps(config: Config, oof: Array, labels: Array, metric: Metric, target:
 
 
 def submission_frame(config: Config, tables: Tables, predictions: Predictions, target: Target) -> pd.DataFrame:
-    """Return the submission made of predictions (T, C), its rows matched to the sample submission by id."""
+    """Return the submission for predictions (T, C), its rows matched to the sample submission by id."""
     build, ids = config.one("submissions").build, tables.test["id"]
     columns = pd.Index(target.classes)
     if config.writes_own_ids and not isinstance(predictions, TopK):
         frame: pd.DataFrame = build(tables.sample, pd.DataFrame(predictions, ids.tolist(), columns), target)
         return frame
-    rows = pd.Index(ids).get_indexer(tables.sample.iloc[:, 0])
+    rows = pd.Index(ids).get_indexer(tables.sample.iloc[:, 0])  # the test row of each sample row, -1 for none
     if (rows < 0).any():
-        raise SubmissionError(f"{(rows < 0).sum()} ids of the sample submission were not predicted")
+        raise SubmissionError(f"{plural(int((rows < 0).sum()), 'id')} of the sample submission without a prediction")
     at_once = max(1, MOST_CHUNK_BYTES // (8 * len(columns))) if isinstance(predictions, TopK) else len(rows)
     frames: list[pd.DataFrame] = []
     for start in range(0, len(rows), at_once):

@@ -1,4 +1,4 @@
-"""Predict rows of a table with some networks, in one pass over their images that a kill does not lose."""
+"""Predict rows of a table with some networks, in one pass over their images that survives a kill."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RowInputs:
-    """What a network sees of a table's rows: their images and, where there are any, the numbers (N, F) beside them."""
+    """A network's inputs for a table's rows: their images and, if there are any, features (N, F) beside them."""
 
     images: ImageSet
     columns: Array | None
@@ -43,7 +43,7 @@ class RowInputs:
 
 @dataclass(frozen=True)
 class Predictor:
-    """How rows are predicted: on which device, with which views, and how logits become predictions (C,) of a row."""
+    """How rows are predicted: the device, the views, and how logits (B, K) become predictions (R, C)."""
 
     fabric: Fabric
     activation: Callable[[torch.Tensor], torch.Tensor]
@@ -58,9 +58,9 @@ class Predictor:
 
 @dataclass
 class PredictionCheckpoint:
-    """A long prediction, saved every `seconds` to `path`, so that a killed run resumes inside it.
+    """A long prediction, saved to `path` every `seconds`, so that a killed run resumes inside it.
 
-    `keys` name what each network's predictions depend on; a part saved for more networks serves fewer of them too.
+    `keys` are the networks' identities; what was saved for more networks also serves some of them.
     """
 
     path: Path
@@ -69,17 +69,17 @@ class PredictionCheckpoint:
     last: float = field(default_factory=time.monotonic)
 
     def load(self, empty: PartialPredictions) -> PartialPredictions:
-        """Return what is done so far, or the empty one where there is nothing for these networks."""
+        """Return what was saved for these networks, or `empty`."""
         try:
             state = load_state(self.path)
             index = [state["keys"].index(key) for key in self.keys]
-            parts = [part[index] for part in state["parts"]]
+            parts = [part[index] for part in state["parts"]]  # (saved M, R, W) -> (M, R, W)
             return PartialPredictions(empty.splitter, parts, state["rows"], state["batches"])
-        except Exception:  # not there, of other networks, or damaged in any way: predicted from scratch
+        except Exception:  # missing, of other networks, or damaged in any way: predicted from scratch
             return empty
 
     def save(self, done: PartialPredictions) -> None:
-        """Save what is done if it is time."""
+        """Save the prediction if it is time to."""
         if done.parts and time.monotonic() - self.last > self.seconds:
             state = {"keys": self.keys, "parts": done.parts, "rows": done.rows, "batches": done.batches}
             save_state(self.path, state)
@@ -98,7 +98,7 @@ def predict_rows(
 ) -> list[Predictions]:
     """Return each network's predictions (len(rows), C) for rows of a table.
 
-    Rows without a readable image are NaN. What the `checkpoint` holds is not predicted again.
+    Rows without a readable image are NaN. The prediction resumes from its `checkpoint`.
     """
     device, by_row = predictor.fabric.device, inputs.images.by_row
     done = PartialPredictions(BatchSplitter(predictor.log))
@@ -112,7 +112,7 @@ def predict_rows(
     def with_progress() -> Iterator[Batch]:
         total = done.batches + len(batches)
         for batch in read_batches(loader):
-            yield batch  # what follows happens once the batch is predicted
+            yield batch  # resumed here once the batch is predicted
             if checkpoint is not None:
                 checkpoint.save(done)
                 predictor.progress(done.batches, total)
@@ -132,7 +132,7 @@ def predict_rows(
 
 
 def _of_rows(parts: list[Array], readable: Array, classes: int) -> list[Predictions]:
-    """Put each network's parts (M, R, W) into the readable of N rows: (M, N, W), the other rows NaN."""
+    """Scatter parts (M, R, W) into the readable of N rows: M x (N, W), with NaN in the other rows."""
     whole = []
     for part, empty in zip(parts, (np.nan, 0), strict=False):
         rows = np.full((len(part), len(readable), part.shape[2]), empty, part.dtype)

@@ -1,4 +1,4 @@
-"""The best classes of each row in place of all C columns, for tables of which (N, C) would not fit in memory."""
+"""The best classes of each row instead of all C columns, for tables whose (N, C) would not fit in memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def known_rows(predictions: Predictions) -> Array:
-    """Return which rows (R,) have a prediction at all."""
+    """Return whether each row has a prediction, bool (R,)."""
     values = predictions.values if isinstance(predictions, TopK) else predictions
     return np.asarray(~np.isnan(values).any(axis=1))
 
 
 def top_labels(predictions: Predictions, k: int) -> Array:
-    """Return the column numbers of the k best predictions of each row, int64 (R, k); of equals the first is better."""
+    """Return the column numbers of each row's k best predictions, int64 (R, k); of equal ones the first is better."""
     if isinstance(predictions, TopK):
         return predictions.labels[:, :k].astype(np.int64)
     if k == 1:
@@ -28,13 +28,13 @@ def top_labels(predictions: Predictions, k: int) -> Array:
 
 
 def keep_top(predictions: Array, k: int, columns: Array, classes: int) -> TopK:
-    """Return the k best of predictions (R, U), whose columns are the numbers `columns` of all classes."""
+    """Return the k best of predictions (R, U), whose columns have the class numbers `columns` (U,)."""
     best = top_labels(np.nan_to_num(predictions, nan=-np.inf), k)
-    values = np.take_along_axis(predictions, best, axis=1).astype(np.float32)
+    values = np.take_along_axis(predictions, best, axis=1).astype(np.float32)  # (R, U), (R, k) -> (R, k)
     return TopK(columns[best].astype(np.int32), values, classes)
 
 
 def concatenate(parts: list[TopK]) -> TopK:
-    """Join rows."""
+    """Concatenate rows."""
     labels, values = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "values"))
     return TopK(labels, values, parts[0].classes)

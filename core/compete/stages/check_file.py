@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_file(config: Config, path: Path) -> list[str]:
-    """Return the warnings about a submission file. Raise `SubmissionError` with every problem."""
+    """Return warnings about a submission file. Raise `SubmissionError` with every problem."""
     tables = read_tables(config)
     check = check_submission(read_submission(path), tables.sample, **config.checks.submission_rules())
     if check.problems:

@@ -31,7 +31,7 @@ OOF, TEST, PREDICTED, PREDICTING = "oof.parquet", "test.parquet", "predictions.j
 
 
 def finish_member(run: Run, member: Member) -> MemberResult:
-    """Return the member's result, training it where no finished one is valid."""
+    """Return the member's result, after training it unless it is finished and still valid."""
     result = finished(run, member, run.member_folder(member))
     if result is None:
         result, weights = train(run, member)
@@ -41,7 +41,7 @@ def finish_member(run: Run, member: Member) -> MemberResult:
 
 
 def write_member(run: Run, result: MemberResult, weights: dict[str, torch.Tensor]) -> None:
-    """Write a finished member: its weights, then its result, which marks it as finished."""
+    """Write a finished member: its weights, then its result, which marks it finished."""
     folder = run.member_folder(result.member)
     write_bytes(folder / WEIGHTS, save(weights))
     state = {"identity": run.identity.member(result.member), **asdict(result)}
@@ -50,7 +50,7 @@ def write_member(run: Run, result: MemberResult, weights: dict[str, torch.Tensor
 
 
 def finished(run: Run, member: Member, folder: Path) -> MemberResult | None:
-    """Return the result of a member that was finished with these data and settings, or None."""
+    """Return the result of a member that was finished with the same data and settings, or None."""
     state = read_json(folder / RESULT)
     if state.get("identity") != run.identity.member(member) or not (folder / WEIGHTS).exists():
         return None
@@ -58,7 +58,7 @@ def finished(run: Run, member: Member, folder: Path) -> MemberResult | None:
 
 
 def read_result(state: dict[str, Any]) -> MemberResult:
-    """Make a result from its JSON, where NaN was written as null."""
+    """Return the result from its JSON, which has null for NaN."""
     epochs: list[dict[str, Any]] = [
         {k: float("nan") if v is None else v for k, v in epoch.items()} for epoch in state["epochs"]
     ]
@@ -74,8 +74,8 @@ def read_result(state: dict[str, Any]) -> MemberResult:
 
 
 def reuse_members(run: Run) -> dict[str, list[str]]:
-    """Copy the finished members of earlier runs that are valid for this one; return their names by run."""
-    taken: dict[str, list[str]] = {}
+    """Copy the members of earlier runs that are still valid; return the names of members by run."""
+    reused: dict[str, list[str]] = {}
     for member in run.members:
         folder = run.member_folder(member)
         if finished(run, member, folder):
@@ -83,11 +83,11 @@ def reuse_members(run: Run) -> dict[str, list[str]]:
         for earlier in run_folders(competition_folder(run.config)):
             source = earlier / "members" / member.name
             if earlier != run.folder and finished(run, member, source):
-                for name in (WEIGHTS, RESULT):  # the result last: it marks the member as finished
+                for name in (WEIGHTS, RESULT):  # the result last: it marks the member finished
                     _copy(source / name, folder / name)
-                taken.setdefault(earlier.name, []).append(member.name)
+                reused.setdefault(earlier.name, []).append(member.name)
                 break
-    return taken
+    return reused
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -96,7 +96,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def predict_members(run: Run) -> None:
-    """Write the OOF of each member, and the test predictions of all of them in one pass over the test images."""
+    """Write each member's OOF predictions, and all test predictions in one pass over the test images."""
     for member in run.members:
         if not _is_predicted(run, member, OOF):
             _predict_oof(run, member)
@@ -129,7 +129,7 @@ def _predict_test(run: Run, members: list[Member]) -> None:
 
 
 def _checkpoint(run: Run, folder: Path, members: list[Member]) -> PredictionCheckpoint:
-    size = run.config.prediction_batch  # what is done is counted in batches
+    size = run.config.prediction_batch  # the checkpoint counts in batches
     keys = [f"{run.identity.predictions(member)} {size}" for member in members]
     return PredictionCheckpoint(folder / PREDICTING, keys, run.config.training.checkpoint_minutes * 60)
 
@@ -140,7 +140,7 @@ def _mark_predicted(run: Run, member: Member, file: str) -> None:
 
 
 def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
-    """Return a copy of the run's network with a finished member's weights, on the device; nothing is downloaded."""
+    """Return a copy of the run's network with a finished member's weights, on the device, and its scaler."""
     network = deepcopy(run.network)
     scaler = scaler_for(network, run.config)
     weights = run.member_folder(member) / WEIGHTS
@@ -157,7 +157,7 @@ def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
 
 
 def member_predictions(run: Run) -> tuple[list[Predictions], list[Predictions]]:
-    """Return each member's OOF (N, C), NaN where it did not validate a row, and test predictions (T, C)."""
+    """Return each member's OOF (N, C), NaN in rows that it does not validate, and test predictions (T, C)."""
     tables, classes = run.tables, run.target.classes
     train_ids, test_ids = tables.train["id"].tolist(), tables.test["id"].tolist()
     folders = [run.member_folder(member) for member in run.members]

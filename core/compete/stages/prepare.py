@@ -1,8 +1,9 @@
-"""From the TOML to rows that can be trained on: tables, target, labels and folds, and every check before training."""
+"""From the TOML to a dataset to train on: tables, target, labels and folds, and every check before training."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from compete.errors import ConfigError, DataError, SubmissionError
 from compete.identity import folds_key
 from compete.run import metric_for
 from compete.stages.rehearse import rehearse_submission
-from compete.text import did_you_mean
+from compete.text import format_list, unknown_name
 from compete.types import Member, Metric, Tables, Target, TopK
 
 if TYPE_CHECKING:
@@ -28,19 +29,19 @@ if TYPE_CHECKING:
 
 
 def read_tables(config: Config) -> Tables:
-    """Read the competition's rows and check what every later stage relies on."""
+    """Read the competition's rows, and check what all later stages rely on. Raise `DataError`."""
     root = Path(config.competition.root)
     tables: Tables = config.one("datasets").build(root)
     problems = table_problems(tables)
     if not config.writes_own_ids:
         problems += sample_problems(tables)
     if problems:
-        raise DataError([*problems, *tables.warnings])  # rows that the dataset has lost may be those that are missing
+        raise DataError([*problems, *tables.warnings])  # rows that the dataset dropped may be the missing ones
     return tables
 
 
 def row_warnings(config: Config, tables: Tables, labels: Array, target: Target) -> list[str]:
-    """Return what looks odd about rows and labels. Raise `DataError` for labels that the submission cannot hold."""
+    """Return warnings about rows and labels. Raise `DataError` for labels that the submission must not hold."""
     allowed = config.checks.allowed
     problems = label_problems(allowed, tables.train, labels, target.classes)
     if problems:
@@ -50,7 +51,7 @@ def row_warnings(config: Config, tables: Tables, labels: Array, target: Target) 
 
 
 def fold_warnings(config: Config, train: pd.DataFrame, folds: Array, labels: Array, target: Target) -> list[str]:
-    """Return which classes some fold lacks. Raise `DataError` when the folds would mislead."""
+    """Return the classes that some fold lacks. Raise `DataError` if its scores would mislead."""
     leaks = group_leaks(train, folds)
     if leaks:
         raise DataError(leaks)
@@ -66,32 +67,31 @@ def fold_warnings(config: Config, train: pd.DataFrame, folds: Array, labels: Arr
 
 
 def check_titles(titles: Mapping[str, str], target: Target) -> None:
-    """Refuse titles of classes that there are not, and one title for two classes."""
+    """Raise `ConfigError` for titles of unknown classes, and for a title of several classes."""
     unknown = [name for name in titles if name not in target.classes]
     if unknown:
         raise ConfigError(
-            f"[competition] titles.{name}: there is no such class.{did_you_mean(name, target.classes)}"
-            for name in unknown
+            f"[competition] titles.{name}: {unknown_name('class', name, target.classes)}" for name in unknown
         )
-    shown = [titles.get(name, name) for name in target.classes]
-    twice = sorted({title for title in shown if shown.count(title) > 1}) if titles else []
-    if twice:
-        raise ConfigError(f"[competition] titles: several classes would be called {', '.join(map(repr, twice))}")
+    counts = Counter(titles.get(name, name) for name in target.classes) if titles else {}
+    shared = [repr(title) for title, count in counts.items() if count > 1]
+    if shared:
+        raise ConfigError(f"[competition] titles: several classes have the title {format_list(shared)}")
 
 
 def try_metric(metric: Metric, labels: Array, classes: int, top: int = 0) -> None:
-    """Score perfect predictions, so that a metric that does not suit the target is found before training."""
+    """Score perfect predictions, so that a metric that does not fit the target raises before training."""
     if labels.ndim > 1 or classes == 1:
-        metric.score(labels, labels.reshape(len(labels), -1).astype(np.float64))
+        metric.score(labels, labels.reshape(len(labels), -1).astype(np.float64))  # (N,) or (N, C) -> (N, C)
     elif top:
         metric.score(labels, TopK(labels[:, None], np.ones((len(labels), 1), np.float32), classes))
     else:
-        some = np.unique(labels, return_index=True)[1]  # each class once: all rows would make (N, C)
+        some = np.unique(labels, return_index=True)[1]  # one row per class: all rows would make (N, C)
         metric.score(labels[some], np.eye(classes)[labels[some]])
 
 
 def check_scale(config: Config, metric: Metric, rows: int, target: Target) -> None:
-    """Refuse what the best classes alone cannot serve, and predictions of so many rows that memory cannot hold."""
+    """Raise `ConfigError` if a component needs more than the best classes, or the predictions exceed the memory."""
     top, classes = config.inference.keep_top, len(target.classes)
     if not top:
         _refuse_too_large(rows, classes)
@@ -100,9 +100,9 @@ def check_scale(config: Config, metric: Metric, rows: int, target: Target) -> No
     if not metric.top:
         problems.append(f'[metric] name = "{config.one("metrics").name}" needs every probability')
     elif metric.top > min(top, classes):
-        problems.append(f"the metric looks at the {metric.top} best classes")
+        problems.append(f'[metric] name = "{config.one("metrics").name}" uses the {metric.top} best classes')
     if len(target.heads) > 1 or classes < 2:
-        problems.append(f'[target] name = "{config.one("targets").name}" is no choice of one class among many')
+        problems.append(f'[target] name = "{config.one("targets").name}" does not choose one class among many')
     if not config.one("ensembles").component.traits.row_by_row:
         problems.append(f'[ensemble] name = "{config.one("ensembles").name}" does not work row by row. Use "mean"')
     if config.many("postprocessors"):
@@ -114,31 +114,33 @@ def check_scale(config: Config, metric: Metric, rows: int, target: Target) -> No
 
 
 def _refuse_too_large(rows: int, classes: int) -> None:
-    needed = rows * classes * 4
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
+    needed_bytes = rows * classes * 4
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed_bytes > memory_bytes:
         raise ConfigError(
             f"[inference]: the members' predictions, {rows:,} rows of {classes:,} classes, take about "
-            f"{needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f}. "
-            "Write keep_top = 20 to keep the best 20 classes of a row."
+            f"{needed_bytes / 2**30:,.0f} GiB, and this machine has {memory_bytes / 2**30:,.0f}. "
+            "Set keep_top = 20 to keep the best 20 classes of a row."
         )
 
 
 def choose_members(config: Config, folds: Array) -> list[Member]:
-    """Return the members to train: every fold, or those asked for, with each seed."""
-    there = sorted(set(folds[folds >= 0].tolist()))
-    unknown = sorted(set(config.training.only_folds) - set(there))
-    if unknown or not there:
-        raise ConfigError(f"[training] only_folds = {unknown}: the folds are {there}")
-    chosen = config.training.only_folds or there
+    """Return the members to train: every fold, or those of `only_folds`, with each seed."""
+    known = sorted(set(folds[folds >= 0].tolist()))
+    unknown = sorted(set(config.training.only_folds) - set(known))
+    if not known:
+        raise ConfigError(f'[folds] name = "{config.one("folds").name}": no row is in a fold, so nothing is validated')
+    if unknown:
+        raise ConfigError(f"[training] only_folds = {unknown}: the folds are {known}")
+    chosen = config.training.only_folds or known
     seeds = [config.training.seed + number for number in range(config.training.seeds)]
     return [Member(fold, seed) for seed in seeds for fold in sorted(set(chosen))]
 
 
 def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | None) -> Dataset:
-    """Return rows, labels and folds, and refuse whatever can be known to fail after training.
+    """Return rows, labels and folds. Raise `CompeteError` for all that is known to fail later.
 
-    Folds are shared through files in `folds_folder`; without one they are only drawn.
+    Runs share their folds through files in `folds_folder`; without it the folds are only drawn.
     """
     tables = read_tables(config)
     target: Target = config.one("targets").build(tables.train)
@@ -162,7 +164,7 @@ def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | Non
 def _folds(
     config: Config, sources: Mapping[str, str], train: pd.DataFrame, labels: Array, folder: Path | None
 ) -> tuple[Array, str]:
-    """Return the fold of each row (N,), and the key of what the split depends on."""
+    """Return the fold of each row (N,), and the key of the split."""
     bound, seed, key = config.one("folds"), config.training.seed, folds_key(config, sources, train, labels)
     if folder is None:
         return split(bound, train, labels, seed), key

@@ -1,4 +1,4 @@
-"""Rehearse the end of a run before its training: made-up predictions become a submission, which must pass its check."""
+"""Rehearse the end of a run before training: made-up predictions become a submission, which must pass its check."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from compete.config.load import Config
     from compete.types import Array, Metric, Tables, Target
 
-MOST_CELLS, MOST_ROWS = 20_000_000, 20_000  # of the predictions that are written
-MOST_OWN_CELLS = 2_000_000  # where a submission has ids of its own: it needs every test row
+MOST_CELLS, MOST_ROWS = 20_000_000, 20_000  # of the rehearsed predictions
+MOST_OWN_CELLS = 2_000_000  # if the submission has ids of its own, which needs every test row
 MOST_FIT_CELLS, MOST_FIT_ROWS = 1_000_000, 2_000  # what post-processing is fitted on
 
 
 def rehearse_submission(config: Config, tables: Tables, target: Target, labels: Array, metric: Metric) -> list[str]:
-    """Return why the check would refuse a submission of plausible predictions; the components raise their own errors.
+    """Return why the check would refuse a submission of plausible predictions; components raise their own errors.
 
-    The predictions are mixtures of training labels, so that ranges, sums and spellings are the competition's, and
-    fractions appear where a network would give some. Of a large sample submission the first rows are enough.
+    The predictions are mixtures of training labels, so that ranges, sums and spellings are the competition's, with
+    fractions as a network predicts them. The first rows of a large sample submission are enough.
     """
     some = _some_rows(config, tables, len(target.classes))
     if some is None:
@@ -46,7 +46,7 @@ def rehearse_submission(config: Config, tables: Tables, target: Target, labels: 
 
 
 def _some_rows(config: Config, tables: Tables, classes: int) -> Tables | None:
-    """Return the rows to rehearse with: the sample's first, or all test rows where their ids are not the sample's."""
+    """Return the rows to rehearse: the sample's first, or all test rows if the submission has ids of its own."""
     if config.writes_own_ids:
         return tables if len(tables.test) * classes <= MOST_OWN_CELLS else None
     sample = tables.sample.head(max(1, min(MOST_ROWS, MOST_CELLS // classes)))
@@ -54,7 +54,7 @@ def _some_rows(config: Config, tables: Tables, classes: int) -> Tables | None:
 
 
 def _fitted(config: Config, target: Target, labels: Array, metric: Metric, rng: np.random.Generator) -> Step:
-    """Fit `[[postprocess]]` on some training rows, among them one of each class, as metrics need."""
+    """Fit `[[postprocess]]` on some training rows, with at least one of each class, as metrics need."""
     classes = len(target.classes)
     most = max(2, min(MOST_FIT_ROWS, MOST_FIT_CELLS // classes))
     each = _extremes(labels, classes) if classes == 1 or labels.ndim > 1 else np.unique(labels, return_index=True)[1]
@@ -65,18 +65,18 @@ def _fitted(config: Config, target: Target, labels: Array, metric: Metric, rng: 
 
 
 def _extremes(labels: Array, classes: int) -> Array:
-    """Return the rows with most labels, and the largest and smallest answer of a column; class numbers have none."""
+    """Return the rows with the most labels, and each column's largest and smallest label; none for class numbers."""
     if labels.ndim == 1 and classes > 1:
         return np.zeros(0, np.int64)
-    values = labels.reshape(len(labels), -1)
+    values = labels.reshape(len(labels), -1)  # (N,) or (N, C) -> (N, C)
     return pd.unique(np.array([values.sum(axis=1).argmax(), *values.argmax(axis=0), *values.argmin(axis=0)]))
 
 
 def _mixtures(target: Target, first: Array, second: Array, rng: np.random.Generator) -> Array:
-    """Return predictions float32 (R, C) that lie between two labels, nearer to the first.
+    """Return predictions float32 (R, C) between two labels, nearer to the first.
 
-    Where the target's predictions sum to one in each row, so do these; where they are independent, each cell has a
-    weight of its own, as then no sum is to be relied on.
+    If the target's predictions sum to one in each row, so do these; otherwise each cell has a weight of its own, so
+    that nothing can rely on the sum.
     """
     classes = len(target.classes)
     near, far = _as_predictions(first, classes), _as_predictions(second, classes)
@@ -87,7 +87,7 @@ def _mixtures(target: Target, first: Array, second: Array, rng: np.random.Genera
 def _as_predictions(labels: Array, classes: int) -> Array:
     if labels.ndim > 1 or classes == 1:
         return labels.reshape(len(labels), -1).astype(np.float32)
-    predictions = np.zeros((len(labels), classes), np.float32)
+    predictions = np.zeros((len(labels), classes), np.float32)  # class numbers (R,) -> one-hot (R, C)
     predictions[np.arange(len(labels)), labels] = 1
     return predictions
 
@@ -98,7 +98,7 @@ def _sums_to_one(target: Target) -> bool:
 
 
 def _separator_problems(config: Config) -> Iterator[str]:
-    """The check splits cells only where labels are listed; that both tables name one separator is seen at once."""
+    """Compare both separators here: the check splits cells only if it knows the labels."""
     joined, split = config.one("submissions").options.get("separator"), config.checks.separator
     if joined and split and joined != split:
-        yield f"labels are joined by separator = {joined!r}, but [checks] separator = {split!r}. Write the same twice."
+        yield f"labels are joined by separator = {joined!r}, but [checks] separator = {split!r}. Set both to the same."

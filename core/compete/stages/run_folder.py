@@ -1,4 +1,4 @@
-"""Which folder a run works in: a new one, or the one that the same configuration left unfinished."""
+"""A run's folder: a new one, or that of an earlier run with the same configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from compete.store import make_folder, read_json, remove_litter, write_json, wri
 FORMAT = 2
 SUBMISSIONS = Path("submissions")
 FOLDS = "folds"
-ATTEMPT = {"run.json", "config.toml", "environment.json", "folds.csv", "log.jsonl", ".lock", ".owner"}
+ATTEMPT_FILES = {"run.json", "config.toml", "environment.json", "folds.csv", "log.jsonl", ".lock", ".owner"}
 PACKAGES = (
     "compete", "torch", "torchvision", "timm", "albumentations", "lightning-fabric",
     "numpy", "pandas", "scikit-learn", "opencv-python-headless", "pillow",
@@ -34,38 +34,42 @@ def competition_folder(config: Config) -> Path:
 
 
 def choose_folder(config: Config, sources: Mapping[str, str], name: str | None, fresh: bool) -> Path:
-    """Return the run's folder: the named one, the newest of this very configuration, or a new one.
+    """Return the run's folder: the named one, the newest of the same configuration, or a new one.
 
-    Raise `ConfigError` when the named folder holds a run of another configuration, and list what differs.
+    Raise `ConfigError` with the differences if the named folder has a run of another configuration.
     """
     parent = competition_folder(config)
-    wanted = config_key(config, sources)
     if name is not None:
-        _check_name(name)
-        folder = parent / name
-        state = read_json(folder / "run.json")
-        if state and fresh:
-            raise ConfigError(f"--name {name}: {folder} exists, and --fresh overwrites nothing. Choose another name.")
-        if state and state.get("config") != wanted:
-            changes = "\n  ".join(changed_since(folder, config, sources))
-            raise ConfigError(
-                f"--name {name}: {folder} was made with another configuration. Choose another name. "
-                f"Changed:\n  {changes}"
-            )
-        check_format(folder, state)
-        return folder
+        return _named_folder(parent, config, sources, name, fresh)
+    key = config_key(config, sources)
     if not fresh:
         for folder in reversed(list(run_folders(parent))):
-            if read_json(folder / "run.json").get("config") == wanted:
-                check_format(folder, read_json(folder / "run.json"))
+            state = read_json(folder / "run.json")
+            if state.get("config") == key:
+                check_format(folder, state)
                 return folder
     return next_folder(parent)
 
 
+def _named_folder(parent: Path, config: Config, sources: Mapping[str, str], name: str, fresh: bool) -> Path:
+    _check_name(name)
+    folder = parent / name
+    state = read_json(folder / "run.json")
+    if state and fresh:
+        raise ConfigError(f"--name {name}: {folder} exists, and --fresh never overwrites a run. Choose another name.")
+    if state and state.get("config") != config_key(config, sources):
+        changes = "\n  ".join(changed_since(folder, config, sources))
+        raise ConfigError(
+            f"--name {name}: {folder} has a run of another configuration. Choose another name. Changed:\n  {changes}"
+        )
+    check_format(folder, state)
+    return folder
+
+
 def next_folder(parent: Path) -> Path:
-    """Return the next free run folder: run-001, run-002, ... One with hidden files alone was never begun."""
-    begun = [p for p in parent.glob("run-*/") if any(not file.name.startswith(".") for file in p.iterdir())]
-    numbers = [int(p.name.removeprefix("run-")) for p in begun if p.name[4:].isdigit()]
+    """Return the next free run folder: run-001, run-002, ... A folder with only hidden files is free."""
+    used = [p for p in parent.glob("run-*/") if any(not file.name.startswith(".") for file in p.iterdir())]
+    numbers = [int(p.name.removeprefix("run-")) for p in used if p.name[4:].isdigit()]
     return parent / f"run-{max(numbers, default=0) + 1:03d}"
 
 
@@ -77,10 +81,10 @@ def run_folders(parent: Path) -> Iterator[Path]:
 
 
 def start_folder(folder: Path, config: Config, sources: Mapping[str, str], created: float) -> None:
-    """Make the folder, tidy it, and write what is known before anything is trained."""
+    """Make the folder, remove litter from it, and write what is known before training."""
     make_folder(folder)
     remove_litter(folder)
-    if not (folder / "run.json").exists():  # first, because it is what a later try finds the folder by
+    if not (folder / "run.json").exists():  # first: a later attempt finds the folder by it
         known = {"format": FORMAT, "config": config_key(config, sources), "sources": dict(sources)}
         write_json(folder / "run.json", {**known, "created": created, "finished": False})
     if not (folder / "config.toml").exists():
@@ -88,9 +92,9 @@ def start_folder(folder: Path, config: Config, sources: Mapping[str, str], creat
 
 
 def forget_attempt(folder: Path) -> None:
-    """Remove a run folder in which nothing but the attempt itself was written down."""
+    """Remove a run folder that has no results, only the record of the attempt."""
     files = list(folder.iterdir())
-    if {file.name for file in files} <= ATTEMPT:
+    if {file.name for file in files} <= ATTEMPT_FILES:
         for file in files:
             file.unlink()
         folder.rmdir()
@@ -110,14 +114,14 @@ def changed_since(folder: Path, config: Config, sources: Mapping[str, str]) -> l
     now = _flat(_plain_toml(config))
     keys = sorted(before.keys() | now.keys())
     settings = [
-        f"{key}: {_shown(before, key)} -> {_shown(now, key)}" for key in keys if before.get(key) != now.get(key)
+        f"{key}: {_setting(before, key)} -> {_setting(now, key)}" for key in keys if before.get(key) != now.get(key)
     ]
     then = read_json(folder / "run.json").get("sources", {})
     return settings + [f"file {name}" for name, digest in sources.items() if then.get(name, digest) != digest]
 
 
 def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
-    """Return what else a result depends on: versions, device, command, git state."""
+    """Return what else may affect results: versions, device, command, git state."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -131,7 +135,7 @@ def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
 
 
 def check_format(folder: Path, state: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` for a run folder of a version of compete that wrote it in another way."""
+    """Raise `ConfigError` for a run folder in the format of another version of compete."""
     if state and state.get("format") != FORMAT:
         raise ConfigError(
             f"{folder} was written in run format {state.get('format')}; this version of compete reads format {FORMAT}. "
@@ -142,8 +146,8 @@ def check_format(folder: Path, state: Mapping[str, Any]) -> None:
 def _check_name(name: str) -> None:
     if not re.fullmatch(FOLDER_NAME, name) or name == FOLDS:
         raise ConfigError(
-            f"--name {name}: a run is called with letters, digits, '.', '_' and '-', with a letter or digit first, and "
-            f"not '{FOLDS}', where the competition's folds are."
+            f"--name {name}: use letters, digits, '.', '_' and '-', with a letter or digit first; "
+            f"'{FOLDS}' is reserved for the competition's folds."
         )
 
 
@@ -161,8 +165,8 @@ def _plain_toml(config: Config) -> dict[str, Any]:
     return tomllib.loads(write_toml_text(config.resolved()))
 
 
-def _shown(flat: Mapping[str, object], key: str) -> str:
-    return repr(flat[key]) if key in flat else "(not there)"
+def _setting(flat: Mapping[str, object], key: str) -> str:
+    return repr(flat[key]) if key in flat else "(not set)"
 
 
 def _version(package: str) -> str | None:

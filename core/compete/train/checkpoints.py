@@ -1,4 +1,4 @@
-"""Save a member in training, and put it back where it was."""
+"""Save and resume a member in training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FORMAT = 2
 
 
 def _parts(trainer: Trainer) -> dict[str, Any]:
-    """Return all that has a state, by name; callbacks by their order and class, for one class may be there twice."""
+    """Return all parts with a state, by name; callbacks by order and class, because a class may occur twice."""
     plugins = [plugin for _, plugin in trainer.run.session.manager.list_name_plugin()]
     callbacks = [p for p in plugins if hasattr(p, "state_dict") and hasattr(p, "load_state_dict")]
     return {
@@ -29,21 +29,21 @@ def _header(trainer: Trainer) -> dict[str, Any]:
 
 
 def checkpoint(trainer: Trainer) -> None:
-    """Save everything that the rest of the training depends on."""
+    """Save all that the rest of the training depends on."""
     trainer.progress.splits = trainer.splitter.count
     parts = {name: part.state_dict() for name, part in _parts(trainer).items()}
     save_checkpoint(trainer.run.member_folder(trainer.member), {**_header(trainer), "parts": parts})
 
 
 def resume(trainer: Trainer) -> None:
-    """Put the trainer where its last checkpoint was, if there is one."""
+    """Resume from the last checkpoint, if there is one."""
     state = load_checkpoint(trainer.run.member_folder(trainer.member), trainer.run.session.warn)
     if state is None:
         return
     if any(state.get(key) != value for key, value in _header(trainer).items()):
         trainer.run.session.warn(
-            f"{trainer.member.name}: its checkpoint was made with other data, settings or another version of compete; "
-            "it is trained from scratch"
+            f"{trainer.member.name}: its checkpoint belongs to other data, settings or another version of compete; "
+            "the member is trained from scratch"
         )
         return
     for name, part in _parts(trainer).items():

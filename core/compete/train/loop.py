@@ -1,7 +1,7 @@
 """Train one member: one network on one fold with one seed.
 
-Everything random in a step is seeded from (seed, fold, epoch, step), so a checkpoint needs no generator state, and
-a run that was killed resumes as if nothing had happened.
+Everything random in a step is seeded from (seed, fold, epoch, step), so a checkpoint needs no generator state, and a
+killed run resumes as if it had not been killed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tensor]]:
-    """Train a member from the start or from its checkpoint; return its result and final weights."""
+    """Train a member from scratch or from its checkpoint; return its result and final weights."""
     trainer = build_trainer(run, member)
     call_hook(run.hook.on_member_start, trainer=trainer)
     resume(trainer)
@@ -50,7 +50,7 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
 
 
 def _plan_epoch(trainer: Trainer) -> None:
-    """Draw the epoch's rows and cut them into the micro-batches that are still to train."""
+    """Draw the epoch's rows and cut them into batches, without those already trained on."""
     run, settings = trainer.run, trainer.run.config.training
     order = epoch_order(run, trainer.train_rows, trainer.seed(ROWS, trainer.epoch))
     rng = np.random.default_rng(trainer.seed(IMAGES, trainer.epoch))
@@ -66,14 +66,14 @@ def _class_counts(labels: Array, classes: int) -> Array:
 
 
 def train_epoch(trainer: Trainer) -> None:
-    """Train the rest of the epoch under way, saving a checkpoint every few minutes."""
+    """Train the rest of the current epoch, saving a checkpoint every few minutes."""
     _plan_epoch(trainer)
     set_training_mode(trainer.network, trainer.frozen)
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
     for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulation_steps):
         train_step(trainer, batches)
         trainer.progress.step += 1
-        trainer.run.hook.on_step_end(trainer=trainer)
+        call_hook(trainer.run.hook.on_step_end, trainer=trainer)
         if time.monotonic() - saved > every:
             refuse_not_finite(trainer)
             checkpoint(trainer)
@@ -96,7 +96,7 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
         if not _scales_gradients(trainer.run):
             finite = finite & gradients_are_finite(trainer.network)
         leave_out(trainer.network, buffers, finite)
-    # Summed on the device: asking for a number here would make the host wait for every step.
+    # Summed on the device: reading a number here would make the host wait for each step.
     trainer.progress.non_finite.note(finite, trainer.step + 1, rows)
     trainer.progress.loss_sum += torch.where(finite, loss, 0.0)
     trainer.progress.samples_seen += rows
@@ -109,7 +109,7 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
 
 
 def _gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Tensor:
-    """Fill the gradients with the mean over all rows, each batch cut into `splits`; return the sum of the losses."""
+    """Compute the gradients of the mean over all rows, each batch in `splits` parts; return the sum of the losses."""
     seed = trainer.seed(STEP, trainer.epoch, trainer.step)
     seed_host(seed)
     torch.manual_seed(seed)
@@ -125,12 +125,12 @@ def _gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Ten
 
 
 def _scales_gradients(run: Run) -> bool:
-    """Return whether fp16's gradient scaler is there, which meets infinite gradients all the time and skips them."""
+    """Return whether there is fp16's gradient scaler, which itself skips steps with infinite gradients."""
     return getattr(run.fabric.strategy.precision, "scaler", None) is not None
 
 
 def refuse_not_finite(trainer: Trainer) -> None:
-    """Stop at a NaN or infinite loss, before it is saved; with `on_nan = "skip"`, only at ruined weights."""
+    """Raise `TrainingError` for a NaN or infinite loss, before it is saved; with `on_nan = "skip"` only for weights."""
     steps, rows, first = trainer.progress.non_finite.state()
     sound = weights_are_finite(trainer.network)
     if sound and not steps:
@@ -141,23 +141,23 @@ def refuse_not_finite(trainer: Trainer) -> None:
     if trainer.run.config.training.on_nan == "stop" or not sound:
         what = "training loss" if first else "weights"
         raise TrainingError(
-            f"{where}: the {what} became NaN or infinite. The member stays at its last checkpoint before that, "
-            "and finished members are kept. Lower [optimizer] lr, set [training] max_grad_norm, "
+            f"{where}: the {what} became NaN or infinite. The member keeps its last checkpoint before that, "
+            "and finished members stay. Lower [optimizer] lr, set [training] max_grad_norm, "
             'use precision = "32-true", or set on_nan = "skip" to leave such steps out.'
         )
     if rows == trainer.samples_seen:
-        raise TrainingError(f"{where}: no step since then had a finite loss and finite gradients")
+        raise TrainingError(f"{where}: no later step had a finite loss and finite gradients")
 
 
 def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, ...]:
-    """Bring a training batch to the device, scale it, and mix it where the TOML says so.
+    """Move a training batch to the device, scale it, and apply the batch transforms.
 
-    Return images, the columns beside them where there are any, and targets.
+    Return images (B, C, H, W), the columns (B, F) beside them if there are any, and targets (B, ...).
     """
     device = trainer.run.fabric.device
     images = trainer.scaler(batch.images.to(device, non_blocking=True))
     rows = batch.rows.to(device, non_blocking=True)
-    targets = trainer.targets[rows]
+    targets = trainer.targets[rows]  # (N, ...) -> (B, ...)
     if trainer.batch_transforms:
         targets = soft_targets(targets, trainer.run.target)
         for transform in trainer.batch_transforms:
@@ -166,7 +166,7 @@ def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, ...]:
 
 
 def validate(trainer: Trainer) -> tuple[float, float]:
-    """Return loss and score over the whole of the fold's validation rows, without augmentation or TTA."""
+    """Return loss and score over all of the fold's validation rows, without augmentation or TTA."""
     run = trainer.run
     if not len(trainer.valid_rows):
         return float("nan"), float("nan")
@@ -184,7 +184,7 @@ def validate(trainer: Trainer) -> tuple[float, float]:
 
 
 def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
-    """Validate, and go to the next epoch. Raise `TrainingError` when the loss is NaN or infinite."""
+    """Validate, and advance to the next epoch. Raise `TrainingError` if the loss is NaN or infinite."""
     refuse_not_finite(trainer)
     steps, rows, first = trainer.progress.non_finite.state()
     if steps:

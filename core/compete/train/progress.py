@@ -1,4 +1,4 @@
-"""How far a member has come: all that must survive a kill beside its network, optimizer, schedule and callbacks."""
+"""A member's progress: all that must survive a kill beside its network, optimizer, schedule and callbacks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """Where a member is in its training, and what it has gathered so far.
+    """How far a member is in its training, and what it has collected.
 
-    Of the current epoch: `step` steps are made with `samples_seen` images, whose losses sum to `loss_sum`. `splits` is
-    the number of micro-batches that memory asks for, `class_draws` (C,) how often rows of each class were drawn.
+    `epoch` epochs are finished. In the current one, `step` steps were made with `samples_seen` images, whose losses
+    sum to `loss_sum`. `splits` is the number of micro-batches that memory requires, `class_draws` int64 (C,) how often
+    rows of each class were drawn.
     """
 
     loss_sum: torch.Tensor
@@ -38,7 +39,7 @@ class Progress:
 
     @classmethod
     def start(cls, device: torch.device, classes: int) -> Progress:
-        """Return the progress of a member of which nothing is trained; sums are kept on the device."""
+        """Return the progress of an untrained member, with sums on the device."""
         return cls(torch.zeros((), device=device), NonFiniteSteps.none(device), np.zeros(classes, np.int64))
 
     def next_epoch(self, finished: Epoch) -> None:
@@ -50,7 +51,7 @@ class Progress:
         self.non_finite.load((0, 0, 0))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything as tensors, numbers and text."""
+        """Return every field as tensors, numbers, lists and dicts."""
         return {
             **vars(self),
             "non_finite": self.non_finite.state(),
@@ -59,7 +60,7 @@ class Progress:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume from such a state."""
+        """Set every field from a state; the sums stay on their device."""
         self.loss_sum.copy_(state["loss_sum"])
         self.non_finite.load(state["non_finite"])
         self.class_draws = np.array(state["class_draws"], np.int64)

@@ -1,4 +1,4 @@
-"""A member in training: the parts it trains with, built from the TOML, and its progress."""
+"""A member in training: its parts, built from the TOML, and its progress."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from compete.data.loaders import Batch
     from compete.types import Array
 
-# What a member's random numbers are for; each purpose has seeds of its own.
+# The purposes of a member's random numbers; each has its own seeds.
 NETWORK, ROWS, IMAGES, STEP = range(4)
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """The parts that a member trains with, and its `progress`, the only thing that changes.
+    """The parts of a member in training, and its `progress`, which holds all other state.
 
-    Plugins may rely on what `compete.types.TrainerView` names.
+    Plugins may rely on the attributes of `compete.types.TrainerView`.
     """
 
     run: Run
@@ -75,22 +75,22 @@ class Trainer:
 
     @property
     def epochs(self) -> int:
-        """How many epochs this member is to train."""
+        """The number of epochs to train."""
         return self.run.config.training.epochs
 
     @property
     def epoch(self) -> int:
-        """How many epochs are finished."""
+        """The number of finished epochs."""
         return self.progress.epoch
 
     @property
     def step(self) -> int:
-        """How many steps of the current epoch are made."""
+        """The number of steps made in the current epoch."""
         return self.progress.step
 
     @property
     def samples_seen(self) -> int:
-        """How many images of the current epoch are trained on."""
+        """The number of images trained on in the current epoch."""
         return self.progress.samples_seen
 
     @property
@@ -105,7 +105,7 @@ class Trainer:
         return chosen if isinstance(chosen, nn.Module) else self.network
 
     def mark_best(self) -> None:
-        """Mark the current weights of the evaluation network as those that the member ends with."""
+        """Make the evaluation network's current weights the member's final ones."""
         self.progress.best_weights = copy_weights(self.evaluation_network)
         self.progress.best_epoch = len(self.history)
 
@@ -115,7 +115,7 @@ class Trainer:
 
 
 def member_seed(member: Member, purpose: int, *parts: int) -> int:
-    """Return a member's seed for a purpose; other members, purposes and parts have unrelated ones."""
+    """Return a member's seed for a purpose, unrelated to those of other members, purposes and parts."""
     return seed_of(member.seed, member.fold + 1, purpose, *parts)
 
 
@@ -163,21 +163,21 @@ def build_trainer(run: Run, member: Member) -> Trainer:
 
 
 def _rows_of(run: Run, member: Member) -> tuple[Array, Array]:
-    """Return the readable rows that a member trains on, and those that validate it."""
+    """Return the readable rows that train a member, and those that validate it."""
     readable = run.images.train.by_row.counts > 0
     validates = run.dataset.folds == member.fold
     return np.flatnonzero(~validates & readable), np.flatnonzero(validates & readable)
 
 
 def epoch_order(run: Run, rows: Array, seed: int) -> Array:
-    """Return the rows of one epoch, as the sampler draws them."""
+    """Return the rows of an epoch in the order that the sampler draws them."""
     generator = torch.Generator().manual_seed(seed)
     sampler = run.config.one("samplers").build(run.dataset.labels[rows], generator)
     return rows[np.fromiter((int(position) for position in sampler), np.int64)]
 
 
 def _batches_in(rows: Array, run: Run) -> int:
-    """Return the number of micro-batches in an epoch; a sampler may draw more or fewer rows than there are."""
+    """Return the number of batches in an epoch; a sampler may draw more or fewer rows than there are."""
     settings = run.config.training
     draws = len(epoch_order(run, rows, seed=0))
     return max(1, draws // settings.batch_size) if settings.drop_last else -(-draws // settings.batch_size)

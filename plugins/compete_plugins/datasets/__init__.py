@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compete import Tables, hookimpl
+from compete import Proposal, Scan, Tables, hookimpl
 
 from ._coco import coco
 from ._csv import csv
 from ._folder import folder
 from ._mask import mask
+from ._proposals import proposals
 from ._records import records
 
-__all__ = ["coco", "csv", "folder", "mask", "records", "register_datasets"]
+__all__ = ["coco", "csv", "folder", "mask", "propose_dataset", "records", "register_datasets"]
 
 
 @hookimpl
 def register_datasets() -> dict[str, Callable[..., Tables]]:
     """Every bundled way to read a competition's rows."""
     return {"coco": coco, "csv": csv, "folder": folder, "mask": mask, "records": records}
+
+
+@hookimpl
+def propose_dataset(scan: Scan) -> list[Proposal]:
+    """How the bundled datasets would read a folder."""
+    return proposals(scan)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from compete import DataError
+from compete import DataError, Files
 
 _INT32, _INT64, _DOUBLE = struct.Struct("<i"), struct.Struct("<q"), struct.Struct("<d")
 _DOCUMENT, _ARRAY, _BINARY, _STRING = 0x03, 0x04, 0x05, 0x02
@@ -17,10 +17,19 @@ _FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 
 
 
 class Document(NamedTuple):
-    """A document's top values by name, and (offset, length) of every block of bytes anywhere in it."""
+    """A document's top values by name, (offset, length) of every block of bytes anywhere in it, and where it ends."""
 
     values: dict[str, Any]
     blocks: list[tuple[int, int]]
+    end: int
+
+
+def bson_path(files: Files, place: str) -> Path:
+    """Return where a BSON file is on disk. Raise `DataError` for one in an archive."""
+    path = files.root / place
+    if not path.is_file():
+        raise DataError(f"{place}: BSON is read where it is on disk; unpack it first.")
+    return path
 
 
 def documents(path: Path) -> Iterator[Document]:
@@ -30,14 +39,13 @@ def documents(path: Path) -> Iterator[Document]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         start = 0
         while start < len(data):
-            document = Document({}, [])
             try:
-                end = _end_of(data, start, len(data))
-                _read(data, start, end, document, top=True)
+                document = Document({}, [], _end_of(data, start, len(data)))
+                _read(data, start, document.end, document, top=True)
             except (ValueError, IndexError, struct.error, RecursionError) as error:
                 raise DataError(f"{path.name}: damaged BSON in the document at byte {start}: {error}.") from error
             yield document
-            start = end
+            start = document.end
 
 
 def _end_of(data: mmap.mmap, start: int, limit: int) -> int:

@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from compete import DataError, Tables, component
+from compete import DataError, Tables, component, format_first, plural
 
-from ._common import Files, Problems, check_group, check_template, need_column, shown
+from ._common import Files, Problems, check_group, check_template, need_column
 from ._json import read_json, rows_under, text_table
 from ._rows import Places, Policies, Read, place_and_assemble
 from ._tables import find_sample, read_table
@@ -97,23 +97,30 @@ def _images(data: Any, keys: Keys, where: str) -> pd.DataFrame:  # noqa: ANN401
 
 
 def _train(data: Any, keys: Keys, several: SeveralLabels, where: str, notes: list[str]) -> pd.DataFrame:  # noqa: ANN401
-    """Join the images of one file with their labels."""
+    """Read the images of one file with their labels."""
     images = _images(data, keys, where)
     annotations = text_table(rows_under(data, keys.annotations, "annotations_key", where))
-    for column, option in ((keys.image_id, "image_id_key"), (keys.label, "label_key")):
-        need_column(annotations, column, f"{where}: {keys.annotations}", option)
-    labels = _one_label(annotations[[keys.image_id, keys.label]].drop_duplicates(), keys, several, where)
-    labelled = images.drop(columns=keys.label, errors="ignore").merge(
-        labels.rename(columns={keys.image_id: keys.id}), on=keys.id, validate="many_to_one"
-    )
+    labelled = labelled_images(images, annotations, keys, several, where)
     if len(labelled) < len(images):
-        notes.append(f"{len(images) - len(labelled)} images of {where} have no annotation and were left out.")
+        notes.append(f"{plural(len(images) - len(labelled), 'image')} of {where} left out: no annotation.")
     if labelled.empty:
         raise DataError(
             f"{where}: no annotation's '{keys.image_id}' is the '{keys.id}' of an image: "
-            f"{shown(labels[keys.image_id].tolist())} against {shown(images[keys.id].tolist())}."
+            f"{format_first(annotations[keys.image_id].tolist())} against {format_first(images[keys.id].tolist())}."
         )
     return labelled
+
+
+def labelled_images(
+    images: pd.DataFrame, annotations: pd.DataFrame, keys: Keys, several: SeveralLabels, where: str
+) -> pd.DataFrame:
+    """Return the images that have an annotation, with its label. Raise `DataError` for a key that is missing."""
+    for column, option in ((keys.image_id, "image_id_key"), (keys.label, "label_key")):
+        need_column(annotations, column, f"{where}: {keys.annotations}", option)
+    labels = _one_label(annotations[[keys.image_id, keys.label]].drop_duplicates(), keys, several, where)
+    return images.drop(columns=keys.label, errors="ignore").merge(
+        labels.rename(columns={keys.image_id: keys.id}), on=keys.id, validate="many_to_one"
+    )
 
 
 def _one_label(labels: pd.DataFrame, keys: Keys, several: SeveralLabels, where: str) -> pd.DataFrame:
@@ -124,7 +131,7 @@ def _one_label(labels: pd.DataFrame, keys: Keys, several: SeveralLabels, where: 
     if several == "error":
         raise DataError(
             f"{where}: {repeated.sum()} annotations give an image another label than an earlier one: "
-            f"{shown(labels.loc[repeated, keys.image_id].unique().tolist())}. "
+            f"{format_first(labels.loc[repeated, keys.image_id].unique().tolist())}. "
             "Set several_labels = 'join' for all labels, or 'first'."
         )
     if several == "first":

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from compete import DataError, did_you_mean, format_list
+from compete import DataError, did_you_mean, format_first, format_list, plural
 
-from ._common import need_column, shown
+from ._common import need_column
 
 Where = Mapping[str, str | list[str]]
 
@@ -24,9 +24,9 @@ class Unmatched:
     key: str
     keys: pd.Series[str]  # of these rows, which are its index
 
-    def told(self, rows: pd.Index[Any]) -> str:
+    def describe(self, rows: pd.Index[Any]) -> str:
         """Name some of the rows by their keys."""
-        return f"{self.other} has no row with {self.key} = {shown(self.keys.loc[rows].tolist())}"
+        return f"{self.other} has no row with {self.key} = {format_first(self.keys.loc[rows].tolist())}"
 
 
 class Chosen(NamedTuple):
@@ -57,7 +57,7 @@ def with_columns_of(table: pd.DataFrame, where: str, other: pd.DataFrame, name: 
 
 
 def rows_where(table: pd.DataFrame, wanted: Where, option: str, where: str) -> pd.DataFrame:
-    """Return the rows whose cells are among those wanted, column by column; they keep their index."""
+    """Return the rows whose cells are among the wanted ones, column by column; they keep their index."""
     for column, values in wanted.items():
         need_column(table, column, where, option)
         known = _listed(values)
@@ -73,7 +73,7 @@ def rows_where(table: pd.DataFrame, wanted: Where, option: str, where: str) -> p
 
 
 def choose(table: pd.DataFrame, path: str, others: Mapping[str, pd.DataFrame], option: str, wanted: Where) -> Chosen:
-    """Add the columns of other tables, choose rows, and tell of those that another table lacks."""
+    """Add the columns of other tables, choose rows, and report those that another table lacks."""
     unmatched = []
     for name, other in others.items():
         table, alone = with_columns_of(table, path, other, name)
@@ -93,18 +93,15 @@ def _lost(table: pd.DataFrame, wanted: Where, option: str, where: str, of: list[
             if column not in unmatched.added:
                 rows = rows[rows[column].isin(_listed(values))]
         if len(rows):
-            yield f"{option} leaves out {_rows(len(rows))} of {where}, as {unmatched.told(rows.index)}."
+            yield f"{option} leaves out {plural(len(rows), 'row')} of {where}, as {unmatched.describe(rows.index)}."
 
 
 def _empty(chosen: pd.DataFrame, where: str, of: list[Unmatched]) -> Iterator[str]:
     for unmatched in of:
         rows = chosen.index.intersection(unmatched.keys.index)
         if len(rows):
-            yield f"{format_list(unmatched.added)}: empty in {_rows(len(rows))} of {where}, as {unmatched.told(rows)}."
-
-
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number} rows"
+            empty = f"{format_list(unmatched.added)}: empty in {plural(len(rows), 'row')} of {where}"
+            yield f"{empty}, as {unmatched.describe(rows)}."
 
 
 def _listed(values: str | list[str]) -> list[str]:
@@ -131,7 +128,7 @@ def joined(
         if label in varied:
             differ = groups[label].nunique()
             keys = [str(name) for name in differ.index[differ > 1]]
-            raise DataError(f"join_labels: the rows of one {key} differ in '{label}' in {where}: {shown(keys)}.")
+            raise DataError(f"join_labels: the rows of one {key} differ in '{label}' in {where}: {format_first(keys)}.")
     first = ~table[key].duplicated()
     kept = table[first].drop(columns=varied)
     flat = images.explode()

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from compete import IMAGE_EXTENSIONS, DataError, Files, PathTemplate, did_you_mean, format_list, path_template
+from compete import (
+    IMAGE_EXTENSIONS,
+    DataError,
+    Files,
+    PathTemplate,
+    did_you_mean,
+    format_first,
+    format_list,
+    path_template,
+)
 
 __all__ = ["IMAGE_EXTENSIONS", "Files", "PathTemplate", "path_template"]
 
 Duplicates = Literal["error", "keep", "first"]
 MissingImages = Literal["error", "skip"]
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
-SHOWN = 3
 
 
 class Problems(list[str]):
@@ -37,15 +45,9 @@ class Problems(list[str]):
             raise DataError(self)
 
 
-def shown(values: Sequence[object]) -> str:
-    """Write the first few values, and how many more there are."""
-    text = ", ".join(str(value) for value in values[:SHOWN])
-    return text if len(values) <= SHOWN else f"{text} and {len(values) - SHOWN} more"
-
-
-def is_image(path: str, endings: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
-    """Tell by its ending whether a file is a image."""
-    return path.rpartition(".")[2].lower() in endings
+def is_image(path: str, extensions: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
+    """Return whether a file is an image, by its extension."""
+    return path.rpartition(".")[2].lower() in extensions
 
 
 def check_template(option: str, text: str) -> Iterator[str]:
@@ -61,7 +63,7 @@ def check_regex(option: str, pattern: str) -> Iterator[str]:
     try:
         re.compile(pattern)
     except re.error as error:
-        yield f"{option} = '{pattern}' is no regular expression: {error}."
+        yield f"{option} = '{pattern}' is not a regular expression: {error}."
 
 
 def check_group(group: str, pattern: str) -> Iterator[str]:
@@ -85,7 +87,7 @@ def keep_unique(ids: pd.Series[str], policy: Duplicates, where: str, hint: str =
     if policy == "error":
         raise DataError(
             f"{where}: {repeated.sum()} rows repeat an id of an earlier row: "
-            f"{shown(ids[repeated].unique().tolist())}.{hint}"
+            f"{format_first(ids[repeated].unique().tolist())}.{hint}"
         )
     number = ids.groupby(ids).cumcount() + 1
     return ids.where(~repeated, ids + "#" + number.astype(str))
@@ -123,7 +125,7 @@ def refuse_unmatched(values: pd.Series[str], found: pd.Series[str], option: str,
     if len(unmatched):
         raise DataError(
             f"{option} = '{pattern}' fits {1 - len(unmatched) / len(values):.1%} of {where}; "
-            f"not, for example, {shown(unmatched.tolist())}."
+            f"not, for example, {format_first(unmatched.tolist())}."
         )
 
 
@@ -182,7 +184,7 @@ def missing_message(option: str, paths: pd.Series[Any], there: Mask, files: File
     missing = [path for path, found in zip(wanted, files.present(wanted), strict=True) if not found]
     folder, _, name = missing[0].rpartition("/")
     names = files.list(folder)
-    holds = f"'{folder}' holds {shown(names)}." if names else f"There is no folder or archive '{folder}'."
+    holds = f"'{folder}' holds {format_first(names)}." if names else f"There is no folder or archive '{folder}'."
     # A file that another row names is that row's image, however like the names are.
     taken = {path.rpartition("/")[2] for path in paths.explode().tolist()}
     near = (
@@ -192,5 +194,5 @@ def missing_message(option: str, paths: pd.Series[Any], there: Mask, files: File
     )
     return (
         f"{option}: {int((~there).sum())} of {len(paths)} {what} rows have no image "
-        f"({there.mean():.1%} do). Missing: {shown(missing)}. {holds}{near}"
+        f"({there.mean():.1%} do). Missing: {format_first(missing)}. {holds}{near}"
     )

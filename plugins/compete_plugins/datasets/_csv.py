@@ -76,13 +76,13 @@ def csv(
 
     `image` and `test_image` (default: as `image`) are templates over the table's columns: `train/{id}.jpg`,
     `train/{id[0]}/{id}.npy`, `{folder}/{name}`, or `train/{id}.*` where the ending is unknown. `{id}` is the id
-    column under any name. Images may lie in archives: `train/{id}.jpg` also finds `train.zip`. With
+    column under any name. Images may be in archives: `train/{id}.jpg` also finds `train.zip`. With
     `image_separator = "|"` a cell may hold several values, and the row has several images.
     `train`, `test` and `sample` are tables, packed or not; without `test` the test rows are those of the sample
     submission, and without `sample` it is found by its name. `id` is the id column, by default the sample
     submission's first, and `test_id` that of `test` where it is another. `group` is a column, or a template, whose
     rows stay in one fold; `group_pattern` is a regular expression that cuts the group out of it. `drop` removes
-    columns that leak the answer. `more` are tables whose columns are added, matched by the columns in common;
+    columns that leak the label. `more` are tables whose columns are added, matched by the columns in common;
     training rows that such a table lacks are a warning, test rows that are left out for it an error.
     `train_where` and `test_where` choose rows by their cells, `{ fold = "0" }` or `{ split = ["train", "val"] }`, and
     so `train` and `test` may be one table. In a `ragged` table rows may be longer than the header: what is left over
@@ -90,7 +90,7 @@ def csv(
     `join_on`, a column or template, makes the rows with one key a single row with several images, whose id is the
     key: `"{patient_id}_{laterality}"`. They must agree in the columns `join_labels`; others that differ are left out.
     `duplicates`: what becomes of training ids that are there twice: refused, kept as `id#2`, or the first kept.
-    `missing_images = "skip"` leaves out training rows without a image, counted; test rows without one stay, and get
+    `missing_images = "skip"` leaves out training rows without an image, counted; test rows without one stay, and get
     the mean prediction.
     A column of the table called `image` or `id` that is not the id column is kept as `raw_image` or `raw_id`.
     """

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from compete import DataError, Tables, component, did_you_mean, format_list
+from compete import DataError, Tables, component, did_you_mean, format_first, format_list
 
 from ._common import (
     IMAGE_EXTENSIONS,
@@ -23,7 +23,6 @@ from ._common import (
     missing_message,
     present,
     refuse_unmatched,
-    shown,
 )
 from ._tables import find_sample, read_table, sample_names
 
@@ -46,7 +45,7 @@ def folder(
     test: str = "test",
     sample: str = "",
     group_pattern: str = "",
-    endings: tuple[str, ...] = IMAGE_EXTENSIONS,
+    extensions: tuple[str, ...] = IMAGE_EXTENSIONS,
     encoding: str = "utf-8",
 ) -> Tables:
     """Read rows from the images below a folder or inside an archive; their paths give column `label`.
@@ -59,38 +58,46 @@ def folder(
     `sample` is the sample submission, or a table of ids alone; not given, it is found by its name, and where there is
     none the test rows are what `test` holds. Its ids name the test images, with or without their ending, in the
     folder or archive `test`, which may also be a template (`test/{id}.png`).
-    `endings` are those of images; other files are passed over.
+    `extensions` are those of images; other files are ignored.
     """
     files = Files(root)
     problems, notes = Problems(), list[str]()
     with problems.collecting():
-        train_table = _train(_train_images(files, train, labels or {}, pattern, endings, test), labels or {}, pattern)
+        train_table = label_rows(
+            _train_images(files, train, labels or {}, pattern, extensions, test), labels or {}, pattern
+        )
         if group_pattern:
             train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or str(root))
     with problems.collecting():
-        sample_table, where = _sample(files, test, sample, endings, encoding, notes)
-        test_table = _test(files, test, sample_table, where, endings)
+        sample_table, where = _sample(files, test, sample, extensions, encoding, notes)
+        test_table = _test(files, test, sample_table, where, extensions)
     problems.raise_if_any()
     return Tables(train_table, test_table, sample_table, " ".join(notes))
 
 
 def _train_images(
-    files: Files, train: str, labels: Mapping[str, str], pattern: str, endings: tuple[str, ...], test: str
+    files: Files, train: str, labels: Mapping[str, str], pattern: str, extensions: tuple[str, ...], test: str
 ) -> pd.DataFrame:
     """Return each training image's path (`image`) and its path below `train` (`id`)."""
     top = "" if train in ("", ".") else f"{train.rstrip('/')}/"
     if labels and not pattern:
         ids = [f"{name}/{path}" for name in labels for path in _labelled(files, top, name, labels)]
     else:
-        # With the root as `train`, the test images lie below it as well.
+        # With the root as `train`, the test images are below it as well.
         ids = [path for path in files.walk(train) if top or not path.startswith(f"{test.rstrip('/')}/")]
-    kept = pd.Series([path for path in ids if is_image(path, endings)], dtype=str)
+    kept = pd.Series([path for path in ids if is_image(path, extensions)], dtype=str)
     if kept.empty:
         raise DataError(
-            f"train = '{train}': there is no image below it. It holds {format_list(files.list(train)) or 'nothing'}."
+            f"train = '{train}': no image below it. It holds {format_list(files.list(train)) or 'nothing'}."
             f"{did_you_mean(train, files.list(''))}"
         )
-    return pd.DataFrame({"id": kept, "image": (top + kept).astype(object)})
+    return image_rows(top, kept)
+
+
+def image_rows(top: str, paths: Sequence[str] | pd.Series[str]) -> pd.DataFrame:
+    """Return a row for each image: its path below the folder `top`, which ends in a slash unless it is the root."""
+    ids = pd.Series(paths, dtype=str)
+    return pd.DataFrame({"id": ids, "image": (top + ids).astype(object)})
 
 
 def _labelled(files: Files, top: str, name: str, labels: Mapping[str, str]) -> list[str]:
@@ -104,14 +111,15 @@ def _labelled(files: Files, top: str, name: str, labels: Mapping[str, str]) -> l
     return paths
 
 
-def _train(images: pd.DataFrame, labels: Mapping[str, str], pattern: str) -> pd.DataFrame:
+def label_rows(images: pd.DataFrame, labels: Mapping[str, str], pattern: str) -> pd.DataFrame:
+    """Add the label that a row's path holds; without a pattern it is the first folder."""
     ids = images["id"]
     if not pattern:
         parts = ids.str.partition("/")
         if (parts[1] == "").any():
             loose = ids[parts[1] == ""].tolist()
             raise DataError(
-                f"{len(loose)} images lie in no folder of their own: {shown(loose)}. "
+                f"{len(loose)} images are not in a folder of their own: {format_first(loose)}. "
                 "Set pattern to take the label from the file name."
             )
         found = parts[0]
@@ -131,49 +139,51 @@ def _train(images: pd.DataFrame, labels: Mapping[str, str], pattern: str) -> pd.
 def _refuse_repeated(ids: pd.Series[str], pattern: str) -> None:
     repeated = ids[ids.duplicated()].tolist()
     if repeated:
-        raise DataError(f"pattern = '{pattern}' gives {len(repeated)} images an id that is taken: {shown(repeated)}.")
+        raise DataError(
+            f"pattern = '{pattern}' gives {len(repeated)} images an id that is already used: {format_first(repeated)}."
+        )
 
 
 def _refuse_unmapped(found: pd.Series[str], labels: Mapping[str, str]) -> None:
     unmapped = sorted(set(found.unique()) - set(labels))
     if unmapped:
         raise DataError(
-            f"labels: there is nothing for {format_list(unmapped)}.{did_you_mean(unmapped[0], labels)} "
-            f"Known: {format_list(labels)}."
+            f"labels: no label for {format_list(unmapped)}.{did_you_mean(unmapped[0], labels)} "
+            f"Available: {format_list(labels)}."
         )
 
 
 def _sample(
-    files: Files, test: str, sample: str, endings: tuple[str, ...], encoding: str, notes: list[str]
+    files: Files, test: str, sample: str, extensions: tuple[str, ...], encoding: str, notes: list[str]
 ) -> tuple[pd.DataFrame, str]:
     """Return the sample submission and where it is from."""
-    if not sample and not sample_names(files):
-        ids = [path for path in files.walk(test) if is_image(path, endings)]
+    if not sample and not sample_names(files.list("")):
+        ids = [path for path in files.walk(test) if is_image(path, extensions)]
         if not ids:
-            raise DataError(f"test = '{test}': there is no image below it, and no sample submission names any.")
-        notes.append(f"There is no sample submission: the {len(ids)} images of '{test}' are the test rows.")
+            raise DataError(f"test = '{test}': no image below it, and no sample submission names any.")
+        notes.append(f"No sample submission: the {len(ids)} images of '{test}' are the test rows.")
         return pd.DataFrame({"id": ids, "label": ""}), test
     name = find_sample(files, sample)
     table = read_table(files, name, encoding=encoding)
     return (table.assign(label="") if table.shape[1] == 1 else table), name
 
 
-def _test(files: Files, test: str, sample: pd.DataFrame, where: str, endings: tuple[str, ...]) -> pd.DataFrame:
+def _test(files: Files, test: str, sample: pd.DataFrame, where: str, extensions: tuple[str, ...]) -> pd.DataFrame:
     first = str(sample.columns[0])
     ids = keep_unique(sample[first], "first", where).reset_index(drop=True)
     if "{" in test:
         images = image_paths(pd.DataFrame({first: ids, "id": ids}), test, files, option="test")
     else:
-        images = _by_name(files, test.rstrip("/"), ids, endings)
+        images = _by_name(files, test.rstrip("/"), ids, extensions)
     there = present(images, files)
     if not there.all():
         raise DataError(missing_message(f"test = '{test}'", images, there, files, where))
     return pd.DataFrame({"id": ids, "image": images})
 
 
-def _by_name(files: Files, test: str, ids: pd.Series[str], endings: tuple[str, ...]) -> pd.Series[Any]:
+def _by_name(files: Files, test: str, ids: pd.Series[str], extensions: tuple[str, ...]) -> pd.Series[Any]:
     """Find each id among the images of a folder, by whole name or without its ending."""
-    images = [path for path in files.walk(test) if is_image(path, endings)]
+    images = [path for path in files.walk(test) if is_image(path, extensions)]
     by_id = {path.rpartition(".")[0]: path for path in images} | {path: path for path in images}
     found = pd.Series([by_id.get(id, id) for id in ids], dtype=str)
     return (f"{test}/" + found).astype(object)

@@ -19,7 +19,7 @@ def read_json(files: Files, path: str, encoding: str) -> Any:  # noqa: ANN401 - 
     try:
         return json.loads(decode(files.read(place), place, encoding))
     except json.JSONDecodeError as error:
-        raise DataError(f"{place}, line {error.lineno}: this is no JSON: {error.msg}.") from None
+        raise DataError(f"{place}, line {error.lineno}: not valid JSON: {error.msg}.") from None
 
 
 def rows_under(data: Any, key: str, option: str, where: str) -> list[dict[str, Any]]:  # noqa: ANN401
@@ -36,11 +36,11 @@ def rows_under(data: Any, key: str, option: str, where: str) -> list[dict[str, A
 def object_list(data: Any, where: str) -> list[dict[str, Any]]:  # noqa: ANN401
     """Return data that is a list of objects; raise `DataError` for anything else."""
     if not isinstance(data, list) or not data or not all(isinstance(row, dict) for row in data):
-        raise DataError(f"{where}: this is no list of objects, or an empty one.")
+        raise DataError(f"{where}: not a list of objects, or an empty one.")
     return data
 
 
 def text_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Make a table of text of JSON objects; what is missing or null becomes an empty cell."""
-    table = pd.DataFrame(rows, dtype=object)  # object, because a gap would turn whole numbers into floats
+    table = pd.DataFrame(rows, dtype=object)  # object, because a gap would turn integers into floats
     return table.where(table.notna(), "").astype(str)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables
+from compete import DataError, Tables, format_first, plural
 
-from ._common import Files, Problems, is_image, keep_unique, missing_message, need_column, present, shown
+from ._common import Files, Problems, is_image, keep_unique, missing_message, need_column, present
 from ._tables import read_table
 
 LISTING, INFO = "train/train.csv", "eval/info.csv"
@@ -20,7 +20,7 @@ AGE_STARTS = (30, 60)  # the first ages of the second and the third group
 NOTE_FILE = "DRAWN.txt"
 GET_DATA = (
     "The images of this competition (AI Stages, Naver Boostcamp AI Tech) may not be passed on: members download "
-    "them from the competition's page and unpack them so that train/train.csv and eval/info.csv lie below the root. "
+    "them from the competition's page and unpack them so that train/train.csv and eval/info.csv are below the root. "
     "`compete demo mask {root}` draws a stand-in with the same layout."
 )
 
@@ -74,7 +74,7 @@ def _people(listing: pd.DataFrame) -> pd.DataFrame:
     gender = listing["gender"].str.strip().str.lower().map(GENDERS)
     age = pd.to_numeric(listing["age"].where(listing["age"].str.fullmatch(r"\d{1,3}")), errors="coerce")
     _collect_bad(problems, listing, gender.isna(), "gender", "male or female")
-    _collect_bad(problems, listing, age.isna(), "age", "a whole number of years")
+    _collect_bad(problems, listing, age.isna(), "age", "an integer (years)")
     _collect_bad(problems, listing, listing["path"].duplicated(), "path", "a folder of its own")
     problems.raise_if_any()
     ages = age.astype("int64")
@@ -93,7 +93,9 @@ def _collect_bad(problems: Problems, listing: pd.DataFrame, bad: pd.Series[bool]
     if bad.any():
         lines = np.flatnonzero(bad) + 2  # the header is line 1
         cells = [f"'{cell}' (line {line})" for cell, line in zip(listing.loc[bad, column], lines, strict=True)]
-        problems.append(f"{LISTING}: {len(cells)} cells of column '{column}' are not {expected}: {shown(cells)}.")
+        problems.append(
+            f"{LISTING}: {len(cells)} cells of column '{column}' are not {expected}: {format_first(cells)}."
+        )
 
 
 def _images(files: Files, people: list[str], notes: list[str]) -> pd.DataFrame:
@@ -103,14 +105,14 @@ def _images(files: Files, people: list[str], notes: list[str]) -> pd.DataFrame:
     empty = sorted(set(people) - set(found["person"]))
     if empty:
         problems.append(
-            f"train/images: {len(empty)} of {len(people)} listed folders hold no image: {shown(empty)}. "
+            f"train/images: {len(empty)} of {len(people)} listed folders hold no image: {format_first(empty)}. "
             f"{GET_DATA.format(root=files.root)}"
         )
     known = found[found["stem"].isin(STEMS)]
     twice = known[known.duplicated(["person", "stem"])]
     if len(twice):
         names = (twice["person"] + "/" + twice["stem"]).tolist()
-        problems.append(f"train/images: {len(names)} images are there with two endings: {shown(names)}.")
+        problems.append(f"train/images: {len(names)} images are there with two extensions: {format_first(names)}.")
     problems.raise_if_any()
     notes.extend(_oddities(files, people, found, known))
     person = known["person"].map(pd.Series(range(len(people)), index=people))
@@ -146,14 +148,14 @@ def _oddities(files: Files, people: list[str], found: pd.DataFrame, known: pd.Da
     lacking = counts[counts < len(stems)]
     if len(lacking):
         total = int((len(stems) - lacking).sum())
-        yield f"{total} images are missing, in {len(lacking)} folders: {shown(lacking.index.tolist())}."
+        yield f"{total} images are missing, in {len(lacking)} folders: {format_first(lacking.index.tolist())}."
     strange = found[~found["stem"].isin(STEMS)]
     if len(strange):
         names = (strange["person"] + "/" + strange["name"]).tolist()
-        yield f"{len(names)} images with other names were left out: {shown(names)}."
+        yield f"{plural(len(names), 'image')} left out, named otherwise: {format_first(names)}."
     unlisted = sorted(set(files.list("train/images")) - set(people))
     if unlisted:
-        yield f"{len(unlisted)} folders are not in {LISTING} and were left out: {shown(unlisted)}."
+        yield f"{plural(len(unlisted), 'folder')} left out, not in {LISTING}: {format_first(unlisted)}."
 
 
 def _test(files: Files) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from compete import DataError, Tables, component, did_you_mean, format_list
 
-from ._bson import documents
+from ._bson import bson_path, documents
 from ._common import Files, Problems, check_group, need_column
 from ._json import object_list, read_json, text_table
 from ._rows import Policies, Rows, assemble, choose_id_column
@@ -127,7 +127,9 @@ def _unpack_json(
 def _square(count: int, place: str) -> tuple[int, int]:
     side = isqrt(count)
     if side * side != count:
-        raise DataError(f"shape: the {count} values of a band of {place} are no square; write shape = [height, width].")
+        raise DataError(
+            f"shape: the {count} values of a band of {place} are not a square; set shape = [height, width]."
+        )
     return side, side
 
 
@@ -137,16 +139,13 @@ def _pixels(row: dict[str, Any], bands: tuple[str, ...], shape: tuple[int, int],
     except KeyError as error:
         raise DataError(f"{where} has no {error}.") from None
     except (ValueError, TypeError) as error:
-        raise DataError(f"{where}: a band is no {shape[0]} x {shape[1]} numbers: {error}.") from None
+        raise DataError(f"{where}: a band is not {shape[0]} x {shape[1]} numbers: {error}.") from None
 
 
 def _index_bson(files: Files, place: str, folder: Path) -> None:
     """Keep the plain values of all documents, how many images each has, and where these are."""
-    path = files.root / place
-    if not path.is_file():
-        raise DataError(f"{place}: BSON is read where it lies; unpack it first.")
     rows, counts, blocks = [], [], []
-    for document in documents(path):
+    for document in documents(bson_path(files, place)):
         rows.append(document.values)
         counts.append(len(document.blocks))
         blocks.extend(document.blocks)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables
+from compete import DataError, Tables, plural
 
 from ._combine import joined
 from ._common import (
@@ -164,11 +164,11 @@ def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:
 def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
     ids = keep_unique(rows.ids, by.duplicates, rows.where, _TWICE)
     if len(ids) < len(rows.table):
-        notes.append(f"{len(rows.table) - len(ids)} training rows repeat an id and were left out.")
+        notes.append(f"{plural(len(rows.table) - len(ids), 'training row')} left out: repeated id.")
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, ("", _SKIP), notes)
     some = images.map(bool).to_numpy(dtype=bool)
     if not some.all():
-        notes.append(f"{int((~some).sum())} training rows have no image and were left out.")
+        notes.append(f"{plural(int((~some).sum()), 'training row')} left out: no image.")
     kept = rows.table.loc[ids.index[some]]
     table = _named(kept, rows.id_column, ids[some], images[some])
     if by.group:
@@ -184,7 +184,7 @@ def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFr
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, (hint, _SKIP_TEST), notes)
     lost = int((~images.map(bool)).sum())
     if lost:
-        notes.append(f"{lost} test rows have no image and get the mean prediction.")
+        notes.append(f"{plural(lost, 'test row')} without an image: predicted as the mean.")
     return _named(rows.table.loc[ids.index], rows.id_column, ids, images).reset_index(drop=True)
 
 
@@ -202,7 +202,7 @@ def _there(
     some = kept.map(bool)
     lost = images[some].explode().size - kept[some].explode().size
     if lost:
-        notes.append(f"{lost} images of {rows.where} are missing from rows that have others.")
+        notes.append(f"{plural(lost, 'image')} of {rows.where} missing from rows that have others.")
     return kept
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from compete import DataError, did_you_mean, format_list
+from compete import DataError, did_you_mean, format_list, plain_name
 
 from ._common import Files
 
@@ -29,15 +28,14 @@ def read_table(
 ) -> pd.DataFrame:
     """Read a delimited table with every cell as text: no cell is ever taken for a number or for missing.
 
-    `path` may also lie packed beside its name (`train.csv.zip`). The cells of a `ragged` row beyond the header's last
+    `path` may also be packed beside its name (`train.csv.zip`). The cells of a `ragged` row beyond the header's last
     column go into that column, joined by the separator. Raise `DataError` with file and line.
     """
     place = find_file(files, path)
     text = decode(files.read(place), place, encoding)
     if ragged:
         text = _gathered(text, separator)
-    table = _parse(text, place, separator)
-    return table.drop(columns="Unnamed: 0", errors="ignore")  # an index that was written by mistake
+    return parse_table(text, place, separator)
 
 
 def decode(data: bytes, place: str, encoding: str) -> str:
@@ -49,7 +47,7 @@ def decode(data: bytes, place: str, encoding: str) -> str:
         other = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin-1"  # its byte order mark
         raise DataError(f"{place}, line {line}: not in the encoding {encoding}. Try encoding = '{other}'.") from error
     except LookupError as error:
-        raise DataError(f"encoding = '{encoding}': there is no such encoding.") from error
+        raise DataError(f"encoding = '{encoding}': unknown encoding.") from error
 
 
 def find_file(files: Files, path: str) -> str:
@@ -68,16 +66,16 @@ def find_sample(files: Files, sample: str) -> str:
     """Return the sample submission's path: the one that is named, else the one whose name says so."""
     if sample:
         return sample
-    names = sample_names(files)
+    names = sample_names(files.list(""))
     if len(names) == 1:
         return names[0]
     found = f"several could be it: {format_list(names)}" if names else f"there is: {format_list(files.list(''))}"
-    raise DataError(f"sample: no sample submission is named, and {found}. Write its file name.")
+    raise DataError(f"sample: no sample submission is named, and {found}. Set sample to its file name.")
 
 
-def sample_names(files: Files) -> list[str]:
-    """Return the files below the root that are called like a sample submission, each without its packing."""
-    names = [name for name in files.list("") if "samplesubmission" in re.sub(r"[\W_]", "", name.lower())]
+def sample_names(paths: Iterable[str], word: str = "samplesubmission") -> list[str]:
+    """Return the files that are called like a sample submission, each without its packing."""
+    names = [path for path in paths if word in plain_name(path.rpartition("/")[2])]
     return list(dict.fromkeys(_without_packing(name) for name in names))
 
 
@@ -92,18 +90,25 @@ def _only(archive: str, members: list[str]) -> str:
     same = [name for name in members if name.rpartition("/")[2] == wanted] or members
     if len(same) > 1:
         raise DataError(
-            f"{archive} holds several files: {format_list(same)}. Write '{archive}/' and the one that is meant."
+            f"{archive} holds several files: {format_list(same)}. Write '{archive}/' and the name of the right one."
         )
     return same[0]
 
 
-def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
+def parse_table(text: str, place: str, separator: str, most_rows: int | None = None) -> pd.DataFrame:
+    """Return a table of text, or its first rows. Raise `DataError` with the line of a fault."""
     _refuse_other_separator(text, place, separator)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header, cut in silence
             table = pd.read_csv(
-                StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False, low_memory=False
+                StringIO(text),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                low_memory=False,
+                nrows=most_rows,
             )
     except pd.errors.EmptyDataError:
         raise DataError(f"{place} is empty.") from None
@@ -118,7 +123,7 @@ def _parse(text: str, place: str, separator: str) -> pd.DataFrame:
     # pandas fills a row that is too short with empty cells, so only a table with some of them needs the slower look.
     if table.shape[1] > 1 and (table.iloc[:, -1] == "").any() and (fault := _ragged(text, place, separator)):
         raise DataError(fault)
-    return table
+    return table.drop(columns="Unnamed: 0", errors="ignore")  # an index that was written by mistake
 
 
 def _refuse_other_separator(text: str, place: str, separator: str) -> None:
@@ -129,7 +134,7 @@ def _refuse_other_separator(text: str, place: str, separator: str) -> None:
         shown = "a tab" if other == "\t" else f"'{other}'"
         raise DataError(
             f"{place}: its only column is '{header[0]}': its cells are separated by {shown}, not by '{separator}'. "
-            f'Where all tables are, write separator = {json.dumps(other)} with [dataset] name = "csv"; '
+            f'If all tables are, set separator = {json.dumps(other)} with [dataset] name = "csv"; '
             f"else save this one with '{separator}'."
         )
 

@@ -57,8 +57,8 @@ def group(
 
     `column` names the group of each row; the rows of a group are validated in the same fold.
     """
-    alike = np.zeros(len(train), dtype=np.int64)
-    return _groups(alike, group_numbers(train, column), _equal(n), seed)
+    one_class = np.zeros(len(train), dtype=np.int64)
+    return _groups(one_class, group_numbers(train, column), _equal(n), seed)
 
 
 def stratified_group(

@@ -89,8 +89,8 @@ def _f1_per_class(y_true: Array, predictions: Array | TopK) -> tuple[Array, Arra
     rows = np.bincount(true, minlength=classes)
     hits = np.bincount(true[true == predicted], minlength=classes)
     both = rows + np.bincount(predicted, minlength=classes)
-    seen = both > 0
-    return 2 * hits[seen] / both[seen], rows[seen]
+    occurs = both > 0
+    return 2 * hits[occurs] / both[occurs], rows[occurs]
 
 
 _DISTANCES: dict[str, Callable[[Array], Array]] = {

@@ -25,11 +25,11 @@ def dicom(data: bytes) -> Array:
     if values.ndim == 3:
         surplus_bits = 8 * values.dtype.itemsize - 8  # of 16 bits the upper 8 are kept
         return np.ascontiguousarray((values >> surplus_bits).astype(np.uint8))
-    shown = pydicom.pixels.apply_voi_lut(pydicom.pixels.apply_rescale(values, dataset), dataset).astype(np.float32)
+    values = pydicom.pixels.apply_voi_lut(pydicom.pixels.apply_rescale(values, dataset), dataset).astype(np.float32)
     if getattr(dataset, "PhotometricInterpretation", "") == "MONOCHROME1":
-        shown = -shown
-    low, high = shown.min(), shown.max()
-    grey = (shown - low) * (255.0 / (high - low) if high > low else 0.0)
+        values = -values
+    low, high = values.min(), values.max()
+    grey = (values - low) * (255.0 / (high - low) if high > low else 0.0)
     return np.repeat(grey.round().astype(np.uint8)[:, :, None], 3, axis=2)  # (H, W) -> (H, W, 3)
 
 

@@ -54,8 +54,8 @@ def long(
     unknown = [name for name in ids if name not in cells]
     if unknown:
         raise SubmissionError(
-            f"{plural(len(unknown), 'row')} of the sample are not an image and class in the form '{template}', "
-            f"the first '{unknown[0]}'.{did_you_mean(unknown[0], list(cells)[:2000])}"
+            f"{plural(len(unknown), 'row')} of the sample: not an image and class in the form '{template}', "
+            f"first '{unknown[0]}'.{did_you_mean(unknown[0], list(cells)[:2000])}"
         )
     values = np.array([cells[name] for name in ids], dtype=np.float64)
     return replace(sample, {column_to_fill(sample, column): rounded(values, digits)})

@@ -159,9 +159,9 @@ def _is_deterministic(entry: Entry) -> bool:
 def _check_entry(entry: Entry, where: str) -> Iterator[str]:
     """Yield what is wrong with one transform, or with the parts of a composition."""
     name = entry.get("name")
-    complaint = _check_name(name)
-    if complaint:
-        yield f"{where}: {complaint}"
+    problem = _check_name(name)
+    if problem:
+        yield f"{where}: {problem}"
         return
     unknown = list(_check_option_names(entry))
     yield from (f"{where} {name}: {message}" for message in unknown)

@@ -21,7 +21,7 @@ DRAWS = {torch.rand, torch.randint, torch._sample_dirichlet}  # every function t
 def auto_augment(*, policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet") -> Transform:
     """Augment by a policy learned on another data set (AutoAugment, Cubuk et al. 2019, https://arxiv.org/abs/1805.09501).
 
-    `policy` names that data set: `imagenet` for photographs, `cifar10` for small ones, `svhn` for digits.
+    `policy` names that data set: `imagenet` for natural images, `cifar10` for small ones, `svhn` for digits.
     """
     return Transform(random=Policy("AutoAugment", {"policy": policy}))
 

@@ -20,8 +20,8 @@ from typing import IO, Any
 PERCENT = re.compile(rb"(\d{1,3})%\|")
 
 
-class ChildFailure(Exception):  # noqa: N818 - told by the child, not an error of ours
-    """A request that failed. `kind` is what the child says, or "silent" or "died"."""
+class ChildFailure(Exception):  # noqa: N818 - reported by the child, not an error of ours
+    """A request that failed. `kind` is what the child reports, or "silent" or "died"."""
 
     def __init__(self, kind: str, message: str = "", code: int = 0, wait_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class ChildFailure(Exception):  # noqa: N818 - told by the child, not an error o
 class Child:
     """A module that serves, in a child process: started at the first request, and again after it was killed.
 
-    `start` names an action to run first in every child.
+    `start` names the action that every new child runs first.
     """
 
     def __init__(self, module: str, *, start: str | None = None) -> None:
@@ -98,7 +98,7 @@ class Child:
         try:
             self._write({"do": do, "arguments": arguments})
             answer = json.loads(self._wait(timeout_seconds))
-        except BaseException:  # Ctrl-C too: a child in mid-request is of no use any more
+        except BaseException:  # Ctrl-C too: a child cannot be used again in the middle of a request
             self.close()
             raise
         if "error" in answer:

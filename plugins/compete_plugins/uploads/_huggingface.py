@@ -40,7 +40,7 @@ def huggingface(
 
     `competition` is the Space, "organisation/name"; `address` replaces https://<organisation>-<name>.hf.space. The
     token is the one of `hf auth login`, or of the variable HF_TOKEN. No score comes back: enter it with `compete
-    score`. `max_per_day` counts days of `timezone`; with `min_interval_minutes` and `final_picks` it is kept here.
+    score`. `max_per_day` counts days of `timezone`; like `min_interval_minutes` and `final_picks`, it is kept here.
     """
     base = address.rstrip("/") or f"https://{competition.replace('/', '-')}.hf.space"
 
@@ -51,7 +51,7 @@ def huggingface(
     def create(path: Path, message: str, state: dict[str, Any]) -> Receipt:  # noqa: ARG001
         answer = post_form(
             f"{base}/new_submission",
-            # The competition's server wants the field even where no model is submitted.
+            # The competition's server requires the field even when no model is submitted.
             {"hub_model": "None", "submission_comment": message},
             ("submission_file", path),
             platform=PLATFORM,
@@ -79,14 +79,16 @@ def _token() -> str:
 
 
 def _receipt(answer: Answer) -> Receipt:
-    """Read the Space's answer: one sentence, also when it refuses."""
-    words = str(answer.body.get("response") or answer.body.get("detail") or "")[:300]
-    if answer.code == 200 and words.lower().startswith("success"):
-        return Receipt(notes=(words,))
-    if answer.code in {401, 403} or re.search(r"invalid token", words, re.IGNORECASE):
-        raise AccessError(f"{PLATFORM} does not accept your token ({words or answer.code}). Run `hf auth login` again.")
+    """Parse the Space's answer: one sentence, also for a refusal."""
+    sentence = str(answer.body.get("response") or answer.body.get("detail") or "")[:300]
+    if answer.code == 200 and sentence.lower().startswith("success"):
+        return Receipt(notes=(sentence,))
+    if answer.code in {401, 403} or re.search(r"invalid token", sentence, re.IGNORECASE):
+        raise AccessError(
+            f"{PLATFORM} does not accept your token ({sentence or answer.code}). Run `hf auth login` again."
+        )
     if answer.code == 429:
         raise BusyError(f"{PLATFORM} asks to slow down")
-    if answer.code >= 500 or not words:
+    if answer.code >= 500 or not sentence:
         raise UnreachableError(f"{PLATFORM} failed ({answer.code})")
-    raise PlatformError(f"{PLATFORM} refused: {words}")
+    raise PlatformError(f"{PLATFORM} refused: {sentence}")

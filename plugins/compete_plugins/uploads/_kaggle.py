@@ -30,19 +30,19 @@ from ._child import Child, ChildFailure
 CLIENT = f"{__package__}._kaggle_client"
 SITE = "https://www.kaggle.com"
 TOKEN_HELP = (
-    f"Create an API token at {SITE}/settings and put it into the file ~/.kaggle/access_token, "
-    "or into the variable KAGGLE_API_TOKEN."
+    f"Create an API token at {SITE}/settings and put it in the file ~/.kaggle/access_token, "
+    "or in the variable KAGGLE_API_TOKEN."
 )
-# The client sleeps up to 62 s between two tries of a download, without a sign of life.
+# Between two tries of a download, the client sleeps for up to 62 s and prints nothing.
 DOWNLOAD_PAUSE_SECONDS = 65.0
 
 
 def _check_name(*, competition: str, **_: object) -> Iterator[str]:
-    """Refuse what cannot be a competition's name."""
+    """Refuse a competition name that Kaggle cannot have."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", competition):
         yield (
             f'competition = "{competition}": the name of a Kaggle competition is the last part of its address, '
-            "www.kaggle.com/competitions/<this>: small letters, digits and '-'."
+            "www.kaggle.com/competitions/<this>: lower-case letters, digits and '-'."
         )
 
 
@@ -53,10 +53,10 @@ def kaggle(
     final_picks: Annotated[int, Field(ge=1)] = 2,
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0,
 ) -> Uploader:
-    """Submit to a Kaggle competition that takes a file, through the official `kaggle` package.
+    """Submit a file to a Kaggle competition, through the official `kaggle` package.
 
-    `competition` is the last part of its address, www.kaggle.com/competitions/<this>. `final_picks` is how many
-    submissions count in the end. After `timeout_seconds` without an answer Kaggle counts as silent.
+    `competition` is the last part of its address, www.kaggle.com/competitions/<this>. `final_picks` is the number
+    of submissions that count in the end. Kaggle counts as silent after `timeout_seconds` without an answer.
     """
     client = _Kaggle(competition, timeout_seconds)
     return Uploader(
@@ -75,7 +75,7 @@ def kaggle(
 
 
 class _Kaggle:
-    """One competition, asked through the child process."""
+    """One competition, queried through the child process."""
 
     def __init__(self, slug: str, timeout_seconds: float) -> None:
         self._slug = slug
@@ -84,57 +84,57 @@ class _Kaggle:
         self.close = self._child.close
 
     def check(self) -> None:
-        """Raise when this competition takes no files, or cannot be seen with these credentials."""
+        """Raise if this competition accepts no files, or these credentials cannot see it."""
         facts = self._ask("competition", slug=self._slug)
         if facts.get("isKernelsSubmissionsOnly"):
             raise AccessError(
-                f"Kaggle competition '{self._slug}' takes notebooks only, no files. "
+                f"Kaggle competition '{self._slug}' accepts notebooks only, not files. "
                 "Put the run's weights into a Kaggle dataset and submit a notebook that uses them."
             )
         if facts.get("submissionsDisabled"):
-            raise AccessError(f"Kaggle competition '{self._slug}' takes no submissions any more.")
+            raise AccessError(f"Kaggle competition '{self._slug}' no longer accepts submissions.")
 
     def quota(self) -> Quota:
-        """Return what is left today."""
+        """Return the number of submissions left today."""
         limits = self._ask("limits", slug=self._slug)
         if any(limits.get(name) for name in ("numToday", "numTotal", "numAllowedNow")):
             total = limits.get("limitedByTotal")
-            renewal = "The competition allows no more in all." if total else "Kaggle's day ends at midnight UTC."
+            renewal = "The competition's total limit is reached." if total else "Kaggle's day ends at midnight UTC."
             return Quota(int(limits.get("numAllowedNow", 0)), renewal)
-        # All zero also means: not on a team yet. That is so before the rules are accepted.
+        # All zero can also mean that the user is not on a team yet, as before the rules are accepted.
         facts = self._ask("competition", slug=self._slug)
         if not facts.get("userHasEntered"):
             raise AccessError(self._rules())
         return Quota(int(facts.get("maxDailySubmissions", 0)))
 
     def send(self, path: Path, state: dict[str, Any], save: Callable[[], None]) -> None:
-        """Upload the bytes, or what is missing of them."""
+        """Upload the bytes, or those that are still missing."""
         if state.get("sent"):
             return
         resume = "url" in state
         if not resume:
             about = path.stat()
-            place = self._ask(
+            upload = self._ask(
                 "start", slug=self._slug, name=path.name, size=about.st_size, modified=int(about.st_mtime)
             )
-            state.update(token=place["token"], url=place["createUrl"])
+            state.update(token=upload["token"], url=upload["createUrl"])
             save()
         outcome = self._ask("upload", path=str(path), url=state["url"], resume=resume)
         if outcome == "INCOMPLETE":
-            raise UnreachableError("the connection to Kaggle's file store broke in mid-upload")
+            raise UnreachableError("the connection to Kaggle's file store broke during the upload")
         del state["url"]
         if outcome == "FAILED":
-            # The place may have expired: a new one is asked for, once.
+            # The upload address may have expired: ask for a new one, once.
             again = not state.get("refused")
             state["refused"] = True
             save()
             failure = UnreachableError if again else PlatformError
-            raise failure(f"Kaggle's file store did not take {path.name}")
+            raise failure(f"Kaggle's file store rejected {path.name}")
         state["sent"] = True
         save()
 
     def create(self, path: Path, message: str, state: dict[str, Any]) -> Receipt:  # noqa: ARG002 - the bytes are there
-        """Make the submission of the uploaded bytes."""
+        """Submit the uploaded bytes."""
         answer = self._ask("create", slug=self._slug, token=state["token"], message=message)
         if not answer.get("ref"):
             raise UnreachableError("Kaggle's answer has no submission number")
@@ -148,21 +148,21 @@ class _Kaggle:
         return None
 
     def status(self, reference: str) -> Status:
-        """Return what became of a submission. A missing status means pending."""
+        """Return the status of a submission. A missing status means pending."""
         row = self._ask("submission", ref=int(reference))
         public, private = _score(row.get("publicScore")), _score(row.get("privateScore"))
-        word = str(row.get("status") or "PENDING")
-        match word.lower():
+        state = str(row.get("status") or "PENDING")
+        match state.lower():
             case "pending":
                 return Status("pending")
             case "complete":
                 return Status("complete", public, private)
             case "error":
                 return Status("error", reason=str(row.get("errorDescription") or "Kaggle gives no reason"))
-        return Status("unknown", public, private, word)
+        return Status("unknown", public, private, state)
 
     def download(self, folder: Path, progress: Callable[[int], None]) -> Path:
-        """Fetch the archive; the client goes on where it stopped, by a marker file of its own."""
+        """Fetch the archive; the client resumes from a marker file of its own."""
         self._ask(
             "download",
             timeout_seconds=self._timeout + DOWNLOAD_PAUSE_SECONDS,
@@ -188,7 +188,7 @@ class _Kaggle:
             raise self._explain(failure) from failure
 
     def _explain(self, failure: ChildFailure) -> Exception:
-        """Turn a failure into the error that says what to do."""
+        """Return the error that tells the user what to do about a failure."""
         match failure.kind:
             case "http":
                 return self._explain_http(failure)
@@ -202,12 +202,14 @@ class _Kaggle:
             case "stale":
                 return AccessError(
                     f"Kaggle does not accept the credentials from {failure.message}: mistyped, expired or revoked. "
-                    f"As long as they are there, no others are used. Replace or remove them. {TOKEN_HELP}"
+                    f"They take precedence over any others. Replace or remove them. {TOKEN_HELP}"
                 )
             case "silent":
                 return UnreachableError(f"Kaggle is silent: {failure.message}", silent=True)
             case "disk":
-                return PlatformError(f"{failure.message}. Make room, or choose another place, and repeat the command.")
+                return PlatformError(
+                    f"{failure.message}. Free up space, or choose another folder, and repeat the command."
+                )
         return UnreachableError("the connection to Kaggle broke" + (f" ({failure.message})" if failure.message else ""))
 
     def _explain_http(self, failure: ChildFailure) -> Exception:
@@ -230,22 +232,22 @@ class _Kaggle:
         )
 
     def _no_such_competition(self, message: str) -> str:
-        """Kaggle answers 403 to a mistyped name, so the user's own competitions are looked through."""
+        """Explain a 403, which Kaggle also answers to a mistyped name: compare it with the user's competitions."""
         try:
-            mine = self._child.call("entered", self._timeout)
+            entered = self._child.call("entered", self._timeout)
         except ChildFailure:
-            mine = []
-        if self._slug in mine:
-            return f"Kaggle does not let you do this in competition '{self._slug}': {message}."
-        listed = f" Yours: {format_list(mine)}." if mine else ""
+            entered = []
+        if self._slug in entered:
+            return f"Kaggle does not allow this in competition '{self._slug}': {message}."
+        listed = f" Yours: {format_list(entered)}." if entered else ""
         return (
-            f"Kaggle knows no competition '{self._slug}', or you have not joined it ({message})."
-            f"{did_you_mean(self._slug, mine)}{listed}"
+            f"Kaggle has no competition '{self._slug}', or you have not joined it ({message})."
+            f"{did_you_mean(self._slug, entered)}{listed}"
         )
 
 
 def _score(text: object) -> float | None:
-    """Read a score, which Kaggle sends as text; empty while there is none."""
+    """Parse a score, which Kaggle sends as a string, empty until there is one."""
     try:
         score = float(str(text))
     except ValueError:

@@ -1,7 +1,7 @@
-"""The official `kaggle` package, in a process of its own: `_kaggle` starts it and asks it.
+"""The official `kaggle` package, in a process of its own, which `_kaggle` starts and queries.
 
 Importing `kaggle` signs in: it reads files, prints, and makes an HTTP call that may never end. None of its calls has
-a time limit. That is why it does not run in compete's own process.
+a timeout. That is why it does not run in compete's own process.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class _Refused(Exception):  # noqa: N818 - becomes the answer's error
 
 
 class _Json:
-    """Stands where the client expects a response type.
+    """Takes the place of the client's response types.
 
-    Its own types raise KeyError for a submission status that they do not know, and one such row spoils a whole list.
+    Those raise KeyError for an unknown submission status, and one such row spoils a whole list.
     """
 
     @classmethod
@@ -39,10 +39,10 @@ class _Json:
 
 
 class _StopRetrying(logging.Handler):
-    """Ends urllib3's own retries of an upload, by the one thing they tell the outside: a warning.
+    """Stops urllib3's own retries of an upload, by the only sign they give: a warning.
 
     They would send the whole file again from its first byte, up to ten times, with 367 s of silence in between.
-    Asking how much has arrived and going on from there is cheaper.
+    Asking how much has arrived and resuming there is cheaper.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -51,7 +51,7 @@ class _StopRetrying(logging.Handler):
 
 
 def sign_in() -> dict[str, str]:
-    """Import the package, which signs in, and return how; find out the reason when it could not."""
+    """Import the package, which signs in; return the user and the method. Raise the reason it hides when it fails."""
     global _api
     import kaggle
     from kagglesdk import get_access_token_from_env
@@ -59,7 +59,7 @@ def sign_in() -> dict[str, str]:
     _api = kaggle.api
     token, _ = get_access_token_from_env()
     _secrets.extend(secret for secret in (token,) if secret)
-    if "auth_method" not in _api.config_values:  # the import hides why; asking again tells
+    if "auth_method" not in _api.config_values:  # the import hides the reason; a second try raises it
         try:
             _api.authenticate()
         except SystemExit:
@@ -85,12 +85,12 @@ def entered() -> list[str]:
 
 
 def limits(slug: str) -> Any:  # noqa: ANN401
-    """Return how many submissions were made and how many are left."""
+    """Return the numbers of submissions made and left."""
     return _call("GetSubmissionLimits", "ApiGetSubmissionLimitsRequest", competition_name=slug)
 
 
 def start(slug: str, name: str, size: int, modified: int) -> Any:  # noqa: ANN401
-    """Ask for a place to upload to; return its token and URL."""
+    """Ask for an upload address; return its token and URL."""
     return _call(
         "StartSubmissionUpload",
         "ApiStartSubmissionUploadRequest",
@@ -102,11 +102,12 @@ def start(slug: str, name: str, size: int, modified: int) -> Any:  # noqa: ANN40
 
 
 def upload(path: str, url: str, resume: bool) -> str:
-    """Upload the bytes, or what is missing of them: "COMPLETE", "FAILED" or "INCOMPLETE"."""
+    """Upload the bytes, or those still missing; return "COMPLETE", "FAILED" or "INCOMPLETE"."""
     from kaggle.models.kaggle_models_extended import ResumableUploadResult as Result
 
     names = {getattr(Result, name): name for name in ("COMPLETE", "FAILED", "INCOMPLETE")}
-    return names[_api.upload_complete(path, url, False, resume=resume)]
+    # An upload session that is gone is EXPIRED since kaggle 2.2.5 and was FAILED before; both need a new one.
+    return names.get(_api.upload_complete(path, url, False, resume=resume), "FAILED")
 
 
 def create(slug: str, token: str, message: str) -> Any:  # noqa: ANN401
@@ -121,7 +122,7 @@ def create(slug: str, token: str, message: str) -> Any:  # noqa: ANN401
 
 
 def submissions(slug: str) -> Any:  # noqa: ANN401
-    """Return the newest submissions. The number asked for is not always obeyed: 20 or 50 come."""
+    """Return the newest submissions. Kaggle does not always honour the page size: it returns 20 or 50."""
     answer = _call("ListSubmissions", "ApiListSubmissionsRequest", competition_name=slug, page=1, page_size=50)
     return answer.get("submissions", [])
 
@@ -132,7 +133,7 @@ def submission(ref: int) -> Any:  # noqa: ANN401
 
 
 def download(slug: str, folder: str) -> None:
-    """Download the competition's files as one archive; go on where an earlier call stopped."""
+    """Download the competition's files as one archive; resume where an earlier call stopped."""
     _api.competition_download_files(slug, path=folder, quiet=False)
 
 
@@ -147,10 +148,9 @@ def _call(method: str, request_type: str, **fields: object) -> Any:  # noqa: ANN
 
 
 def _source() -> str:
-    """Say where the credentials that are sent come from.
+    """Name the source of the credentials that are sent.
 
-    A token goes before everything else: the client falls back to an older key when a token is turned down, and
-    yet goes on sending the token.
+    A token takes precedence: when it is rejected, the client falls back to an older key, yet keeps sending the token.
     """
     from kagglesdk import get_access_token_from_env
 
@@ -199,7 +199,7 @@ def _explain_http(response: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 def _clean(text: str) -> str:
-    """Shorten a message and take out tokens and keys, should a server ever repeat one."""
+    """Shorten a message and mask tokens and keys, which a server might repeat."""
     for secret in _secrets:
         text = text.replace(secret, "***")
     return " ".join(text.split())[:LONGEST_MESSAGE]

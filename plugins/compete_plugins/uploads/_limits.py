@@ -1,4 +1,4 @@
-"""Checks shared by the platforms whose rules stand in the TOML."""
+"""Checks shared by the platforms whose rules are in the TOML."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from compete import did_you_mean
 
 
 def check_timezone(*, timezone: str, **_: object) -> Iterator[str]:
-    """Refuse a time zone that does not exist."""
+    """Refuse an unknown time zone."""
     try:
         ZoneInfo(timezone)
     except (KeyError, ValueError, OSError):
         hint = did_you_mean(timezone, available_timezones())
-        yield f"timezone = \"{timezone}\": there is no such time zone.{hint} For example 'Asia/Seoul'."
+        yield f"timezone = \"{timezone}\": unknown time zone.{hint} For example 'Asia/Seoul'."

@@ -1,4 +1,4 @@
-"""Platforms with a web form only: a checklist now, the score typed in later."""
+"""Platforms with a web form only: a checklist now, the score entered later."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def manual(
     final_picks: Annotated[int, Field(ge=1)] | None = None,
     timezone: str = "UTC",
 ) -> Uploader:
-    """Submit by hand in a web form (AI Stages, Dacon, DrivenData and others): print what to do, send and open nothing.
+    """Submit by hand in a web form (AI Stages, Dacon, DrivenData and others): print a checklist; send and open nothing.
 
     `competition` is its name there, `site` the address of the form, `checklist` further lines to print. The platform
-    tells nothing, so its rules are kept here: at most `max_per_day` submissions on a day of `timezone`,
+    reports nothing, so its rules are kept here: at most `max_per_day` submissions on a day of `timezone`,
     `min_interval_minutes` between two, `final_picks` that count in the end. Enter the score with `compete score`.
     """
 

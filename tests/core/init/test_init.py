@@ -13,9 +13,10 @@ import pytest
 
 from compete.config.load import load_config
 from compete.errors import UserError
-from compete.init import read_head, write_toml
+from compete.init import write_toml
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from compete_plugins.datasets import _heads
 from miniatures.drawing import hashes, image, put, table, tarred, zipped
 from miniatures.records import cdiscount
 
@@ -114,7 +115,7 @@ def test_a_folder_that_is_a_column_in_training_only(folder):
     assert (data["dataset"]["image"], data["dataset"]["test_image"]) == ("train/{label}/{id}.jpg", "test/{id}.jpg")
 
 
-def test_mixed_endings_and_another_spelling_of_the_id(folder):
+def test_mixed_extensions_and_another_spelling_of_the_id(folder):
     files = flat(["0", "1"])
     files |= {f"train/{name}.png": PNG for name in IDS[:9]}
     files = {name: data for name, data in files.items() if name not in {f"train/{name}.jpg" for name in IDS[:9]}}
@@ -155,7 +156,7 @@ def test_semicolons_latin_1_and_missing_images(folder):
     data = init(folder, files)
     assert (data["dataset"]["separator"], data["dataset"]["encoding"]) == (";", "latin-1")
     assert data["dataset"]["missing_images"] == "skip"
-    assert "# 1 training rows have no image" in Path("birds.toml").read_text()
+    assert "# 1 training row without an image" in Path("birds.toml").read_text()
 
 
 def test_label_folders(folder):
@@ -232,7 +233,7 @@ def coco_files(annotations: list[int]) -> dict[str, bytes]:
 
 
 def test_coco_files_are_only_read_on_where_their_first_parts_do_not_join(folder, monkeypatch):
-    monkeypatch.setattr(read_head, "WINDOW_BYTES", 700)
+    monkeypatch.setattr(_heads, "WINDOW_BYTES", 700)
     data = init(folder, coco_files([*range(39, -1, -1), 5]))
     assert (data["dataset"]["image"], data["dataset"]["test_image"]) == ("train/{file_name}", "test/{file_name}")
     assert "# 3 classes" in Path("birds.toml").read_text()
@@ -264,7 +265,7 @@ def test_folders_are_no_labels_where_a_table_names_the_files_that_all_of_them_ho
     with pytest.raises(UserError) as refused:
         write_toml(folder)
     assert refused.value.problems == [
-        f"{folder.resolve()}: the folders filtered, plain hold the same file names, so their names are no labels. {name} names "
+        f"{folder.resolve()}: the folders filtered, plain hold the same file names, so their names are not labels. {name} names "
         'the images: write the TOML by hand, with [dataset] name = "csv", image = "supplement/plain/{filename}.png", '
         "and as `train` the table with the labels (`compete options dataset csv` has its other options)."
     ]
@@ -401,7 +402,7 @@ def test_predictions_that_memory_cannot_hold_are_told(folder, monkeypatch):
     monkeypatch.setattr("compete.stages.prepare.os.sysconf", lambda name: 1000)
     put(folder, crowded("w_", "w_1") | {"page.md": b"scored by the logarithmic loss"})
     result = write_toml(folder)
-    assert "Write keep_top = 20 to keep the best 20 classes of a row." in result.todo[0]
+    assert "Set keep_top = 20 to keep the best 20 classes of a row." in result.todo[0]
 
 
 def test_a_class_for_what_is_none_of_the_others_is_put_first_by_a_threshold_that_is_fitted(folder):
@@ -430,17 +431,17 @@ REFUSED = {
         "train.csv": b"id,l\na,1\n",
     },
     "There is no table at all.": {"train/a.jpg": JPEG},
-    "sample_submission.csv has no rows": {"train/a.jpg": JPEG, "sample_submission.csv": b"id,label\n"},
+    "sample_submission.csv has a header but no rows": {"train/a.jpg": JPEG, "sample_submission.csv": b"id,label\n"},
     "sample_submission.csv has one column only": flat(["0", "1"]) | {"sample_submission.csv": b"id\na\n"},
-    "sample_submission.csv is no table": {"train/a.jpg": JPEG, "sample_submission.csv": b""},
+    "sample_submission.csv is empty": {"train/a.jpg": JPEG, "sample_submission.csv": b""},
     "nothing gives the training rows. No table has a column 'id'": {"a.jpg": JPEG, "sample_submission.csv": SAMPLE},
     "column 'label' of the training rows holds one value only: '1'": flat(["1"]),
     "asks for 2 columns (x, y), but the training rows have neither": flat(["0", "1"])
     | {"sample_submission.csv": b"id,x,y\na,0,0\n"},
-    "column 'x', which sample_submission.csv asks for, does not hold numbers only": flat(["0"])
+    "column 'x', which sample_submission.csv asks for, has non-numeric cells": flat(["0"])
     | {"train.csv": table(["id", "x", "y"], ([i, "a", 1] for i in IDS)), "sample_submission.csv": b"id,x,y\na,0,0\n"},
-    "no column beside their ids": flat(["0"]) | {"train.csv": table(["id"], ([name] for name in IDS))},
-    "train.json: its annotations have no key 'category_id'": coco_files([])
+    "no column but their ids": flat(["0"]) | {"train.csv": table(["id"], ([name] for name in IDS))},
+    "label_key = 'category_id': train.json: annotations has no such column": coco_files([])
     | {"train.json": coco(40, [*range(40)]).replace(b"category_id", b"kind")},
     "b.zip: the archive cannot be read": {"b.zip": b"PK\x03\x04broken", "sample_submission.csv": SAMPLE},
 }
@@ -459,10 +460,10 @@ def test_places_that_are_refused(folder, monkeypatch):
     with pytest.raises(UserError, match="there is no folder data/birds"):
         write_toml(folder)
     put(folder, flat(["0", "1"]))
-    with pytest.raises(UserError, match="would lie in the competition's folder, which is only read"):
+    with pytest.raises(UserError, match="would be in the competition's folder, which is only read"):
         write_toml(folder, folder / "birds.toml")
     Path("birds.toml").write_text("mine")
-    with pytest.raises(UserError, match=r"birds.toml is there already. Name another file with -o"):
+    with pytest.raises(UserError, match=r"birds.toml exists already. Name another file with -o"):
         write_toml(folder)
     monkeypatch.chdir(folder)
     with pytest.raises(UserError, match="this is inside the competition's folder"):
@@ -548,7 +549,7 @@ def test_test_rows_without_any_image_are_a_thing_to_do(folder):
     put(folder, {name: data for name, data in flat(["0", "1"]).items() if not name.startswith("test/")})
     result = write_toml(folder)
     assert not result.runs
-    assert "no image is called like a test row" in " ".join(result.todo)
+    assert "no image is named after a test row" in " ".join(result.todo)
 
 
 def test_large_records_are_not_rehearsed(folder, monkeypatch):
@@ -560,7 +561,7 @@ def test_large_records_are_not_rehearsed(folder, monkeypatch):
 
 
 def test_large_tables_are_sampled_but_counted(folder, monkeypatch):
-    monkeypatch.setattr(read_head.read_table, "__defaults__", (10,))
+    monkeypatch.setattr(_heads, "MOST_ROWS", 10)
     put(folder, flat(["0", "1"]))
     write_toml(folder)
     assert "# 24 rows: id, label" in Path("birds.toml").read_text()

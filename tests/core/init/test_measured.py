@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from compete.errors import UserError
+from compete.files.extensions import choose_family
 from compete.init import write_toml
-from compete.init.composite_ids import find_join
-from compete.init.extensions import choose_family
+from compete.init.choices import sound_sections
 from compete.init.findings import Pixels
-from compete.init.sizes import image_keys
-from compete.init.sounds import sound_pixels, sound_sections, windows
+from compete.init.sizes import image_keys, sound_pixels, windows
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from compete_plugins.datasets._proposals.composite_ids import composite_template
 from miniatures import STRETCH
 from miniatures.drawing import image, put, table
 from miniatures.stretch import dicom
@@ -72,7 +72,7 @@ def test_scans_of_which_several_make_one_row_of_the_sample(folder):
 
 def test_sounds_become_spectrograms(folder):
     data, gallery, text = drafted(folder, "the-icml-2013-whale-challenge-right-whale-redux")
-    assert data["dataset"]["endings"] == ["aif"] and data["dataset"]["train"] == "train2"
+    assert data["dataset"]["extensions"] == ["aif"] and data["dataset"]["train"] == "train2"
     assert (data["target"]["name"], data["images"]["reader"], data["images"]["channels"]) == ("binary", "raw", 1)
     assert data["transforms"] == gallery["transforms"][:2]  # and no flips
     assert "# 16 hours, by the dates in file names" in text
@@ -85,14 +85,14 @@ def test_windows_of_longer_recordings_are_a_thing_to_do(folder):
         assert data["dataset"][key] == gallery["dataset"][key]
     assert data["target"] == gallery["target"]
     assert data["images"]["channels"] == 1
-    assert "# TODO [dataset] duplicates: rows are windows of longer recordings, which begin where" in text
+    assert "# TODO [dataset] duplicates: rows are windows of longer recordings, beginning at" in text
 
 
 # --- which files are the images -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("endings", "chosen"),
+    ("extensions", "chosen"),
     [
         ({}, PHOTOGRAPHS),
         ({"jpg": 40, "dcm": 300}, PHOTOGRAPHS),
@@ -101,8 +101,8 @@ def test_windows_of_longer_recordings_are_a_thing_to_do(folder):
         ({"parquet": 10, "pdf": 99}, TABLES),
     ],
 )
-def test_the_images_are_photographs_unless_nearly_all_files_are_of_another_kind(endings, chosen):
-    assert choose_family(endings) == chosen
+def test_the_images_are_photographs_unless_nearly_all_files_are_of_another_kind(extensions, chosen):
+    assert choose_family(extensions) == chosen
 
 
 def test_files_that_a_reader_reads_beside_photographs_are_no_images(folder):
@@ -148,7 +148,7 @@ def test_scans_in_label_folders(folder):
     result = write_toml(folder)
     data = tomllib.loads(result.path.read_text())
     assert result.runs, result.todo
-    assert data["dataset"]["endings"] == ["dcm"] and data["images"] == {"size": [12, 20]}
+    assert data["dataset"]["extensions"] == ["dcm"] and data["images"] == {"size": [12, 20]}
 
 
 def test_tables_of_numbers_are_read_as_they_are(folder):
@@ -194,9 +194,9 @@ def test_ids_are_made_of_two_columns_by_any_sign(sign):
     train = pd.DataFrame({"age": ["1"], "side": ["L"], "who": ["7"], "a[b]": ["x"]})
     test = pd.DataFrame({"who": ["8", "8", "9"], "side": ["L", "R", "L"], "age": ["2", "2", "3"], "new": ["8", "", ""]})
     ids = pd.Series([f"8{sign}L", f"9{sign}L"])
-    assert find_join(train, test, ids) == f"{{who}}{sign}{{side}}"
-    assert find_join(train.drop(columns="side"), test, ids) == ""
-    assert find_join(train, test, pd.Series([f"8{sign}L", "9"])) == ""
+    assert composite_template(train, test, ids) == f"{{who}}{sign}{{side}}"
+    assert composite_template(train.drop(columns="side"), test, ids) == ""
+    assert composite_template(train, test, pd.Series([f"8{sign}L", "9"])) == ""
 
 
 def test_a_test_table_without_the_sample_s_ids_is_known_by_the_columns_that_make_them(folder):

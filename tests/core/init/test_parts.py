@@ -9,20 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compete.errors import DataError
-from compete.files.root import Files
+from compete.files.proposals import Choice
 from compete.init.columns import find_group, find_leaks
-from compete.init.findings import Goal, Key, Pixels, Section, Source, Table
+from compete.init.findings import Goal, Pixels, Section, Source
 from compete.init.kinds import one_column_goal
-from compete.init.read_head import peek_bson
+from compete.init.output import toml_text, toml_value
 from compete.init.sizes import image_keys
-from compete.init.text import toml_text, toml_value
 
 # --- what is predicted, and how it is written -----------------------------------------------------------------------
 
 
 def goal_of(labels, asked="0", column="label") -> Goal:
-    sample = Table("sample.csv", pd.DataFrame({"id": ["t"] * 3, column: [asked] * 3}, dtype=str), 3)
+    sample = pd.DataFrame({"id": ["t"] * 3, column: [asked] * 3}, dtype=str)
     return one_column_goal(column, pd.Series([str(label) for label in labels], dtype=str), sample)
 
 
@@ -64,30 +62,18 @@ def test_what_a_goal_says_besides():
     assert goal_of([*[0] * 30, *[1] * 3, 2]).imbalance == 30
 
 
-# --- files ---
-
-
-@pytest.mark.parametrize("change", [(11, 0xFF), (5, 0xFF), (0, 0), (3, 0x80)])
-def test_damaged_bson_is_refused_in_one_sentence(tmp_path, change):
-    data = bytearray(b"\x0e\0\0\0\x02a\0\x02\0\0\0b\0\0" * 2)
-    data[14 + change[0]] = change[1]
-    (tmp_path / "train.bson").write_bytes(data)
-    with pytest.raises(DataError, match=r"^train.bson: damaged BSON in the document at byte 14\.$"):
-        peek_bson(Files(tmp_path), "train.bson")
-
-
 # --- groups and leaks -----------------------------------------------------------------------------------------------
 
 
 def source_of(**columns) -> Source:
     train = pd.DataFrame({"id": [str(n) for n in range(40)], **columns}).astype(str)
     test = pd.DataFrame({"id": ["t1", "t2"], "spot": ["77", "78"], "sex": ["m", "f"]})
-    return Source("csv", (), train, 40, test, "id", has_test_columns=True, used=("id",))
+    return Source(train=train, test=test, sample=test, used=("id",), free=frozenset({"group", "drop"}))
 
 
 def group_of(**columns):
     source = source_of(label=[n % 2 for n in range(40)], **columns)
-    return find_group(source, Goal("binary", ("label",), (), (Key("name", "positive"),)))
+    return find_group(source, Goal("binary", ("label",), (), (Choice("name", "positive"),)))
 
 
 def test_the_group_is_what_repeats_and_never_what_is_nearly_unique_or_constant():
@@ -122,7 +108,7 @@ def test_leaks_are_columns_of_the_training_rows_alone_that_tell_the_answer():
         label=label, diagnosis=["bad" if yes else ("good", "unknown")[n % 2] for n, yes in enumerate(label)],
         sex=["f" if yes else "m" for yes in label], when=range(40), hue=[n % 3 for n in range(40)],
     )  # fmt: skip
-    goal = Goal("binary", ("label",), (), (Key("name", "positive"),))
+    goal = Goal("binary", ("label",), (), (Choice("name", "positive"),))
     assert find_leaks(source, goal, find_group(source, goal)) == ["diagnosis"]
 
 
@@ -149,7 +135,7 @@ def test_sizes_to_train_at(sizes, images, size, fit):
 @pytest.mark.parametrize(
     ("sizes", "size", "why"),
     [
-        ([(512, 512)] * 9, [512, 512], "resizing destroys what tells the versions of a image apart"),
+        ([(512, 512)] * 9, [512, 512], "resizing destroys what tells the versions of an image apart"),
         ([(512, 512), (400, 400)], [224, 224], "larger sizes cost time"),
     ],
 )
@@ -174,6 +160,6 @@ VALUES = st.recursive(
 
 @given(VALUES, st.text(st.characters(codec="utf-8")))
 def test_any_value_and_comment_is_toml(value, comment):
-    text = toml_text(comment, [comment], [Section("a", (Key("b", value, comment),), comment, repeats=True)])
+    text = toml_text(comment, [comment], [Section("a", (Choice("b", value, comment),), comment, repeats=True)])
     assert tomllib.loads(text) == {"a": [{"b": value}]}
     assert tomllib.loads(f"b = {toml_value(value)}") == {"b": value}

@@ -12,12 +12,11 @@ import pandas as pd
 import pytest
 
 from compete.config.load import load_config
-from compete.data.columns import encode_columns
+from compete.files.proposals import Choice
+from compete.identity import read_sources
 from compete.init import write_toml
-from compete.init.findings import Goal, Group, Key, Source
-from compete.init.suggested_columns import offered_columns, patterns
-from compete.model.device import make_fabric
-from compete.run import Run
+from compete.init.findings import Goal, Group, Source
+from compete.init.suggested_columns import patterns, suggest_columns
 from compete.stages.prepare import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -93,9 +92,7 @@ def test_shared_columns_are_offered_in_comments_that_work_once_taken_off(
     assert f"{said} birds.toml" in result.lines
     assert uncomment(result.path) == (block or {"numeric": list(columns)})
     config = load_config(result.path, ["training.device=cpu"])
-    run = Run(config, tmp_path / "submissions/birds/test", make_fabric(config.training))
-    prepared = prepare(run)
-    assert len(encode_columns(config.columns, prepared.tables).names) == encoded
+    assert prepare(config, read_sources(config), folds_folder=None).column_count == encoded
 
 
 def test_columns_of_records_are_offered(tmp_path, monkeypatch):
@@ -112,12 +109,12 @@ def test_columns_of_records_are_offered(tmp_path, monkeypatch):
     load_config(result.path)
 
 
-def offer(cells: Sequence[object], test: Sequence[object] | None = None, name="colour", dataset="csv", group=()):
+def offer(cells: Sequence[object], test: Sequence[object] | None = None, name="colour", used=(), group=()):
     """What is offered of one column."""
     train = pd.DataFrame({"key": [f"r{n}" for n in range(len(cells))], name: cells, "label": "x"}).astype(str)
     rows = pd.DataFrame({"key": ["t"] * len(test or cells), name: test or cells}).astype(str)
-    source = Source(dataset, (), train, len(train), rows, "key", has_test_columns=True)
-    return offered_columns(source, Goal("label", ("label",), (), ()), Group(group))
+    source = Source(train=train, test=rows, sample=rows, id="key", used=used)
+    return suggest_columns(source, Goal("label", ("label",), (), ()), Group(group))
 
 
 NAMES = ["red", "green", "blue"] * 8
@@ -159,8 +156,8 @@ def test_offered(cells, given):
         (NAMES, {"test": ["NA"]}),
         (NAMES, {"test": ["pink", "brown", "red"]}),  # other names than in training
         ([1, 2, 3] * 8, {"test": [7, 8]}),
-        ([640, 480] * 12, {"name": "width", "dataset": "coco"}),
-        (NAMES, {"group": (Key("group", "colour"),)}),
+        ([640, 480] * 12, {"name": "width", "used": ("width",)}),
+        (NAMES, {"group": (Choice("group", "colour"),)}),
         (NAMES, {"name": "label"}),
     ],
 )

@@ -32,9 +32,9 @@ def test_a_lost_or_failed_create_leads_to_exactly_one(candidate, outcomes, pause
 @pytest.mark.parametrize(
     ("platform", "match"),
     [
-        (FakePlatform("silent"), "not known whether the submission was made"),
-        (FakePlatform("failed", "failed"), "not known whether"),
-        (FakePlatform("lost", list_lag=9), "not known whether"),  # not in the list, but counted
+        (FakePlatform("silent"), "unknown whether the submission was made"),
+        (FakePlatform("failed", "failed"), "unknown whether"),
+        (FakePlatform("lost", list_lag=9), "unknown whether"),  # not in the list, but counted
     ],
 )
 def test_without_certainty_nothing_is_tried_again(candidate, platform, match):
@@ -48,7 +48,7 @@ def test_without_certainty_nothing_is_tried_again(candidate, platform, match):
 def test_a_list_that_cannot_be_read_leaves_it_open(candidate):
     platform = FakePlatform("lost")
     platform.faults["find"] = [UnreachableError("broke")] * 5
-    with pytest.raises(PlatformError, match="not known whether"):
+    with pytest.raises(PlatformError, match="unknown whether"):
         send_one(platform, candidate)
     assert resume_last(platform, candidate).phase == "submitted"
     assert len(platform.made) == 1
@@ -56,13 +56,13 @@ def test_a_list_that_cannot_be_read_leaves_it_open(candidate):
 
 def test_a_platform_without_a_list_leaves_it_to_the_user(candidate):
     platform = FakePlatform("lost")
-    with pytest.raises(PlatformError, match="it has no list to look in") as caught:
+    with pytest.raises(PlatformError, match="it has no list to search") as caught:
         send_one(platform, candidate, uploader=platform.uploader(find=None))
     assert f"compete score {candidate.name} VALUE" in str(caught.value)
     assert f"compete submit {candidate.name} --again" in str(caught.value)
 
 
-def test_a_refusal_is_noted_and_ends_it(candidate):
+def test_a_refusal_is_recorded_and_final(candidate):
     platform = FakePlatform("refused")
     with pytest.raises(PlatformError, match="no such thing"):
         send_one(platform, candidate)

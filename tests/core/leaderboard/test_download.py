@@ -1,4 +1,4 @@
-"""Downloads: fetched once, unpacked safely, gone on with after a stop."""
+"""Downloads: fetched once, unpacked safely, resumed after a stop."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_files_are_fetched_and_unpacked(tmp_path):
-    assert download(fake(giving(zipped(FILES))), tmp_path / "data", "kaggle", say=print) == 3
+    assert download(fake(giving(zipped(FILES))), tmp_path / "data", "kaggle", log=print) == 3
     assert contents(tmp_path / "data") == FILES  # the archive itself is gone
 
 
 def test_a_second_call_fetches_nothing(tmp_path):
-    download(fake(giving(zipped(FILES))), tmp_path, "kaggle", say=print)
-    said: list[str] = []
-    assert download(fake(lambda _: pytest.fail("fetched again")), tmp_path, "kaggle", say=said.append) == 3
-    assert "already downloaded, 3 files" in said[0]
+    download(fake(giving(zipped(FILES))), tmp_path, "kaggle", log=print)
+    logged: list[str] = []
+    assert download(fake(lambda _: pytest.fail("fetched again")), tmp_path, "kaggle", log=logged.append) == 3
+    assert "already downloaded, 3 files" in logged[0]
 
 
 def test_a_stop_while_unpacking_fetches_nothing_again(tmp_path, monkeypatch):
@@ -78,17 +78,17 @@ def test_a_stop_while_unpacking_fetches_nothing_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "_extract_one", stop_after_one)
     with pytest.raises(KeyboardInterrupt):
-        download(fake(giving(zipped(FILES))), tmp_path, "kaggle", say=print)
+        download(fake(giving(zipped(FILES))), tmp_path, "kaggle", log=print)
     monkeypatch.setattr(module, "_extract_one", real)
     first = (tmp_path / "train.csv").stat().st_mtime_ns
-    assert download(fake(lambda _: pytest.fail("fetched again")), tmp_path, "kaggle", say=print) == 3
+    assert download(fake(lambda _: pytest.fail("fetched again")), tmp_path, "kaggle", log=print) == 3
     assert contents(tmp_path) == FILES
     assert (tmp_path / "train.csv").stat().st_mtime_ns == first
 
 
 def test_a_file_half_written_is_written_again(tmp_path):
     (tmp_path / ".train.csv.partial").write_bytes(b"id")
-    download(fake(giving(zipped(FILES))), tmp_path, "kaggle", say=print)
+    download(fake(giving(zipped(FILES))), tmp_path, "kaggle", log=print)
     assert (tmp_path / "train.csv").read_bytes() == FILES["train.csv"]
     assert not (tmp_path / ".train.csv.partial").exists()
 
@@ -97,7 +97,7 @@ def test_a_partial_archive_is_given_back_to_the_platform(tmp_path):
     (tmp_path / "fish.zip").write_bytes(zipped(FILES))
     (tmp_path / "fish.zip.kaggle-partial").write_text("{}")
     fetched = []
-    download(fake(lambda folder: fetched.append(1) or folder / "fish.zip"), tmp_path, "kaggle", say=print)
+    download(fake(lambda folder: fetched.append(1) or folder / "fish.zip"), tmp_path, "kaggle", log=print)
     assert fetched == [1]
 
 
@@ -110,17 +110,17 @@ def test_a_broken_connection_is_tried_again(tmp_path):
             raise UnreachableError("broke")
         return giving(zipped(FILES))(folder)
 
-    assert download(fake(fetch), tmp_path, "kaggle", say=print, clock=CLOCK) == 3
+    assert download(fake(fetch), tmp_path, "kaggle", log=print, clock=CLOCK) == 3
 
 
-def test_a_folder_with_nothing_fetched_into_it_goes_again(tmp_path):
+def test_a_folder_with_nothing_fetched_into_it_is_removed(tmp_path):
     with pytest.raises(PlatformError, match="no"):
-        download(fake(refuse), tmp_path / "data", "kaggle", say=print, clock=CLOCK)
+        download(fake(refuse), tmp_path / "data", "kaggle", log=print, clock=CLOCK)
     assert not (tmp_path / "data").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").touch()
     with pytest.raises(PlatformError, match="no"):
-        download(fake(refuse), tmp_path / "mine", "kaggle", say=print, clock=CLOCK)
+        download(fake(refuse), tmp_path / "mine", "kaggle", log=print, clock=CLOCK)
     assert (tmp_path / "mine/notes.txt").exists()
 
 
@@ -134,28 +134,30 @@ def test_two_downloads_into_one_folder(tmp_path):
             call_in_a_process(folder)
         return giving(zipped(FILES))(folder)
 
-    assert download(fake(fetch), tmp_path / "data", "kaggle", say=print) == 3
+    assert download(fake(fetch), tmp_path / "data", "kaggle", log=print) == 3
 
 
 def call_in_a_process(folder: Path) -> None:
     """Try to hold the folder from another process; its locks do not keep a process from itself."""
-    code = f"from pathlib import Path\nfrom compete.leaderboard.records import held\nwith held(Path({str(folder)!r})): pass"
+    code = f"from pathlib import Path\nfrom compete.leaderboard.records import transfer_lock\nwith transfer_lock(Path({str(folder)!r})): pass"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (folder / ".lock").exists()
     if done.returncode:
         raise RunBusyError(done.stderr.strip().splitlines()[-1])
 
 
-def test_a_note_says_where_the_files_are_from(tmp_path):
-    download(fake(giving(zipped(FILES))), tmp_path, "kaggle", say=print)
+def test_a_note_names_the_platform_and_competition(tmp_path):
+    download(fake(giving(zipped(FILES))), tmp_path, "kaggle", log=print)
     note = json.loads((tmp_path / ".downloaded.json").read_text())
     assert (note["platform"], note["competition"], note["files"]) == ("kaggle", "fish", 3)
 
 
-def test_a_full_disk_is_told(tmp_path):
+def test_a_full_disk_is_reported(tmp_path):
     (tmp_path / "to").mkdir()
     (tmp_path / "to/.train.csv.partial").symlink_to("/dev/full")
-    with pytest.raises(CompeteError, match=r"cannot write .*train\.csv: No space left.* The same command goes on\."):
+    with pytest.raises(
+        CompeteError, match=r"cannot write .*train\.csv: No space left.* Run the same command again to resume\."
+    ):
         extract(tmp_path, zipped(FILES))
     assert not (tmp_path / "to/train.csv").exists()
 
@@ -165,20 +167,20 @@ def test_access_is_checked_first(tmp_path):
         raise AccessError("accept the rules")
 
     with pytest.raises(AccessError, match="accept the rules"):
-        download(fake(lambda _: pytest.fail("fetched"), check), tmp_path, "kaggle", say=print)
+        download(fake(lambda _: pytest.fail("fetched"), check), tmp_path, "kaggle", log=print)
 
 
 def test_a_competition_of_one_file_is_left_as_it_is(tmp_path):
-    assert download(fake(giving(b"id\n1\n", "fish.csv")), tmp_path, "kaggle", say=print) == 1
+    assert download(fake(giving(b"id\n1\n", "fish.csv")), tmp_path, "kaggle", log=print) == 1
     assert contents(tmp_path) == {"fish.csv": b"id\n1\n"}
 
 
-def test_a_cut_archive_is_told(tmp_path):
-    with pytest.raises(PlatformError, match=r"fish\.zip is no whole zip\. Delete it"):
-        download(fake(giving(zipped(FILES)[:-30])), tmp_path, "kaggle", say=print)
+def test_a_truncated_archive_is_reported(tmp_path):
+    with pytest.raises(PlatformError, match=r"fish\.zip is not a complete zip\. Delete it"):
+        download(fake(giving(zipped(FILES)[:-30])), tmp_path, "kaggle", log=print)
 
 
-def test_a_damaged_member_is_told(tmp_path):
+def test_a_damaged_member_is_reported(tmp_path):
     data = bytearray(zipped({"a.bin": bytes(range(256)) * 50}))
     data[60] ^= 0xFF
     with pytest.raises(DataError, match="cannot be unpacked"):
@@ -188,8 +190,8 @@ def test_a_damaged_member_is_told(tmp_path):
 
 def test_a_platform_without_downloads(tmp_path):
     uploader = Uploader("Fake", "fish", create=lambda *_: Receipt())
-    with pytest.raises(UserError, match=r"Fake offers no download\. Get the files from its page"):
-        download(uploader, tmp_path, "kaggle", say=print)
+    with pytest.raises(UserError, match=r"Fake offers no downloads\. Get the files from its page"):
+        download(uploader, tmp_path, "kaggle", log=print)
 
 
 def extract(tmp_path: Path, data: bytes) -> int:
@@ -232,7 +234,7 @@ def with_double() -> bytes:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (zipped({"ok.txt": b"1", "../evil.txt": b"1"}), r"'\.\./evil\.txt' leads outside the folder"),
+        (zipped({"ok.txt": b"1", "../evil.txt": b"1"}), r"'\.\./evil\.txt' leads outside the archive"),
         (zipped({"a/../../evil.txt": b"1"}), "leads outside"),
         (zipped({"/evil.txt": b"1"}), "leads outside"),
         (zipped({"C:/evil.txt": b"1"}), "leads outside"),
@@ -258,7 +260,7 @@ def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
 def test_files_that_are_there_are_never_replaced(tmp_path):
     (tmp_path / "to").mkdir()
     (tmp_path / "to/train.csv").write_text("mine")
-    with pytest.raises(DataError, match=r"train\.csv is already there and differs; it is not replaced"):
+    with pytest.raises(DataError, match=r"train\.csv already exists and differs; it is not replaced"):
         extract(tmp_path, zipped(FILES))
     assert contents(tmp_path / "to") == {"train.csv": b"mine"}
 

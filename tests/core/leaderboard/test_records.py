@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compete.errors import UserError
-from compete.leaderboard.records import find_candidate, find_run, load_records
+from compete.leaderboard.records import find_candidate, load_records
 from fake_platform import FakePlatform, candidate, send_one  # noqa: F401
 
 
@@ -22,7 +22,7 @@ def make_run(root: Path, competition: str) -> Path:
     return folder
 
 
-def test_records_are_plain_json_and_their_damage_is_told(candidate):
+def test_records_are_plain_json_and_damage_is_reported(candidate):
     record = send_one(FakePlatform(), candidate)
     data = json.loads(candidate.records.read_text())
     assert data["submissions"][0]["message"] == record.message
@@ -36,17 +36,17 @@ def test_records_are_plain_json_and_their_damage_is_told(candidate):
 
 def test_a_run_is_found_by_its_name_and_by_its_folder(tmp_path):
     folder = make_run(tmp_path, "fish")
-    assert find_run("run-001", tmp_path) == folder
+    assert find_candidate("run-001", tmp_path).folder == folder
     assert find_candidate("run-001", tmp_path) == find_candidate(str(folder), tmp_path)
     assert find_candidate(str(folder / "submission.csv"), tmp_path) == find_candidate("run-001", tmp_path)
 
 
 def test_names_that_mean_nothing_or_too_much(tmp_path):
     make_run(tmp_path, "fish")
-    with pytest.raises(UserError, match=r"is no run folder: it has no run\.json"):
+    with pytest.raises(UserError, match=r"is not a run folder: it has no run\.json"):
         find_candidate(str(tmp_path), tmp_path)
-    with pytest.raises(UserError, match=r"'run-01' is no run in .*Did you mean 'run-001'\?"):
+    with pytest.raises(UserError, match=r"'run-01' is not a run in .*Did you mean 'run-001'\?"):
         find_candidate("run-01", tmp_path)
     make_run(tmp_path, "birds")
-    with pytest.raises(UserError, match=r"several runs called 'run-001': write .*birds/run-001 or .*fish/run-001"):
+    with pytest.raises(UserError, match=r"several runs are called 'run-001': write .*birds/run-001 or .*fish/run-001"):
         find_candidate("run-001", tmp_path)

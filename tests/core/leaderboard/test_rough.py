@@ -1,11 +1,10 @@
-"""What goes wrong around submitting: kills, two at once, folders that move, a ledger that cannot be written."""
+"""What goes wrong around submitting: kills, two at once, folders that move, a journal that is damaged."""
 
 # ruff: noqa: F811 - fixtures are imported, and asked for by the same names
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -44,6 +43,19 @@ def test_a_kill_anywhere_and_one_submission_all_the_same(tiny, server, compete, 
     assert len(server.submissions) == 1 and phases(folder) == ["scored"]
 
 
+def test_a_killed_submission_of_a_csv_file_is_found_without_its_name(tiny, server, compete, no_pauses):
+    folder = make_run(tiny)
+    file = (folder / "submission.csv").rename(tiny / "blend.csv")
+    server.fail("CreateSubmission", "mute")  # it was made
+    process = start("submit", "blend.csv", "--config", str(folder / "config.toml"))
+    assert server.stalled.wait(60)
+    process.kill()
+    process.communicate()
+    code, out, _ = compete("submit", "--resume")
+    assert code == 0 and f"{file}:\n" in out and "leaderboard public 0.8125" in out
+    assert len(server.submissions) == 1
+
+
 def test_two_that_submit_one_run_at_once(tiny, server, compete):
     folder = make_run(tiny)
     server.fail("CreateSubmission", "stall")
@@ -77,7 +89,7 @@ def test_a_platform_added_to_the_toml_after_the_run(tiny, server, compete):
     (folder / "environment.json").write_text(json.dumps({"command": command}))
     (tiny / "data/.downloaded.json").write_text(json.dumps({"platform": "kaggle", "competition": "digits"}))
     code, _, err = compete("submit", "run-001")
-    assert code == 2 and "Write it into tiny.toml and repeat the command:\n  [upload]\n" in err
+    assert code == 2 and "Add it to tiny.toml and repeat the command:\n  [upload]\n" in err
     with (tiny / "tiny.toml").open("a") as toml:
         toml.write("\n" + "\n".join(line.strip() for line in err.splitlines()[1:]) + "\n")
     code, out, err = compete("submit", "run-001")
@@ -102,50 +114,63 @@ def test_a_run_moved_out_of_submissions(tiny, server, compete):
     folder = make_run(tiny).rename(tiny / "kept/old/winner")
     code, out, err = compete("submit", "kept/old/winner", "--no-wait")
     assert code == 0, err
-    assert not list(tiny.glob("kept/**/ledger.sqlite")) and not (tiny / "ledger.sqlite").exists()
+    assert [path.parent.name for path in tiny.rglob("submissions.jsonl")] == ["tiny"]
     code, out, _ = compete("submit", "--resume")
     assert code == 0 and f"{folder}:\n" in out and "leaderboard public 0.8125" in out
-    for more in ([], ["--rebuild"]):
-        assert any("winner" in line and "0.81250" in line for line in compete("runs", *more)[1].splitlines())
+    assert any("winner" in line and "0.81250" in line for line in compete("runs")[1].splitlines())
     assert compete("score", "kept/old/winner", "0.75")[0] == 0
     assert "0.75000" in compete("runs", "tiny")[1]
 
 
-@pytest.mark.parametrize("command", [["submit", "run-001"], ["runs"], ["runs", "--rebuild"]])
-def test_a_ledger_that_cannot_be_opened_stops_nothing(tiny, server, compete, command):
+def test_a_ledger_of_an_earlier_version_is_ignored(tiny, server, compete):
     make_run(tiny)
-    (tiny / "submissions/ledger.sqlite").mkdir()
-    code, out, err = compete(*command)
-    assert code == 0, err
-    assert "warning: submissions/ledger.sqlite cannot be written; it is left as it is." in out + err
-    assert "0.73000" in out
-
-
-def test_a_ledger_that_is_only_read(tiny, server, compete, monkeypatch):
-    """A file system mounted read-only, as far as root can have one: every connection only reads."""
-    make_run(tiny)
-    compete("runs")
-    make_run(tiny, "run-002")
-    real = sqlite3.connect
-
-    def connect(path, **options):
-        return real(path if str(path) == ":memory:" else f"file:{path}?mode=ro", uri=True, **options)
-
-    monkeypatch.setattr("compete.leaderboard.ledger.sqlite3.connect", connect)
-    code, out, err = compete("runs")
-    assert code == 0, err
-    assert "run-001" in out and "run-002" in out
-    assert err == "warning: submissions/ledger.sqlite cannot be written; it is left as it is.\n"
-
-
-def test_a_damaged_ledger_sends_nothing_before_it_is_made_anew(tiny, server, compete):
-    make_run(tiny)
-    (tiny / "submissions/ledger.sqlite").write_bytes(b"no database at all" * 100)
-    code, _, err = compete("submit", "run-001")
-    assert code == 2 and "ledger.sqlite is damaged. Make it anew from the run folders: compete runs --rebuild" in err
-    assert server.log == []
-    assert compete("runs", "--rebuild")[0] == 0
+    (tiny / "submissions/ledger.sqlite").write_bytes(b"SQLite format 3")
     assert compete("submit", "run-001")[0] == 0
+    code, out, err = compete("runs")
+    assert code == 0 and "0.81250" in out and err == ""
+    assert (tiny / "submissions/ledger.sqlite").read_bytes() == b"SQLite format 3"
+
+
+def test_a_damaged_line_of_the_journal_stops_nothing(tiny, server, compete):
+    make_run(tiny)
+    (tiny / "submissions/tiny/submissions.jsonl").write_text('{"id": "x"}\n{"id')
+    warning = "warning: submissions/tiny/submissions.jsonl:1: damaged line skipped.\n"
+    code, out, _ = compete("submit", "run-001")
+    assert code == 0 and warning in out
+    code, out, err = compete("runs")
+    assert code == 0 and "0.81250" in out
+    assert err == warning + warning.replace(":1:", ":2:")
+
+
+def test_a_journal_that_cannot_be_written_sends_nothing(tiny, server, compete):
+    make_run(tiny)
+    (tiny / "submissions/tiny/submissions.jsonl").mkdir()
+    code, _, err = compete("submit", "run-001")
+    assert code == 1 and "error: cannot write submissions/tiny/submissions.jsonl: Is a directory" in err
+    assert server.log.count("StartSubmissionUpload") == 0 and server.submissions == []
+    code, out, err = compete("runs")
+    assert code == 0 and "0.73000" in out
+    assert "submissions.jsonl: cannot be read: Is a directory." in err
+
+
+def test_a_csv_file_in_the_competition_s_own_folder(tiny, server, compete):
+    folder = make_run(tiny)
+    (folder.parent / "blend.csv").write_bytes((folder / "submission.csv").read_bytes())
+    code, _, err = compete("submit", "submissions/tiny/blend.csv", "--config", str(folder / "config.toml"))
+    assert code == 0, err
+    (folder.parent / "blend.csv").unlink()
+    assert any("blend.csv" in line and "0.81250" in line for line in compete("runs")[1].splitlines())
+
+
+def test_what_is_gone_is_not_resumed(tiny, server, compete):
+    folder = make_run(tiny)
+    assert compete("submit", "run-001", "--no-wait")[0] == 0
+    folder.rename(tiny / "winner")
+    code, out, _ = compete("submit", "--resume")
+    assert code == 0 and "its records are gone. If it was moved, type: compete submit NEW_PLACE --resume" in out
+    code, out, _ = compete("submit", "winner", "--resume")
+    assert code == 0 and "leaderboard public 0.8125" in out
+    assert compete("submit", "--resume")[1] == "no submission is unfinished\n"
 
 
 @pytest.mark.parametrize(
@@ -164,5 +189,5 @@ def test_a_download_that_fails_leaves_no_folder(tiny, server, compete, words, me
 def test_no_message_of_any_command_shows_the_token(tiny, server, compete):
     make_run(tiny)
     server.fail("CreateSubmission", code=400, message="no good-token")
-    said = [text for words in (["submit", "run-001"], ["runs"], ["download", "x"]) for text in compete(*words)[1:]]
-    assert "Kaggle refused: no ***" in "".join(said) and "good-token" not in "".join(said)
+    shown = [text for words in (["submit", "run-001"], ["runs"], ["download", "x"]) for text in compete(*words)[1:]]
+    assert "Kaggle refused: no ***" in "".join(shown) and "good-token" not in "".join(shown)

@@ -12,13 +12,13 @@ import pytest
 from scipy import stats
 
 from compete.errors import UserError
+from compete.leaderboard.records import Record
 from compete.leaderboard.standings import (
     Standing,
     agreement,
     export,
     final_picks,
     gap_warnings,
-    picks_of,
     standings,
     table_lines,
 )
@@ -29,27 +29,22 @@ def standing(run: str, cv: float | None, public: float | None = None, **more: ob
     return Standing("fish", run, file_hash=run, **{**values, **more})  # type: ignore[arg-type]
 
 
-def run_row(run: str, cv: float | None, higher: bool = True) -> dict:
-    return {
-        "competition": "fish", "run": run, "cv_mean": cv, "cv_folds": '{"fold0": 0.5}', "higher_is_better": higher,
-        "run_file_hash": "h", "final_picks": None,
-    }  # fmt: skip
+def submission(run: str, public: float, file_hash: str = "x") -> Record:
+    return Record(
+        id=file_hash, competition="fish", run=run, platform="Fake", target="fish", file="f.csv", file_hash=file_hash,
+        message="m", phase="scored", begun_at="2026-03-01T10:01:00+00:00", public=public,
+    )  # fmt: skip
 
 
 def test_best_cv_comes_first_and_no_cv_last():
-    rows = standings([run_row("a", 0.5), run_row("b", None), run_row("c", 0.9)], [])
-    assert [row.run for row in rows] == ["c", "a", "b"]
-    rows = standings([run_row("a", 0.5, False), run_row("b", None, False), run_row("c", 0.9, False)], [])
-    assert [row.run for row in rows] == ["a", "c", "b"]
+    for higher, order in ((True, ["c", "a", "b"]), (False, ["a", "c", "b"])):
+        runs = [standing(run, cv, higher_is_better=higher) for run, cv in (("a", 0.5), ("b", None), ("c", 0.9))]
+        assert [row.run for row in standings(runs, [])] == order
 
 
 def test_every_submission_is_a_row_beside_its_run():
-    submissions = [
-        {"competition": "fish", "run": "a", "public": 0.4, "phase": "scored", "file_hash": "x"},
-        {"competition": "fish", "run": "a", "public": 0.6, "phase": "scored", "file_hash": "y"},
-        {"competition": "fish", "run": "blend.csv", "public": 0.7, "phase": "scored", "file_hash": "z"},
-    ]
-    rows = standings([run_row("a", 0.5)], submissions)
+    submissions = [submission("a", 0.4, "x"), submission("a", 0.6, "y"), submission("blend.csv", 0.7, "z")]
+    rows = standings([standing("a", 0.5, cv_folds={"fold0": 0.5})], submissions)
     assert [(row.run, row.public, row.cv_mean) for row in rows] == [
         ("a", 0.6, 0.5),
         ("a", 0.4, 0.5),
@@ -102,12 +97,6 @@ def test_final_picks_are_best_cv_then_best_leaderboard():
     assert [row.run for row, _ in final_picks([standing("a", 0.9, 0.9), standing("b", 0.8, 0.1)], 2)] == ["a", "b"]
 
 
-def test_the_newest_run_says_how_many_count():
-    runs = [{**run_row("a", 1), "final_picks": 2}, {**run_row("b", 1), "final_picks": 1}, run_row("c", 1)]
-    assert picks_of(runs) == 1
-    assert picks_of([run_row("a", 1)]) is None
-
-
 def test_the_table_has_cv_and_leaderboard_side_by_side():
     submitted = {"submitted_at": "2026-03-01T10:01:00+00:00", "quota_before": 4, "metric": "macro_f1"}
     rows = [standing("a", 0.9, 0.7, cv_oof=0.91, **submitted), standing("b", 0.8)]
@@ -129,7 +118,7 @@ def test_what_could_not_be_scored_has_its_reason_below_the_table():
     assert "a, number 7: Submission must have 418 rows" in list(table_lines("fish", rows))
 
 
-def test_the_table_says_what_to_submit_where_nothing_was():
+def test_the_table_ends_with_the_next_command_before_any_submission():
     assert list(table_lines("fish", [standing("a", 0.9), standing("b", 0.8)]))[-1] == (
         "next: compete submit submissions/fish/a"
     )
@@ -138,7 +127,7 @@ def test_the_table_says_what_to_submit_where_nothing_was():
 
 
 def test_exports_hold_the_same_rows(tmp_path):
-    rows = standings([run_row("a", 0.5)], [{"competition": "fish", "run": "a", "public": 0.4, "phase": "scored"}])
+    rows = standings([standing("a", 0.5, cv_folds={"fold0": 0.5})], [submission("a", 0.4)])
     for name in ("table.csv", "table.json"):
         export(rows, tmp_path / name)
     (as_json,) = json.loads((tmp_path / "table.json").read_text())

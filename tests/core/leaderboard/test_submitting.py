@@ -1,4 +1,4 @@
-"""Submitting: checked and counted first, noted step by step, waited for with a deadline."""
+"""Submitting: checked and counted first, recorded step by step, waited for with a deadline."""
 
 # ruff: noqa: F811 - fixtures are imported, and asked for by the same names
 
@@ -7,24 +7,33 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from compete.errors import RunBusyError, UserError
-from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Receipt, Status, UnreachableError
+from compete.leaderboard.platform import (
+    AccessError,
+    BusyError,
+    Limits,
+    PlatformError,
+    Receipt,
+    Status,
+    UnreachableError,
+)
 from compete.leaderboard.records import Candidate, Record, load_records
-from compete.leaderboard.submitting import wait
-from fake_platform import FakePlatform, Killed, candidate, resume_last, send_one  # noqa: F401
+from compete.leaderboard.submitting import remaining, wait
+from fake_platform import START, FakePlatform, FakeTime, Killed, candidate, resume_last, send_one  # noqa: F401
 
 
-def test_the_happy_path_is_noted_step_by_step(candidate):
-    platform, said = FakePlatform(), []
-    record = send_one(platform, candidate, said)
+def test_the_happy_path_is_recorded_step_by_step(candidate):
+    platform, logged = FakePlatform(), []
+    record = send_one(platform, candidate, logged)
     assert (record.phase, record.reference, record.quota_before) == ("submitted", "1", 5)
     assert load_records(candidate.records) == [record]
     assert platform.made == [record.message]
     assert record.message.split()[0] == "run-001" and record.id in record.message
-    assert said == [f"sending {candidate.file} to Fake"]
+    assert logged == [f"sending {candidate.file} to Fake"]
     assert record.state == {}  # the place to upload to is nobody's business any more
     assert platform.time.pauses == []
 
@@ -62,11 +71,11 @@ def test_a_failed_check_sends_nothing(candidate):
     ],
 )
 def test_a_question_is_asked_again(candidate, error, pauses):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.faults["quota"] = [error]
-    send_one(platform, candidate, said)
+    send_one(platform, candidate, logged)
     assert platform.time.pauses == pauses
-    assert f"{error}; asking again in {pauses[0]:g} s" in said
+    assert f"{error}; asking again in {pauses[0]:g} s" in logged
 
 
 @pytest.mark.parametrize(
@@ -86,7 +95,7 @@ def test_asking_again_has_an_end(candidate, error, tries):
     assert 9 - len(platform.faults["quota"]) == tries
 
 
-def test_a_broken_upload_goes_on_with_its_state(candidate):
+def test_a_broken_upload_resumes_with_its_state(candidate):
     platform = FakePlatform()
     platform.faults["send after the first step"] = [UnreachableError("broke")]
     seen = []
@@ -161,7 +170,7 @@ def test_resuming_an_upload_asks_for_the_quota_again(candidate):
 HOLDER = """
 import fcntl, sys
 file = open(sys.argv[1] + "/.lock", "a")
-fcntl.lockf(file, fcntl.LOCK_EX)
+fcntl.flock(file, fcntl.LOCK_EX)
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -177,46 +186,46 @@ def test_two_processes_do_not_submit_from_one_folder_at_once(candidate):
     assert send_one(FakePlatform(), candidate).phase == "submitted"
 
 
-def wait_for(platform: FakePlatform, candidate: Candidate, record: Record, said=None, minutes: float = 30) -> Record:
-    say = [].append if said is None else said.append
-    return wait(platform.uploader(), candidate, record, minutes * 60, say=say, clock=platform.time.clock())
+def wait_for(platform: FakePlatform, candidate: Candidate, record: Record, logged=None, minutes: float = 30) -> Record:
+    log = [].append if logged is None else logged.append
+    return wait(platform.uploader(), candidate, record, minutes * 60, log=log, clock=platform.time.clock())
 
 
 def test_waiting_ends_with_the_score(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.statuses = [Status("pending"), Status("pending"), Status("complete", 0.8, 0.7)]
-    record = wait_for(platform, candidate, send_one(platform, candidate), said)
+    record = wait_for(platform, candidate, send_one(platform, candidate), logged)
     assert (record.phase, record.public, record.private) == ("scored", 0.8, 0.7)
     assert load_records(candidate.records) == [record]
-    assert said == ["submission 1 is waiting for its score"]
+    assert logged == ["submission 1 is waiting for its score"]
     assert platform.time.pauses == [1.0, 1.5]
 
 
 def test_waiting_has_a_deadline_and_can_be_taken_up_again(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.statuses = [Status("pending")]
-    record = wait_for(platform, candidate, send_one(platform, candidate), said, minutes=2)
+    record = wait_for(platform, candidate, send_one(platform, candidate), logged, minutes=2)
     assert record.phase == "submitted" and platform.time.seconds == 120
-    assert said[-1] == f"no score after 2 min. Ask again with: compete submit {candidate.name} --resume"
+    assert logged[-1] == f"no score after 2 min. Ask again with: compete submit {candidate.name} --resume"
     assert resume_last(platform, candidate) == record  # already submitted: nothing is sent
     platform.statuses = [Status("complete", 0.5)]
     assert wait_for(platform, candidate, record).public == 0.5
 
 
 def test_waiting_survives_a_platform_that_is_away(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.faults["status"] = [UnreachableError("broke")] * 5
-    record = wait_for(platform, candidate, send_one(platform, candidate), said)
+    record = wait_for(platform, candidate, send_one(platform, candidate), logged)
     assert record.phase == "scored"
-    assert "broke; still waiting for the score of submission 1" in said
+    assert "broke; still waiting for the score of submission 1" in logged
 
 
 def test_waiting_for_a_platform_that_stays_away_ends_at_the_deadline(candidate):
-    platform, said = FakePlatform(), []
+    platform, logged = FakePlatform(), []
     platform.faults["status"] = [UnreachableError("silent", silent=True)] * 999
-    record = wait_for(platform, candidate, send_one(platform, candidate), said, minutes=2)
+    record = wait_for(platform, candidate, send_one(platform, candidate), logged, minutes=2)
     assert record.phase == "submitted" and 120 <= platform.time.seconds < 125
-    assert said[-1].startswith("no score after 2 min")
+    assert logged[-1].startswith("no score after 2 min")
 
 
 def test_a_failed_submission_keeps_the_platform_s_reason(candidate):
@@ -226,18 +235,18 @@ def test_a_failed_submission_keeps_the_platform_s_reason(candidate):
     assert (record.phase, record.reason) == ("failed", "Submission must have 418 rows")
 
 
-def test_an_unknown_state_is_told_and_waited_out(candidate):
-    platform, said = FakePlatform(), []
+def test_an_unknown_state_is_reported_and_waited_out(candidate):
+    platform, logged = FakePlatform(), []
     platform.statuses = [
         Status("unknown", reason="RUNNING"),
         Status("unknown", reason="RUNNING"),
         Status("complete", 1.0),
     ]
-    assert wait_for(platform, candidate, send_one(platform, candidate), said).public == 1.0
-    assert said == ["Fake reports the state 'RUNNING', which compete does not know; waiting"]
+    assert wait_for(platform, candidate, send_one(platform, candidate), logged).public == 1.0
+    assert logged == ["Fake reports the state 'RUNNING', which compete does not know; waiting"]
 
 
-def test_a_platform_that_tells_no_score(candidate):
+def test_a_platform_that_reports_no_score(candidate):
     platform = FakePlatform()
     record = send_one(platform, candidate, uploader=platform.uploader(status=None))
     assert record.phase == "unscored"
@@ -246,6 +255,39 @@ def test_a_platform_that_tells_no_score(candidate):
 
 
 def test_notes_of_the_platform_are_shown(candidate):
-    platform, said = FakePlatform(), []
-    send_one(platform, candidate, said, uploader=platform.uploader(create=lambda *_: Receipt("7", ("well done",))))
-    assert said[-1] == "well done"
+    platform, logged = FakePlatform(), []
+    send_one(platform, candidate, logged, uploader=platform.uploader(create=lambda *_: Receipt("7", ("well done",))))
+    assert logged[-1] == "well done"
+
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "earlier", "left"),
+    [
+        (Limits(), [], None),
+        (Limits(max_per_day=3), [], 3),
+        (Limits(max_per_day=3), [START - 60 * MINUTE], 2),
+        (Limits(max_per_day=1), [START - 13 * 60 * MINUTE], 1),  # yesterday in UTC
+        (Limits(min_interval_minutes=60), [START - 60 * MINUTE], None),
+    ],
+)
+def test_the_toml_s_rules_count_earlier_submissions(limits, earlier, left):
+    uploader = FakePlatform().uploader(quota=None, check=None, limits=limits)
+    assert remaining(uploader, earlier, print, FakeTime().clock()) == left
+
+
+@pytest.mark.parametrize(
+    ("limits", "earlier", "message"),
+    [
+        (Limits(max_per_day=1), [START - MINUTE], "Fake, fish: all 1 submissions of today are used up"),
+        # Noon in UTC is nine in the evening in Seoul, where the day began 21 hours ago.
+        (Limits(max_per_day=1, timezone="Asia/Seoul"), [START - 20 * 60 * MINUTE], "midnight, Asia/Seoul"),
+        (Limits(min_interval_minutes=60), [START - 20.5 * MINUTE], r"The next one is possible in 40 min\."),
+    ],
+)
+def test_the_toml_s_rules_stop_a_submission(limits, earlier, message):
+    uploader = FakePlatform().uploader(quota=lambda: None, limits=limits)
+    with pytest.raises(AccessError, match=message):
+        remaining(uploader, earlier, print, FakeTime().clock())

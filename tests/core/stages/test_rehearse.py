@@ -73,7 +73,7 @@ def test_columns_of_the_sample_that_are_not_the_classes(tiny, columns, message):
 
 def test_a_template_that_fits_no_id_of_the_sample(tiny):
     write_sample(tiny, "p", ids="{}_a".format)
-    with pytest.raises(SubmissionError, match=r"7 rows of the sample are not an image and class in the form '\{id\}-"):
+    with pytest.raises(SubmissionError, match=r"7 rows of the sample: not an image and class in the form '\{id\}-"):
         stage_1("submission.name=long", "submission.template={id}-{class}")
 
 

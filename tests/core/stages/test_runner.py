@@ -191,7 +191,7 @@ def test_pages_and_screens_use_the_titles_of_classes(tiny):
     assert {row.name for row in scores.per_class} == set(scores.train_shares) == {"dark", "b", "bright"}
     assert set(scores.submission.label_shares) <= {"dark", "b", "bright"}
     assert set(pd.read_csv(done.folder / "submission.csv")["label"]) <= {"a", "b", "c"}
-    for titles, message in (('{d="x"}', "titles.d: there is no such class"), ('{a="b"}', "several classes .* 'b'")):
+    for titles, message in (('{d="x"}', "titles.d: unknown class"), ('{a="b"}', "several classes .* 'b'")):
         with pytest.raises(ConfigError, match=message):
             run(tiny, f"competition.titles={titles}")
 
@@ -252,6 +252,16 @@ def test_an_unreadable_image_stops_the_run_with_its_path(tiny):
             run(tiny, f"images.cache={cache}", fresh=True)
 
 
+def test_unreadable_images_of_both_tables_are_reported_at_once(tiny):
+    (tiny / "data/train/p03_1.png").write_bytes(b"no image")
+    (tiny / "data/test/t2.png").write_bytes(b"no image")
+    with pytest.raises(DataError) as caught:
+        run(tiny)
+    assert [problem.split("\n")[1].split(":")[0].strip() for problem in caught.value.problems] == [
+        "train/p03_1.png", "test/t2.png",
+    ]  # fmt: skip
+
+
 def test_unreadable_images_are_skipped_and_counted_when_the_toml_says_so(tiny):
     (tiny / "data/train/p03_1.png").write_bytes(b"no image")
     (tiny / "data/test/t2.png").write_bytes(b"no image")
@@ -259,7 +269,7 @@ def test_unreadable_images_are_skipped_and_counted_when_the_toml_says_so(tiny):
     assert any(
         "1 unreadable train image left out; 1 row without a readable image" in warning for warning in done.warnings
     )
-    assert any("1 test rows have no readable image" in warning for warning in done.warnings)
+    assert any("1 test row has no readable image" in warning for warning in done.warnings)
     assert len(pd.read_csv(done.folder / "submission.csv")) == 7
     oof = pd.read_parquet(done.folder / "oof.parquet").set_index("id")
     assert oof.loc["p03_1", ["a", "b", "c"]].isna().all() and oof.isna().any(axis=1).sum() == 1
@@ -305,7 +315,7 @@ def test_a_row_without_a_image_keeps_the_width_of_the_best_classes(tiny, monkeyp
     (tiny / "data/train/p03_1.png").write_bytes(b"no image")
     (tiny / "data/test/t6.png").write_bytes(b"no image")
     done = run(tiny, "images.unreadable=skip", "inference.keep_top=2")
-    assert any("1 test rows have no readable image" in warning for warning in done.warnings)
+    assert any("1 test row has no readable image" in warning for warning in done.warnings)
     assert len(pd.read_csv(done.folder / "submission.csv")) == 7
 
 
@@ -331,7 +341,7 @@ def test_what_needs_every_probability_is_refused_with_the_best_classes_only(tiny
 
 def test_predictions_that_no_memory_holds_are_refused_before_training(tiny, monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 1000}[name])
-    with pytest.raises(ConfigError, match=r"93 rows of 3 classes, take about .* Write keep_top = 20"):
+    with pytest.raises(ConfigError, match=r"93 rows of 3 classes, take about .* Set keep_top = 20"):
         run(tiny)
 
 

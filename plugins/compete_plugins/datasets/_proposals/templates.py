@@ -7,20 +7,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from compete.errors import DataError
-from compete.files.templates import path_template
-from compete.init.scan import spread
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from compete.files.root import Files
+from compete import Choice, DataError, Files, Scan, path_template, spread
 
 Row = Mapping[str, str]
 
 MOST_PAIRS, MOST_PATHS, MOST_CANDIDATES, MOST_TRIED = 300, 8, 24, 1000
+MOST_IMAGES = 60  # that are proposed to look at
 LONGEST_SLICE, MOST_SLICE_STARTS = 4, 8
 # Folders that say for which rows their images are.
 WORDS = {"train": ("train",), "test": ("test", "eval", "valid")}
@@ -49,16 +45,16 @@ class Found:
         return f"finds {self.resolved} of {self.rows} images ({self.share:.1%})"
 
 
-def find_template(table: pd.DataFrame, images: Sequence[str], files: Files, part: str) -> Found | None:
+def find_template(table: pd.DataFrame, scan: Scan, part: str) -> Found | None:
     """Return the template that finds most rows' images, or None; `part` is `train` or `test`."""
-    names = _by_name(images)
+    files, names = scan.files, _by_name(scan.images)
     votes: Counter[str] = Counter()
     for column in table.columns:
         for row in _matching_rows(table, column, names):
             for path in spread(names[_tail(row[column])], MOST_PATHS):
                 votes.update(_explain(path, row, column))
     tried = table.iloc[:: max(1, len(table) // MOST_TRIED)]
-    candidates = [*(text for text, _ in votes.most_common(MOST_CANDIDATES)), *_any_ending(votes)]
+    candidates = [*(text for text, _ in votes.most_common(MOST_CANDIDATES)), *_any_extension(votes)]
     scored = sorted(((_score(text, tried, files, part), text) for text in candidates), reverse=True)
     if not scored or scored[0][0][0] == 0:
         return None
@@ -68,7 +64,7 @@ def find_template(table: pd.DataFrame, images: Sequence[str], files: Files, part
 
 
 def _by_name(images: Sequence[str]) -> dict[str, list[str]]:
-    """Return the paths that a cell may mean: under the file's whole name, and under it without its ending."""
+    """Return the paths that a cell may mean: the file's whole name, and its name without the extension."""
     names: dict[str, list[str]] = defaultdict(list)
     for path in images:
         name = path.rpartition("/")[2]
@@ -82,7 +78,7 @@ def _tail(cell: str) -> str:
 
 
 def _matching_rows(table: pd.DataFrame, column: str, names: Mapping[str, Any]) -> list[Row]:
-    """Return rows, evenly spread, whose cell in the column names a image."""
+    """Return rows, evenly spread, whose cell in the column names an image."""
     if re.search(r"[\[\]{}]", column):
         return []  # no template can write such a column
     cells = table[column]
@@ -100,14 +96,14 @@ def _explain(path: str, row: Row, column: str) -> Iterator[str]:
         if "/" in cell:  # an archive's only top folder, which may be left out of paths, may be written in the cell
             yield f"{{{column}}}{path.rpartition('/')[2].removeprefix(_tail(cell))}"
         return
-    folder, ending = stem[: len(stem) - len(cell)], path[len(stem) :]
+    folder, extension = stem[: len(stem) - len(cell)], path[len(stem) :]
     if folder and not folder.endswith("/"):
         return
     parents = folder.split("/")[:-1]
     columns = [name for name in row if name != column and not re.search(r"[\[\]{}]", name)]
     options = [[*_explain_part(part, row, column, columns)] for part in parents]
     for chosen in product(*options):
-        yield "/".join([*chosen, f"{{{column}}}"]) + ending
+        yield "/".join([*chosen, f"{{{column}}}"]) + extension
 
 
 def _explain_part(part: str, row: Row, column: str, columns: Sequence[str]) -> Iterator[str]:
@@ -122,19 +118,19 @@ def _explain_part(part: str, row: Row, column: str, columns: Sequence[str]) -> I
             yield f"{{{column}[{start}]}}" if length == 1 else f"{{{column}[{start}:{start + length}]}}"
 
 
-def _any_ending(votes: Mapping[str, int]) -> list[str]:
-    """Return templates with the ending `.*` where several endings were seen."""
-    endings: dict[str, set[str]] = defaultdict(set)
+def _any_extension(votes: Mapping[str, int]) -> list[str]:
+    """Return templates with the extension `.*` where several extensions were seen."""
+    found: dict[str, set[str]] = defaultdict(set)
     for text in votes:
         if not text.endswith("}"):
-            endings[text.rpartition(".")[0]].add(text)
-    return [f"{stem}.*" for stem, texts in endings.items() if len(texts) > 1]
+            found[text.rpartition(".")[0]].add(text)
+    return [f"{stem}.*" for stem, texts in found.items() if len(texts) > 1]
 
 
 def _score(text: str, table: pd.DataFrame, files: Files, part: str) -> tuple[float, int, int, int, int, str]:
     """Rank a template: rows with a file, then what its folders are called, then how little it needs."""
     words = {name: any(word in text.lower() for word in words) for name, words in WORDS.items()}
-    right = words[part] - any(said for name, said in words.items() if name != part)
+    right = words[part] - any(found for name, found in words.items() if name != part)
     # Each file counts once, or a column of small numbers would do where images are called 1.jpg, 2.jpg ...
     share = round(len(set(_present(text, table, files))) / len(table), 3)
     return share, right, -text.count("{"), -text.count("/"), -len(text), text
@@ -149,6 +145,23 @@ def _present(text: str, table: pd.DataFrame, files: Files) -> list[str]:
     return [path for path, there in zip(paths, files.present(paths), strict=True) if there]
 
 
-def image_paths(found: Found, table: pd.DataFrame, files: Files, most: int) -> tuple[str, ...]:
+def some_images(found: Found, table: pd.DataFrame, scan: Scan) -> tuple[str, ...]:
     """Return some of the paths that a template finds."""
-    return tuple(_present(found.template, table.iloc[:: max(1, len(table) // most)], files))
+    return tuple(_present(found.template, table.iloc[:: max(1, len(table) // MOST_IMAGES)], scan.files))
+
+
+def image_choices(image: Found, test_image: Found | None) -> Iterator[Choice]:
+    """Yield the options that say where images are."""
+    also = f"; so does '{image.others[0]}'" if image.others else ""
+    yield Choice("image", image.template, f"{image}{also}")
+    if test_image is not None and test_image.template != image.template:
+        yield Choice("test_image", test_image.template, str(test_image))
+
+
+def missing_tests(found: Found | None, rows: pd.DataFrame, scan: Scan) -> Iterator[str]:
+    """Yield what is wrong with the test images."""
+    if found is None:
+        ids, images = ", ".join(rows.iloc[:3, 0]), ", ".join(scan.images[-3:])
+        yield f"no image is named after a test row ({ids} ...); set where they are. Images are, for example, {images}."
+    elif found.resolved < found.rows:
+        yield f"'{found.template}' finds only {found.resolved} of {found.rows} test images; the others are missing."

@@ -3,58 +3,53 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from compete.errors import DataError
-from compete.init.paths import find_template
-from compete.init.read_head import read_table
-from compete.text import format_list
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from compete import DataError, Scan, format_list
 
-    from compete.init.findings import Table
-    from compete.init.scan import Look
+from .._heads import Table, read_head
+from .templates import find_template
 
 MOST_SHARED, ENOUGH_NAMED = 0.5, 0.5
 MOST_TABLES, MOST_BYTES = 60, 50_000_000
 
 
-def doubts_about_folders(look: Look, frame: pd.DataFrame, sample: Table, tests_found: bool) -> list[str]:
+def doubts_about_folders(scan: Scan, frame: pd.DataFrame, sample: Table, tests_found: bool) -> list[str]:
     """Return what is doubtful about folders whose names are taken for labels.
 
-    Raise `DataError` where they are no labels: they hold the same file names, a table names these files, and no test
-    image lies apart from them. Without such a table they may be classes, or one image altered in several ways.
+    Raise `DataError` where they are not labels: they hold the same file names, a table names these files, and no test
+    image is apart from them. Without such a table they may be classes, or one image altered in several ways.
     """
     folders = _folders_with_the_same_names(frame)
-    naming = naming_table(look, frame["id"], sample) if folders else ""
+    naming = naming_table(scan, frame["id"], sample) if folders else ""
     if not folders or (tests_found and not naming):
         return []
-    said = f"the folders {format_list(folders, 4)} hold the same file names"
+    seen = f"the folders {format_list(folders, 4)} hold the same file names"
     if naming and not tests_found:
-        raise DataError(f"{look.files.root}: {said}, so their names are no labels. {by_hand(look, naming)}")
-    return [f"[dataset] train: {said}, as versions of one image do; are the folders' names the labels?"]
+        raise DataError(f"{scan.files.root}: {seen}, so their names are not labels. {by_hand(scan, naming)}")
+    return [f"[dataset] train: {seen}, as versions of one image do; are the folders' names the labels?"]
 
 
-def naming_table(look: Look, paths: pd.Series[str], sample: Table) -> str:
+def naming_table(scan: Scan, paths: pd.Series[str], sample: Table) -> str:
     """Return the table, also a .txt, that names most of the files, or nothing."""
     files = set(paths.str.rpartition("/")[2])
     stems = {name.rpartition(".")[0] for name in files}
     # A number alone says nothing: any table has some.
     wanted = {stem for stem in stems if not stem.isdigit()} or files
-    texts = [name for name in look.others if name.lower().endswith(".txt")]
-    for name in [*(name for name in look.tables if name != sample.name), *texts][:MOST_TABLES]:
-        words = _words(look, name)
+    texts = [name for name in scan.others if name.lower().endswith(".txt")]
+    for name in [*(name for name in scan.tables if name != sample.name), *texts][:MOST_TABLES]:
+        words = _words(scan, name)
         if len(wanted & words) >= ENOUGH_NAMED * len(wanted):
             return name
     return ""
 
 
-def by_hand(look: Look, naming: str) -> str:
-    """Say how to go on from the table that names the images."""
+def by_hand(scan: Scan, naming: str) -> str:
+    """Say how to start from the table that names the images."""
     try:
-        table = read_table(look.files, naming, look.tables.get(naming, naming))
-        found = find_template(table.frame, look.images, look.files, "train")
+        table = read_head(scan.files, naming, scan.tables.get(naming, naming))
+        found = find_template(table.frame, scan, "train")
     except DataError:
         found = None
     image = f', image = "{found.template}"' if found else ""
@@ -71,14 +66,14 @@ def _folders_with_the_same_names(frame: pd.DataFrame) -> list[str]:
     return sorted(pairs["label"].unique()) if (counts > 1).mean() > MOST_SHARED else []
 
 
-def _words(look: Look, name: str) -> set[str]:
-    """Return the cells of a text file, with file names also without their folder and their ending."""
-    place = look.tables.get(name, name)
-    path = look.files.root / place
+def _words(scan: Scan, name: str) -> set[str]:
+    """Return the cells of a text file, with file names also without folder and extension."""
+    place = scan.tables.get(name, name)
+    path = scan.files.root / place
     if path.is_file() and path.stat().st_size > MOST_BYTES:
         return set()
     try:
-        text = look.files.read(place).decode("utf-8", "replace")
+        text = scan.files.read(place).decode("utf-8", "replace")
     except DataError:
         return set()
     names = {word.rpartition("/")[2] for word in re.split(r'[\s,;|"]+', text)}

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from itertools import product
-from typing import TYPE_CHECKING
 
-from compete.init.findings import Key
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from compete import Choice, path_template, plural
 
 SEPARATORS = ("_", "-", " ")
 
 
-def find_join(train: pd.DataFrame, test: pd.DataFrame, ids: pd.Series[str]) -> str:
+def composite_template(train: pd.DataFrame, test: pd.DataFrame, ids: pd.Series[str]) -> str:
     """Return the template over two columns of both tables that makes the sample's ids of the test rows, or nothing."""
     columns = [str(name) for name in train.columns if name in test.columns and not re.search(r"[\[\]{}]", str(name))]
     wanted = set(ids)
@@ -28,16 +26,9 @@ def find_join(train: pd.DataFrame, test: pd.DataFrame, ids: pd.Series[str]) -> s
     return ""
 
 
-def joined(table: pd.DataFrame, template: str, name: str) -> pd.DataFrame:
+def with_composite_ids(table: pd.DataFrame, template: str, name: str) -> pd.DataFrame:
     """Return the table with the ids that the template makes in column `name`."""
-    first, second = join_columns(template)
-    sign = template.removeprefix(f"{{{first}}}").removesuffix(f"{{{second}}}")
-    return table.assign(**{name: table[first] + sign + table[second]})
-
-
-def join_columns(template: str) -> list[str]:
-    """Return the columns of the template."""
-    return re.findall(r"\{(.+?)\}", template)
+    return table.assign(**{name: path_template(template).fill(table)})
 
 
 def differing(table: pd.DataFrame, name: str) -> list[str]:
@@ -46,9 +37,9 @@ def differing(table: pd.DataFrame, name: str) -> list[str]:
     return [str(column) for column in counts.index[counts > 1]]
 
 
-def join_key(table: pd.DataFrame, template: str, name: str) -> Key:
-    """Return the key that joins the rows, with what it makes of them."""
-    rows = f"{len(table)} rows become {table[name].nunique()} with several images each"
+def join_choice(table: pd.DataFrame, template: str, name: str) -> Choice:
+    """Return the option that joins the rows, with what it makes of them."""
+    rows = f"{plural(len(table), 'row')} become {table[name].nunique()} with several images each"
     pool = 'whose predictions are averaged; [inference] pool = "max" would trust the highest'
     why = f"the sample's '{name}' is made of these columns: {rows}, {pool}"
-    return Key("join_on", template, why)
+    return Choice("join_on", template, why)

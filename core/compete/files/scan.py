@@ -1,0 +1,161 @@
+"""Scan a competition folder: its tables, JSON and BSON files, and some of its images, packed or not."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from compete.errors import DataError
+from compete.files.archives import EXTENSIONS, is_clutter
+from compete.files.extensions import READABLE, choose_family, extension_of
+from compete.files.root import Files
+
+T = TypeVar("T")
+
+MOST_FOLDERS, MOST_SUBFOLDERS, MOST_NAMES, MOST_DEPTH = 1500, 60, 400, 7
+MOST_MEMBERS = 20_000
+PACKED = (*EXTENSIONS, ".gz")
+TABLES, RECORDS = (".csv", ".tsv"), (".json", ".bson")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a folder holds: paths below its root, which `files` reads.
+
+    `tables` and `records` (JSON, BSON) map the name that a TOML uses to the path it is read from. `images` are at most
+    a few hundred paths of each folder, without the extension of an archive, since a path below `train` also leads
+    into `train.zip`; `extensions` are those that count as images here. `unopened` says which archives cannot be read.
+    """
+
+    files: Files
+    tables: Mapping[str, str]
+    records: Mapping[str, str]
+    images: Sequence[str]
+    extensions: tuple[str, ...]
+    others: Sequence[str]
+    unopened: Sequence[str]
+
+    def is_image(self, path: str) -> bool:
+        """Return whether a file counts as an image, by its extension."""
+        return extension_of(path) in self.extensions
+
+
+def scan_folder(folder: Path, cache: Path) -> Scan:
+    """Scan a folder; archives are indexed, and only what must be is unpacked (7z, tar.gz), below `cache`.
+
+    Raise `DataError` if the folder does not exist or is empty.
+    """
+    files = Files(folder, cache)
+    if not files.list(""):
+        raise DataError(f"{folder} is empty; put the competition's files there.")
+    sorter = _Sorter(files)
+    for path in _walk(files.root):
+        sorter.sort(path)
+    extensions = choose_family(Counter(map(extension_of, sorter.images)))
+    images = [path for path in sorter.images if extension_of(path) in extensions]
+    others = [*sorter.others, *(path for path in sorter.images if extension_of(path) not in extensions)]
+    return Scan(files, sorter.tables, sorter.records, images, extensions, others, sorter.unopened)
+
+
+def without_packing(path: str) -> str:
+    """Return a path without the extension of an archive."""
+    extension = next((e for e in sorted(PACKED, key=len, reverse=True) if path.lower().endswith(e)), "")
+    return path[: len(path) - len(extension)]
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """Return at most so many items, evenly spread."""
+    step = max(1, -(-len(items) // most))
+    return list(items[::step])
+
+
+@dataclass
+class _Sorter:
+    """Sorts the files of a folder by their extensions while it is walked."""
+
+    files: Files
+    tables: dict[str, str] = field(default_factory=dict)
+    records: dict[str, str] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    unopened: list[str] = field(default_factory=list)
+
+    def sort(self, path: str) -> None:
+        """Sort a file on disk in, or what an archive holds."""
+        stem = without_packing(path)
+        gzipped = path.lower().endswith(".gz") and not path.lower().endswith(EXTENSIONS)
+        if stem == path or (gzipped and not _is_data(stem)):
+            self._add(path, path)
+        elif not (self.files.root / stem).exists():
+            self._open(path, stem)
+
+    def _add(self, path: str, place: str) -> None:
+        extension = f".{extension_of(path)}"
+        if extension in TABLES:
+            self.tables[path] = place
+        elif extension in RECORDS:
+            self.records[path] = place
+        elif extension[1:] in READABLE:
+            self.images.append(path)
+        else:
+            self.others.append(path)
+
+    def _open(self, path: str, stem: str) -> None:
+        """Sort an archive's members in, or keep the reason why it cannot be opened."""
+        try:
+            members = self.files.walk(path)
+        except DataError as error:
+            self.unopened += error.problems
+            return
+        if len(members) == 1 and _is_data(stem):
+            self._add(stem, f"{path}/{members[0]}")
+            return
+        data = [name for name in members if _is_data(name)]
+        for member in [*data, *spread(_rest(members, data), MOST_MEMBERS)]:
+            self._add(f"{stem}/{member}", f"{path}/{member}")
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Yield files, folder by folder from the top, with a sample of what large folders hold."""
+    folders, depth, seen = [""], 0, 0
+    while folders and depth < MOST_DEPTH:
+        below: list[str] = []
+        for folder in folders[: MOST_FOLDERS - seen]:
+            names, subfolders = _entries(root / folder)
+            yield from (_join(folder, name) for name in names)
+            below += [_join(folder, name) for name in spread(subfolders, MOST_SUBFOLDERS)]
+        seen += len(folders)
+        folders, depth = spread(below, MOST_FOLDERS), depth + 1
+
+
+def _entries(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of a folder's files, of images only a sample, and of its subfolders."""
+    images, others, subfolders = [], [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_clutter(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                subfolders.append(entry.name)
+            elif extension_of(entry.name) in READABLE:
+                images.append(entry.name)
+            else:
+                others.append(entry.name)
+    return spread(sorted(images), MOST_NAMES) + spread(sorted(others), MOST_NAMES), sorted(subfolders)
+
+
+def _is_data(name: str) -> bool:
+    return name.lower().endswith((*TABLES, *RECORDS))
+
+
+def _rest(members: Sequence[str], without: Iterable[str]) -> list[str]:
+    left_out = set(without)
+    return [name for name in members if name not in left_out]
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

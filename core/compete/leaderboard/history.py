@@ -1,0 +1,133 @@
+"""Every run and submission of a submissions folder, read from its files; what cannot be read is reported, not fatal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from compete.errors import CompeteError
+from compete.leaderboard.platform import Uploader
+from compete.leaderboard.records import (
+    COUNTED,
+    JOURNAL,
+    RECORDS_FILE,
+    RECORDS_SUFFIX,
+    RUN_FILE,
+    Record,
+    load_records,
+    parse_record,
+    read_table,
+    run_folders,
+)
+from compete.leaderboard.standings import Standing
+from compete.scores import SCORES_FILE, read_scores
+from compete.store import read_json
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A record, and the file that has it or had it."""
+
+    record: Record
+    records: Path
+
+    @property
+    def name(self) -> str:
+        """The run's folder or the CSV file, as a command takes it."""
+        place = self.records.parent if self.records.name == RECORDS_FILE else self.records
+        return str(place).removesuffix(RECORDS_SUFFIX)
+
+
+def read_submissions(root: Path, warn: Warn) -> list[Submission]:
+    """Return the newest state of every submission, oldest first.
+
+    A run folder is right about its own, under whatever name; a journal knows those of CSV files and of runs elsewhere.
+    """
+    found = {item.record.id: item for journal in sorted(root.glob(f"*/{JOURNAL}")) for item in _read(journal, warn)}
+    for folder in run_folders(root):
+        try:
+            records = load_records(folder / RECORDS_FILE)
+        except CompeteError as error:
+            warn(f"{error} Its entries in {JOURNAL} are used.")
+            continue
+        for record in records:
+            moved = replace(record, competition=folder.parent.name, run=folder.name)
+            found[record.id] = Submission(moved, folder / RECORDS_FILE)
+    return sorted(found.values(), key=lambda item: item.record.begun_at)
+
+
+def counted_times(submissions: Sequence[Submission], uploader: Uploader) -> list[datetime]:
+    """Return the times of the submissions that count against the quota of a platform's competition."""
+    records = [item.record for item in submissions if item.record.phase in COUNTED]
+    target = uploader.platform, uploader.competition
+    return [datetime.fromisoformat(r.counts_at) for r in records if (r.platform, r.target) == target]
+
+
+def read_run(folder: Path, warn: Warn) -> Standing:
+    """Return a run as a row that is not submitted yet; without scores while it is unfinished."""
+    state, git = read_json(folder / RUN_FILE), read_json(folder / "environment.json").get("git") or {}
+    row = Standing(
+        competition=folder.parent.name,
+        run=folder.name,
+        config_hash=state.get("config"),
+        git_commit=git.get("commit"),
+        git_changed_files=git.get("changed_files"),
+        created_at=_time_of(state.get("created"), folder / RUN_FILE, warn),
+    )
+    if not (folder / SCORES_FILE).is_file():
+        return row
+    try:
+        scores = read_scores(folder)
+    except CompeteError as error:
+        warn(str(error))
+        return row
+    return replace(
+        row,
+        metric=scores.metric,
+        higher_is_better=scores.higher_is_better,
+        cv_mean=scores.cv.mean,
+        cv_std=scores.cv.std,
+        cv_oof=scores.cv.oof,
+        cv_folds=dict(scores.cv.folds),
+        file_hash=scores.submission.sha256,
+    )
+
+
+def _time_of(seconds: object, file: Path, warn: Warn) -> str | None:
+    """Return a time in ISO format, or None with a warning where a file's time is damaged."""
+    try:
+        return datetime.fromtimestamp(float(str(seconds)), UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        warn(f"{file}: cannot be read: created = {seconds!r} is not a time.")
+        return None
+
+
+def final_picks_of(folder: Path, runs: Sequence[Standing]) -> int | None:
+    """Return how many submissions of a competition count in the end: the newest `[upload] final_picks`."""
+    for run in sorted(runs, key=lambda run: run.created_at or "", reverse=True):
+        toml = folder / run.run / "config.toml"
+        # Parsing 500 TOMLs would take longer than all the rest.
+        if toml.is_file() and b"final_picks" in toml.read_bytes():
+            count = read_table(toml, "upload").get("final_picks")
+            if count:
+                return int(count)
+    return None
+
+
+def _read(journal: Path, warn: Warn) -> Iterator[Submission]:
+    try:
+        lines = journal.read_bytes().splitlines()
+    except OSError as error:
+        warn(f"{journal}: cannot be read: {error.strerror or error}. The submissions of CSV files may be missing.")
+        return
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            yield Submission(parse_record(row), Path(row["records"]))
+        except (ValueError, TypeError, KeyError):
+            warn(f"{journal}:{number}: damaged line skipped.")
