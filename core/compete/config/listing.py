@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compete.config.options import list_options
 from compete.config.plugins import Plugins, load_plugins
-from compete.config.registry import Component, find, singular
+from compete.config.registry import Component, find
 from compete.config.slots import SLOTS
 from compete.config.toml import read_toml
 from compete.errors import UserError
@@ -34,8 +34,6 @@ def option_lines(kind: str | None, name: str | None, file: Path | None) -> Itera
     kind = {slot.table: each for each, slot in SLOTS.items()}.get(kind, kind)
     if kind not in registry:
         raise UserError(unknown_name("kind of component", kind, registry))
-    if name is not None and name not in registry[kind]:
-        raise UserError(unknown_name(singular(kind), name, registry[kind]))
     for component in [find(registry, kind, name)] if name else registry[kind].values():
         yield from component_lines(component)
         yield ""
