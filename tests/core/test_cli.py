@@ -111,3 +111,24 @@ def test_validate_checks_a_submission_alone(tiny):
     (tiny / "bad.csv").write_text(good.replace("t3,a\n", ""))
     done = compete("validate", "tiny.toml", "--submission", "bad.csv")
     assert done.returncode == 2 and "bad.csv" in done.stderr and "t3" in done.stderr
+
+
+def test_a_forked_process_stops_without_a_word():
+    """A loader process may get its signal while it is still being forked, where nothing catches an exception."""
+    code = """
+import os, signal, sys, time
+from compete import cli
+cli.app = lambda: None
+cli.main()
+child = os.fork()
+if child == 0:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "143\n" and done.stderr.strip().endswith("KeyboardInterrupt")
