@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def _stop_at_signals() -> None:
-    """Stop at SIGTERM, which a preempted machine sends, as after Ctrl-C; forked loader processes stop without a word."""
+    """Stop at SIGTERM, which a preempted machine sends, as after Ctrl-C; forked processes stop without a word."""
     import signal
 
     owner = os.getpid()
