@@ -124,7 +124,7 @@ def test_images_without_a_label_are_counted(root: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"train": "tran.json"}, r"there is no file 'tran.json' .* Did you mean 'train.json'\?"),
+        ({"train": "tran.json"}, r"no such file: 'tran.json' .* Did you mean 'train.json'\?"),
         (
             {"images_key": "image"},
             r"images_key = 'image': train.json has no such key\. Did you mean 'images'\?",

@@ -161,7 +161,7 @@ def test_several_values_may_be_chosen(birds: Path) -> None:
     [
         ({"train_where": {"fold": "2"}}, r"train_where: no row of labels.txt has fold = 2\. It holds 0, 1"),
         ({"test_where": {"folds": "1"}}, "test_where = 'folds': labels.txt has no such column. Did you mean 'fold'"),
-        ({"more": ("name.txt",)}, "there is no file 'name.txt' .* Did you mean 'names.txt'"),
+        ({"more": ("name.txt",)}, "no such file: 'name.txt' .* Did you mean 'names.txt'"),
         ({"more": ("sample_submission.csv",)}, "more: sample_submission.csv and labels.txt have no column in common: Id, Probability"),
         ({"ragged": False}, r"labels.txt, line 2: 3 cells where the header has 2"),
         ({"test_id": "rec"}, "test_id = 'rec': labels.txt has no such column. Did you mean 'rec_id'"),

@@ -99,8 +99,8 @@ def test_a_trailing_separator_is_an_empty_cell(root: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"train": "trian.csv"}, r"there is no file 'trian.csv' in .*\. Did you mean 'train.csv'\? There is: "),
-        ({"sample": "sample.csv"}, r"there is no file 'sample.csv'"),
+        ({"train": "trian.csv"}, r"no such file: 'trian.csv' in .*\. Did you mean 'train.csv'\? There is: "),
+        ({"sample": "sample.csv"}, r"no such file: 'sample.csv'"),
         ({"id": "image_nam"}, r"id = 'image_nam': train.csv has no such column\. Did you mean 'image_name'\?"),
         ({"group": "pateint"}, r"group = 'pateint': train.csv has no such column\. Did you mean 'patient'\?"),
         ({"group": "{pateint}"}, r"'{pateint}': unknown column 'pateint'\. Did you mean 'patient'\?"),

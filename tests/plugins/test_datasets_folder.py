@@ -159,7 +159,7 @@ def test_other_extensions_can_be_images(seedlings: Path) -> None:
         ),
         ({"test": "test/{file}.jpg"}, r"Missing: test/y.png.jpg, test/x.png.jpg"),
         ({"test": "test/{name}.jpg"}, r"test = 'test/{name}.jpg': unknown column 'name'"),
-        ({"sample": "smaple.csv"}, r"there is no file 'smaple.csv'"),
+        ({"sample": "smaple.csv"}, r"no such file: 'smaple.csv'"),
     ],
 )
 def test_what_is_not_there_is_explained(seedlings: Path, options: dict[str, Any], message: str) -> None:

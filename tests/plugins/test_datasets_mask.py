@@ -116,7 +116,7 @@ def test_what_differs_from_the_competition_is_noted(root: Path) -> None:
 
 
 def test_missing_data_says_where_it_comes_from(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no folder .*nowhere\. .*AI Stages.*`compete demo mask .*nowhere`"):
+    with pytest.raises(DataError, match=r"no such folder: .*nowhere\. .*AI Stages.*`compete demo mask .*nowhere`"):
         mask(tmp_path / "nowhere")
     (root / "train/train.csv").unlink()
     with pytest.raises(DataError, match=r"lacks train/train.csv\. .*Boostcamp.*compete demo mask"):

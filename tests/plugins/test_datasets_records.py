@@ -112,7 +112,7 @@ def test_a_shape_that_is_no_square_must_be_given(icebergs: Path) -> None:
         ({"bands": ("inc_angle",)}, r"bands: train.json has no pixels under inc_angle"),
         ({"shape": (4, 5)}, r"train.json, record 1: a band is not 4 x 5 numbers"),
         ({"id": "name"}, r"id = 'name': train.json has no such column"),
-        ({"train": "trian.json"}, r"there is no file 'trian.json' .* Did you mean 'train.json'\?"),
+        ({"train": "trian.json"}, r"no such file: 'trian.json' .* Did you mean 'train.json'\?"),
         ({"group": "patient"}, r"group = 'patient': train.json has no such column"),
     ],
 )

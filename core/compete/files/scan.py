@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -115,7 +115,8 @@ class _Sorter:
             self._add(stem, f"{path}/{members[0]}")
             return
         data = [name for name in members if _is_data(name)]
-        for member in [*data, *spread(_rest(members, data), MOST_MEMBERS)]:
+        others = [name for name in members if not _is_data(name)]
+        for member in [*data, *spread(others, MOST_MEMBERS)]:
             self._add(f"{stem}/{member}", f"{path}/{member}")
 
 
@@ -150,11 +151,6 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
 
 def _is_data(name: str) -> bool:
     return name.lower().endswith((*TABLES, *RECORDS))
-
-
-def _rest(members: Sequence[str], without: Iterable[str]) -> list[str]:
-    left_out = set(without)
-    return [name for name in members if name not in left_out]
 
 
 def _join(folder: str, name: str) -> str:

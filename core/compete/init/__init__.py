@@ -89,7 +89,7 @@ def _slug(folder: Path) -> str:
 
 def _refuse_place(folder: Path, path: Path) -> None:
     if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}.")
+        raise UserError(f"no such folder: {folder}.")
     if path.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"{path} would be in the competition's folder, which is only read; name another place with -o.")
     if Path.cwd().is_relative_to(folder.resolve()):

@@ -63,17 +63,12 @@ def sections(
 
 
 def _dataset(source: Source, goal: Goal, group: Group, leaks: list[str]) -> Section:
-    name = Choice("name", source.dataset, "; ".join([*filter(None, [source.why]), *_passed_over(group)]))
+    passed_over = [f"passed over as a group: {note}" for note in group.considered]
+    name = Choice("name", source.dataset, "; ".join(filter(None, [source.why, *passed_over])))
     drop = [Choice("drop", leaks, "only the training rows have them, and each value goes with one label: a leak")]
     joined = "join_labels" in source.free and any(option.name == "join_on" for option in source.options)
     labels = [Choice("join_labels", list(goal.columns))] if joined else []
     return Section("dataset", (name, *source.options, *labels, *group.keys, *(drop if leaks else [])))
-
-
-def _passed_over(group: Group) -> Iterator[str]:
-    """Say which columns were passed over as groups."""
-    for note in group.considered:
-        yield f"passed over as a group: {note}"
 
 
 def _folds(source: Source, group: Group) -> Section:

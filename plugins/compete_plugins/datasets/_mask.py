@@ -35,7 +35,7 @@ def mask(root: Path) -> Tables:
     the id without its suffix `-1` or `-2`, which several folders may share. Images that a folder lacks are noted.
     """
     if not root.is_dir():
-        raise DataError(f"there is no folder {root}. {GET_DATA.format(root=root)}")
+        raise DataError(f"no such folder: {root}. {GET_DATA.format(root=root)}")
     files = Files(root)
     missing = [name for name in (LISTING, INFO) if not files.exists(name)]
     if missing:

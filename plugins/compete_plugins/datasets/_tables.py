@@ -59,7 +59,7 @@ def find_file(files: Files, path: str) -> str:
     folder, _, name = path.rpartition("/")
     there = files.list(folder)
     where = f"{files.root}/{folder}".rstrip("/")
-    raise DataError(f"there is no file '{path}' in {where}.{did_you_mean(name, there)} There is: {format_list(there)}.")
+    raise DataError(f"no such file: '{path}' in {where}.{did_you_mean(name, there)} There is: {format_list(there)}.")
 
 
 def find_sample(files: Files, sample: str) -> str:

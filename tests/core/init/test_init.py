@@ -457,7 +457,7 @@ def test_what_is_no_competition_is_refused_in_one_sentence(folder, message):
 
 
 def test_places_that_are_refused(folder, monkeypatch):
-    with pytest.raises(UserError, match="there is no folder data/birds"):
+    with pytest.raises(UserError, match="no such folder: data/birds"):
         write_toml(folder)
     put(folder, flat(["0", "1"]))
     with pytest.raises(UserError, match="would be in the competition's folder, which is only read"):
