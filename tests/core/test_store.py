@@ -97,10 +97,13 @@ def test_a_forked_process_does_not_keep_the_lock_of_its_killed_parent(tmp_path):
 import os, time
 from pathlib import Path
 from compete.store import folder_lock
+awake, alive = os.pipe()
 with folder_lock(Path({str(tmp_path)!r})):
     if os.fork() == 0:
         os.close(1)
+        os.write(alive, b"!")
         time.sleep(60)
+    os.read(awake, 1)  # a fork lets go of the lock in its first moment, which must have come
     print("forked", flush=True)
     time.sleep(60)
 """
