@@ -7,7 +7,7 @@ it affects less. Files and images count by content, never by name, path or time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from compete.config.load import Config
+    from compete.config.options import BoundComponent
     from compete.config.registry import Component
     from compete.data.dataset import Dataset
     from compete.types import Array, Member
@@ -89,11 +90,11 @@ def config_key(config: Config, sources: Mapping[str, str]) -> str:
 
 
 def folds_key(config: Config, sources: Mapping[str, str], train: pd.DataFrame, labels: Array) -> str:
-    """Return the key of a split: rows, labels, options, seed, and the columns that it uses."""
+    """Return the key of a split: rows, labels, options and their files, seed, and the columns that it uses."""
     folds = config.one("folds")
-    named = [value for value in ("group", *folds.options.values()) if isinstance(value, str) and value in train]
+    named = [value for value in ("group", *_strings(folds.options)) if value in train]
     columns = ["\n".join(train[name].astype(str)) for name in dict.fromkeys(named)]
-    code = digests_of([folds.component], config, sources)
+    code = [*digests_of([folds.component], config, sources), *(sources[str(file)] for file in folds.files)]
     return digest(folds.name, folds.options, config.training.seed, "\n".join(train["id"]), labels, columns, code)
 
 
@@ -101,9 +102,27 @@ def pixels_key(config: Config, sources: Mapping[str, str], contents: Sequence[st
     """Return the key of decoded images: their files' content, how they are read, and the fixed transforms."""
     images, chain = config.images, config.many("transforms")
     how = images.size, images.resize, images.channels, images.reader
-    fixed = [(bound.name, bound.options.get("fixed", bound.options)) for bound in chain]
+    fixed = [(bound.name, _pixel_options(bound)) for bound in chain]
+    files = [sources[str(file)] for bound in chain for file in bound.files]
     components = [*(bound.component for bound in chain), *config.plugins.registry["readers"].values()]
-    return digest(contents, _extensions(paths), how, fixed, digests_of(components, config, sources))
+    return digest(contents, _extensions(paths), how, fixed, files, digests_of(components, config, sources))
+
+
+def _pixel_options(transform: BoundComponent) -> dict[str, Any]:
+    """Return the options that a transform's fixed part depends on: all, unless it declares which."""
+    names = transform.component.traits.pixel_options
+    return {name: value for name, value in transform.options.items() if names is None or name in names}
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield every string in nested options."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _strings(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _strings(item)
 
 
 def table_key(table: pd.DataFrame, contents: Sequence[str], *more: object) -> str:

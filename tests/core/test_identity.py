@@ -138,3 +138,66 @@ def test_an_installed_plugin_s_version_counts(tiny):
     config = load_config(tiny / "tiny.toml")
     newer = replace(config, plugins=replace(config.plugins, packages={"theirs": "their-plugin 2.0"}))
     assert read_sources(newer) != read_sources(config)
+
+
+def add_plugin(tiny: Path, source: str, names: str = "Transform") -> None:
+    plugin = tiny / "tiny_plugin.py"
+    plugin.write_text(plugin.read_text().replace("import DataError,", f"import DataError, {names},") + source)
+
+
+def first_pixel(result) -> int:
+    return int(np.asarray(result.run.images.train.images[0])[0, 0, 0])
+
+
+def test_a_file_of_a_fixed_transform_counts_for_its_pixels(tiny):
+    add_plugin(
+        tiny,
+        "\n\ndef level(*, path: InputFile):\n"
+        "    value = int(Path(path).read_text())\n    return Transform(fixed=lambda image: image * 0 + value)\n"
+        "\n\n@hookimpl\ndef register_transforms():\n    return {'level': level}\n",
+        "InputFile, Transform",
+    )
+    for value in (10, 99):
+        (tiny / "level.txt").write_text(str(value))
+        assert first_pixel(run(tiny, 'transforms=[{name="level", path="level.txt"}]')) == value
+
+
+def test_every_option_of_a_transform_counts_for_its_pixels_unless_it_declares_which(tiny):
+    add_plugin(
+        tiny,
+        "\n\ndef dim(*, fixed: bool, amount: int):\n    return Transform(fixed=lambda image: image * 0 + amount)\n"
+        "\n\n@hookimpl\ndef register_transforms():\n    return {'dim': dim}\n",
+    )
+    for amount in (10, 99):
+        assert first_pixel(run(tiny, f'transforms=[{{name="dim", fixed=true, amount={amount}}}]')) == amount
+
+
+@pytest.mark.parametrize(("type_text", "value"), [("InputFile | None", '"f.txt"'), ("list[InputFile]", '["f.txt"]')])
+def test_files_of_optional_and_of_several_names_count(tiny, type_text, value):
+    add_plugin(
+        tiny,
+        f"\n\ndef fromfile(outputs: int, channels: int, *, path: {type_text}):\n    return Oracle(outputs)\n"
+        "\n\n_models = register_models\n"
+        "\n\n@hookimpl\ndef register_models():\n    return {**_models(), 'fromfile': fromfile}\n",
+        "InputFile",
+    )
+    sources = []
+    for text in "ab":
+        (tiny / "f.txt").write_text(text)
+        sources.append(read_sources(load_config(tiny / "tiny.toml", [f'model={{name="fromfile", path={value}}}'])))
+    assert sources[0].keys() == sources[1].keys() and sources[0] != sources[1]
+
+
+def test_columns_that_a_split_names_in_a_list_count(tiny):
+    add_plugin(
+        tiny,
+        "\n\ndef sites(train, labels, seed, *, columns: list[str]):\n"
+        "    return train[columns[0]].astype(int).to_numpy()\n"
+        "\n\n@hookimpl\ndef register_folds():\n    return {'sites': sites}\n",
+        "Transform",
+    )
+    table = pd.read_csv(tiny / "data/train.csv", dtype=str)
+    for given in ([n % 3 for n in range(24)], [(n + 1) % 3 for n in range(24)]):
+        table.assign(site=given).to_csv(tiny / "data/train.csv", index=False)
+        options = 'folds={name="sites", columns=["site"]}', "dataset.group=false", "checks.missing_class=warn"
+        assert run(tiny, *options).run.dataset.folds.tolist() == given

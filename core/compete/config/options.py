@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
@@ -70,9 +70,15 @@ def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bo
 
 
 def _input_files(model: type[BaseModel], options: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the existing files that options of type `InputFile` name, also where it is optional or in a list."""
     for name, field in model.model_fields.items():
-        if any(isinstance(mark, FileMark) for mark in field.metadata) and Path(options[name]).is_file():
-            yield Path(options[name])
+        if _marks_a_file(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation):
+            values = options[name] if isinstance(options[name], list | tuple) else [options[name]]
+            yield from (Path(value) for value in values if isinstance(value, str) and Path(value).is_file())
+
+
+def _marks_a_file(annotation: object) -> bool:
+    return isinstance(annotation, FileMark) or any(map(_marks_a_file, get_args(annotation)))
 
 
 def validate(model: type[BaseModel], table: Mapping[str, Any], where: str) -> tuple[BaseModel | None, list[Problem]]:

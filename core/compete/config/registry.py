@@ -30,6 +30,7 @@ class Traits:
     needs_cosines: bool = field(default=False, metadata={"kinds": ("losses",)})
     gives_cosines: bool = field(default=False, metadata={"kinds": ("heads",)})
     without_weights: Mapping[str, object] = field(default_factory=dict, metadata={"kinds": ("models",)})
+    pixel_options: tuple[str, ...] | None = field(default=None, metadata={"kinds": ("transforms",)})
 
 
 _ATTRIBUTE = "__compete_traits__"
@@ -76,6 +77,7 @@ def component(
     needs_cosines: bool = False,
     gives_cosines: bool = False,
     without_weights: Mapping[str, object] | None = None,
+    pixel_options: tuple[str, ...] | None = None,
 ) -> Callable[[F], F]:
     """Declare the traits of a component.
 
@@ -86,11 +88,19 @@ def component(
     `needs_cosines` (losses): expects logits that are cosines times its option `scale`.
     `gives_cosines` (heads): returns logits that are cosines times its option `scale`.
     `without_weights` (models): options that build the bare architecture, with no download and no weights file.
+    `pixel_options` (transforms): the only options that the fixed part depends on; others leave the cache as it is.
 
     Raise `TypeError` for a second declaration, which would undo the first.
     """
     traits = Traits(
-        check, row_by_row, needs_classes, own_ids, needs_cosines, gives_cosines, dict(without_weights or {})
+        check,
+        row_by_row,
+        needs_classes,
+        own_ids,
+        needs_cosines,
+        gives_cosines,
+        dict(without_weights or {}),
+        pixel_options,
     )
 
     def declare(function: F) -> F:

@@ -37,7 +37,7 @@ def _check(fixed: tuple[Entry, ...], random: tuple[Entry, ...]) -> Iterator[str]
         yield from _check_entry(entry, f"random[{number}]")
 
 
-@component(check=_check)
+@component(check=_check, pixel_options=("fixed",))
 def albumentations(*, fixed: tuple[dict[str, Any], ...] = (), random: tuple[dict[str, Any], ...] = ()) -> Transform:
     """Apply transforms of the albumentations library, each a table `{name = "Rotate", limit = 10}`.
 
