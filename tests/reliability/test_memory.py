@@ -187,7 +187,7 @@ def test_the_run_continues_and_reports_it(make_run, monkeypatch):
         return trainer
 
     monkeypatch.setattr(training, "build_trainer", poisoned)
-    result, weights = train(run, Member(0, 42))
+    result, weights, _ = train(run, Member(0, 42))
     assert all(torch.isfinite(value).all() for value in weights.values())
     assert all(np.isfinite(epoch.train_loss) for epoch in result.epochs)
     assert run.session.warnings == [

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from compete.errors import CompeteError
-from compete.predict.inference import Scaler, scaler_for
+from compete.predict.inference import Scaler
 from compete.predict.parquet import read_predictions, write_predictions
 from compete.predict.rows import PredictionCheckpoint, predict_rows
 from compete.run import Run, call_hook
@@ -34,25 +34,34 @@ def finish_member(run: Run, member: Member) -> MemberResult:
     """Return the member's result, after training it unless it is finished and still valid."""
     result = finished(run, member, run.member_folder(member))
     if result is None:
-        result, weights = train(run, member)
-        write_member(run, result, weights)
+        result, weights, scaler = train(run, member)
+        write_member(run, result, weights, scaler)
         call_hook(run.hook.on_member_end, run=run.session, result=result)
     return result
 
 
-def write_member(run: Run, result: MemberResult, weights: dict[str, torch.Tensor]) -> None:
-    """Write a finished member: its weights, then its result, which marks it finished."""
+def write_member(run: Run, result: MemberResult, weights: dict[str, torch.Tensor], scaler: Scaler) -> None:
+    """Write a finished member: its weights, then its result, which marks it finished.
+
+    The scaling of its images goes with it: a network built without pretrained weights may state another one.
+    """
     folder = run.member_folder(result.member)
     write_bytes(folder / WEIGHTS, save(weights))
-    state = {"identity": run.identity.member(result.member), **asdict(result)}
+    scaling = {"mean": scaler.mean.flatten().tolist(), "std": scaler.std.flatten().tolist()}
+    state = {"identity": run.identity.member(result.member), "scaling": scaling, **asdict(result)}
     write_json(folder / RESULT, state)
     drop_checkpoints(folder)
 
 
 def finished(run: Run, member: Member, folder: Path) -> MemberResult | None:
     """Return the result of a member that was finished with the same data and settings, or None."""
+    return read_finished(folder, run.identity.member(member))
+
+
+def read_finished(folder: Path, key: str) -> MemberResult | None:
+    """Return the result in a member's folder, or None unless it is finished and has this key."""
     state = read_json(folder / RESULT)
-    if state.get("identity") != run.identity.member(member) or not (folder / WEIGHTS).exists():
+    if state.get("identity") != key or not (folder / WEIGHTS).exists():
         return None
     return read_result(state)
 
@@ -142,7 +151,9 @@ def _mark_predicted(run: Run, member: Member, file: str) -> None:
 def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
     """Return a copy of the run's network with a finished member's weights, on the device, and its scaler."""
     network = deepcopy(run.network)
-    scaler = scaler_for(network, run.config)
+    scaling = read_json(run.member_folder(member) / RESULT)["scaling"]
+    mean, std = (torch.tensor(scaling[name]).reshape(1, -1, 1, 1) for name in ("mean", "std"))
+    scaler = Scaler(mean, std, run.config.training.channels_last)
     weights = run.member_folder(member) / WEIGHTS
     try:
         network.load_state_dict(load_file(weights))

@@ -41,14 +41,20 @@ def choose_folder(config: Config, sources: Mapping[str, str], name: str | None, 
     parent = competition_folder(config)
     if name is not None:
         return _named_folder(parent, config, sources, name, fresh)
-    key = config_key(config, sources)
-    if not fresh:
-        for folder in reversed(list(run_folders(parent))):
-            state = read_json(folder / "run.json")
-            if state.get("config") == key:
-                check_format(folder, state)
-                return folder
-    return next_folder(parent)
+    known = None if fresh else find_run(config, sources)
+    return known or next_folder(parent)
+
+
+def find_run(config: Config, sources: Mapping[str, str], data: str | None = None) -> Path | None:
+    """Return the run of this configuration, and of these data if given: the TOML's own folder, else the newest."""
+    key, folders = config_key(config, sources), list(run_folders(competition_folder(config)))
+    folders.sort(key=lambda folder: folder.resolve() == config.path.parent.resolve())
+    for folder in reversed(folders):
+        state = read_json(folder / "run.json")
+        if state.get("config") == key and data in (None, state.get("data")):
+            check_format(folder, state)
+            return folder
+    return None
 
 
 def _named_folder(parent: Path, config: Config, sources: Mapping[str, str], name: str, fresh: bool) -> Path:
@@ -76,8 +82,9 @@ def next_folder(parent: Path) -> Path:
 def run_folders(parent: Path) -> Iterator[Path]:
     """Yield the run folders of a competition, oldest first."""
     if parent.is_dir():
-        states = [(read_json(file).get("created", 0), file.parent) for file in parent.glob("*/run.json")]
-        yield from (folder for _, folder in sorted(states))
+        states = [(read_json(file).get("created"), file.parent) for file in parent.glob("*/run.json")]
+        known = [(created if isinstance(created, int | float) else 0, folder) for created, folder in states]
+        yield from (folder for _, folder in sorted(known))
 
 
 def start_folder(folder: Path, config: Config, sources: Mapping[str, str], created: float) -> None:

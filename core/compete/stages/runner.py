@@ -33,7 +33,7 @@ from compete.stages.describe import (
 )
 from compete.stages.finish import fit_postprocessing, score_run, write_checked
 from compete.stages.log import RunLog
-from compete.stages.members import RESULT, finish_member, finished, predict_members, reuse_members
+from compete.stages.members import RESULT, finish_member, finished, predict_members, read_finished, reuse_members
 from compete.stages.open_images import open_images, read_contents
 from compete.stages.prepare import choose_members, prepare
 from compete.stages.run_folder import (
@@ -41,6 +41,7 @@ from compete.stages.run_folder import (
     choose_folder,
     competition_folder,
     environment,
+    find_run,
     forget_attempt,
     next_folder,
     run_folders,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
     from compete.config.load import Config
     from compete.data.dataset import Dataset
+    from compete.identity import Identity
     from compete.reports import StageReport
     from compete.scores import Scores
     from compete.types import Member, MemberResult
@@ -136,11 +138,14 @@ def assemble(session: Session, sources: Mapping[str, str], held: ExitStack) -> R
     rows = describe_rows(config, dataset.tables, dataset.target, dataset.labels, dataset.folds, dataset.folds_key)
     _report(session, rows)
     members = choose_members(config, dataset.folds)
-    network = _template(session, dataset, members)
+    # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
+    network = None if _may_be_finished(config, members) else _template(config, dataset, weights=True)
     files = Files(Path(config.competition.root))
     contents = read_contents(session, dataset.tables, files)
     identity = identify(config, sources, dataset, contents.train, contents.test)
     _leave_other_data_alone(session, identity.data, sources, held)
+    if network is None:
+        network = _template(config, dataset, weights=not _are_finished(config, members, identity))
     images = open_images(session, dataset.tables, files, contents, sources)
     run = Run(session, dataset, images, identity, tuple(members), network)
     images_read = len(images.train.images), len(images.test.images)
@@ -149,21 +154,39 @@ def assemble(session: Session, sources: Mapping[str, str], held: ExitStack) -> R
     return run
 
 
-def _template(session: Session, dataset: Dataset, members: list[Member]) -> nn.Module:
-    """Return the network that weights are loaded into, without pretrained ones where every member seems finished."""
-    config, folder = session.config, session.folder
-    done = all((folder / "members" / member.name / RESULT).exists() for member in members)
-    network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=not done)
+def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
+    """Return the network that members' weights are loaded into."""
+    network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)
     _try_views(config)
     return network
 
 
+def _may_be_finished(config: Config, members: list[Member]) -> bool:
+    """Return whether each member has a result in some run."""
+    runs = list(run_folders(competition_folder(config)))
+    return all(any((run / "members" / member.name / RESULT).exists() for run in runs) for member in members)
+
+
+def _are_finished(config: Config, members: list[Member], identity: Identity) -> bool:
+    """Return whether each member has a result in some run that is valid for this one."""
+    runs = list(run_folders(competition_folder(config)))
+    return all(
+        any(read_finished(run / "members" / member.name, identity.member(member)) for run in runs) for member in members
+    )
+
+
 def _leave_other_data_alone(session: Session, data: str, sources: Mapping[str, str], held: ExitStack) -> None:
-    """Go to a new folder if the chosen one holds results of other data: they are kept, and results never mix."""
+    """Go to another folder if the chosen one holds results of other data: they are kept, and results never mix.
+
+    It is the one that this configuration has for these data, so that a stopped run resumes there, or a new one.
+    """
     if read_json(session.folder / "run.json").get("data") not in (None, data):
         session.notes.append(f"the data has changed since {session.folder.name}, which is kept as it is")
-        session.folder = next_folder(competition_folder(session.config))
+        known = find_run(session.config, sources, data)
+        session.folder = known or next_folder(competition_folder(session.config))
         _begin(session.folder, session.config, sources, held)
+        if known is None:
+            held.enter_context(_forgotten_if_wrong(session.folder))
     update_state(session.folder, data=data)
     found = environment(session.config, session.device, session.precision)
     write_json(session.folder / "environment.json", found)

@@ -28,11 +28,12 @@ from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
     from compete.data.loaders import Batch
+    from compete.predict.inference import Scaler
     from compete.types import Array
 
 
-def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tensor]]:
-    """Train a member from scratch or from its checkpoint; return its result and final weights."""
+def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tensor], Scaler]:
+    """Train a member from scratch or from its checkpoint; return its result, final weights, and its images' scaler."""
     trainer = build_trainer(run, member)
     call_hook(run.hook.on_member_start, trainer=trainer)
     resume(trainer)
@@ -46,7 +47,7 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     if trainer.progress.best_weights is None:
         trainer.mark_best()
     assert trainer.progress.best_weights is not None
-    return _result(trainer), trainer.progress.best_weights
+    return _result(trainer), trainer.progress.best_weights, trainer.scaler
 
 
 def _plan_epoch(trainer: Trainer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -453,3 +454,73 @@ def test_an_executor_needs_public_names_only(tiny):
     assert list(done.scores.members) == ["fold0-seed42", "fold1-seed42", "fold2-seed42"]
     log = (done.folder / "log.jsonl").read_text()
     assert log.index('"member_end", "member": "fold2-seed42"') < log.index('"member_end", "member": "fold0-seed42"')
+
+
+def add_hub_model(tiny: Path, body: str) -> None:
+    """Give the tiny network an option `hub`; `body` comes before it is returned as `network`."""
+    plugin = tiny / "tiny_plugin.py"
+    source = plugin.read_text().replace("import DataError,", "import DataError, component,")
+    declared = (
+        "@component(without_weights={'hub': False})\ndef brightness(outputs: int, channels: int, *, hub: bool = True, "
+    )
+    source = source.replace("def brightness(outputs: int, channels: int, *, ", declared)
+    made = "    network = Brightness(outputs, channels, dropout)\n" + body + "    return network\n"
+    plugin.write_text(source.replace("    return Brightness(outputs, channels, dropout)\n", made))
+
+
+def test_a_finished_member_keeps_the_scaling_that_it_was_trained_with(tiny):
+    add_hub_model(tiny, "    if hub:\n        network.mean, network.std = (0.2,) * 3, (0.1,) * 3\n")
+    first = run(tiny, "training.epochs=3")
+    expected = (first.folder / "oof.parquet").read_bytes()
+    for file in (first.folder / "members").rglob("*.parquet"):
+        file.unlink()
+    again = run(tiny, "training.epochs=3")
+    assert again.folder == first.folder and again.scores.cv == first.scores.cv
+    assert (first.folder / "oof.parquet").read_bytes() == expected
+
+
+def test_a_new_run_that_reuses_every_member_needs_no_hub(tiny):
+    add_hub_model(tiny, "    if hub and Path('offline').exists():\n        raise DataError('no hub')\n")
+    run(tiny)
+    (tiny / "offline").touch()
+    assert run(tiny, "ensemble.name=geometric_mean").folder.name == "run-002"
+
+
+@pytest.mark.parametrize("options", [{}, {"name": "mine"}])
+def test_a_run_of_each_data_is_found_again(tiny, options):
+    first = run(tiny, **options)
+    before = (tiny / "data/train/p03_1.png").read_bytes()
+    (tiny / "data/train/p03_1.png").write_bytes((tiny / "data/train/p04_1.png").read_bytes())
+    second = run(tiny, **options)
+    assert second.folder != first.folder
+    assert run(tiny, **options).folder == second.folder
+    (tiny / "data/train/p03_1.png").write_bytes(before)
+    assert run(tiny, **options).folder == first.folder
+
+
+def test_a_passing_fault_of_the_data_leaves_no_run_and_loses_none(tiny):
+    first = run(tiny)
+    image = tiny / "data/train/p03_1.png"
+    before = image.read_bytes()
+    image.unlink()
+    with pytest.raises(DataError):
+        run(tiny)
+    image.write_bytes(before)
+    assert run(tiny).folder == first.folder
+    assert [path.name for path in (tiny / "submissions/tiny").glob("run-*")] == ["run-001"]
+
+
+def test_a_run_s_own_toml_means_that_run(tiny):
+    first, second = run(tiny), run(tiny, fresh=True)
+    assert run(tiny).folder == second.folder
+    assert run_competition(load_config(first.folder / "config.toml")).folder == first.folder
+
+
+def test_a_damaged_time_of_another_run_stops_nothing(tiny):
+    state = run(tiny).folder / "run.json"
+    for created in ("null", '"x"'):
+        text = state.read_text()
+        value = json.loads(text)["created"]
+        state.write_text(text.replace(str(value), created))
+        run(tiny, name=f"after-{len(created)}")
+        state.write_text(text)

@@ -181,7 +181,7 @@ def test_the_kept_epoch_is_the_best_by_the_competition_s_metric(make_run, monkey
     run = make_run("training.epochs=4")
     given = iter([(0.9, 0.5), (0.8, 0.7), (0.1, 0.6), (0.05, 0.4)])  # (loss, score): the loss would choose the last
     monkeypatch.setattr(training, "validate", lambda trainer: next(given))
-    result, _ = train(run, Member(0, 42))
+    result, *_ = train(run, Member(0, 42))
     assert (result.best_epoch, result.score) == (2, 0.7)
 
 
