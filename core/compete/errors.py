@@ -86,7 +86,11 @@ class Problem:
 def error_location(error: BaseException) -> str:
     """Return "file:line" of the innermost frame of an error that is not in a library."""
     frames = traceback.extract_tb(error.__traceback__)
-    libraries = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-    own = [frame for frame in frames if not frame.filename.startswith((*libraries, "<"))]
+    own = [frame for frame in frames if not is_library(frame.filename)]
     innermost = (own or frames)[-1:]
     return f"{innermost[0].filename}:{innermost[0].lineno}" if innermost else "?"
+
+
+def is_library(filename: str) -> bool:
+    """Return whether a source file is Python's own, or of an installed package."""
+    return filename.startswith((*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<"))

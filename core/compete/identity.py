@@ -57,20 +57,16 @@ def digest_file(path: Path) -> str:
 
 
 def read_sources(config: Config) -> dict[str, str]:
-    """Return the sources of results beside TOML and data: `{file or package: digest or version}`.
-
-    These are local plugin files, files named by options, and installed plugin packages.
-    """
+    """Return the digests of what results depend on beside TOML and data: code, and files named by options."""
     named = [file for bounds in config.components.values() for bound in bounds for file in bound.files]
-    files = {str(file): digest_file(file) for file in (*config.plugin_files, *named)}
-    return {**files, **config.plugins.packages}
+    code = {owner: digest_bytes(source) for owner, source in config.plugins.code.items()}
+    return code | {str(file): digest_file(file) for file in named}
 
 
 def digests_of(components: Iterable[Component], config: Config, sources: Mapping[str, str]) -> list[str]:
-    """Return the digests and versions of the local plugin files and packages that components come from."""
+    """Return the digests of the code that components come from; bundled ones come with compete's own."""
     owners = {component.owner for component in components}
-    files = [sources[str(file)] for file in config.plugin_files if file.name in owners]
-    return sorted([*files, *(config.plugins.packages[owner] for owner in owners & set(config.plugins.packages))])
+    return [sources[owner] for owner in sorted({"compete"} | owners & set(config.plugins.code))]
 
 
 def settings_that_affect(config: Config, *levels: Affects) -> dict[str, Any]:

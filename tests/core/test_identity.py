@@ -132,12 +132,27 @@ def test_two_folders_alike_in_all_but_pixels_are_two(tiny):
     assert (np.asarray(second.run.images.train.images[0]) != np.asarray(first.run.images.train.images[0])).any()
 
 
-def test_an_installed_plugin_s_version_counts(tiny):
-    from dataclasses import replace
-
+def test_a_plugin_s_code_counts_as_it_was_loaded(tiny):
     config = load_config(tiny / "tiny.toml")
-    newer = replace(config, plugins=replace(config.plugins, packages={"theirs": "their-plugin 2.0"}))
-    assert read_sources(newer) != read_sources(config)
+    before = read_sources(config)
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write("\n# edited after it was loaded\n")
+    assert read_sources(config) == before != read_sources(load_config(tiny / "tiny.toml"))
+
+
+def test_a_local_file_that_a_plugin_imports_counts(tiny, monkeypatch):
+    monkeypatch.syspath_prepend(str(tiny))
+    (tiny / "helper_of_tiny.py").write_text("LEVEL = 1\n")
+    add_plugin(tiny, "\n\nimport helper_of_tiny\n")
+    before = read_sources(load_config(tiny / "tiny.toml"))
+    (tiny / "helper_of_tiny.py").write_text("LEVEL = 2\n")
+    assert read_sources(load_config(tiny / "tiny.toml")) != before
+
+
+def test_compete_s_own_code_counts(tiny, monkeypatch):
+    before = read_sources(load_config(tiny / "tiny.toml"))
+    monkeypatch.setattr("compete.config.plugins.own_code", lambda version: b"another")
+    assert read_sources(load_config(tiny / "tiny.toml")) != before
 
 
 def add_plugin(tiny: Path, source: str, names: str = "Transform") -> None:

@@ -14,9 +14,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pluggy
 
-from compete import hookspecs
+from compete import __version__, hookspecs
+from compete.config.code import code_of, own_code
 from compete.config.registry import Registry, build_registry, trait_hint
-from compete.errors import PluginError, error_location
+from compete.errors import PluginError, error_location, is_library
 from compete.text import did_you_mean
 
 ENTRY_POINTS = "compete"
@@ -48,7 +49,7 @@ class Plugins:
     manager: pluggy.PluginManager
     loaded: tuple[Plugin, ...]
     registry: Registry
-    packages: Mapping[str, str]  # installed plugin -> its package and version
+    code: Mapping[str, bytes]  # what each plugin runs that is not bundled, and "compete" itself
 
     def new_manager(self) -> pluggy.PluginManager:
         """Return a manager of its own with the same plugins, so that what one run registers no other run sees."""
@@ -61,19 +62,20 @@ class Plugins:
 def load_plugins(files: Sequence[Path] = ()) -> Plugins:
     """Load every plugin into a new manager. Raise `PluginError` for the first that does not load."""
     manager = _empty_manager()
-    packages: dict[str, str] = {}
+    code: dict[str, bytes] = {"compete": own_code(__version__)}
     sources: dict[str, str] = {}
     for name in BUNDLED:
         _register(manager, sources, name, "bundled", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         package = entry.dist.name if entry.dist else "?"
         _register(manager, sources, entry.name, f"package {package}", entry.load)
-        packages[entry.name] = f"{package} {entry.dist.version if entry.dist else '?'}"
+        version = f"{package} {entry.dist.version if entry.dist else '?'}"
+        code[entry.name] = version.encode() + _code_of_entry(manager.get_plugin(entry.name))
     for file in files:
-        _register(manager, sources, file.name, str(file), lambda file=file: _import_file(file))  # type: ignore[misc]
+        _register(manager, sources, file.name, str(file), lambda file=file: _import_file(file, code))  # type: ignore[misc]
     _refuse_unknown_hooks(manager)
     loaded = tuple(Plugin(name, source, _hooks_of(manager, name)) for name, source in sources.items())
-    return Plugins(manager, loaded, build_registry(manager), packages)
+    return Plugins(manager, loaded, build_registry(manager), code)
 
 
 def _empty_manager() -> pluggy.PluginManager:
@@ -112,8 +114,17 @@ def _register(
     sources[name] = source
 
 
-def _import_file(file: Path) -> ModuleType:
-    """Import a plugin file under a unique module name, so that files of the same name do not collide."""
+def _code_of_entry(plugin: object) -> bytes:
+    """Return the local code of an installed plugin, as of an editable one; libraries have their version."""
+    module = plugin if isinstance(plugin, ModuleType) else sys.modules[type(plugin).__module__]
+    return b"" if is_library(getattr(module, "__file__", None) or "<") else code_of(module)
+
+
+def _import_file(file: Path, code: dict[str, bytes]) -> ModuleType:
+    """Import a plugin file under a unique module name, so that files of the same name do not collide.
+
+    The code that it runs goes into `code`: the file may be edited before anything else looks at it.
+    """
     if not file.is_file():
         raise FileNotFoundError(f"no such file: {file}")
     name = f"compete_local_{file.stem}_{uuid5(NAMESPACE_URL, str(file.resolve())).hex[:8]}"
@@ -122,11 +133,13 @@ def _import_file(file: Path) -> ModuleType:
         raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look modules up by name
+    source = file.read_bytes()
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, str(file.resolve()), "exec"), vars(module))  # the very bytes that are counted
     except BaseException:
         del sys.modules[name]
         raise
+    code[file.name] = code_of(module, source)
     return module
 
 
