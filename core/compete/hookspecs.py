@@ -220,7 +220,7 @@ def register_executors() -> Components:
     """Executors: where members are trained. `(members, train: Member -> MemberResult) -> list[MemberResult]`.
 
     Results come in the order of `members`. `train` skips a finished member and returns its result; it works in this
-    process and in forked ones.
+    process, where threads wait for each other, and in forked ones.
     """
 
 

@@ -132,3 +132,12 @@ time.sleep(60)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "143\n" and done.stderr.strip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("value", ["3", "[3]", '"x.py"'])
+def test_plugins_that_are_not_a_list_of_files_are_refused_by_the_listings_too(tmp_path, value):
+    (tmp_path / "a.toml").write_text(f"plugins = {value}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "compete", "plugins", str(tmp_path / "a.toml")], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "must be a list of file names" in done.stderr

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from compete.config.options import list_options
+from compete.config.options import json_text, list_options
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Component, find
 from compete.config.slots import SLOTS
 from compete.config.toml import read_toml
-from compete.errors import UserError
+from compete.errors import ConfigError, UserError
 from compete.text import unknown_name
 
 
@@ -52,4 +52,6 @@ def _load(file: Path | None) -> Plugins:
     if file is None:
         return load_plugins()
     names = read_toml(file)[0].get("plugins", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f'{file}: plugins = {json_text(names)} must be a list of file names: ["my_loss.py"]')
     return load_plugins([Path(name) for name in names])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -27,16 +28,21 @@ if TYPE_CHECKING:
     from compete.types import Predictions
 
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
+ONE_AT_A_TIME = threading.RLock()
 OOF, TEST, PREDICTED, PREDICTING = "oof.parquet", "test.parquet", "predictions.json", "predicting.pt"
 
 
 def finish_member(run: Run, member: Member) -> MemberResult:
-    """Return the member's result, after training it unless it is finished and still valid."""
-    result = finished(run, member, run.member_folder(member))
-    if result is None:
-        result, weights, scaler = train(run, member)
-        write_member(run, result, weights, scaler)
-        call_hook(run.hook.on_member_end, run=run.session, result=result)
+    """Return the member's result, after training it unless it is finished and still valid.
+
+    Threads wait for each other: every step seeds the process's own random generators.
+    """
+    with ONE_AT_A_TIME:
+        result = finished(run, member, run.member_folder(member))
+        if result is None:
+            result, weights, scaler = train(run, member)
+            write_member(run, result, weights, scaler)
+            call_hook(run.hook.on_member_end, run=run.session, result=result)
     return result
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from compete.data.folds import write_folds
-from compete.errors import ConfigError, UserError
+from compete.errors import ConfigError, PluginRuntimeError, UserError
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
@@ -49,6 +49,7 @@ from compete.stages.run_folder import (
     update_state,
 )
 from compete.store import folder_lock, make_folder, read_json, write_json
+from compete.text import plural
 
 if TYPE_CHECKING:
     from torch import nn
@@ -238,10 +239,15 @@ def _report_plan(run: Run) -> None:
 def _train(run: Run) -> list[MemberResult]:
     """Stage 6: train every member that is not finished."""
     _report(run.session, TrainingReport(str(run.folder)))
-    results: list[MemberResult] = run.config.one("executors").build(
-        list(run.members), lambda member: finish_member(run, member)
-    )
-    return results
+    executor = run.config.one("executors")
+    results = executor.build(list(run.members), lambda member: finish_member(run, member))
+    found = [getattr(result, "member", None) for result in results] if isinstance(results, list) else []
+    if found != list(run.members):
+        raise PluginRuntimeError(
+            f'[executor] name = "{executor.name}": must return a list with the result of each of '
+            f"{plural(len(run.members), 'member')}, in their order"
+        )
+    return list(results)
 
 
 def _finish(run: Run, results: list[MemberResult]) -> Scores:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from compete.config.load import load_config
-from compete.errors import ConfigError, DataError, UserError
+from compete.errors import ConfigError, DataError, PluginRuntimeError, UserError
 from compete.scores import read_scores
 from compete.stages.runner import run_competition
 
@@ -524,3 +524,25 @@ def test_a_damaged_time_of_another_run_stops_nothing(tiny):
         state.write_text(text.replace(str(value), created))
         run(tiny, name=f"after-{len(created)}")
         state.write_text(text)
+
+
+EXECUTORS = "\n\n@hookimpl\ndef register_executors():\n    return {'mine': mine}\n"
+
+
+@pytest.mark.parametrize("body", ["None", "[train(members[0])]", "[train(member) for member in members][::-1]"])
+def test_an_executor_that_does_not_return_every_result_is_named(tiny, body):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(f"\n\ndef mine(members, train):\n    return {body}\n" + EXECUTORS)
+    with pytest.raises(PluginRuntimeError, match=r'\[executor\] name = "mine": must return .* each of 3 members'):
+        run(tiny, "executor.name=mine")
+
+
+def test_an_executor_s_threads_train_what_one_thread_trains(tiny):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(
+            "\n\ndef mine(members, train):\n    from concurrent.futures import ThreadPoolExecutor\n"
+            "    with ThreadPoolExecutor(3) as pool:\n        return list(pool.map(train, members))\n" + EXECUTORS
+        )
+    alone = run(tiny, "model.dropout=0.5")
+    threads = run(tiny, "model.dropout=0.5", "executor.name=mine", fresh=True)
+    assert threads.scores.cv == alone.scores.cv and threads.folder != alone.folder
