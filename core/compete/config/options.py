@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 from compete.config.option_types import expected_text, type_text
 from compete.config.registry import Component, FileMark
 from compete.config.settings import RENAMED
-from compete.errors import PluginError, Problem
+from compete.errors import CompeteError, PluginError, Problem, error_location
 from compete.text import did_you_mean, format_list
 
 
@@ -65,8 +65,22 @@ def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bo
     options = {name: getattr(values, name) for name in model.model_fields}
     check = component.traits.check
     if check is not None:
-        problems = [Problem(where, message) for message in check(**options)]
+        problems = [Problem(where, message) for message in _run_check(component, check, options)]
     return BoundComponent(component, options, tuple(_input_files(model, options))), problems
+
+
+def _run_check(component: Component, check: Callable[..., Iterator[str]], options: Mapping[str, Any]) -> list[str]:
+    """Return what a component's own check finds; its mistakes are the plugin's, not the user's."""
+    try:
+        found = check(**options)
+        messages = [] if isinstance(found, str) else list(found)
+    except CompeteError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{_where(component)}: its check raised {error!r} at {error_location(error)}") from error
+    if isinstance(found, str) or not all(isinstance(message, str) for message in messages):
+        raise PluginError(f"{_where(component)}: its check must yield strings")
+    return messages
 
 
 def _input_files(model: type[BaseModel], options: Mapping[str, Any]) -> Iterator[Path]:

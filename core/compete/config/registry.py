@@ -90,8 +90,11 @@ def component(
     `without_weights` (models): options that build the bare architecture, with no download and no weights file.
     `pixel_options` (transforms): the only options that the fixed part depends on; others leave the cache as it is.
 
-    Raise `TypeError` for a second declaration, which would undo the first.
+    Raise `TypeError` for a value of another type, and for a second declaration, which would undo the first.
     """
+    flags = [row_by_row, needs_classes, own_ids, needs_cosines, gives_cosines]
+    if not all(isinstance(flag, bool) for flag in flags) or not (check is None or callable(check)):
+        raise TypeError("component(): a trait such as row_by_row must be True or False, and check a function")
     traits = Traits(
         check,
         row_by_row,
@@ -116,6 +119,8 @@ def trait_hint(error: Exception) -> str:
     """Return the nearest traits where an error is `component()`'s for an unknown one, else an empty string."""
     unknown = _UNKNOWN_TRAIT.match(str(error))
     traits = [trait.name for trait in fields(Traits)]
+    if str(error).startswith("component() takes 0 positional arguments"):
+        return f": write @component(...) with one of {format_list(traits)}"
     return f": {unknown_name('trait', unknown[1], traits)}" if unknown else ""
 
 
@@ -167,8 +172,12 @@ def _registered(kind: str, caller: pluggy.HookCaller) -> Iterator[Component]:
                 f"plugin {owner}: {PREFIX}{kind} must return a dict {{name: callable}}, not {type(components).__name__}"
             )
         for name, factory in components.items():
-            if not callable(factory):
-                raise PluginError(f"plugin {owner}: {kind} component '{name}' is not callable")
+            if not isinstance(name, str) or (
+                not hasattr(inspect.unwrap(factory), "__code__") and not inspect.isclass(factory)
+            ):
+                raise PluginError(
+                    f"plugin {owner}: {kind} component {name!r}: {factory!r} is not a function or a class under a name"
+                )
             new = Component(kind, name, factory, owner)
             _refuse_wrong_traits(new)
             yield new

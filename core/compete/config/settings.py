@@ -10,6 +10,8 @@ from compete.config.slots import Affects
 
 FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[str, Field(pattern=FOLDER_NAME)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -49,8 +51,8 @@ class Images(Table):
     )
     cache: bool = setting("training", True, "decode every image once, into a memory-mapped file of uint8")
     cache_dir: str = setting("nothing", ".compete/cache", "folder of the cached images")
-    mean: list[float] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
-    std: list[float] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
+    mean: list[Finite] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
+    std: list[Positive] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
 
 
 class Columns(Table):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from compete.config.options import bind, option_names
@@ -30,9 +31,19 @@ def find_source(scan: Scan, plugins: Plugins) -> Source:
     found, problems = _ask(scan, plugins)
     if not found:
         raise DataError([*_nothing_found(scan, problems), *scan.unopened])
+    found = [_counted(proposal, scan, plugins) for proposal in found]
     best, *others = sorted(found, key=lambda proposal: (proposal.basis, proposal.rows), reverse=True)
     rivals = [other for other in others if other.basis == best.basis]
     return _source(best, rivals, scan, plugins)
+
+
+def _counted(proposal: Proposal, scan: Scan, plugins: Plugins) -> Proposal:
+    """Return a proposal with its training rows, read from the dataset where it counts none itself."""
+    if proposal.rows or proposal.excerpt is not None:
+        return proposal
+    options = {option.name: option.value for option in proposal.options}
+    tables = _tables(find(plugins.registry, "datasets", proposal.dataset), options, scan.files.root)
+    return replace(proposal, rows=len(tables.train))
 
 
 def _ask(scan: Scan, plugins: Plugins) -> tuple[list[Proposal], list[str]]:

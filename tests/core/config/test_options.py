@@ -113,3 +113,16 @@ def test_types_are_listed_alike_when_a_plugin_evaluates_its_annotations():
 
     evaluated.__annotations__ = {"share": Annotated[float, Field(gt=0, le=1)]}
     assert list_options(registered(evaluated))[0].type == "number, 0 < x <= 1"
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [(lambda **_: None, "its check raised"), (lambda **_: "text", "its check must yield strings"),
+     (lambda **_: {}["lost"], r"its check raised KeyError\('lost'\) at .*test_options"), (lambda **_: [1], "must yield")],
+)  # fmt: skip
+def test_a_check_that_fails_is_the_plugin_s_mistake(check, message):
+    @component(check=check)
+    def mine(*, size: int = 1) -> None: ...
+
+    with pytest.raises(PluginError, match=message):
+        bind(Component("losses", "mine", mine, "mine.py"), {}, "[loss]")

@@ -49,7 +49,7 @@ def test_managers_share_nothing(tmp_path):
         (GOOD.replace("@hookimpl", ""), r"mine.py .* implements no hook. Mark its hook functions"),
         (GOOD.replace('"half": half', '"focal": half'), "two plugins register the losses component 'focal'.*mine.py"),
         (GOOD.replace('{"half": half}', "[half]"), "register_losses must return a dict"),
-        (GOOD.replace('"half": half', '"half": 3'), "losses component 'half' is not callable"),
+        (GOOD.replace('"half": half', '"half": 3'), "losses component 'half': 3 is not a function or a class"),
         (GOOD.replace('return {"half"', '1 / 0; return {"half"'), "mine.py: register_losses raised ZeroDivisionError"),
         (GOOD.replace("register_losses()", "register_losses(run)"), r"mine.py .*run"),
         ("import not_there", r"mine.py .*could not be imported: ModuleNotFoundError.*mine.py:1"),

@@ -67,3 +67,9 @@ def test_a_second_declaration_would_undo_the_first():
         @component(row_by_row=True)
         @component(needs_classes=True)
         def mine() -> None: ...
+
+
+@pytest.mark.parametrize("traits", [{"row_by_row": "no"}, {"own_ids": 1}, {"check": "abc"}])
+def test_a_trait_of_another_type_is_refused(traits):
+    with pytest.raises(TypeError, match="must be True or False, and check a function"):
+        component(**traits)

@@ -149,3 +149,13 @@ def test_a_folder_that_nobody_knows_is_refused_with_every_reason(tmp_path):
     with pytest.raises(DataError) as refused:
         propose(tmp_path, DataError("its listing is empty"), files={"a.png": JPEG})
     assert refused.value.problems[0] == "its listing is empty" and "no sample submission" in refused.value.problems[1]
+
+
+def test_a_proposal_that_counts_no_rows_is_counted(plugin, tmp_path):
+    """The plugin's own proposal reads 24 rows and does not say so; another claims three."""
+    put(tmp_path / "data/birds", LISTED)
+    source = plugin.read_text().replace('"listing"', '"short"')
+    Path("short.py").write_text(source.replace("Basis.TABLE)", "Basis.TABLE, rows=3)"))
+    write_toml(Path("data/birds"), plugin_files=[plugin, Path("short.py")])
+    text = Path("birds.toml").read_text()
+    assert 'name = "listing"' in text and "'short' would read 3 rows" in text
