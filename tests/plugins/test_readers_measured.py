@@ -49,7 +49,7 @@ def sound(samples: np.ndarray, rate: int = 2000) -> bytes:
 
 def test_raw_keeps_the_numbers_of_an_array():
     scans = np.array([[[-40.5, np.nan], [3.0, 1e5]]] * 3, np.float64)
-    values = raw(saved(scans))
+    values = raw(saved(scans), channels=2)
     assert values.dtype == np.float32
     np.testing.assert_array_equal(values, scans.astype(np.float32))
     assert raw(saved(np.zeros((6, 20, 30), np.float16))).shape == (20, 30, 6)

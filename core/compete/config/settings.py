@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from compete.config.slots import Affects
 
@@ -12,6 +12,7 @@ FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[str, Field(pattern=FOLDER_NAME)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Background = Annotated[str, Field(pattern=r"^(white|black|none|#[0-9a-fA-F]{6})$")]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -46,13 +47,29 @@ class Images(Table):
     )
     channels: Annotated[int, Field(ge=1, le=64)] = setting("training", 3, "channels of an image")
     reader: str = setting("training", "", "name of a reader; empty: chosen by the file's extension and first bytes")
+    layout: Literal["auto", "hwc", "chw"] = setting(
+        "training", "auto", "axes of `.npy` arrays; auto: by `channels` and the shape, refused where that is not clear"
+    )
+    background: Background = setting(
+        "training", "white", 'what shows through transparent pixels: a colour, or "none" for their own'
+    )
+    value_range: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = setting(
+        "training", None, "stored values that become black and white, such as `[0, 4095]`; default: the reader's"
+    )
     unreadable: Literal["error", "skip"] = setting(
-        "training", "error", "training images that cannot be read: stop, or skip and count them"
+        "training", "error", "images that cannot be read: stop, or leave them out and count them; test rows stay"
     )
     cache: bool = setting("training", True, "decode every image once, into a memory-mapped file of uint8")
     cache_dir: str = setting("nothing", ".compete/cache", "folder of the cached images")
     mean: list[Finite] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
     std: list[Positive] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
+
+    @field_validator("value_range")
+    @classmethod
+    def _ascends(cls, limits: list[float] | None) -> list[float] | None:
+        if limits and limits[0] >= limits[1]:
+            raise ValueError("the first value must be below the second")
+        return limits
 
 
 class Columns(Table):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,30 +20,68 @@ if TYPE_CHECKING:
     from compete.types import Array, Image
 
 CHUNK = 256
+MOST_NAMED = 5
 Progress = Callable[[int, int], None]
+Notes = dict[str, dict[str, Any]]  # what was noted: {"count": how often, "first": the first paths}
 
 
-def open_cache(
-    folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress
-) -> tuple[Array, dict[int, str]]:
-    """Return the memory map of these images (n, H, W, C), built as far as it is missing, and the unreadable ones."""
+@dataclass(frozen=True)
+class Cache:
+    """Opened pixels (n, H, W, C), the unreadable images, and what is to be reported; `damaged`: it was built again."""
+
+    pixels: Array
+    unreadable: dict[int, str]
+    notes: Notes
+    damaged: bool
+
+
+def open_cache(folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress) -> Cache:
+    """Open the memory map of these images, built as far as it is missing or damaged."""
     data, marks = folder / f"{key}.npy", folder / f"{key}.json"
+    shape = (len(paths), *decoder.settings.size, decoder.settings.channels)
     make_folder(folder)
     with file_lock(folder / f"{key}.lock"):  # one process builds a cache, the others wait for it
-        state = read_json(marks)
-        if not data.exists() or data.stat().st_size != state.get("bytes"):  # not begun, or damaged
+        state = _sound_state(data, marks, shape)
+        damaged = state is None and data.exists() and marks.exists()
+        if state is None:  # not begun, or damaged
             marks.unlink(missing_ok=True)
-            state = _begin(data, paths, decoder)
+            state = _begin(data, shape, _pixel_type(paths, decoder))
         if state["unreadable"] or state["done"] < len(paths):
             _fill(data, marks, state, paths, decoder, progress)
     unreadable = {int(number): reason for number, reason in state["unreadable"].items()}
-    return np.load(data, mmap_mode="r"), unreadable
+    return Cache(np.load(data, mmap_mode="r"), unreadable, state["notes"], damaged)
 
 
-def _begin(data: Path, paths: Sequence[str], decoder: Decoder) -> dict[str, Any]:
+def _sound_state(data: Path, marks: Path, shape: tuple[int, ...]) -> dict[str, Any] | None:
+    """Return what is known of a cache, or None unless the file and its header are what was written."""
+    state, count = read_json(marks), shape[0]
+    try:
+        done, dtype, unreadable, notes = state["done"], state["dtype"], state["unreadable"], state["notes"]
+        with warnings.catch_warnings(action="ignore"):
+            pixels = np.load(data, mmap_mode="r")
+        sound = (
+            (pixels.shape, pixels.dtype, pixels.flags.c_contiguous) == (shape, np.dtype(dtype), True)
+            and pixels.offset + pixels.nbytes == data.stat().st_size
+            and type(done) is int
+            and 0 <= done <= count
+            and all(0 <= int(number) < done and isinstance(reason, str) for number, reason in unreadable.items())
+            and all(isinstance(note["count"], int) and isinstance(note["first"], list) for note in notes.values())
+        )
+    except Exception:  # a damaged header or state raises nearly anything
+        return None
+    return state if sound else None
+
+
+def add_notes(notes: Notes, path: str, texts: Sequence[str]) -> None:
+    """Count what was noted about an image, and list the first paths."""
+    for text in texts:
+        note = notes.setdefault(text, {"count": 0, "first": []})
+        note["count"] += 1
+        note["first"] = [*note["first"], path][:MOST_NAMED]
+
+
+def _begin(data: Path, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
     """Allocate the whole file: a full disk raises here, while writing to a memory map it would kill the process."""
-    dtype = _pixel_type(paths, decoder)
-    shape = (len(paths), *decoder.settings.size, decoder.settings.channels)
     try:
         np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(dtype), shape=shape)
         size = data.stat().st_size
@@ -53,7 +93,7 @@ def _begin(data: Path, paths: Sequence[str], decoder: Decoder) -> dict[str, Any]
         needed = np.dtype(dtype).itemsize * np.prod(shape, dtype=np.int64) / 1e9
         advice = f" The cache needs {needed:.3g} GB: set [images] cache_dir to another disk, or cache = false."
         raise cannot_write(data, error, advice) from error
-    return {"bytes": size, "done": 0, "unreadable": {}}
+    return {"dtype": dtype, "done": 0, "unreadable": {}, "notes": {}}
 
 
 def _fill(
@@ -69,7 +109,7 @@ def _fill(
     chunks += [list(range(start, min(start + CHUNK, len(paths)))) for start in range(state["done"], len(paths), CHUNK)]
     for chunk in chunks:
         write = _writer(pixels, chunk, paths)
-        failed = dict(decode_all([paths[number] for number in chunk], decoder, write, lambda *_: None))
+        failed = decode_all([paths[number] for number in chunk], decoder, write, lambda *_: None, state["notes"])
         for position, number in enumerate(chunk):
             state["unreadable"].pop(str(number), None)
             if position in failed:
@@ -118,20 +158,27 @@ def _pixel_type(paths: Sequence[str], decoder: Decoder) -> str:
 
 
 def decode_all(
-    paths: Sequence[str], decoder: Decoder, store: Callable[[int, Image], None], progress: Progress
-) -> Iterator[tuple[int, str]]:
-    """Decode on all cores (decoders release the interpreter lock); yield number and reason of each that failed."""
+    paths: Sequence[str], decoder: Decoder, store: Callable[[int, Image], None], progress: Progress, notes: Notes
+) -> dict[int, str]:
+    """Decode on all cores (decoders release the interpreter lock); return number and reason of each that failed.
 
-    def decode(number: int) -> str | None:
+    What is noted about the others is counted in `notes`.
+    """
+
+    def decode(number: int) -> tuple[str | None, list[str]]:
         try:
-            store(number, decoder(paths[number]))
+            image, texts = decoder.decode(paths[number])
+            store(number, image)
         except ValueError as error:
-            return str(error)
-        return None
+            return str(error), []
+        return None, texts
 
+    failed = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for number, reason in enumerate(pool.map(decode, range(len(paths)))):
+        for number, (reason, texts) in enumerate(pool.map(decode, range(len(paths)))):
+            add_notes(notes, paths[number], texts)
             if reason is not None:
-                yield number, reason
+                failed[number] = reason
             if (number + 1) % CHUNK == 0:
                 progress(number + 1, len(paths))
+    return failed
