@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from typing import Any
 
 import cv2
@@ -117,9 +119,6 @@ def test_a_black_drawing_on_a_transparent_ground_is_seen(form):
         assert done
         data = data.tobytes()
     elif form == "16-bit grey":
-        import struct
-        import zlib
-
         rows = b"".join(b"\0" + row.tobytes() for row in np.dstack([black, opacity]).astype(">u2") * np.uint16(257))
         chunks = (
             (b"IHDR", struct.pack(">IIBBBBB", 9, 8, 16, 4, 0, 0, 0)),
@@ -193,6 +192,13 @@ def test_sixteen_bit_colours_keep_all_their_bits(kind: str) -> None:
     assert len(np.unique(pixels)) > 150
 
 
+def test_bitmaps_of_16_bits_a_pixel_have_5_or_6_bits_a_colour() -> None:
+    colours = np.array([[0xF800, 0x07E0], [0x001F, 0xFFFF]], "<u2")  # red, green / blue, white
+    header = struct.pack("<IiiHHIIiiII3I", 40, 2, -2, 1, 16, 3, 8, 0, 0, 0, 0, 0xF800, 0x07E0, 0x001F)
+    data = b"BM" + struct.pack("<IHHI", 14 + len(header) + 8, 0, 0, 14 + len(header)) + header + colours.tobytes()
+    assert image(data).tolist() == [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]]
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 4095), (100, 300), (-50, 1000.5)])
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32, np.uint8])
 def test_a_value_range_becomes_black_to_white(low, high, dtype) -> None:
@@ -205,7 +211,7 @@ def test_a_value_range_becomes_black_to_white(low, high, dtype) -> None:
 @pytest.mark.parametrize("deep", [np.full((3, 3), 0.5, np.float32), np.full((3, 3), 70_000, np.int32)])
 def test_32_bit_images_need_a_range(deep: np.ndarray) -> None:
     with pytest.raises(
-        ValueError, match=r"range of a 32-bit image is not known in advance. Set \[images\] value_range"
+        ValueError, match=r"range of a signed or 32-bit image is not known in advance. Set \[images\] value_range"
     ):
         image(encoded(deep, "tiff"))
 

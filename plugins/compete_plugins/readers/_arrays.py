@@ -62,6 +62,8 @@ def table_of_numbers(data: bytes) -> Array:
     """Return the numbers of a Parquet table (rows, columns, 1), without a column `time`."""
     import pandas as pd
 
+    if not data:
+        raise ValueError("the file is empty.")
     try:
         table = pd.read_parquet(BytesIO(data))
     except Exception as error:  # pyarrow raises a dozen types for damaged bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FRAMES = "files of several frames, of which the first is read"
 ORIENTATION = 0x0112  # the EXIF tag
+DEEP_COLOURS = re.compile(r"'(RGBA?|RGBX|LA);16[BLN]'")  # "BGR;16" has 5 bits a colour
 UPRIGHT: dict[int, Callable[[Array], Array]] = {
     2: np.fliplr,
     3: lambda image: np.rot90(image, 2),
@@ -101,8 +103,8 @@ def _values(data: bytes, opened: PillowImage, storage: str) -> tuple[Array, Arra
         with suppress(Exception):  # a broken EXIF block does not make the pixels unreadable
             opened = ImageOps.exif_transpose(opened)
         return np.asarray(opened)[:, :, None], None
-    if ";16" in storage:
-        return _split(_deep_colours(data, _orientation(opened)))
+    if DEEP_COLOURS.search(storage):
+        return _split(_deep_colours(data, _orientation(opened))[:, :, : 3 if "RGBX" in storage else None])
     with suppress(Exception):
         opened = ImageOps.exif_transpose(opened)
     try:
@@ -150,7 +152,7 @@ def _natural_range(values: Array, storage: str) -> tuple[float, float]:
     """Return the full range of 12 or 16 bits, which does not depend on the image."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
         raise ValueError(
-            "the range of a 32-bit image is not known in advance. Set [images] value_range = [low, high]; low becomes "
+            "the range of a signed or 32-bit image is not known in advance. Set [images] value_range = [low, high]; low becomes "
             "black and high white."
         )
     return 0, 4095 if ";12" in storage else 65535
