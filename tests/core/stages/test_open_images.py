@@ -107,6 +107,13 @@ def test_doubtful_images_are_counted_with_share_and_names(tiny, make_run):
         assert expected in warnings
 
 
+def test_without_a_cache_a_few_images_stand_for_all(tiny, make_run):
+    for path in (tiny / "data/test").glob("*.png"):
+        Image.new("L", (8, 8), 9).save(path)
+    warnings = make_run("images.cache=false").session.warnings
+    assert any("one value" in warning and "7 of 7 test images tried (100.0%)" in warning for warning in warnings)
+
+
 def test_a_damaged_cache_is_reported_and_built_again(tiny, make_run):
     images = [*map(np.array, make_run().images.train.images)]
     for path in (tiny / ".compete/cache").glob("*.npy"):
