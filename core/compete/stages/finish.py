@@ -12,11 +12,22 @@ import pandas as pd
 
 from compete.config.toml import override_keys
 from compete.data.folds import class_counts, fold_counts
-from compete.errors import SubmissionError
+from compete.errors import CompeteError, SubmissionError
+from compete.identity import digest_file
 from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows, top_labels
 from compete.run import Run
-from compete.scores import FORMAT, ClassScores, CvScores, EpochScores, FoldFacts, MemberScores, Scores, SubmissionFacts
+from compete.scores import (
+    FORMAT,
+    ClassScores,
+    CvScores,
+    EpochScores,
+    FoldFacts,
+    MemberScores,
+    Scores,
+    SubmissionFacts,
+    read_scores,
+)
 from compete.stages.blend import Blend
 from compete.submission.check import check_submission
 from compete.submission.csv_file import read_submission, write_submission
@@ -77,6 +88,7 @@ def write_checked(run: Run, frame: pd.DataFrame) -> SubmissionFacts:
     if before.problems:
         raise SubmissionError(before.problems)
     path = run.folder / "submission.csv"
+    _keep_edited(run, path)
     digest = write_submission(frame, path)
     after = check_submission(read_submission(path), data.tables.sample, train_shares=shares, **rules)
     if after.problems:
@@ -92,6 +104,19 @@ def write_checked(run: Run, frame: pd.DataFrame) -> SubmissionFacts:
     )
 
 
+def _keep_edited(run: Run, path: Path) -> None:
+    """Keep a submission that was edited after this run wrote it, under another name."""
+    try:
+        written = read_scores(run.folder).submission.sha256
+        digest = digest_file(path)
+    except (CompeteError, OSError):  # the first time, or one of the two was removed
+        return
+    if digest != written:
+        kept = path.with_name(f"submission.edited-{digest[:8]}.csv")
+        path.replace(kept)
+        run.session.warn(f"{path} was edited after the run wrote it; it is kept as {kept.name} and written again")
+
+
 def label_shares(frame: pd.DataFrame, classes: int) -> dict[str, float]:
     """Return each label's share of a submission's rows; nothing where a row has more than one label, or a number."""
     column = frame.iloc[:, -1]
@@ -101,7 +126,7 @@ def label_shares(frame: pd.DataFrame, classes: int) -> dict[str, float]:
 
 
 def train_shares(classes: Sequence[str], labels: Array) -> dict[str, float]:
-    """Return the share of training rows that have each class, from labels (N,) or (N, C); nothing for values."""
+    """Return each class's share of the training rows, from labels (N,) or (N, C); nothing for values."""
     counts = class_counts(labels, len(classes))
     if counts is None:
         return {}

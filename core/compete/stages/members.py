@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +20,6 @@ from compete.predict.inference import Scaler
 from compete.predict.parquet import read_predictions, write_predictions
 from compete.predict.rows import PredictionCheckpoint, predict_rows
 from compete.run import Run, call_hook
-from compete.stages.run_folder import competition_folder, run_folders
 from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
 from compete.train.loop import train
 from compete.types import Epoch, Member, MemberResult
@@ -69,7 +69,12 @@ def read_finished(folder: Path, key: str) -> MemberResult | None:
     state = read_json(folder / RESULT)
     if state.get("identity") != key or not (folder / WEIGHTS).exists():
         return None
-    return read_result(state)
+    try:
+        return read_result(state)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CompeteError(
+            f"{folder / RESULT} is damaged ({error!r}). Remove it and run again: the member is trained from scratch."
+        ) from error
 
 
 def read_result(state: dict[str, Any]) -> MemberResult:
@@ -88,19 +93,19 @@ def read_result(state: dict[str, Any]) -> MemberResult:
     )
 
 
-def reuse_members(run: Run) -> dict[str, list[str]]:
-    """Copy the members of earlier runs that are still valid; return the names of members by run."""
+def reuse_members(run: Run, others: Sequence[Path]) -> dict[str, list[str]]:
+    """Copy the members of other runs that are still valid; return the names of members by run."""
     reused: dict[str, list[str]] = {}
     for member in run.members:
         folder = run.member_folder(member)
         if finished(run, member, folder):
             continue
-        for earlier in run_folders(competition_folder(run.config)):
-            source = earlier / "members" / member.name
-            if earlier != run.folder and finished(run, member, source):
+        for other in others:
+            source = other / "members" / member.name
+            if finished(run, member, source):
                 for name in (WEIGHTS, RESULT):  # the result last: it marks the member finished
                     _copy(source / name, folder / name)
-                reused.setdefault(earlier.name, []).append(member.name)
+                reused.setdefault(other.name, []).append(member.name)
                 break
     return reused
 
