@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from compete.config.toml import override_keys
-from compete.data.folds import class_counts, fold_counts
+from compete.data.folds import class_totals, fold_counts
 from compete.errors import CompeteError, SubmissionError
 from compete.identity import digest_file
 from compete.predict.postprocessing import Step, fit_steps
@@ -127,7 +127,7 @@ def label_shares(frame: pd.DataFrame, classes: int) -> dict[str, float]:
 
 def train_shares(classes: Sequence[str], labels: Array) -> dict[str, float]:
     """Return each class's share of the training rows, from labels (N,) or (N, C); nothing for values."""
-    counts = class_counts(labels, len(classes))
+    counts = class_totals(labels, len(classes))
     if counts is None:
         return {}
     return dict(zip(classes, (counts / len(labels)).tolist(), strict=True))

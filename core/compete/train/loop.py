@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from compete.data.folds import class_counts
+from compete.data.folds import class_totals
 from compete.data.loaders import loader_processes, read_batches, seed_host, training_batches
 from compete.errors import TrainingError
 from compete.model.losses import soft_targets
@@ -29,7 +29,6 @@ from compete.types import Epoch, Member, MemberResult
 if TYPE_CHECKING:
     from compete.data.loaders import Batch
     from compete.predict.inference import Scaler
-    from compete.types import Array
 
 
 def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tensor], Scaler]:
@@ -57,13 +56,9 @@ def _plan_epoch(trainer: Trainer) -> None:
     rng = np.random.default_rng(trainer.seed(IMAGES, trainer.epoch))
     batches = training_batches(order, run.images.train.by_row, rng, settings.batch_size, settings.drop_last)
     if trainer.step == 0:
-        trainer.progress.class_draws += _class_counts(run.dataset.labels[order], len(run.target.classes))
+        draws = class_totals(run.dataset.labels[order], len(run.target.classes))
+        trainer.progress.class_draws += 0 if draws is None else draws
     trainer.epoch_batches.batches = batches.after(trainer.step * settings.accumulation_steps)
-
-
-def _class_counts(labels: Array, classes: int) -> Array:
-    counts = class_counts(labels, classes)
-    return np.zeros(classes, np.int64) if counts is None else counts
 
 
 def train_epoch(trainer: Trainer) -> None:
@@ -211,5 +206,5 @@ def _stopped(trainer: Trainer) -> bool:
 def _result(trainer: Trainer) -> MemberResult:
     progress = trainer.progress
     best = progress.history[progress.best_epoch - 1] if progress.best_epoch else progress.history[-1]
-    draws = dict(zip(trainer.run.target.classes, progress.class_draws.tolist(), strict=True))
+    draws = dict(zip(trainer.run.target.classes, map(round, progress.class_draws.tolist()), strict=True))
     return MemberResult(trainer.member, best.score, best.number, tuple(progress.history), draws, progress.seconds)
