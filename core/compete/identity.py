@@ -151,9 +151,13 @@ class Identity:
         """Return the key of what a member's weights depend on."""
         return digest(self.training, self.data, self.folds, member.fold, member.seed)
 
+    def oof(self, member: Member) -> str:
+        """Return the key of what a member's OOF predictions depend on: its weights and inference."""
+        return digest(self.member(member), self.inference)
+
     def predictions(self, member: Member) -> str:
-        """Return the key of what a member's predictions depend on: its weights, inference and the test rows."""
-        return digest(self.member(member), self.inference, self.test)
+        """Return the key of what a member's test predictions depend on: those of OOF, and the test rows."""
+        return digest(self.oof(member), self.test)
 
 
 def identify(

@@ -94,7 +94,7 @@ def read_result(state: dict[str, Any]) -> MemberResult:
 
 
 def reuse_members(run: Run, others: Sequence[Path]) -> dict[str, list[str]]:
-    """Copy the members of other runs that are still valid; return the names of members by run."""
+    """Copy the members of other runs that are still valid, with their predictions; return their names by run."""
     reused: dict[str, list[str]] = {}
     for member in run.members:
         folder = run.member_folder(member)
@@ -103,7 +103,9 @@ def reuse_members(run: Run, others: Sequence[Path]) -> dict[str, list[str]]:
         for other in others:
             source = other / "members" / member.name
             if finished(run, member, source):
-                for name in (WEIGHTS, RESULT):  # the result last: it marks the member finished
+                predicted = [file for file in (OOF, TEST) if _is_predicted(run, member, file, source)]
+                marks = [PREDICTED] if predicted else []
+                for name in (*predicted, *marks, WEIGHTS, RESULT):  # the result last: it marks the member finished
                     _copy(source / name, folder / name)
                 reused.setdefault(other.name, []).append(member.name)
                 break
@@ -118,9 +120,9 @@ def _copy(source: Path, target: Path) -> None:
 def predict_members(run: Run) -> None:
     """Write each member's OOF predictions, and all test predictions in one pass over the test images."""
     for member in run.members:
-        if not _is_predicted(run, member, OOF):
+        if not _is_predicted(run, member, OOF, run.member_folder(member)):
             _predict_oof(run, member)
-    pending = [member for member in run.members if not _is_predicted(run, member, TEST)]
+    pending = [member for member in run.members if not _is_predicted(run, member, TEST, run.member_folder(member))]
     if pending:
         _predict_test(run, pending)
 
@@ -156,7 +158,11 @@ def _checkpoint(run: Run, folder: Path, members: list[Member]) -> PredictionChec
 
 def _mark_predicted(run: Run, member: Member, file: str) -> None:
     marks = run.member_folder(member) / PREDICTED
-    write_json(marks, {**read_json(marks), file: run.identity.predictions(member)})
+    write_json(marks, {**read_json(marks), file: _prediction_key(run, member, file)})
+
+
+def _prediction_key(run: Run, member: Member, file: str) -> str:
+    return run.identity.oof(member) if file == OOF else run.identity.predictions(member)
 
 
 def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
@@ -187,7 +193,6 @@ def member_predictions(run: Run) -> tuple[list[Predictions], list[Predictions]]:
     return oof, [read_predictions(folder / TEST, test_ids, classes) for folder in folders]
 
 
-def _is_predicted(run: Run, member: Member, file: str) -> bool:
-    folder = run.member_folder(member)
+def _is_predicted(run: Run, member: Member, file: str, folder: Path) -> bool:
     known = read_json(folder / PREDICTED).get(file)
-    return known == run.identity.predictions(member) and (folder / file).exists()
+    return known == _prediction_key(run, member, file) and (folder / file).exists()

@@ -17,6 +17,7 @@ from compete.config.load import load_config
 from compete.errors import CompeteError, ConfigError, DataError, PluginRuntimeError, UserError
 from compete.identity import read_sources
 from compete.scores import read_scores
+from compete.stages import members
 from compete.stages.run_folder import choose_folder, claim_folder
 from compete.stages.runner import run_competition
 
@@ -657,3 +658,26 @@ def test_two_configurations_started_at_one_moment_get_a_folder_each(tiny):
     with ThreadPoolExecutor(2) as pool:
         folders = list(pool.map(claim, [start, start], ["optimizer.lr=0.01", "optimizer.lr=0.02"]))
     assert sorted(folders) == ["run-001", "run-002"]
+
+
+@pytest.mark.parametrize(
+    ("override", "predicted_again"),
+    [("ensemble.name=geometric_mean", []), ('tta=[{name="flips"}]', ["_predict_oof"] * 3 + ["_predict_test"])],
+)
+def test_predictions_of_reused_members_are_reused_where_they_still_hold(tiny, monkeypatch, override, predicted_again):
+    first, calls = run(tiny), []
+    for name in ("_predict_oof", "_predict_test"):
+        predict = getattr(members, name)
+        monkeypatch.setattr(members, name, lambda *a, p=predict, n=name: (calls.append(n), p(*a)))
+    second = run(tiny, override)
+    assert (second.folder.name, calls) == ("run-002", predicted_again)
+    name = "members/fold0-seed42/oof.parquet"
+    same = (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
+    assert same == (not predicted_again)
+
+
+def test_another_test_set_predicts_oof_no_second_time(tiny, monkeypatch):
+    run(tiny)
+    monkeypatch.setattr(members, "_predict_oof", None)
+    change_test_image(tiny)
+    assert run(tiny).folder.name == "run-002"
