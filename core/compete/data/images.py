@@ -119,7 +119,7 @@ def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Pr
     settings, index = decoder.settings, ImageIndex.of(table)
     images: ImageSequence = DecodedImages(index.paths, decoder)
     unreadable: dict[int, str] = {}
-    if settings.cache:
+    if settings.cache and index.paths:
         images, unreadable = open_cache(Path(settings.cache_dir), key, index.paths, decoder, progress)
     elif settings.unreadable == "skip":  # what to skip must be known before training
         unreadable = dict(decode_all(index.paths, decoder, lambda _number, _image: None, progress))

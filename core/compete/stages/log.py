@@ -60,7 +60,8 @@ class RunLog:
     @hookimpl
     def on_submission_written(self, scores: Scores) -> None:
         """Log the submission."""
-        self.write("submission", **scores.submission.model_dump())
+        if scores.submission is not None:
+            self.write("submission", **scores.submission.model_dump())
 
     @hookimpl
     def on_run_end(self, scores: Scores) -> None:

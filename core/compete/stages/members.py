@@ -118,12 +118,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def predict_members(run: Run) -> None:
-    """Write each member's OOF predictions, and all test predictions in one pass over the test images."""
+    """Write each member's OOF predictions, and all test predictions, if any, in one pass over the test images."""
     for member in run.members:
         if not _is_predicted(run, member, OOF, run.member_folder(member)):
             _predict_oof(run, member)
     pending = [member for member in run.members if not _is_predicted(run, member, TEST, run.member_folder(member))]
-    if pending:
+    if pending and run.tables.has_test:
         _predict_test(run, pending)
 
 
@@ -185,12 +185,12 @@ def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
 
 
 def member_predictions(run: Run) -> tuple[list[Predictions], list[Predictions]]:
-    """Return each member's OOF (N, C), NaN in rows that it does not validate, and test predictions (T, C)."""
+    """Return each member's OOF (N, C), NaN in rows that it does not validate, and test predictions (T, C), if any."""
     tables, classes = run.tables, run.target.classes
     train_ids, test_ids = tables.train["id"].tolist(), tables.test["id"].tolist()
     folders = [run.member_folder(member) for member in run.members]
     oof = [read_predictions(folder / OOF, train_ids, classes) for folder in folders]
-    return oof, [read_predictions(folder / TEST, test_ids, classes) for folder in folders]
+    return oof, [read_predictions(folder / TEST, test_ids, classes) for folder in folders if run.tables.has_test]
 
 
 def _is_predicted(run: Run, member: Member, file: str, folder: Path) -> bool:

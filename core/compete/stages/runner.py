@@ -216,7 +216,8 @@ def _report_plan(run: Run) -> None:
     """Stage 5: what training and inference will do."""
     session = run.session
     done = [member for member in run.members if finished(run, member, run.member_folder(member))]
-    plan = describe_plan(run.config, run.members, done, session.device, session.precision, session.notes)
+    submitted = run.tables.has_test
+    plan = describe_plan(run.config, run.members, done, session.device, session.precision, submitted, session.notes)
     _report(session, plan)
 
 
@@ -235,14 +236,17 @@ def _train(run: Run) -> list[MemberResult]:
 
 
 def _finish(run: Run, results: list[MemberResult]) -> Scores:
-    """Predict, blend, post-process, check, write and score."""
+    """Predict, blend, post-process, check, write and score. Without a test set, nothing is submitted."""
     predict_members(run)
     blended = blend(run)
     fitted = fit_postprocessing(run, blended.oof)
-    frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
-    submission = write_checked(run, frame)
+    submission = None
+    if blended.test is not None:
+        frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
+        submission = write_checked(run, frame)
     scores = score_run(run, blended, fitted, results, submission)
     write_scores(run.folder, scores)
-    call_hook(run.hook.on_submission_written, run=run.session, scores=scores)
+    if submission is not None:
+        call_hook(run.hook.on_submission_written, run=run.session, scores=scores)
     update_state(run.folder, finished=True)
     return scores

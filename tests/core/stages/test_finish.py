@@ -48,6 +48,6 @@ def test_shares_are_of_labels_only():
 
 def test_a_run_with_a_platform_can_be_submitted_next(tiny):
     config = load_config(tiny / "tiny.toml", ['upload={name="kaggle", competition="tiny"}'])
-    submit, longer = next_commands(config, Path("submissions/tiny/run-001"))
+    submit, longer = next_commands(config, Path("submissions/tiny/run-001"), submitted=True)
     assert submit == "compete submit submissions/tiny/run-001"
     assert longer.endswith("""tiny.toml --set 'upload={name="kaggle", competition="tiny"}' --set training.epochs=4""")

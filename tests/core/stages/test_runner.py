@@ -681,3 +681,43 @@ def test_another_test_set_predicts_oof_no_second_time(tiny, monkeypatch):
     monkeypatch.setattr(members, "_predict_oof", None)
     change_test_image(tiny)
     assert run(tiny).folder.name == "run-002"
+
+
+def remove_test_set(tiny: Path) -> None:
+    """Let the dataset return neither test rows nor a sample submission."""
+    plugin = tiny / "tiny_plugin.py"
+    whole = 'test, sample, note="drawn for a test")'
+    assert whole in plugin.read_text()
+    plugin.write_text(plugin.read_text().replace(whole, 'test[:0], sample[:0], note="drawn for a test")'))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("inference.keep_top=2", "metric.name=map_at_k", "metric.k=2"),
+        ("images.cache=false", 'tta=[{name="flips"}]'),
+        ('columns.categorical=["label"]',),
+        ('postprocess=[{name="prior"}]',),
+        *[(f"ensemble.name={name}",) for name in ("geometric_mean", "rank_mean", "hard_vote", "weighted")],
+    ],
+)
+def test_without_a_test_set_a_run_ends_with_its_cv(tiny, overrides):
+    remove_test_set(tiny)
+    done = run(tiny, *overrides)
+    assert done.scores.cv.oof is not None and done.scores.submission is None
+    assert not {"submission.csv", "test.parquet"} & {path.name for path in done.folder.rglob("*")}
+    assert (done.folder / "oof.parquet").exists()
+    assert not any(command.startswith("compete submit") for command in done.scores.next)
+    assert run(tiny, *overrides).folder == done.folder
+
+
+def test_test_rows_without_a_sample_and_a_sample_without_test_rows_are_refused(tiny):
+    plugin = tiny / "tiny_plugin.py"
+    source = plugin.read_text()
+    plugin.write_text(source.replace("test, sample, note", "test[:0], sample, note"))
+    with pytest.raises(DataError, match="the test table has no rows"):
+        run(tiny)
+    plugin.write_text(source.replace("test, sample, note", "test, sample[:0], note"))
+    with pytest.raises(DataError, match="the sample submission has no rows"):
+        run(tiny)
