@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from compete import __version__
 from compete.errors import CompeteError, ConfigError, UserError
 from compete.leaderboard.commands import add_commands
+from compete.study.commands import add_study_commands
 
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
@@ -279,6 +280,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
 
 
 add_commands(app)
+add_study_commands(app)
 
 
 def _version(value: bool) -> None:

@@ -91,7 +91,10 @@ def test_changed_files_are_read_again(root):
     ("options", "message"),
     [
         ({"train": "data/trian-*.parquet"}, r"train = 'data/trian-\*.parquet': no such file. 'data' has test-00000"),
-        ({"train": "data/train-*.parquet", "image": "imgae"}, "image = 'imgae': .*no such column. Did you mean 'image'"),
+        (
+            {"train": "data/train-*.parquet", "image": "imgae"},
+            "image = 'imgae': .*no such column. Did you mean 'image'",
+        ),
         ({"train": "data/train-*.parquet", "image": "label"}, "image = 'label': .*has int64 there, not bytes"),
         ({"train": "data/train-*.parquet", "id": "name"}, "id = 'name': .*has no such column"),
         ({"train": "text.parquet"}, "text.parquet: not a readable Parquet file"),

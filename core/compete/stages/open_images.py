@@ -49,7 +49,7 @@ def open_images(
     config = session.config
     transforms: list[Transform] = [bound.build() for bound in config.many("transforms")]
     decoder = make_decoder(config, transforms, files)
-    augment = _chain([t.random for t in transforms if t.random is not None])
+    augment = augmentation(transforms)
     _try_augment(decoder, augment, tables.train)
 
     def opened(name: str, table: pd.DataFrame, digests: list[str]) -> ImageSet:
@@ -92,8 +92,9 @@ def _report_unreadable(session: Session, tables: Mapping[str, ImageSet]) -> None
             session.warn(f"unreadable: {reason}")
 
 
-def _chain(parts: list[Callable[[Image, int], Image]]) -> Callable[[Image, int], Image] | None:
-    """Chain random transforms, each with a seed of its own."""
+def augmentation(transforms: list[Transform]) -> Callable[[Image, int], Image] | None:
+    """Chain the random parts of transforms, each with a seed of its own."""
+    parts = [transform.random for transform in transforms if transform.random is not None]
     if len(parts) <= 1:
         return parts[0] if parts else None
 

@@ -49,7 +49,7 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     return _result(trainer), trainer.progress.best_weights, trainer.scaler
 
 
-def _plan_epoch(trainer: Trainer) -> None:
+def plan_epoch(trainer: Trainer) -> None:
     """Draw the epoch's rows and cut them into batches, without those already trained on."""
     run, settings = trainer.run, trainer.run.config.training
     order = epoch_order(run, trainer.train_rows, trainer.seed(ROWS, trainer.epoch))
@@ -63,7 +63,7 @@ def _plan_epoch(trainer: Trainer) -> None:
 
 def train_epoch(trainer: Trainer) -> None:
     """Train the rest of the current epoch, saving a checkpoint every few minutes."""
-    _plan_epoch(trainer)
+    plan_epoch(trainer)
     set_training_mode(trainer.network, trainer.frozen)
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
     for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulation_steps):
@@ -86,7 +86,7 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     settings, rows = trainer.run.config.training, sum(len(batch.rows) for batch in batches)
     buffers = buffers_of(trainer.network) if settings.on_nan == "skip" else []
     largest = max(len(batch.rows) for batch in batches)
-    loss = trainer.splitter.fit(lambda splits: _gradients(trainer, batches, splits), largest)
+    loss = trainer.splitter.fit(lambda splits: gradients(trainer, batches, splits), largest)
     finite = torch.isfinite(loss)
     if settings.on_nan == "skip":
         if not _scales_gradients(trainer.run):
@@ -104,7 +104,7 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     trainer.scheduler.step()
 
 
-def _gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Tensor:
+def gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Tensor:
     """Compute the gradients of the mean over all rows, each batch in `splits` parts; return the sum of the losses."""
     seed = trainer.seed(STEP, trainer.epoch, trainer.step)
     seed_host(seed)
