@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from compete_plugins.datasets import parquet
 from PIL import Image
 
 from compete import DataError, Files
+from compete_plugins.datasets import parquet
 
 
 def png(value: int) -> bytes:
