@@ -154,6 +154,9 @@ def run(
     overrides: Sets = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder and reuse no member.")] = False,
+    doctor: Annotated[
+        bool, typer.Option("--doctor/--no-doctor", help="Look for classic mistakes before training.")
+    ] = True,
 ) -> None:
     """Train the folds, ensemble them and write a checked submission.
 
@@ -164,7 +167,7 @@ def run(
     config = load_config(file, overrides or [])
     from compete.stages.runner import run_competition
 
-    run_competition(config, name, fresh, interactive=sys.stdout.isatty())
+    run_competition(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
 
 
 @app.command()

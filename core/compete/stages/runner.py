@@ -73,17 +73,21 @@ class Result:
     run: Run
 
 
-def run_competition(config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False) -> Result:
+def run_competition(
+    config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False, doctor: bool = True
+) -> Result:
     """Run a competition from its TOML to a checked submission, resuming where an earlier try stopped.
 
-    `name` chooses the run's folder, `fresh` a new one that reuses nothing. Raise `CompeteError` with what to do
-    about it; what was finished is kept.
+    `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first. Raise
+    `CompeteError` with what to do about it; what was finished is kept.
     """
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
         manager = config.plugins.new_manager()
-        session = Session(config, folder, make_fabric(config.training), manager, interactive, notes=list(config.notes))
+        session = Session(
+            config, folder, make_fabric(config.training), manager, interactive, doctor, notes=list(config.notes)
+        )
         runs = [] if fresh else list(run_folders(competition_folder(config)))
         for warning in damaged_runs(runs):
             session.warn(warning)

@@ -1,4 +1,4 @@
-"""The command that looks inside: `inspect`."""
+"""The commands that look inside: `inspect` and `doctor`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,34 @@ if TYPE_CHECKING:
 def add_study_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(inspect)
+    app.command()(doctor)
+
+
+def doctor(
+    file: Annotated[Path, typer.Argument(help="The competition's TOML.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be repeated."),
+    ] = None,
+) -> None:
+    """Look for the classic mistakes of training by experiments on one batch, in seconds.
+
+    Nothing is trained or written. Exit status 1 when something was found.
+    """
+    from compete.config.load import load_config
+    from compete.study.dry_run import dry_run, first_step
+    from compete.train.doctor import diagnose
+
+    with dry_run(load_config(file, overrides or [])) as run:
+        problems = 0
+        for check, found in diagnose(first_step(run)[0]):
+            typer.echo(f"{'found' if found else 'ok   '}  {check}")
+            for text in found:
+                typer.echo(f"       {text}")
+            problems += len(found)
+    typer.echo("nothing found" if not problems else f"{problems} found")
+    if problems:
+        raise typer.Exit(1)
 
 
 def inspect(

@@ -23,6 +23,7 @@ from compete.model.non_finite import buffers_of, gradients_are_finite, leave_out
 from compete.predict.rows import predict_rows
 from compete.run import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
+from compete.train.doctor import diagnose
 from compete.train.trainer import IMAGES, ROWS, STEP, Trainer, build_trainer, epoch_order
 from compete.types import Epoch, Member, MemberResult
 
@@ -36,6 +37,8 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     trainer = build_trainer(run, member)
     call_hook(run.hook.on_member_start, trainer=trainer)
     resume(trainer)
+    if run.session.doctor and member == run.members[0] and not (trainer.epoch or trainer.step):
+        _warn_of_mistakes(trainer)
     with loader_processes():
         while trainer.epoch < trainer.epochs and not _stopped(trainer):
             started = time.perf_counter()
@@ -47,6 +50,13 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
         trainer.mark_best()
     assert trainer.progress.best_weights is not None
     return _result(trainer), trainer.progress.best_weights, trainer.scaler
+
+
+def _warn_of_mistakes(trainer: Trainer) -> None:
+    """Look for classic mistakes before the first member's first step; they are warnings, as experiments may err."""
+    for check, found in diagnose(trainer, quick=True):
+        for text in found:
+            trainer.run.session.warn(f"{check}: {text} (`compete doctor` says more; --no-doctor leaves this out)")
 
 
 def plan_epoch(trainer: Trainer) -> None:
