@@ -138,6 +138,6 @@ def make_run(tiny: Path) -> Callable[..., object]:
         session = Session(config, tiny / "submissions/tiny/test", fabric, manager)
         for bound in config.many("callbacks"):
             session.register(bound.build())
-        return assemble(session, read_sources(config), ExitStack())
+        return assemble(session, read_sources(config), [], ExitStack())
 
     return make

@@ -75,5 +75,5 @@ def make_scores(classes: Sequence[str] = CLASSES, **changes: Any) -> Scores:
         "next": ["compete submit submissions/pets/run-007 --message 'a long message that must stay on one line'"],
     }
     for key, value in changes.items():
-        data[key] = data[key] | value if key in ("cv", "submission", "folds") else value
+        data[key] = data[key] | value if value and key in ("cv", "submission", "folds") else value
     return Scores.model_validate(data)

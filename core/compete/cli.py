@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from typer.core import TyperGroup
 from compete import __version__
 from compete.errors import CompeteError, ConfigError, UserError
 from compete.leaderboard.commands import add_commands
+from compete.study.commands import add_study_commands
 
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
@@ -33,7 +35,8 @@ def _plain_errors() -> Iterator[None]:
         _complain(str(error))
         raise SystemExit(error.exit_status) from None
     except KeyboardInterrupt:
-        typer.echo("\nstopped; finished work is kept. Run the same command again to resume.", err=True)
+        with suppress(OSError):  # after a hangup, the terminal is gone
+            typer.echo("\nstopped; finished work is kept. Run the same command again to resume.", err=True)
         raise SystemExit(130) from None
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output is gone, as after `| head`
@@ -94,7 +97,10 @@ def main() -> None:
 
 
 def _stop_at_signals() -> None:
-    """Stop at SIGTERM, which a preempted machine sends, as after Ctrl-C; forked processes stop without a word."""
+    """Stop as after Ctrl-C at SIGTERM, which a preempted machine sends, and at SIGHUP, when the terminal closes.
+
+    Forked processes stop without a word. A signal that is ignored from the start, as under nohup, stays ignored.
+    """
     import signal
 
     owner = os.getpid()
@@ -102,16 +108,28 @@ def _stop_at_signals() -> None:
     def stop(number: int, _frame: object) -> None:
         if os.getpid() == owner:
             raise KeyboardInterrupt
-        if number == signal.SIGTERM:  # Ctrl-C reaches the owner too, which then ends its loader processes
+        if number == signal.SIGTERM:  # the others reach the owner too, which then ends its loader processes
             os._exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
 
 
 def _complain(message: str) -> None:
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
     typer.echo(message, err=True)
+    _name_memory_limit(message)
+
+
+def _name_memory_limit(message: str) -> None:
+    """Name a limit on address space beside an error that it causes; libraries fail at it in many ways."""
+    import resource
+
+    most_bytes = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most_bytes != resource.RLIM_INFINITY and re.search(r"map segment|memory|MemoryError|SystemError", message):
+        limit = f"this process may map at most {most_bytes / 2**30:.1f} GiB of memory (`ulimit -v`)"
+        typer.echo(f"{limit}; PyTorch alone maps about 5. Raise the limit, or remove it: ulimit -v unlimited", err=True)
 
 
 def _unexpected(error: Exception) -> str:
@@ -136,6 +154,9 @@ def run(
     overrides: Sets = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder and reuse no member.")] = False,
+    doctor: Annotated[
+        bool, typer.Option("--doctor/--no-doctor", help="Look for classic mistakes before training.")
+    ] = True,
 ) -> None:
     """Train the folds, ensemble them and write a checked submission.
 
@@ -146,7 +167,7 @@ def run(
     config = load_config(file, overrides or [])
     from compete.stages.runner import run_competition
 
-    run_competition(config, name, fresh, interactive=sys.stdout.isatty())
+    run_competition(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
 
 
 @app.command()
@@ -249,18 +270,20 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
     """Write the report page of a finished run again."""
     from compete.config.plugins import load_plugins
     from compete.leaderboard.records import find_candidate
-    from compete.stages.run_folder import check_format
-    from compete.store import read_json
+    from compete.stages.run_folder import check_format, read_state
 
     folder = find_candidate(run).folder
     if folder is None or not (folder / "scores.json").is_file():
         raise UserError(f"{folder or run}: not a finished run. `compete runs` lists the runs.")
-    check_format(folder, read_json(folder / "run.json"))
+    state = read_state(folder)
+    if state is not None:
+        check_format(folder, state)
     load_plugins().manager.hook.write_report(folder=folder)
     typer.echo(str(folder / "report.html"))
 
 
 add_commands(app)
+add_study_commands(app)
 
 
 def _version(value: bool) -> None:

@@ -136,12 +136,16 @@ def _extensions(paths: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Identity:
-    """The keys of a run's configuration, training rows, folds, test rows, and training and inference settings."""
+    """The keys of a run's configuration and rows, and of its training and inference settings.
+
+    `data` are the training rows, `test` the test rows, `submission` the test rows and the sample submission.
+    """
 
     config: str
     data: str
     folds: str
     test: str
+    submission: str
     training: str
     inference: str
 
@@ -149,9 +153,13 @@ class Identity:
         """Return the key of what a member's weights depend on."""
         return digest(self.training, self.data, self.folds, member.fold, member.seed)
 
+    def oof(self, member: Member) -> str:
+        """Return the key of what a member's OOF predictions depend on: its weights and inference."""
+        return digest(self.member(member), self.inference)
+
     def predictions(self, member: Member) -> str:
-        """Return the key of what a member's predictions depend on: its weights, inference and the test rows."""
-        return digest(self.member(member), self.inference, self.test)
+        """Return the key of what a member's test predictions depend on: those of OOF, and the test rows."""
+        return digest(self.oof(member), self.test)
 
 
 def identify(
@@ -160,11 +168,13 @@ def identify(
     """Return a run's identity; `train` and `test` are the digests of the image files."""
     columns = (dataset.columns.train, dataset.columns.test) if dataset.columns else (None, None)
     labels = dataset.targets, dataset.labels, dataset.target.classes
+    test_key = table_key(dataset.tables.test, test, columns[1])
     return Identity(
         config=config_key(config, sources),
         data=table_key(dataset.tables.train, train, *labels, columns[0]),
         folds=digest(dataset.folds_key, dataset.folds),
-        test=table_key(dataset.tables.test, test, columns[1]),
+        test=test_key,
+        submission=digest(test_key, dataset.tables.sample.to_csv()),
         training=digest(settings_that_affect(config, "training"), list(sources.values())),
         inference=digest(settings_that_affect(config, "inference")),
     )

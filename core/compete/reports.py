@@ -93,6 +93,7 @@ class OptimizationReport(StageReport, number=4, title="loss and optimizer"):
 class PlanReport(StageReport, number=5, title="train and infer settings"):
     """Stage 5: how much is trained, on what, and how predictions are made; `finished` names the members on disk.
 
+    `submission` is the component that makes the file, or None without a test set.
     `notes` are the run's, such as what changed since the last one and which of its members are reused.
     """
 
@@ -103,7 +104,7 @@ class PlanReport(StageReport, number=5, title="train and infer settings"):
     precision: str
     tta: tuple[str, ...]
     ensemble: str
-    submission: str
+    submission: str | None
     finished: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 class Session:
     """What a run has from its start: the TOML, folder, device, its own plugin manager, and its warnings and notes.
 
+    With `doctor` the first member is looked at for classic mistakes before it trains.
+
     Event hooks get it as `run`; plugins may rely on the attributes of `compete.types.RunView`.
     """
 
@@ -37,6 +39,7 @@ class Session:
     fabric: Fabric
     manager: pluggy.PluginManager
     interactive: bool = False
+    doctor: bool = True
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

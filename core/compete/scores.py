@@ -97,8 +97,8 @@ class FoldFacts(Facts):
 class Scores(Facts):
     """A finished run. `titles` are what people call the `classes`, in the same order; the other tables use them.
 
-    `train_shares` is each class's share of the training rows, `seconds` the training time of all members, and `next`
-    lists commands that may follow.
+    `submission` is None for a run without a test set, `train_shares` is each class's share of the training rows,
+    `seconds` the training time of all members, and `next` lists commands that may follow.
     """
 
     format: Literal[1]
@@ -113,7 +113,7 @@ class Scores(Facts):
     cv: CvScores
     per_class: tuple[ClassScores, ...] = ()
     members: dict[str, MemberScores]
-    submission: SubmissionFacts
+    submission: SubmissionFacts | None
     train_shares: dict[str, float] = {}
     folds: FoldFacts
     model: str

@@ -59,6 +59,7 @@ class Tables:
     `train` and `test` have the columns `id` (unique strings) and `image` (a path below the root, or a list of them);
     `train` also has the raw labels and, if people, patients or places repeat, a column `group`. `sample` is the sample
     submission as read, with ids as strings in its first column: the platform expects its rows, columns and order.
+    Without a test set `test` and `sample` have no rows, and the run ends with its CV and OOF.
     `note` is shown with every result, for example that the images are drawn; `warnings` are added to the run's, for
     example that rows were dropped.
     """
@@ -68,6 +69,11 @@ class Tables:
     sample: pd.DataFrame
     note: str = ""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there are test rows to predict."""
+        return len(self.test) > 0
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,13 @@ def test_records_of_the_results(run: SimpleNamespace) -> None:
     ]
 
 
+def test_a_run_without_a_test_set_says_so(run: SimpleNamespace) -> None:
+    for make in (records, terminal):
+        plugin, stream = make(run)
+        plugin.on_run_end(run=run, scores=make_scores(submission=None))
+        assert "none: there is no test set" in stream.getvalue() and "sample submission" not in stream.getvalue()
+
+
 def test_records_name_at_most_100_classes(run: SimpleNamespace) -> None:
     plugin, stream = records(run)
     rows = per_class(*((str(number), number / 200, 1) for number in range(130)))

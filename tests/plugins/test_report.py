@@ -291,6 +291,12 @@ def test_scores_that_are_not_finite_become_dashes(tmp_path: Path) -> None:
     assert "fold0-seed0 – –" in page.text
 
 
+def test_a_run_without_a_test_set_has_no_submission(tmp_path: Path) -> None:
+    page = Page(write_report(write_run(tmp_path, submission=None)))
+    assert "Submission none no test set" in page.text and "file none: there is no test set" in page.text
+    assert "SHA-256" not in page.text
+
+
 # --- the parts --------------------------------------------------------------------------------------------------
 
 

@@ -120,13 +120,13 @@ def noisy(image, seed):
 def epoch_of_noise(make_run, *overrides, epoch=0):
     """Return the images of an epoch (batches, rows, 3), as `noisy` made them."""
     from compete.data.loaders import read_batches
-    from compete.train.loop import _plan_epoch
+    from compete.train.loop import plan_epoch
 
     run = make_run(*overrides)
     run = replace(run, images=replace(run.images, augment=noisy))
     trainer = build_trainer(run, Member(0, 42))
     trainer.progress.epoch = epoch
-    _plan_epoch(trainer)
+    plan_epoch(trainer)
     return np.concatenate([batch.images[:, 0, 0].numpy() for batch in read_batches(trainer.loader)])
 
 

@@ -34,9 +34,11 @@ def register_transforms():
 """
 
 
-@pytest.mark.promise("Ctrl-C and SIGTERM: a clean stop, exit status 130, one line on how to go on")
+@pytest.mark.promise("Ctrl-C, SIGTERM, SIGHUP: a clean stop, exit status 130, one line on how to go on")
 @pytest.mark.parametrize(
-    ("number", "workers"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGTERM, 2)], ids=["int", "term", "term2"]
+    ("number", "workers"),
+    [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGTERM, 2), (signal.SIGHUP, 2)],
+    ids=["int", "term", "term2", "hup2"],
 )
 def test_signals_stop_cleanly(tiny, start, number, workers):
     arguments = (*LONG, "--set", f"training.workers={workers}")

@@ -20,7 +20,7 @@ class Slot(NamedTuple):
 
 
 SLOTS: dict[str, Slot] = {
-    "datasets": Slot("dataset", "training", required=True),
+    "datasets": Slot("dataset", "submission", required=True),  # the rows that it reads count by themselves
     "targets": Slot("target", "training", "label"),
     "folds": Slot("folds", "training", "auto"),
     "transforms": Slot("transforms", "training", repeats=True),

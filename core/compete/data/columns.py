@@ -38,7 +38,8 @@ def encode_columns(settings: Columns, tables: Tables) -> TableColumns | None:
     problems: list[str] = []
     numeric = _chosen("numeric", settings.numeric, tables, problems)
     categorical = _chosen("categorical", settings.categorical, tables, problems)
-    both = pd.concat([tables.train[numeric + categorical], tables.test[numeric + categorical]], ignore_index=True)
+    test = tables.test if tables.has_test else tables.train[:0]
+    both = pd.concat([table[numeric + categorical] for table in (tables.train, test)], ignore_index=True)
     missing = {str(token) for token in settings.missing}
     train_rows = len(tables.train)
     parts: dict[str, Array] = {}
@@ -66,7 +67,7 @@ def _chosen(key: str, patterns: list[str], tables: Tables, problems: list[str]) 
                 f"{did_you_mean(pattern, known)} Available: {_own(known)}."
             )
         found += [name for name in matching if name not in found]
-    lacking = [name for name in found if name not in tables.test]
+    lacking = [name for name in found if tables.has_test and name not in tables.test]
     if lacking:
         there = [str(column) for column in tables.test.columns]
         problems.append(

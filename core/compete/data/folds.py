@@ -118,6 +118,13 @@ def class_counts(labels: Array, classes: int) -> Array | None:
     return np.bincount(labels, minlength=classes)
 
 
+def class_totals(labels: Array, classes: int) -> Array | None:
+    """Return how often each class occurs (C,), where a soft label counts by its probabilities; None without classes."""
+    if labels.ndim == 2:
+        return labels.sum(axis=0, dtype=np.float64) if ((labels >= 0) & (labels <= 1)).all() else None
+    return class_counts(labels, classes)
+
+
 def rows_of(labels: Array, number: int, classes: int) -> Array:
     """Return whether each row has a class, bool (N,)."""
     if labels.ndim == 2:

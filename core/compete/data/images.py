@@ -125,7 +125,7 @@ def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Pr
     unreadable: dict[int, str] = {}
     notes: Notes = {}
     damaged = False
-    if settings.cache:
+    if settings.cache and index.paths:
         cache = open_cache(Path(settings.cache_dir), key, index.paths, decoder, progress)
         images, unreadable, notes, damaged = cache.pixels, cache.unreadable, cache.notes, cache.damaged
     elif settings.unreadable == "skip":  # what to skip must be known before training

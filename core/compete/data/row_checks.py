@@ -25,7 +25,7 @@ def table_problems(tables: Tables) -> list[str]:
         lacking = [column for column in ("id", "image") if column not in table]
         if lacking:
             problems.append(f"[dataset]: the {name} table has no column {' and no column '.join(lacking)}")
-        elif table.empty:
+        elif table.empty and (name == "train" or not tables.sample.empty):
             problems.append(f"[dataset]: the {name} table has no rows")
         elif table["id"].duplicated().any():
             twice = table.loc[table["id"].duplicated(), "id"].tolist()
@@ -37,6 +37,8 @@ def sample_problems(tables: Tables) -> list[str]:
     """Return the ids of the sample submission that have no test row."""
     if "id" not in tables.test:
         return []
+    if tables.sample.empty:
+        return ["[dataset]: the sample submission has no rows, but there are test rows"] if tables.has_test else []
     known = set(tables.test["id"])
     unknown = [identity for identity in tables.sample.iloc[:, 0] if identity not in known]
     if not unknown:

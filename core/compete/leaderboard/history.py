@@ -94,7 +94,7 @@ def read_run(folder: Path, warn: Warn) -> Standing:
         cv_std=scores.cv.std,
         cv_oof=scores.cv.oof,
         cv_folds=dict(scores.cv.folds),
-        file_hash=scores.submission.sha256,
+        file_hash=scores.submission.sha256 if scores.submission else "",
     )
 
 

@@ -76,7 +76,7 @@ def check_candidate(config: Config, candidate: Candidate) -> list[str]:
         hint = "" if candidate.folder is None else " To finish its run, run `compete run` with its TOML again."
         raise UserError(f"{candidate.file}: no such file.{hint}")
     scores = scores_of(candidate)
-    if scores is not None and scores.submission.sha256 == digest_file(candidate.file):
+    if scores is not None and scores.submission and scores.submission.sha256 == digest_file(candidate.file):
         read_submission(candidate.file)
         return []
     from compete.stages.check_file import check_file

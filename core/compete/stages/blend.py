@@ -25,10 +25,10 @@ ROWS_AT_ONCE = 64  # few: each row adds columns of its own, and the work grows w
 
 @dataclass(frozen=True)
 class Blend:
-    """The run's predictions: OOF (N, C), NaN in rows that no member validates, and test (T, C)."""
+    """The run's predictions: OOF (N, C), NaN in rows that no member validates, and test (T, C), if any."""
 
     oof: Predictions
-    test: Predictions
+    test: Predictions | None
     fold_scores: dict[str, float]
 
 
@@ -40,11 +40,15 @@ def blend(run: Run) -> Blend:
     for member, predictions in zip(run.members, member_oof, strict=True):
         rows = known_rows(predictions)
         scores[member.name] = float(metric.score(dataset.labels[rows], predictions[rows]))
-    oof, test = _ensembled(run, member_oof, member_test)
-    test = _fill_unreadable(run, test)
+    # An ensemble takes test predictions too: without any, one validated row of each member stands in for them.
+    some = member_test or [predictions[known_rows(predictions)][:1] for predictions in member_oof]
+    oof, test = _ensembled(run, member_oof, some)
     classes, tables = dataset.target.classes, dataset.tables
     keys = {"fold": dataset.folds, **label_columns(dataset.labels, classes)}
     write_predictions(run.folder / "oof.parquet", tables.train["id"].tolist(), oof, classes, **keys)
+    if not tables.has_test:
+        return Blend(oof, None, scores)
+    test = _fill_unreadable(run, test)
     write_predictions(run.folder / "test.parquet", tables.test["id"].tolist(), test, classes)
     return Blend(oof, test, scores)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compete.errors import SubmissionError
+from compete.errors import ConfigError, SubmissionError
 from compete.stages.prepare import read_tables
 from compete.submission.check import check_submission
 from compete.submission.csv_file import read_submission
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def check_file(config: Config, path: Path) -> list[str]:
     """Return warnings about a submission file. Raise `SubmissionError` with every problem."""
     tables = read_tables(config)
+    if not tables.has_test:
+        raise ConfigError("[dataset]: there is no test set and no sample submission to compare a file with")
     check = check_submission(read_submission(path), tables.sample, **config.checks.submission_rules())
     if check.problems:
         raise SubmissionError([f"{path}: {problem}" for problem in check.problems])

@@ -94,9 +94,10 @@ def describe_plan(
     finished: Sequence[Member],
     device: str,
     precision: str,
+    submitted: bool,
     notes: Sequence[str] = (),
 ) -> PlanReport:
-    """Stage 5; `finished` are those of the members that need no training."""
+    """Stage 5; `finished` are those of the members that need no training, `submitted` whether there is a test set."""
     return PlanReport(
         folds=len({member.fold for member in members}),
         seeds=len({member.seed for member in members}),
@@ -105,7 +106,7 @@ def describe_plan(
         precision=precision,
         tta=_names(config, "tta"),
         ensemble=config.one("ensembles").name,
-        submission=config.one("submissions").name,
+        submission=config.one("submissions").name if submitted else None,
         finished=tuple(member.name for member in finished),
         notes=tuple(notes),
     )

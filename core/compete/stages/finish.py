@@ -11,12 +11,23 @@ import numpy as np
 import pandas as pd
 
 from compete.config.toml import override_keys
-from compete.data.folds import class_counts, fold_counts
-from compete.errors import SubmissionError
+from compete.data.folds import class_totals, fold_counts
+from compete.errors import CompeteError, SubmissionError
+from compete.identity import digest_file
 from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows, top_labels
 from compete.run import Run
-from compete.scores import FORMAT, ClassScores, CvScores, EpochScores, FoldFacts, MemberScores, Scores, SubmissionFacts
+from compete.scores import (
+    FORMAT,
+    ClassScores,
+    CvScores,
+    EpochScores,
+    FoldFacts,
+    MemberScores,
+    Scores,
+    SubmissionFacts,
+    read_scores,
+)
 from compete.stages.blend import Blend
 from compete.submission.check import check_submission
 from compete.submission.csv_file import read_submission, write_submission
@@ -77,6 +88,7 @@ def write_checked(run: Run, frame: pd.DataFrame) -> SubmissionFacts:
     if before.problems:
         raise SubmissionError(before.problems)
     path = run.folder / "submission.csv"
+    _keep_edited(run, path)
     digest = write_submission(frame, path)
     after = check_submission(read_submission(path), data.tables.sample, train_shares=shares, **rules)
     if after.problems:
@@ -92,6 +104,19 @@ def write_checked(run: Run, frame: pd.DataFrame) -> SubmissionFacts:
     )
 
 
+def _keep_edited(run: Run, path: Path) -> None:
+    """Keep a submission that was edited after this run wrote it, under another name."""
+    try:
+        written = read_scores(run.folder).submission
+        digest = digest_file(path)
+    except (CompeteError, OSError):  # the first time, or one of the two was removed
+        return
+    if written is None or digest != written.sha256:
+        kept = path.with_name(f"submission.edited-{digest[:8]}.csv")
+        path.replace(kept)
+        run.session.warn(f"{path} was edited after the run wrote it; it is kept as {kept.name} and written again")
+
+
 def label_shares(frame: pd.DataFrame, classes: int) -> dict[str, float]:
     """Return each label's share of a submission's rows; nothing where a row has more than one label, or a number."""
     column = frame.iloc[:, -1]
@@ -101,8 +126,8 @@ def label_shares(frame: pd.DataFrame, classes: int) -> dict[str, float]:
 
 
 def train_shares(classes: Sequence[str], labels: Array) -> dict[str, float]:
-    """Return the share of training rows that have each class, from labels (N,) or (N, C); nothing for values."""
-    counts = class_counts(labels, len(classes))
+    """Return each class's share of the training rows, from labels (N,) or (N, C); nothing for values."""
+    counts = class_totals(labels, len(classes))
     if counts is None:
         return {}
     return dict(zip(classes, (counts / len(labels)).tolist(), strict=True))
@@ -140,7 +165,7 @@ def score_run(
     blended: Blend,
     fitted: FittedPostprocessing,
     results: Sequence[MemberResult],
-    submission: SubmissionFacts,
+    submission: SubmissionFacts | None,
 ) -> Scores:
     """Gather what `scores.json` holds. Classes get their titles, also as keys."""
     config, data, classes = run.config, run.dataset, run.target.classes
@@ -159,7 +184,8 @@ def score_run(
         cv=cv_scores(run.metric, data.labels, blended, fitted.nested_score),
         per_class=class_scores(tuple(titles.values()), data.labels, blended.oof),
         members={result.member.name: _member_scores(result, titles) for result in results},
-        submission=submission.model_copy(update={"label_shares": _titled(submission.label_shares, titles)}),
+        submission=submission
+        and submission.model_copy(update={"label_shares": _titled(submission.label_shares, titles)}),
         train_shares=_titled(train_shares(classes, data.labels), titles),
         folds=FoldFacts(
             name=config.one("folds").name,
@@ -173,7 +199,7 @@ def score_run(
         precision=run.session.precision,
         seconds=float(sum(result.seconds for result in results)),
         warnings=tuple(run.session.warnings),
-        next=next_commands(config, run.folder),
+        next=next_commands(config, run.folder, submitted=submission is not None),
     )
 
 
@@ -191,10 +217,10 @@ def _member_scores(result: MemberResult, titles: Mapping[str, str]) -> MemberSco
     )
 
 
-def next_commands(config: Config, folder: Path) -> tuple[str, ...]:
+def next_commands(config: Config, folder: Path, submitted: bool) -> tuple[str, ...]:
     """Return commands that may follow: submit, and the same run, overrides included, trained for twice as long."""
     longer = f"training.epochs={config.training.epochs * 2}"
     kept = [override for override in config.overrides if override_keys(override) != ("training", "epochs")]
     sets = " ".join(f"--set {shlex.quote(override)}" for override in (*kept, longer))
-    submit = (f"compete submit {folder}",) if config.components["uploads"] else ()
+    submit = (f"compete submit {folder}",) if submitted and config.components["uploads"] else ()
     return (*submit, f"compete run {shlex.quote(str(config.path))} {sets}")

@@ -16,24 +16,36 @@ if TYPE_CHECKING:
 
 
 class RunLog:
-    """Writes events to a run's log; registered for one run."""
+    """Writes events to a run's log; registered for one run.
+
+    Stage 1 may find that the run belongs to another folder: what comes before stage 2 is held until then.
+    """
 
     def __init__(self, run: RunView) -> None:
         self.run = run
+        self.held: list[dict[str, object]] = []
 
     def write(self, event: str, **values: object) -> None:
-        """Append one event."""
-        append_line(self.run.folder / "log.jsonl", {"time": round(time.time(), 3), "event": event, **values})
+        """Append the events that were held, and this one."""
+        self.hold(event, **values)
+        for record in self.held:
+            append_line(self.run.folder / "log.jsonl", record)
+        self.held.clear()
+
+    def hold(self, event: str, **values: object) -> None:
+        """Hold an event until the next one is written."""
+        self.held.append({"time": round(time.time(), 3), "event": event, **values})
 
     @hookimpl
     def on_run_start(self, run: RunView) -> None:
         """Log the start."""
-        self.write("run_start", run=run.folder.name, device=run.device, precision=run.precision)
+        self.hold("run_start", device=run.device, precision=run.precision)
 
     @hookimpl
     def on_stage(self, report: StageReport) -> None:
         """Log what a stage found."""
-        self.write("stage", number=report.number, title=report.title, **asdict(report))
+        log = self.hold if report.number == 1 else self.write
+        log("stage", number=report.number, title=report.title, **asdict(report))
 
     @hookimpl
     def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
@@ -48,7 +60,8 @@ class RunLog:
     @hookimpl
     def on_submission_written(self, scores: Scores) -> None:
         """Log the submission."""
-        self.write("submission", **scores.submission.model_dump())
+        if scores.submission is not None:
+            self.write("submission", **scores.submission.model_dump())
 
     @hookimpl
     def on_run_end(self, scores: Scores) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +20,6 @@ from compete.predict.inference import Scaler
 from compete.predict.parquet import read_predictions, write_predictions
 from compete.predict.rows import PredictionCheckpoint, predict_rows
 from compete.run import Run, call_hook
-from compete.stages.run_folder import competition_folder, run_folders
 from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
 from compete.train.loop import train
 from compete.types import Epoch, Member, MemberResult
@@ -69,7 +69,12 @@ def read_finished(folder: Path, key: str) -> MemberResult | None:
     state = read_json(folder / RESULT)
     if state.get("identity") != key or not (folder / WEIGHTS).exists():
         return None
-    return read_result(state)
+    try:
+        return read_result(state)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CompeteError(
+            f"{folder / RESULT} is damaged ({error!r}). Remove it and run again: the member is trained from scratch."
+        ) from error
 
 
 def read_result(state: dict[str, Any]) -> MemberResult:
@@ -88,19 +93,21 @@ def read_result(state: dict[str, Any]) -> MemberResult:
     )
 
 
-def reuse_members(run: Run) -> dict[str, list[str]]:
-    """Copy the members of earlier runs that are still valid; return the names of members by run."""
+def reuse_members(run: Run, others: Sequence[Path]) -> dict[str, list[str]]:
+    """Copy the members of other runs that are still valid, with their predictions; return their names by run."""
     reused: dict[str, list[str]] = {}
     for member in run.members:
         folder = run.member_folder(member)
         if finished(run, member, folder):
             continue
-        for earlier in run_folders(competition_folder(run.config)):
-            source = earlier / "members" / member.name
-            if earlier != run.folder and finished(run, member, source):
-                for name in (WEIGHTS, RESULT):  # the result last: it marks the member finished
+        for other in others:
+            source = other / "members" / member.name
+            if finished(run, member, source):
+                predicted = [file for file in (OOF, TEST) if _is_predicted(run, member, file, source)]
+                marks = [PREDICTED] if predicted else []
+                for name in (*predicted, *marks, WEIGHTS, RESULT):  # the result last: it marks the member finished
                     _copy(source / name, folder / name)
-                reused.setdefault(earlier.name, []).append(member.name)
+                reused.setdefault(other.name, []).append(member.name)
                 break
     return reused
 
@@ -111,12 +118,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def predict_members(run: Run) -> None:
-    """Write each member's OOF predictions, and all test predictions in one pass over the test images."""
+    """Write each member's OOF predictions, and all test predictions, if any, in one pass over the test images."""
     for member in run.members:
-        if not _is_predicted(run, member, OOF):
+        if not _is_predicted(run, member, OOF, run.member_folder(member)):
             _predict_oof(run, member)
-    pending = [member for member in run.members if not _is_predicted(run, member, TEST)]
-    if pending:
+    pending = [member for member in run.members if not _is_predicted(run, member, TEST, run.member_folder(member))]
+    if pending and run.tables.has_test:
         _predict_test(run, pending)
 
 
@@ -151,7 +158,11 @@ def _checkpoint(run: Run, folder: Path, members: list[Member]) -> PredictionChec
 
 def _mark_predicted(run: Run, member: Member, file: str) -> None:
     marks = run.member_folder(member) / PREDICTED
-    write_json(marks, {**read_json(marks), file: run.identity.predictions(member)})
+    write_json(marks, {**read_json(marks), file: _prediction_key(run, member, file)})
+
+
+def _prediction_key(run: Run, member: Member, file: str) -> str:
+    return run.identity.oof(member) if file == OOF else run.identity.predictions(member)
 
 
 def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
@@ -174,15 +185,14 @@ def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
 
 
 def member_predictions(run: Run) -> tuple[list[Predictions], list[Predictions]]:
-    """Return each member's OOF (N, C), NaN in rows that it does not validate, and test predictions (T, C)."""
+    """Return each member's OOF (N, C), NaN in rows that it does not validate, and test predictions (T, C), if any."""
     tables, classes = run.tables, run.target.classes
     train_ids, test_ids = tables.train["id"].tolist(), tables.test["id"].tolist()
     folders = [run.member_folder(member) for member in run.members]
     oof = [read_predictions(folder / OOF, train_ids, classes) for folder in folders]
-    return oof, [read_predictions(folder / TEST, test_ids, classes) for folder in folders]
+    return oof, [read_predictions(folder / TEST, test_ids, classes) for folder in folders if run.tables.has_test]
 
 
-def _is_predicted(run: Run, member: Member, file: str) -> bool:
-    folder = run.member_folder(member)
+def _is_predicted(run: Run, member: Member, file: str, folder: Path) -> bool:
     known = read_json(folder / PREDICTED).get(file)
-    return known == run.identity.predictions(member) and (folder / file).exists()
+    return known == _prediction_key(run, member, file) and (folder / file).exists()

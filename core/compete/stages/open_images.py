@@ -101,7 +101,7 @@ def open_images(
 
 def _pipeline(config: Config, files: Files) -> tuple[Decoder, Augment | None]:
     transforms: list[Transform] = [bound.build() for bound in config.many("transforms")]
-    return make_decoder(config, transforms, files), _chain([t.random for t in transforms if t.random is not None])
+    return make_decoder(config, transforms, files), augmentation(transforms)
 
 
 def make_decoder(config: Config, transforms: list[Transform], files: Files) -> Decoder:
@@ -155,8 +155,9 @@ def _report_notes(session: Session, notes: Notes, total: int, of: str) -> None:
         session.warn(f"{text}: {count:,} of {of} ({count / total:.1%}): {format_first(note['first'], total=count)}")
 
 
-def _chain(parts: list[Augment]) -> Augment | None:
-    """Chain random transforms, each with a seed of its own."""
+def augmentation(transforms: list[Transform]) -> Augment | None:
+    """Chain the random parts of transforms, each with a seed of its own."""
+    parts = [transform.random for transform in transforms if transform.random is not None]
     if len(parts) <= 1:
         return parts[0] if parts else None
 

@@ -47,7 +47,8 @@ def row_warnings(config: Config, tables: Tables, labels: Array, target: Target) 
     if problems:
         raise DataError(problems)
     warnings = [*tables.warnings, *label_warnings(allowed, labels, target.classes)]
-    return warnings if config.writes_own_ids else [*warnings, *sample_warnings(tables)]
+    own_ids = config.writes_own_ids or not tables.has_test
+    return warnings if own_ids else [*warnings, *sample_warnings(tables)]
 
 
 def fold_warnings(config: Config, train: pd.DataFrame, folds: Array, labels: Array, target: Target) -> list[str]:
@@ -155,7 +156,7 @@ def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | Non
     metric, members = metric_for(config, target), choose_members(config, folds)
     check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(members), target)
     try_metric(metric, labels, len(target.classes), config.inference.keep_top)
-    problems = rehearse_submission(config, tables, target, labels, metric)
+    problems = rehearse_submission(config, tables, target, labels, metric) if tables.has_test else []
     if problems:
         raise SubmissionError(problems)
     return Dataset(tables, target, targets, labels, columns, folds, key, tuple(warnings))

@@ -6,19 +6,24 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
 from compete.config.load import Config
 from compete.config.settings import FOLDER_NAME
 from compete.config.toml import read_toml, write_toml_text
-from compete.errors import ConfigError
+from compete.errors import ConfigError, UserError
 from compete.identity import config_key
-from compete.store import make_folder, read_json, remove_litter, write_json, write_text
+from compete.store import file_lock, folder_lock, make_folder, read_json, remove_litter, write_json, write_text
 
 FORMAT = 2
+STATE = "run.json"
 SUBMISSIONS = Path("submissions")
 FOLDS = "folds"
 ATTEMPT_FILES = {"run.json", "config.toml", "environment.json", "folds.csv", "log.jsonl", ".lock", ".owner"}
@@ -33,6 +38,83 @@ def competition_folder(config: Config) -> Path:
     return SUBMISSIONS / config.competition.name
 
 
+class RunState(BaseModel):
+    """`run.json`: which configuration and data a run is of, and whether it is finished.
+
+    `config`, `data` (training rows) and `test` (test rows and sample) are keys from `identity.py`.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format: int | None = None
+    config: str = ""
+    sources: dict[str, str] = {}
+    created: FiniteFloat
+    finished: bool = False
+    data: str | None = None
+    test: str | None = None
+
+    def can_be_of(self, data: str, test: str) -> bool:
+        """Return whether the run can have these data. A finished one keeps its test set: its results stay as they are.
+
+        One that is unfinished may go on with another: only members' weights exist, and they depend on `data` alone.
+        """
+        return self.data in (None, data) and (not self.finished or self.test in (None, test))
+
+
+def read_state(folder: Path) -> RunState | None:
+    """Return a run's state, or None if there is none or it is damaged."""
+    try:
+        return RunState.model_validate_json((folder / STATE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def check_format(folder: Path, state: RunState) -> None:
+    """Raise `ConfigError` for a run folder in the format of another version of compete."""
+    if state.format != FORMAT:
+        raise ConfigError(
+            f"{folder} was written in run format {state.format}; this version of compete reads format {FORMAT}. "
+            "Start a new run with --fresh, or finish this one with the version that began it."
+        )
+
+
+def claim_folder(config: Config, sources: Mapping[str, str], held: ExitStack, choose: Callable[[], Path]) -> Path:
+    """Choose a run's folder, start it, and hold it until `held` ends.
+
+    The choice is made under a lock of the competition, so that of two runs that start at one moment, the second sees
+    the first one's folder.
+    """
+    with _runs_held(config):
+        folder = choose()
+        new = not (folder / STATE).exists()
+        make_folder(folder)
+        held.enter_context(folder_lock(folder))
+        start_folder(folder, config, sources, time.time())
+    if new:
+        held.enter_context(_forgotten_if_wrong(config, folder))
+    return folder
+
+
+@contextmanager
+def _runs_held(config: Config) -> Iterator[None]:
+    """Hold the list of a competition's runs."""
+    make_folder(competition_folder(config))
+    with file_lock(competition_folder(config) / ".runs.lock"):
+        yield
+
+
+@contextmanager
+def _forgotten_if_wrong(config: Config, folder: Path) -> Iterator[None]:
+    """Forget a run that wrong input stops before it trains: it takes no number, and is not compared with later runs."""
+    try:
+        yield
+    except UserError:
+        with suppress(OSError), _runs_held(config):
+            forget_attempt(folder)
+        raise
+
+
 def choose_folder(config: Config, sources: Mapping[str, str], name: str | None, fresh: bool) -> Path:
     """Return the run's folder: the named one, the newest of the same configuration, or a new one.
 
@@ -45,30 +127,45 @@ def choose_folder(config: Config, sources: Mapping[str, str], name: str | None, 
     return known or next_folder(parent)
 
 
-def find_run(config: Config, sources: Mapping[str, str], data: str | None = None) -> Path | None:
-    """Return the run of this configuration, and of these data if given: the TOML's own folder, else the newest."""
+def find_run(
+    config: Config, sources: Mapping[str, str], suits: Callable[[RunState], bool] = lambda _state: True
+) -> Path | None:
+    """Return the run of this configuration that suits: the TOML's own folder, else the newest."""
     key, folders = config_key(config, sources), list(run_folders(competition_folder(config)))
     folders.sort(key=lambda folder: folder.resolve() == config.path.parent.resolve())
     for folder in reversed(folders):
-        state = read_json(folder / "run.json")
-        if state.get("config") == key and data in (None, state.get("data")):
+        state = read_state(folder)
+        if state is not None and state.config == key and suits(state):
             check_format(folder, state)
             return folder
     return None
 
 
+def damaged_runs(folders: Iterable[Path]) -> list[str]:
+    """Return a warning for each run whose state is damaged."""
+    return [
+        f"{folder / STATE} is damaged: the run is passed over, though its finished members can be reused"
+        for folder in folders
+        if read_state(folder) is None
+    ]
+
+
 def _named_folder(parent: Path, config: Config, sources: Mapping[str, str], name: str, fresh: bool) -> Path:
     _check_name(name)
     folder = parent / name
-    state = read_json(folder / "run.json")
-    if state and fresh:
+    if not (folder / STATE).exists():
+        return folder
+    if fresh:
         raise ConfigError(f"--name {name}: {folder} exists, and --fresh never overwrites a run. Choose another name.")
-    if state and state.get("config") != config_key(config, sources):
+    state = read_state(folder)
+    if state is None:
+        raise ConfigError(f"--name {name}: {folder / STATE} is damaged. Choose another name.")
+    check_format(folder, state)
+    if state.config != config_key(config, sources):
         changes = "\n  ".join(changed_since(folder, config, sources))
         raise ConfigError(
             f"--name {name}: {folder} has a run of another configuration. Choose another name. Changed:\n  {changes}"
         )
-    check_format(folder, state)
     return folder
 
 
@@ -82,18 +179,19 @@ def next_folder(parent: Path) -> Path:
 def run_folders(parent: Path) -> Iterator[Path]:
     """Yield the run folders of a competition, oldest first."""
     if parent.is_dir():
-        states = [(read_json(file).get("created"), file.parent) for file in parent.glob("*/run.json")]
-        known = [(created if isinstance(created, int | float) else 0, folder) for created, folder in states]
-        yield from (folder for _, folder in sorted(known))
+        states = [(read_state(file.parent), file.parent) for file in parent.glob(f"*/{STATE}")]
+        yield from (
+            folder for _, folder in sorted((state.created if state else 0.0, folder) for state, folder in states)
+        )
 
 
 def start_folder(folder: Path, config: Config, sources: Mapping[str, str], created: float) -> None:
     """Make the folder, remove litter from it, and write what is known before training."""
     make_folder(folder)
     remove_litter(folder)
-    if not (folder / "run.json").exists():  # first: a later attempt finds the folder by it
-        known = {"format": FORMAT, "config": config_key(config, sources), "sources": dict(sources)}
-        write_json(folder / "run.json", {**known, "created": created, "finished": False})
+    if not (folder / STATE).exists():  # first: a later attempt finds the folder by it
+        state = RunState(format=FORMAT, config=config_key(config, sources), sources=dict(sources), created=created)
+        write_json(folder / STATE, state.model_dump(exclude_none=True))
     if not (folder / "config.toml").exists():
         write_text(folder / "config.toml", write_toml_text(config.resolved()))
 
@@ -109,7 +207,7 @@ def forget_attempt(folder: Path) -> None:
 
 def update_state(folder: Path, **changes: object) -> None:
     """Change entries of run.json."""
-    write_json(folder / "run.json", {**read_json(folder / "run.json"), **changes})
+    write_json(folder / STATE, {**read_json(folder / STATE), **changes})
 
 
 def changed_since(folder: Path, config: Config, sources: Mapping[str, str]) -> list[str]:
@@ -123,7 +221,8 @@ def changed_since(folder: Path, config: Config, sources: Mapping[str, str]) -> l
     settings = [
         f"{key}: {_setting(before, key)} -> {_setting(now, key)}" for key in keys if before.get(key) != now.get(key)
     ]
-    then = read_json(folder / "run.json").get("sources", {})
+    state = read_state(folder)
+    then = state.sources if state else {}
     return settings + [f"file {name}" for name, digest in sources.items() if then.get(name, digest) != digest]
 
 
@@ -139,15 +238,6 @@ def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
         "command": ["compete", *sys.argv[1:]],
         "git": _git_state(),
     }
-
-
-def check_format(folder: Path, state: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` for a run folder in the format of another version of compete."""
-    if state and state.get("format") != FORMAT:
-        raise ConfigError(
-            f"{folder} was written in run format {state.get('format')}; this version of compete reads format {FORMAT}. "
-            "Start a new run with --fresh, or finish this one with the version that began it."
-        )
 
 
 def _check_name(name: str) -> None:

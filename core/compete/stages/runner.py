@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from compete.data.folds import write_folds
-from compete.errors import ConfigError, PluginRuntimeError, UserError
+from compete.errors import ConfigError, PluginRuntimeError
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
@@ -39,16 +38,17 @@ from compete.stages.prepare import choose_members, prepare
 from compete.stages.run_folder import (
     changed_since,
     choose_folder,
+    claim_folder,
     competition_folder,
+    damaged_runs,
     environment,
     find_run,
-    forget_attempt,
     next_folder,
+    read_state,
     run_folders,
-    start_folder,
     update_state,
 )
-from compete.store import folder_lock, make_folder, read_json, write_json
+from compete.store import write_json
 from compete.text import plural
 
 if TYPE_CHECKING:
@@ -73,46 +73,32 @@ class Result:
     run: Run
 
 
-def run_competition(config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False) -> Result:
+def run_competition(
+    config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False, doctor: bool = True
+) -> Result:
     """Run a competition from its TOML to a checked submission, resuming where an earlier try stopped.
 
-    `name` chooses the run's folder, `fresh` a new one that reuses nothing. Raise `CompeteError` with what to do
-    about it; what was finished is kept.
+    `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first. Raise
+    `CompeteError` with what to do about it; what was finished is kept.
     """
     sources = read_sources(config)
-    folder = choose_folder(config, sources, name, fresh)
-    previous = list(run_folders(competition_folder(config)))
     with ExitStack() as held:
-        _begin(folder, config, sources, held)
-        if folder not in previous:
-            held.enter_context(_forgotten_if_wrong(folder))
+        folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
         manager = config.plugins.new_manager()
-        session = Session(config, folder, make_fabric(config.training), manager, interactive, notes=list(config.notes))
+        session = Session(
+            config, folder, make_fabric(config.training), manager, interactive, doctor, notes=list(config.notes)
+        )
+        runs = [] if fresh else list(run_folders(competition_folder(config)))
+        for warning in damaged_runs(runs):
+            session.warn(warning)
         with _events(session):
-            run = assemble(session, sources, held)
+            run = assemble(session, sources, runs, held)
             write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)
-            _reuse_members(run, sources, previous, fresh)
+            _reuse_members(run, sources, [other for other in runs if other != run.folder])
             _report_plan(run)
             scores = _finish(run, _train(run))
             call_hook(session.hook.on_run_end, run=session, scores=scores)
         return Result(session.folder, scores, tuple(session.notes), tuple(session.warnings), run)
-
-
-def _begin(folder: Path, config: Config, sources: Mapping[str, str], held: ExitStack) -> None:
-    make_folder(folder)
-    held.enter_context(folder_lock(folder))
-    start_folder(folder, config, sources, time.time())
-
-
-@contextmanager
-def _forgotten_if_wrong(folder: Path) -> Iterator[None]:
-    """Forget a run that wrong input stops before it trains: it takes no number, and is not compared with later runs."""
-    try:
-        yield
-    except UserError:
-        with suppress(OSError):
-            forget_attempt(folder)
-        raise
 
 
 @contextmanager
@@ -130,8 +116,11 @@ def _events(session: Session) -> Iterator[None]:
         raise
 
 
-def assemble(session: Session, sources: Mapping[str, str], held: ExitStack) -> Run:
-    """Stages 1 to 4: rows, network, images. The network comes before any image is decoded: it fails in seconds."""
+def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path], held: ExitStack) -> Run:
+    """Stages 1 to 4: rows, network, images. The network comes before any image is decoded: it fails in seconds.
+
+    `runs` are those whose finished members may be used.
+    """
     config = session.config
     dataset = prepare(config, sources, competition_folder(config) / "folds")
     for warning in dataset.warnings:
@@ -140,14 +129,14 @@ def assemble(session: Session, sources: Mapping[str, str], held: ExitStack) -> R
     _report(session, rows)
     members = choose_members(config, dataset.folds)
     # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
-    network = None if _may_be_finished(config, members) else _template(config, dataset, weights=True)
+    network = None if _may_be_finished(members, runs) else _template(config, dataset, weights=True)
     files = Files(Path(config.competition.root))
     try_images(session, dataset.tables, files)
     contents = read_contents(session, dataset.tables, files)
     identity = identify(config, sources, dataset, contents.train, contents.test)
-    _leave_other_data_alone(session, identity.data, sources, held)
+    _leave_other_data_alone(session, identity, sources, held)
     if network is None:
-        network = _template(config, dataset, weights=not _are_finished(config, members, identity))
+        network = _template(config, dataset, weights=not _are_finished(members, identity, runs))
     images = open_images(session, dataset.tables, files, contents, sources)
     run = Run(session, dataset, images, identity, tuple(members), network)
     images_read = len(images.train.images), len(images.test.images)
@@ -163,33 +152,35 @@ def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
     return network
 
 
-def _may_be_finished(config: Config, members: list[Member]) -> bool:
+def _may_be_finished(members: Sequence[Member], runs: Sequence[Path]) -> bool:
     """Return whether each member has a result in some run."""
-    runs = list(run_folders(competition_folder(config)))
     return all(any((run / "members" / member.name / RESULT).exists() for run in runs) for member in members)
 
 
-def _are_finished(config: Config, members: list[Member], identity: Identity) -> bool:
+def _are_finished(members: Sequence[Member], identity: Identity, runs: Sequence[Path]) -> bool:
     """Return whether each member has a result in some run that is valid for this one."""
-    runs = list(run_folders(competition_folder(config)))
     return all(
         any(read_finished(run / "members" / member.name, identity.member(member)) for run in runs) for member in members
     )
 
 
-def _leave_other_data_alone(session: Session, data: str, sources: Mapping[str, str], held: ExitStack) -> None:
+def _leave_other_data_alone(session: Session, identity: Identity, sources: Mapping[str, str], held: ExitStack) -> None:
     """Go to another folder if the chosen one holds results of other data: they are kept, and results never mix.
 
     It is the one that this configuration has for these data, so that a stopped run resumes there, or a new one.
     """
-    if read_json(session.folder / "run.json").get("data") not in (None, data):
-        session.notes.append(f"the data has changed since {session.folder.name}, which is kept as it is")
-        known = find_run(session.config, sources, data)
-        session.folder = known or next_folder(competition_folder(session.config))
-        _begin(session.folder, session.config, sources, held)
-        if known is None:
-            held.enter_context(_forgotten_if_wrong(session.folder))
-    update_state(session.folder, data=data)
+    config, data, test = session.config, identity.data, identity.submission
+    state = read_state(session.folder)
+    if state is not None and not state.can_be_of(data, test):
+        what = "test set or the sample submission" if state.data == data else "data"
+        session.notes.append(f"the {what} has changed since {session.folder.name}, which is kept as it is")
+
+        def choose() -> Path:
+            known = find_run(config, sources, lambda state: state.can_be_of(data, test))
+            return known or next_folder(competition_folder(config))
+
+        session.folder = claim_folder(config, sources, held, choose)
+    update_state(session.folder, data=data, test=test)
     found = environment(session.config, session.device, session.precision)
     write_json(session.folder / "environment.json", found)
 
@@ -217,15 +208,12 @@ def _report_network(run: Run) -> None:
     _report(run.session, describe_optimization(config, optimizer, len(data.target.heads)))
 
 
-def _reuse_members(run: Run, sources: Mapping[str, str], previous: list[Path], fresh: bool) -> None:
-    """Note what changed since the last run, and reuse the finished members that are still valid."""
-    others = [folder for folder in previous if folder != run.folder]
-    if fresh or not others:
-        return
-    if run.folder not in previous:
+def _reuse_members(run: Run, sources: Mapping[str, str], others: Sequence[Path]) -> None:
+    """Note what changed since the last run, and reuse the finished members of other runs that are still valid."""
+    if others and not (run.folder / "members").exists():
         for change in changed_since(others[-1], run.config, sources):
             run.session.notes.append(f"changed since {others[-1].name}: {change}")
-    for source, members in reuse_members(run).items():
+    for source, members in reuse_members(run, others).items():
         run.session.notes.append(f"reused from {source}, same data and training: {', '.join(members)}")
 
 
@@ -233,7 +221,8 @@ def _report_plan(run: Run) -> None:
     """Stage 5: what training and inference will do."""
     session = run.session
     done = [member for member in run.members if finished(run, member, run.member_folder(member))]
-    plan = describe_plan(run.config, run.members, done, session.device, session.precision, session.notes)
+    submitted = run.tables.has_test
+    plan = describe_plan(run.config, run.members, done, session.device, session.precision, submitted, session.notes)
     _report(session, plan)
 
 
@@ -252,14 +241,17 @@ def _train(run: Run) -> list[MemberResult]:
 
 
 def _finish(run: Run, results: list[MemberResult]) -> Scores:
-    """Predict, blend, post-process, check, write and score."""
+    """Predict, blend, post-process, check, write and score. Without a test set, nothing is submitted."""
     predict_members(run)
     blended = blend(run)
     fitted = fit_postprocessing(run, blended.oof)
-    frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
-    submission = write_checked(run, frame)
+    submission = None
+    if blended.test is not None:
+        frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
+        submission = write_checked(run, frame)
     scores = score_run(run, blended, fitted, results, submission)
     write_scores(run.folder, scores)
-    call_hook(run.hook.on_submission_written, run=run.session, scores=scores)
+    if submission is not None:
+        call_hook(run.hook.on_submission_written, run=run.session, scores=scores)
     update_state(run.folder, finished=True)
     return scores

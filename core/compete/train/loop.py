@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from compete.data.folds import class_counts
+from compete.data.folds import class_totals
 from compete.data.loaders import loader_processes, read_batches, seed_host, training_batches
 from compete.errors import TrainingError
 from compete.model.losses import soft_targets
@@ -23,13 +23,13 @@ from compete.model.non_finite import buffers_of, gradients_are_finite, leave_out
 from compete.predict.rows import predict_rows
 from compete.run import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
+from compete.train.doctor import diagnose
 from compete.train.trainer import IMAGES, ROWS, STEP, Trainer, build_trainer, epoch_order
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
     from compete.data.loaders import Batch
     from compete.predict.inference import Scaler
-    from compete.types import Array
 
 
 def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tensor], Scaler]:
@@ -37,6 +37,8 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     trainer = build_trainer(run, member)
     call_hook(run.hook.on_member_start, trainer=trainer)
     resume(trainer)
+    if run.session.doctor and member == run.members[0] and not (trainer.epoch or trainer.step):
+        _warn_of_mistakes(trainer)
     with loader_processes():
         while trainer.epoch < trainer.epochs and not _stopped(trainer):
             started = time.perf_counter()
@@ -50,25 +52,28 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     return _result(trainer), trainer.progress.best_weights, trainer.scaler
 
 
-def _plan_epoch(trainer: Trainer) -> None:
+def _warn_of_mistakes(trainer: Trainer) -> None:
+    """Look for classic mistakes before the first member's first step; they are warnings, as experiments may err."""
+    for check, found in diagnose(trainer, quick=True):
+        for text in found:
+            trainer.run.session.warn(f"{check}: {text} (`compete doctor` says more; --no-doctor leaves this out)")
+
+
+def plan_epoch(trainer: Trainer) -> None:
     """Draw the epoch's rows and cut them into batches, without those already trained on."""
     run, settings = trainer.run, trainer.run.config.training
     order = epoch_order(run, trainer.train_rows, trainer.seed(ROWS, trainer.epoch))
     rng = np.random.default_rng(trainer.seed(IMAGES, trainer.epoch))
     batches = training_batches(order, run.images.train.by_row, rng, settings.batch_size, settings.drop_last)
     if trainer.step == 0:
-        trainer.progress.class_draws += _class_counts(run.dataset.labels[order], len(run.target.classes))
+        draws = class_totals(run.dataset.labels[order], len(run.target.classes))
+        trainer.progress.class_draws += 0 if draws is None else draws
     trainer.epoch_batches.batches = batches.after(trainer.step * settings.accumulation_steps)
-
-
-def _class_counts(labels: Array, classes: int) -> Array:
-    counts = class_counts(labels, classes)
-    return np.zeros(classes, np.int64) if counts is None else counts
 
 
 def train_epoch(trainer: Trainer) -> None:
     """Train the rest of the current epoch, saving a checkpoint every few minutes."""
-    _plan_epoch(trainer)
+    plan_epoch(trainer)
     set_training_mode(trainer.network, trainer.frozen)
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
     for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulation_steps):
@@ -91,7 +96,7 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     settings, rows = trainer.run.config.training, sum(len(batch.rows) for batch in batches)
     buffers = buffers_of(trainer.network) if settings.on_nan == "skip" else []
     largest = max(len(batch.rows) for batch in batches)
-    loss = trainer.splitter.fit(lambda splits: _gradients(trainer, batches, splits), largest)
+    loss = trainer.splitter.fit(lambda splits: gradients(trainer, batches, splits), largest)
     finite = torch.isfinite(loss)
     if settings.on_nan == "skip":
         if not _scales_gradients(trainer.run):
@@ -109,7 +114,7 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     trainer.scheduler.step()
 
 
-def _gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Tensor:
+def gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Tensor:
     """Compute the gradients of the mean over all rows, each batch in `splits` parts; return the sum of the losses."""
     seed = trainer.seed(STEP, trainer.epoch, trainer.step)
     seed_host(seed)
@@ -211,5 +216,5 @@ def _stopped(trainer: Trainer) -> bool:
 def _result(trainer: Trainer) -> MemberResult:
     progress = trainer.progress
     best = progress.history[progress.best_epoch - 1] if progress.best_epoch else progress.history[-1]
-    draws = dict(zip(trainer.run.target.classes, progress.class_draws.tolist(), strict=True))
+    draws = dict(zip(trainer.run.target.classes, map(round, progress.class_draws.tolist()), strict=True))
     return MemberResult(trainer.member, best.score, best.number, tuple(progress.history), draws, progress.seconds)

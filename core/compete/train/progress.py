@@ -21,8 +21,8 @@ class Progress:
     """How far a member is in its training, and what it has collected.
 
     `epoch` epochs are finished. In the current one, `step` steps were made with `samples_seen` images, whose losses
-    sum to `loss_sum`. `splits` is the number of micro-batches that memory requires, `class_draws` int64 (C,) how often
-    rows of each class were drawn.
+    sum to `loss_sum`. `splits` is the number of micro-batches that memory requires, `class_draws` float64 (C,) is how
+    often each class was drawn; a soft label counts by its probabilities.
     """
 
     loss_sum: torch.Tensor
@@ -40,7 +40,7 @@ class Progress:
     @classmethod
     def start(cls, device: torch.device, classes: int) -> Progress:
         """Return the progress of an untrained member, with sums on the device."""
-        return cls(torch.zeros((), device=device), NonFiniteSteps.none(device), np.zeros(classes, np.int64))
+        return cls(torch.zeros((), device=device), NonFiniteSteps.none(device), np.zeros(classes))
 
     def next_epoch(self, finished: Epoch) -> None:
         """Go to the next epoch."""
@@ -63,7 +63,7 @@ class Progress:
         """Set every field from a state; the sums stay on their device."""
         self.loss_sum.copy_(state["loss_sum"])
         self.non_finite.load(state["non_finite"])
-        self.class_draws = np.array(state["class_draws"], np.int64)
+        self.class_draws = np.array(state["class_draws"], np.float64)
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         for name in vars(self).keys() - {"loss_sum", "non_finite", "class_draws", "history"}:
             setattr(self, name, state[name])

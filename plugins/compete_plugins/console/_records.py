@@ -132,9 +132,12 @@ def _results(scores: Scores) -> Iterator[str]:
 
 def _outputs(folder: Path, scores: Scores) -> Iterator[str]:
     submission = scores.submission
-    path = shown_path(folder / Path(submission.path).name)
-    yield f"submission {path} rows {submission.rows} sha256 {submission.sha256}"
-    yield "check rows and columns match the sample submission"
+    if submission is None:
+        yield "submission none: there is no test set"
+    else:
+        path = shown_path(folder / Path(submission.path).name)
+        yield f"submission {path} rows {submission.rows} sha256 {submission.sha256}"
+        yield "check rows and columns match the sample submission"
     for warning in scores.warnings:
         yield f"warning {warning}"
     yield f"report {shown_path(folder / 'report.html')}"

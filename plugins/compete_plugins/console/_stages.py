@@ -80,7 +80,7 @@ def _(report: PlanReport) -> Iterator[str]:
         plural(*part) for part in ((report.folds, "fold"), (report.seeds, "seed"), (report.epochs, "epoch"))
     )
     yield f"{amount} on {report.device}, {report.precision}"
-    yield f"TTA {_joined(report.tta)}; ensemble {report.ensemble}; submission {report.submission}"
+    yield f"TTA {_joined(report.tta)}; ensemble {report.ensemble}; submission {report.submission or 'none'}"
     if report.finished:
         yield f"already finished: {format_list(report.finished)}"
     yield from report.notes

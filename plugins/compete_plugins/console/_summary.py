@@ -118,9 +118,12 @@ def _outputs(folder: Path, scores: Scores) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("submission", Text(shown_path(folder / Path(submission.path).name)))
-    matches = f"{submission.rows:,} rows match the sample submission"
-    table.add_row("check", Text.assemble(("✓ ", "green"), matches))
+    if submission is None:
+        table.add_row("submission", "none: there is no test set")
+    else:
+        table.add_row("submission", Text(shown_path(folder / Path(submission.path).name)))
+        matches = f"{submission.rows:,} rows match the sample submission"
+        table.add_row("check", Text.assemble(("✓ ", "green"), matches))
     for warning in scores.warnings:
         table.add_row("warning", Text.assemble(("! ", "bold yellow"), clean(warning)))
     table.add_row("report", Text(shown_path(folder / "report.html")))

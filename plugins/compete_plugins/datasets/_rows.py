@@ -142,14 +142,23 @@ def place_and_assemble(files: Files, read: Read, id_column: str, places: Places,
     )
 
 
-def assemble(files: Files, train: Rows, test: Rows, sample: pd.DataFrame, by: Policies) -> Tables:
-    """Join everything into `Tables`, or raise every problem at once."""
+def assemble(files: Files, train: Rows, test: Rows | None, sample: pd.DataFrame | None, by: Policies) -> Tables:
+    """Join everything into `Tables`, or raise every problem at once.
+
+    Without test rows there is no test set; without a sample submission every test row is predicted.
+    """
     problems, notes = Problems(), list(by.notes)
     with problems.collecting():
         train_table = _train(files, _joined(train, by.join_labels, notes), by, notes)
+    test_rows = pd.DataFrame(columns=["id", "image"])
     with problems.collecting():
-        test_rows = _test(files, _joined(test, by.join_labels, notes), by, notes)
+        if test is not None:
+            test_rows = _test(files, _joined(test, by.join_labels, notes), by, notes)
     problems.raise_if_any()
+    if sample is None and test is not None:
+        notes.append(f"No sample submission: the {len(test_rows)} rows of {test.where} are predicted.")
+    if sample is None or test is None:
+        sample = pd.DataFrame({"id": test_rows["id"], "label": ""})
     return Tables(train_table, test_rows, sample, " ".join(notes), by.warnings)
 
 

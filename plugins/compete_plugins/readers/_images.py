@@ -152,7 +152,7 @@ def _natural_range(values: Array, storage: str) -> tuple[float, float]:
     """Return the full range of 12 or 16 bits, which does not depend on the image."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
         raise ValueError(
-            "the range of a signed or 32-bit image is not known in advance. Set [images] value_range = [low, high]; low "
-            "becomes black and high white."
+            "the range of a signed or 32-bit image is not known in advance. Set [images] value_range = [low, high]; "
+            "low becomes black and high white."
         )
     return 0, 4095 if ";12" in storage else 65535

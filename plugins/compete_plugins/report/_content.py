@@ -137,7 +137,8 @@ class ShareRow:
 
 def share_rows(files: RunFiles) -> Iterator[ShareRow]:
     """Yield the shares of every class, then of labels that are not the title of a class."""
-    train, predicted = files.scores.train_shares, files.scores.submission.label_shares
+    submission = files.scores.submission
+    train, predicted = files.scores.train_shares, submission.label_shares if submission else {}
     if not train:
         return
     # Where a row has any number of labels, the draws of each are not known.

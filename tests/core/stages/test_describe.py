@@ -77,7 +77,7 @@ def test_an_optimizer_names_each_learning_rate_once(config):
 
 def test_a_plan_counts_folds_and_seeds(config):
     members = [Member(fold, seed) for seed in (1, 2) for fold in (0, 2, 4)]
-    report = describe_plan(config, members, members[:1], "cpu", "32-true", ["a note"])
+    report = describe_plan(config, members, members[:1], "cpu", "32-true", True, ["a note"])
     assert report == PlanReport(3, 2, 2, "cpu", "32-true", (), "mean", "label", ("fold0-seed1",), ("a note",))
 
 
@@ -90,4 +90,4 @@ def test_the_log_holds_the_facts_of_all_six_stages(tiny):
     assert stages[0]["title"] == "preprocess" and stages[0]["class_rows"] == [8, 8] and stages[0]["groups"] == 12
     assert stages[1].items() >= {"train_images": 24, "test_images": 7, "sampler": "shuffle"}.items()
     assert stages[5]["folder"] == str(folder)
-    assert asdict(describe_plan(config, [Member(0, 42)], [], "cpu", "32-true")).keys() <= stages[4].keys()
+    assert asdict(describe_plan(config, [Member(0, 42)], [], "cpu", "32-true", True)).keys() <= stages[4].keys()

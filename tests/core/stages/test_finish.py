@@ -40,11 +40,14 @@ def test_shares_are_of_labels_only():
     assert label_shares(labels.assign(b=1), 2) == {}
     assert train_shares(("a", "b"), np.array([0, 1, 1, 1])) == {"a": 0.25, "b": 0.75}
     assert train_shares(("a", "b"), np.array([[1, 0], [1, 1]])) == {"a": 1.0, "b": 0.5}
+    soft = np.array([[0.75, 0.25], [0.25, 0.75], [0.0, 1.0], [0.0, 1.0]])
+    assert train_shares(("a", "b"), soft) == {"a": 0.25, "b": 0.75}
     assert train_shares(("age",), np.array([0.5, 1.5])) == {}
+    assert train_shares(("width", "height"), np.array([[3.0, -1.0], [2.0, 5.0]])) == {}
 
 
 def test_a_run_with_a_platform_can_be_submitted_next(tiny):
     config = load_config(tiny / "tiny.toml", ['upload={name="kaggle", competition="tiny"}'])
-    submit, longer = next_commands(config, Path("submissions/tiny/run-001"))
+    submit, longer = next_commands(config, Path("submissions/tiny/run-001"), submitted=True)
     assert submit == "compete submit submissions/tiny/run-001"
     assert longer.endswith("""tiny.toml --set 'upload={name="kaggle", competition="tiny"}' --set training.epochs=4""")

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from compete.config.load import load_config
-from compete.errors import ConfigError, DataError, PluginRuntimeError, UserError
+from compete.errors import CompeteError, ConfigError, DataError, PluginRuntimeError, UserError
+from compete.identity import read_sources
 from compete.scores import read_scores
+from compete.stages import members
+from compete.stages.run_folder import choose_folder, claim_folder
 from compete.stages.runner import run_competition
 
 FAST = ("training.epochs=1",)
@@ -546,3 +553,171 @@ def test_an_executor_s_threads_train_what_one_thread_trains(tiny):
     alone = run(tiny, "model.dropout=0.5")
     threads = run(tiny, "model.dropout=0.5", "executor.name=mine", fresh=True)
     assert threads.scores.cv == alone.scores.cv and threads.folder != alone.folder
+
+
+def submission_of(folder: Path) -> bytes:
+    return (folder / "submission.csv").read_bytes()
+
+
+def change_sample_order(tiny: Path) -> None:
+    sample = pd.read_csv(tiny / "data/sample.csv", dtype=str, keep_default_na=False)
+    sample.iloc[::-1].to_csv(tiny / "data/sample.csv", index=False)
+
+
+def change_test_image(tiny: Path) -> None:
+    (tiny / "data/test/t0.png").write_bytes((tiny / "data/test/t1.png").read_bytes())
+
+
+@pytest.mark.parametrize("change", [change_sample_order, change_test_image])
+def test_another_test_set_or_sample_is_another_run_of_the_same_members(tiny, change):
+    first = run(tiny)
+    before = {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file() and path.suffix}
+    change(tiny)
+    second = run(tiny)
+    assert second.folder.name == "run-002"
+    assert {path: path.read_bytes() for path in before} == before
+    assert "the test set or the sample submission has changed since run-001, which is kept as it is" in second.notes
+    reused = "reused from run-001, same data and training: fold0-seed42, fold1-seed42, fold2-seed42"
+    assert reused in second.notes
+    assert run(tiny).folder == second.folder
+
+
+def test_an_unfinished_run_goes_on_with_another_test_set(tiny):
+    first = run(tiny).folder
+    state = json.loads((first / "run.json").read_text())
+    (first / "run.json").write_text(json.dumps({**state, "finished": False}))
+    change_test_image(tiny)
+    assert run(tiny).folder == first
+    assert json.loads((first / "run.json").read_text())["test"] != state["test"]
+
+
+def test_other_options_of_the_dataset_that_read_the_same_rows_retrain_nothing(tiny):
+    plugin = tiny / "tiny_plugin.py"
+    source = plugin.read_text()
+    changed = source.replace("group: bool = True)", "group: bool = True, part: int = 0)")
+    assert changed != source
+    plugin.write_text(changed)
+    run(tiny)
+    assert any("reused from run-001" in note for note in run(tiny, "dataset.part=1").notes)
+
+
+def test_an_edited_submission_is_kept_beside_the_one_written_again(tiny):
+    first = run(tiny).folder
+    written = submission_of(first)
+    (first / "submission.csv").write_bytes(written + b"edited\n")
+    done = run(tiny)
+    [kept] = first.glob("submission.edited-*.csv")
+    assert (submission_of(first), kept.read_bytes()) == (written, written + b"edited\n")
+    assert any("was edited after the run wrote it" in warning and kept.name in warning for warning in done.warnings)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"created": null}', '{"sources": ["a"], "created": 1}', '{"created": NaN}', "\0"]
+)
+def test_a_damaged_run_is_passed_over_by_name_and_its_members_are_reused(tiny, text):
+    first = run(tiny).folder
+    (first / "run.json").write_text(text)
+    done = run(tiny)
+    assert done.folder.name == "run-002"
+    warning = f"{first}/run.json is damaged: the run is passed over, though its finished members can be reused"
+    assert any(warning.removeprefix(str(tiny)) in found for found in done.warnings)
+    assert any("reused from run-001" in note for note in done.notes)
+    with pytest.raises(ConfigError, match=r"--name run-001: .*run\.json is damaged"):
+        run(tiny, name="run-001")
+
+
+def test_a_damaged_result_of_a_member_is_named_with_its_cure(tiny):
+    result = run(tiny).folder / "members/fold0-seed42/result.json"
+    state = json.loads(result.read_text())
+    result.write_text(json.dumps({**state, "epochs": [{"number": 1}]}))
+    with pytest.raises(CompeteError, match=r"result\.json is damaged .*Remove it and run again"):
+        run(tiny)
+    result.unlink()
+    assert run(tiny).folder.name == "run-001"
+
+
+def claim(start: Barrier, override: str) -> str:
+    """Claim a run's folder at the same moment as other processes; the choice takes a while."""
+    config = load_config(Path("tiny.toml"), [*FAST, override])
+    sources = read_sources(config)
+
+    def choose() -> Path:
+        chosen = choose_folder(config, sources, None, fresh=False)
+        time.sleep(0.1)
+        return chosen
+
+    with ExitStack() as held:
+        start.wait()
+        folder = claim_folder(config, sources, held, choose).name
+        start.wait()
+    return folder
+
+
+def test_two_configurations_started_at_one_moment_get_a_folder_each(tiny):
+    start = Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        folders = list(pool.map(claim, [start, start], ["optimizer.lr=0.01", "optimizer.lr=0.02"]))
+    assert sorted(folders) == ["run-001", "run-002"]
+
+
+@pytest.mark.parametrize(
+    ("override", "predicted_again"),
+    [("ensemble.name=geometric_mean", []), ('tta=[{name="flips"}]', ["_predict_oof"] * 3 + ["_predict_test"])],
+)
+def test_predictions_of_reused_members_are_reused_where_they_still_hold(tiny, monkeypatch, override, predicted_again):
+    first, calls = run(tiny), []
+    for name in ("_predict_oof", "_predict_test"):
+        predict = getattr(members, name)
+        monkeypatch.setattr(members, name, lambda *a, p=predict, n=name: (calls.append(n), p(*a)))
+    second = run(tiny, override)
+    assert (second.folder.name, calls) == ("run-002", predicted_again)
+    name = "members/fold0-seed42/oof.parquet"
+    same = (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
+    assert same == (not predicted_again)
+
+
+def test_another_test_set_predicts_oof_no_second_time(tiny, monkeypatch):
+    run(tiny)
+    monkeypatch.setattr(members, "_predict_oof", None)
+    change_test_image(tiny)
+    assert run(tiny).folder.name == "run-002"
+
+
+def remove_test_set(tiny: Path) -> None:
+    """Let the dataset return neither test rows nor a sample submission."""
+    plugin = tiny / "tiny_plugin.py"
+    whole = 'test, sample, note="drawn for a test")'
+    assert whole in plugin.read_text()
+    plugin.write_text(plugin.read_text().replace(whole, 'test[:0], sample[:0], note="drawn for a test")'))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("inference.keep_top=2", "metric.name=map_at_k", "metric.k=2"),
+        ("images.cache=false", 'tta=[{name="flips"}]'),
+        ('columns.categorical=["label"]',),
+        ('postprocess=[{name="prior"}]',),
+        *[(f"ensemble.name={name}",) for name in ("geometric_mean", "rank_mean", "hard_vote", "weighted")],
+    ],
+)
+def test_without_a_test_set_a_run_ends_with_its_cv(tiny, overrides):
+    remove_test_set(tiny)
+    done = run(tiny, *overrides)
+    assert done.scores.cv.oof is not None and done.scores.submission is None
+    assert not {"submission.csv", "test.parquet"} & {path.name for path in done.folder.rglob("*")}
+    assert (done.folder / "oof.parquet").exists()
+    assert not any(command.startswith("compete submit") for command in done.scores.next)
+    assert run(tiny, *overrides).folder == done.folder
+
+
+def test_test_rows_without_a_sample_and_a_sample_without_test_rows_are_refused(tiny):
+    plugin = tiny / "tiny_plugin.py"
+    source = plugin.read_text()
+    plugin.write_text(source.replace("test, sample, note", "test[:0], sample, note"))
+    with pytest.raises(DataError, match="the test table has no rows"):
+        run(tiny)
+    plugin.write_text(source.replace("test, sample, note", "test, sample[:0], note"))
+    with pytest.raises(DataError, match="the sample submission has no rows"):
+        run(tiny)

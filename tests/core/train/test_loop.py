@@ -209,9 +209,9 @@ def test_a_step_starts_from_zero_gradients(make_run):
     run = make_run("optimizer.lr=1e-12", 'finetune.freeze=["stem"]')
     trainer = first_fold(run)
     from compete.model.network import set_training_mode
-    from compete.train.loop import _plan_epoch
+    from compete.train.loop import plan_epoch
 
-    _plan_epoch(trainer)
+    plan_epoch(trainer)
     set_training_mode(trainer.network, trainer.frozen)
     batch = next(iter(trainer.loader))
     train_step(trainer, [batch])

@@ -1,0 +1,190 @@
+"""The commands that look inside: `inspect` and `doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from compete.study.modules import ModuleRow
+
+
+def add_study_commands(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(inspect)
+    app.command()(doctor)
+
+
+def doctor(
+    file: Annotated[Path, typer.Argument(help="The competition's TOML.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be repeated."),
+    ] = None,
+) -> None:
+    """Look for the classic mistakes of training by experiments on one batch, in seconds.
+
+    Nothing is trained or written. Exit status 1 when something was found.
+    """
+    from compete.config.load import load_config
+    from compete.study.dry_run import dry_run, first_step
+    from compete.train.doctor import diagnose
+
+    with dry_run(load_config(file, overrides or [])) as run:
+        problems = 0
+        for check, found in diagnose(first_step(run)[0]):
+            typer.echo(f"{'found' if found else 'ok   '}  {check}")
+            for text in found:
+                typer.echo(f"       {text}")
+            problems += len(found)
+    typer.echo("nothing found" if not problems else f"{problems} found")
+    if problems:
+        raise typer.Exit(1)
+
+
+def inspect(
+    what: Annotated[Path, typer.Argument(metavar="FILE_OR_RUN", help="A TOML, a run's folder or a file of weights.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be repeated."),
+    ] = None,
+    depth: Annotated[int, typer.Option(min=0, help="How deep the module tree goes; 0: all of it.")] = 2,
+    parameters: Annotated[
+        bool, typer.Option("--parameters", help="List every parameter, with its gradient after one batch.")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the whole table to a CSV.")] = None,
+    batch: Annotated[
+        Path | None, typer.Option("--batch", metavar="FILE.png", help="Draw the first training batch, augmented.")
+    ] = None,
+) -> None:
+    """Show a network's modules or parameters, a training batch, or what a run's weights hold.
+
+    Of a TOML, the network is built and run once; with --parameters or --batch its data is read too. Nothing is trained,
+    and no run folder is made.
+    """
+    from compete.errors import UserError
+
+    if what.suffix == ".toml":
+        _of_toml(what, overrides or [], depth, parameters, csv, batch)
+    elif overrides or parameters or batch:
+        raise UserError(f"{what}: --set, --parameters and --batch need a TOML; a run's is {what / 'config.toml'}.")
+    else:
+        _of_weights(what, csv)
+
+
+def _of_toml(
+    path: Path, overrides: Sequence[str], depth: int, parameters: bool, csv: Path | None, batch: Path | None
+) -> None:
+    from compete.config.load import load_config
+    from compete.study.dry_run import dry_run
+
+    with dry_run(load_config(path, overrides)) as run:
+        for warning in run.dataset.warnings:
+            typer.echo(f"warning: {warning}")
+        if batch is not None:
+            from compete.study.preview import write_preview
+
+            count = write_preview(run, batch)
+            typer.echo(f"{batch}: {count} training images, each before and after the random transforms")
+        elif parameters:
+            from compete.study.parameters import parameter_table
+
+            _show(parameter_table(run), csv)
+        else:
+            _show_modules(run, depth, csv)
+
+
+def _show_modules(run: Any, depth: int, csv: Path | None) -> None:  # noqa: ANN401 - a Run, whose import takes torch
+    import pandas as pd
+    import torch
+
+    from compete.model.network import freeze
+    from compete.study.modules import module_rows
+
+    freeze(run.network, run.config.finetune, run.target.outputs)
+    inputs = [torch.randn(1, run.config.images.channels, *run.config.images.size)]
+    if run.dataset.column_count:
+        inputs.append(torch.randn(1, run.dataset.column_count))
+    rows = module_rows(run.network, inputs)
+    if csv is not None:
+        from compete.store import write_text
+
+        write_text(csv, pd.DataFrame(rows).to_csv(index=False))
+        typer.echo(f"{csv}: {len(rows)} modules")
+        return
+    shown = [row for row in rows if not depth or row.depth <= depth]
+    for line in _tree(shown, rows[0].parameters):
+        typer.echo(line)
+    if len(shown) < len(rows):
+        typer.echo(f"{len(rows) - len(shown)} deeper modules are left out; --depth 0 shows them")
+
+
+def _tree(rows: Iterable[ModuleRow], total: int) -> Iterable[str]:
+    cells = [("module", "output", "parameters", "share", "trained")]
+    for row in rows:
+        name = "  " * row.depth + (row.name.rpartition(".")[2] or "network")
+        shape = " x ".join(map(str, row.shape))
+        trained = (
+            "" if not row.parameters else "yes" if row.trained == row.parameters else "part" if row.trained else "no"
+        )
+        share = f"{row.parameters / total:.1%}" if total and row.parameters else ""
+        cells.append((f"{name} {row.kind}", shape, f"{row.parameters:,}" if row.parameters else "", share, trained))
+    return _aligned(cells, left=2)
+
+
+def _aligned(cells: Sequence[Sequence[str]], left: int) -> Iterable[str]:
+    """Yield lines of columns, the first `left` of them aligned to the left."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        parts = [
+            cell.ljust(w) if n < left else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(parts).rstrip()
+
+
+def _of_weights(path: Path, csv: Path | None) -> None:
+    from compete.errors import UserError
+    from compete.study.tensors import EXTENSIONS, member_table, tensor_table
+
+    if path.is_dir():
+        if not (path / "members").is_dir():
+            raise UserError(f"{path} is not a run folder with members. `compete runs` lists the runs.")
+        _show(member_table(path), csv)
+    elif path.is_file() and path.suffix in EXTENSIONS:
+        from compete.identity import digest_file
+
+        _show(tensor_table(path), csv)
+        typer.echo(f"fingerprint (SHA-256) {digest_file(path)}")
+    else:
+        raise UserError(f"{path}: name a TOML, a run's folder, or weights ({', '.join(EXTENSIONS)}).")
+
+
+def _show(table: pd.DataFrame, csv: Path | None) -> None:
+    """Print a table and the sum of its parameters, or write it to a CSV."""
+    if csv is not None:
+        from compete.store import write_text
+
+        write_text(csv, table.to_csv(index=False))
+        typer.echo(f"{csv}: {len(table)} rows")
+        return
+    text = [[name, *(_cell(value) for value in table[name])] for name in table]
+    for line in _aligned(list(zip(*text, strict=True)), left=2):
+        typer.echo(line)
+    if "requires_grad" in table or "dtype" in table:
+        typer.echo(f"{len(table)} tensors, {table['parameters'].sum():,} parameters")
+
+
+def _cell(value: object) -> str:
+    import pandas as pd
+
+    if value is None or value is pd.NA or value != value:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,318 @@
+"""The classic mistakes of training, each looked for by an experiment (Karpathy 2019, "A Recipe for Training Neural
+Networks", https://karpathy.github.io/2019/04/25/recipe/).
+
+A check yields a sentence for what it finds, with a cure, and nothing for a sound network.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import nn
+
+from compete.model.network import build_network, set_training_mode
+from compete.text import format_first, plural
+from compete.train.patient import Patient, unchanged_random_state
+
+if TYPE_CHECKING:
+    from compete.train.trainer import Trainer
+
+STEPS, LEARNING_RATE, MOST_SECONDS = 60, 1e-2, 6.0  # of the experiment on one batch
+MIXES = 12
+FEW_ROWS, MANY_ROWS = 4, 16
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+BatchTransform = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: what it is called, its experiment, and whether it is quick enough to precede every run."""
+
+    name: str
+    examine: Callable[[Patient], Iterator[str]]
+    quick: bool = False
+
+
+def diagnose(trainer: Trainer, quick: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each check with what it found. Network, optimizer and random state stay as they are."""
+    with unchanged_random_state():
+        patient = Patient.of(trainer, FEW_ROWS if quick else MANY_ROWS)
+    for check in CHECKS:
+        if check.quick or not quick:
+            with unchanged_random_state():
+                torch.manual_seed(0)
+                found = list(check.examine(patient))
+            yield check.name, found
+
+
+@torch.no_grad()
+def logits_not_probabilities(patient: Patient) -> Iterator[str]:
+    """Losses want logits: a sigmoid or softmax keeps outputs between 0 and 1, however large the input."""
+    network, (images, *columns) = patient.network(), patient.inputs
+    logits = torch.stack([network(images * factor, *columns) for factor in (1, -1, 100, -100)])
+    if logits.std() > 0 and logits.min() >= 0 and logits.max() <= 1:
+        yield "every output is between 0 and 1, as of a sigmoid or softmax; losses want logits: remove it"
+
+
+@torch.no_grad()
+def initial_loss(patient: Patient) -> Iterator[str]:
+    """An untrained network knows nothing: its cross-entropy is about ln C, or ln 2 for each independent label."""
+    classes, labels = len(patient.target.classes), torch.from_numpy(patient.labels)
+    predictions = patient.target.activation(patient.network()(*patient.inputs).float().cpu()).clamp(1e-7, 1 - 1e-7)
+    if labels.ndim == 1 and not labels.is_floating_point() and classes > 1:
+        loss, expected = float(-predictions.gather(1, labels[:, None]).log().mean()), math.log(classes)
+    elif labels.ndim == 2 and bool(((labels == 0) | (labels == 1)).all()):
+        loss = float(nn.functional.binary_cross_entropy(predictions, labels.float()))
+        expected = math.log(2)
+    else:
+        return
+    if loss > 2 * expected + 0.5:
+        yield (
+            f"the cross-entropy before training is {loss:.2f}, and {expected:.2f} would be that of a guess: the new "
+            "head starts with large weights, or the images are not scaled as the network expects ([images] mean, std)"
+        )
+    elif loss < 0.3 * expected:
+        yield (
+            f"the cross-entropy before training is {loss:.2f}, far below that of a guess ({expected:.2f}): the weights "
+            "have seen these labels, so that the CV would be too good"
+        )
+
+
+@torch.no_grad()
+def modes(patient: Patient) -> Iterator[str]:
+    """In eval mode one input gives one output, and dropout does its work in training mode only."""
+    network = patient.network()
+    first, second = network(*patient.inputs), network(*patient.inputs)
+    if not torch.equal(first, second):
+        yield (
+            "in eval mode two forwards of one batch differ: dropout without `training=self.training`, or other noise "
+            "in forward()"
+        )
+        return
+    dropouts = [m for m in network.modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
+    if dropouts and torch.equal(_in_dropout(network, dropouts, patient), first):
+        yield f"{plural(len(dropouts), 'dropout module')} in training mode changed nothing: forward() does not use them"
+
+
+def _in_dropout(network: nn.Module, dropouts: Sequence[nn.Module], patient: Patient) -> torch.Tensor:
+    for module in dropouts:
+        module.train()
+    output: torch.Tensor = network(*patient.inputs)
+    return output
+
+
+def samples_are_independent(patient: Patient) -> Iterator[str]:
+    """In eval mode an image's logits depend on no other image: a view or transpose over the batch mixes them."""
+    images, *columns = patient.inputs
+    images = images.clone().requires_grad_(True)
+    logits = patient.network()(images, *columns)
+    gradient = torch.autograd.grad(logits[0].sum(), images, allow_unused=True)[0] if logits.requires_grad else None
+    if gradient is None:
+        yield "the logits do not depend on the images at all: forward() detaches them, or ignores its input"
+        return
+    if bool(gradient[1:].any()):
+        yield (
+            "the logits of one image depend on other images of the batch, also in eval mode: look for a view(), "
+            "transpose() or mean over the first dimension in forward()"
+        )
+
+
+def gradients_arrive(patient: Patient) -> Iterator[str]:
+    """Every trainable parameter gets a finite gradient, and stands in the optimizer exactly once."""
+    trainer, network = patient.trainer, patient.network()
+    set_training_mode(network, trainer.frozen)
+    torch.autograd.backward(trainer.loss(network(*patient.inputs), patient.targets))
+    trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    without = [name for name, p in trainable.items() if p.grad is None]
+    if without:
+        yield (
+            f"no gradient reaches {format_first(without)}: forward() does not use it, or a detach(), no_grad() or "
+            "argmax lies between"
+        )
+    infinite = [name for name, p in trainable.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    if infinite:
+        yield f"the gradient of {format_first(infinite)} is not finite in the first step"
+    held = [id(p) for group in trainer.optimizer.param_groups for p in group["params"]]
+    counts = {name: held.count(id(p)) for name, p in trainer.network.named_parameters() if p.requires_grad}
+    left_out = [name for name, count in counts.items() if not count]
+    if left_out:
+        yield f"{format_first(left_out)} trains, but is not in the optimizer: its weights never change"
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        yield f"{format_first(twice)} is in the optimizer more than once: it moves twice a step"
+
+
+def gradients_are_cleared(patient: Patient) -> Iterator[str]:
+    """The optimizer's `zero_grad` leaves nothing behind for the next step."""
+    network = patient.trainer.network
+    before = [p.grad for p in network.parameters()]
+    try:
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
+        patient.trainer.optimizer.zero_grad()
+        left = [name for name, p in network.named_parameters() if p.grad is not None and bool(p.grad.any())]
+    finally:
+        for parameter, gradient in zip(network.parameters(), before, strict=True):
+            parameter.grad = gradient
+    if left:
+        yield f"zero_grad() of the optimizer leaves the gradient of {format_first(left)}: gradients add up over steps"
+
+
+def bias_before_norm(patient: Patient) -> Iterator[str]:
+    """A bias right before BatchNorm is subtracted again: it costs memory and learns nothing."""
+    found = []
+    for module in patient.trainer.network.modules():
+        children = list(module.named_children()) if isinstance(module, nn.Sequential) else []
+        for (name, layer), (_, following) in pairwise(children):
+            if isinstance(following, NORMS) and getattr(layer, "bias", None) is not None:
+                found.append(f"{type(layer).__name__} {name}")
+    if found:
+        layers = plural(len(found), "layer")
+        yield f"{layers} right before BatchNorm with a bias ({format_first(found)}), which it cancels: set bias=False"
+
+
+def one_batch_can_be_learnt(patient: Patient) -> Iterator[str]:
+    """Some steps on one batch must bring its loss far down, and further than without the images."""
+    if _identical(patient.labels):
+        return
+    images, *columns = patient.inputs
+    start, end = _train(patient, images, columns)
+    if not end < 0.7 * start:
+        yield (
+            f"{STEPS} steps on one batch of {len(patient.rows)} images bring its loss from {start:.3g} to {end:.3g} "
+            "only: it cannot be learnt, which is a fault of the network, the loss or the labels"
+        )
+        return
+    if not columns:
+        _, blind = _train(patient, torch.zeros_like(images), columns)
+        if end > 0.95 * blind:
+            yield (
+                f"the images do not help: after {STEPS} steps on one batch its loss is {end:.3g} with them and "
+                f"{blind:.3g} with black ones"
+            )
+
+
+def _identical(labels: np.ndarray) -> bool:
+    return len(np.unique(labels, axis=0)) < 2
+
+
+def _train(patient: Patient, images: torch.Tensor, columns: Sequence[torch.Tensor]) -> tuple[float, float]:
+    """Return the loss of one batch before and after some steps of Adam on a copy of the network."""
+    torch.manual_seed(0)
+    network, loss, targets = patient.network(), patient.trainer.loss, patient.targets
+    set_training_mode(network, patient.trainer.frozen)
+    for module in network.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.eval()  # what can be learnt by heart is the question
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trainable, lr=LEARNING_RATE)
+    losses: list[float] = []
+    ends = time.monotonic() + MOST_SECONDS
+    while len(losses) <= STEPS and time.monotonic() < ends:
+        value = loss(network(images, *columns), targets)
+        losses.append(float(value.detach()))
+        optimizer.zero_grad()
+        torch.autograd.backward(value)
+        optimizer.step()
+    return losses[0], min(losses[len(losses) // 2 :])
+
+
+@torch.no_grad()
+def weights_can_be_reloaded(patient: Patient) -> Iterator[str]:
+    """What a state dict holds is all that the logits depend on."""
+    run, network = patient.trainer.run, patient.network()
+    for parameter in network.parameters():
+        parameter.add_(0.01 * torch.randn_like(parameter))
+    state = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    fresh = build_network(run.config, run.target.outputs, run.dataset.column_count, seed=1, weights=False)
+    fresh.load_state_dict(load(save(state)))
+    device = patient.inputs[0].device
+    if not torch.allclose(fresh.to(device).eval()(*patient.inputs), network(*patient.inputs), atol=1e-4, rtol=1e-3):
+        yield (
+            "a network with the same weights loaded gives other logits: some of its state is neither a parameter nor "
+            "a buffer; register it with register_buffer()"
+        )
+
+
+def labels_follow_pixels(patient: Patient) -> Iterator[str]:
+    """Mixed labels have the share of the mixed pixels: seen on images of ones and zeros."""
+    images = torch.zeros_like(patient.inputs[0])
+    images[0] = 1.0
+    targets = torch.zeros(len(images), max(2, patient.target.outputs), device=images.device)
+    targets[:, 1], targets[0, 0], targets[0, 1] = 1.0, 1.0, 0.0
+    for transform, bound in zip(patient.trainer.batch_transforms, _named(patient), strict=True):
+        worst = max(_difference(transform, images, targets) for _ in range(MIXES))
+        if worst > 0.02:
+            yield (
+                f"[[batch_transforms]] name = \"{bound}\": the label's share differs from the pixels' by up to "
+                f"{worst:.2f}; mix both by the same share"
+            )
+
+
+def _named(patient: Patient) -> list[str]:
+    return [bound.name for bound in patient.trainer.run.config.many("batch_transforms")]
+
+
+def _difference(transform: BatchTransform, images: torch.Tensor, targets: torch.Tensor) -> float:
+    mixed, labels = transform(images.clone(), targets.clone())
+    return float((mixed.mean(dim=(1, 2, 3)) - labels[:, 0]).abs().max())
+
+
+def decoding_is_repeatable(patient: Patient) -> Iterator[str]:
+    """Reading an image and its fixed transforms give the same pixels for training, validation and test."""
+    images, number = patient.trainer.run.images.train.images, int(patient.rows[0])
+    number = int(patient.trainer.run.images.train.by_row[number][0])
+    if not np.array_equal(images[number], images[number]):
+        yield (
+            "the same image decoded twice has other pixels: a fixed transform is random. Move it to `random`, where it "
+            "augments training images only"
+        )
+
+
+def loading_keeps_up(patient: Patient) -> Iterator[str]:
+    """Loading a batch should not take longer than the step on it."""
+    trainer = patient.trainer
+    run, images, network = trainer.run, trainer.run.images.train, patient.network(training=True)
+    numbers = [int(images.by_row[row][0]) for row in patient.rows]
+    started = time.perf_counter()
+    for number in numbers:
+        image = images.images[number]
+        if run.images.augment is not None:
+            run.images.augment(image, 0)
+    loading = time.perf_counter() - started
+    torch.autograd.backward(trainer.loss(network(*patient.inputs), patient.targets))  # the first one warms up
+    started = time.perf_counter()
+    torch.autograd.backward(trainer.loss(network(*patient.inputs), patient.targets))
+    next(network.parameters()).detach().sum().item()  # waits for the device
+    step = time.perf_counter() - started
+    processes = max(1, run.workers)
+    if loading / processes > step:
+        yield (
+            f"loading {len(numbers)} images takes {loading * 1000:.0f} ms in one process, a step on them "
+            f"{step * 1000:.0f} ms: the loader is the bottleneck. Set [images] cache = true, or [training] workers to "
+            f"{math.ceil(loading / step)}"
+        )
+
+
+CHECKS = (
+    Check("outputs are logits", logits_not_probabilities, quick=True),
+    Check("initial loss", initial_loss, quick=True),
+    Check("train and eval mode", modes, quick=True),
+    Check("samples are independent", samples_are_independent, quick=True),
+    Check("gradients arrive", gradients_arrive, quick=True),
+    Check("gradients are cleared", gradients_are_cleared, quick=True),
+    Check("bias before BatchNorm", bias_before_norm),
+    Check("one batch can be learnt", one_batch_can_be_learnt),
+    Check("weights can be reloaded", weights_can_be_reloaded),
+    Check("labels follow pixels", labels_follow_pixels),
+    Check("decoding is repeatable", decoding_is_repeatable),
+    Check("loading keeps up", loading_keeps_up),
+)

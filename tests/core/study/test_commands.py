@@ -1,0 +1,21 @@
+"""`compete inspect`."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from compete.errors import UserError
+
+
+def test_the_command_prints_and_writes_tables(tiny, capsys):
+    from compete.study.commands import inspect
+
+    inspect(tiny / "tiny.toml", depth=1)
+    out = capsys.readouterr().out
+    assert "network Brightness" in out and "stem Sequential" in out and "0 Conv2d" not in out
+    assert "3 deeper modules are left out" in out
+    inspect(tiny / "tiny.toml", parameters=True, csv=tiny / "p.csv")
+    assert pd.read_csv(tiny / "p.csv")["parameters"].sum() == 135
+    with pytest.raises(UserError, match="need a TOML"):
+        inspect(tiny, parameters=True)
