@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -12,7 +13,7 @@ FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[str, Field(pattern=FOLDER_NAME)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Background = Annotated[str, Field(pattern=r"^(white|black|none|#[0-9a-fA-F]{6})$")]
+COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -50,7 +51,7 @@ class Images(Table):
     layout: Literal["auto", "hwc", "chw"] = setting(
         "training", "auto", "axes of `.npy` arrays; auto: by `channels` and the shape, refused where that is not clear"
     )
-    background: Background = setting(
+    background: str = setting(
         "training", "white", 'what shows through transparent pixels: a colour, or "none" for their own'
     )
     value_range: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = setting(
@@ -67,9 +68,16 @@ class Images(Table):
     @field_validator("value_range")
     @classmethod
     def _ascends(cls, limits: list[float] | None) -> list[float] | None:
-        if limits and limits[0] >= limits[1]:
-            raise ValueError("the first value must be below the second")
+        if limits and not (1e-30 <= limits[1] - limits[0] <= 1e30 and max(map(abs, limits)) <= 1e30):
+            raise ValueError("the first value must be below the second, both within 1e30")  # as float32 computes
         return limits
+
+    @field_validator("background")
+    @classmethod
+    def _is_colour(cls, name: str) -> str:
+        if name not in ("white", "black", "none") and not COLOUR.fullmatch(name):
+            raise ValueError('must be "white", "black", "none" or a colour such as "#80a0ff"')
+        return name
 
 
 class Columns(Table):
