@@ -60,7 +60,9 @@ class Images(Table):
     unreadable: Literal["error", "skip"] = setting(
         "training", "error", "images that cannot be read: stop, or leave them out and count them; test rows stay"
     )
-    cache: bool = setting("training", True, "decode every image once, into a memory-mapped file of uint8")
+    cache: bool = setting(
+        "training", True, "decode every image once, into a memory map; else whenever it is needed, and once to check it"
+    )
     cache_dir: str = setting("nothing", ".compete/cache", "folder of the cached images")
     mean: list[Finite] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
     std: list[Positive] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")

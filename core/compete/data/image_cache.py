@@ -47,29 +47,54 @@ def open_cache(folder: Path, key: str, paths: Sequence[str], decoder: Decoder, p
             marks.unlink(missing_ok=True)
             state = _begin(data, shape, _pixel_type(paths, decoder))
         if state["unreadable"] or state["done"] < len(paths):
-            _fill(data, marks, state, paths, decoder, progress)
+            _decode_missing(marks, state, paths, decoder, progress, np.load(data, mmap_mode="r+"))
     unreadable = {int(number): reason for number, reason in state["unreadable"].items()}
     return Cache(np.load(data, mmap_mode="r"), unreadable, state["notes"], damaged)
 
 
+def check_images(
+    folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress
+) -> tuple[dict[int, str], Notes]:
+    """Decode every image once without keeping its pixels; return the unreadable ones, and what is to be reported."""
+    marks = folder / f"{key}.checked.json"
+    make_folder(folder)
+    with file_lock(folder / f"{key}.lock"):
+        state = read_json(marks)
+        if not _is_sound(state, len(paths)):
+            state = {"done": 0, "unreadable": {}, "notes": {}}
+        if state["unreadable"] or state["done"] < len(paths):
+            _decode_missing(marks, state, paths, decoder, progress, None)
+    return {int(number): reason for number, reason in state["unreadable"].items()}, state["notes"]
+
+
 def _sound_state(data: Path, marks: Path, shape: tuple[int, ...]) -> dict[str, Any] | None:
     """Return what is known of a cache, or None unless the file and its header are what was written."""
-    state, count = read_json(marks), shape[0]
+    state = read_json(marks)
     try:
-        done, dtype, unreadable, notes = state["done"], state["dtype"], state["unreadable"], state["notes"]
         with warnings.catch_warnings(action="ignore"):
             pixels = np.load(data, mmap_mode="r")
         sound = (
-            (pixels.shape, pixels.dtype, pixels.flags.c_contiguous) == (shape, np.dtype(dtype), True)
+            _is_sound(state, shape[0])
+            and (pixels.shape, pixels.dtype, pixels.flags.c_contiguous) == (shape, np.dtype(state["dtype"]), True)
             and pixels.offset + pixels.nbytes == data.stat().st_size
-            and type(done) is int
+        )
+    except Exception:  # a damaged header raises nearly anything
+        return None
+    return state if sound else None
+
+
+def _is_sound(state: dict[str, Any], count: int) -> bool:
+    """Return whether the state of `count` images is one that could have been written."""
+    try:
+        done, unreadable, notes = state["done"], state["unreadable"], state["notes"]
+        return (
+            type(done) is int
             and 0 <= done <= count
             and all(0 <= int(number) < done and isinstance(reason, str) for number, reason in unreadable.items())
             and all(isinstance(note["count"], int) and isinstance(note["first"], list) for note in notes.values())
         )
-    except Exception:  # a damaged header or state raises nearly anything
-        return None
-    return state if sound else None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
 
 
 def add_notes(notes: Notes, path: str, texts: Sequence[str]) -> None:
@@ -96,14 +121,18 @@ def _begin(data: Path, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
     return {"dtype": dtype, "done": 0, "unreadable": {}, "notes": {}}
 
 
-def _fill(
-    data: Path, marks: Path, state: dict[str, Any], paths: Sequence[str], decoder: Decoder, progress: Progress
+def _decode_missing(
+    marks: Path,
+    state: dict[str, Any],
+    paths: Sequence[str],
+    decoder: Decoder,
+    progress: Progress,
+    pixels: np.memmap[Any, Any] | None,
 ) -> None:
-    """Decode chunk by chunk; a build that was killed resumes after its last whole chunk.
+    """Decode chunk by chunk, into `pixels` if given; a build that was killed resumes after its last whole chunk.
 
     Unreadable images are tried again at each start: a passing fault of a disk or a network must not stay.
     """
-    pixels = np.load(data, mmap_mode="r+")
     retried = [int(number) for number in state["unreadable"]]
     chunks = [retried] if retried else []
     chunks += [list(range(start, min(start + CHUNK, len(paths)))) for start in range(state["done"], len(paths), CHUNK)]
@@ -115,13 +144,16 @@ def _fill(
             if position in failed:
                 state["unreadable"][str(number)] = failed[position]
         state["done"] = max(state["done"], chunk[-1] + 1)
-        pixels.flush()
+        if pixels is not None:
+            pixels.flush()
         write_json(marks, state)
         progress(state["done"], len(paths))
 
 
-def _writer(pixels: Array, numbers: Sequence[int], paths: Sequence[str]) -> Callable[[int, Image], None]:
+def _writer(pixels: Array | None, numbers: Sequence[int], paths: Sequence[str]) -> Callable[[int, Image], None]:
     def write(position: int, image: Image) -> None:
+        if pixels is None:
+            return
         number = numbers[position]
         try:
             pixels[number] = _cached(image, pixels.dtype)  # (H, W, C) -> row of (n, H, W, C)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from compete.data.decoder import Decoder
-from compete.data.image_cache import Notes, Progress, decode_all, open_cache
+from compete.data.image_cache import Notes, Progress, check_images, open_cache
 from compete.errors import DataError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Images:
 def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Progress) -> ImageSet:
     """Open a table's images, through the cache if `[images]` asks for it; `key` names their pixels in the cache.
 
-    Images that cannot be read are listed in the result, never replaced.
+    Images that cannot be read are listed in the result, never replaced. With an empty key they are not looked for.
     """
     settings, index = decoder.settings, ImageIndex.of(table)
     images: ImageSequence = DecodedImages(index.paths, decoder)
@@ -128,8 +128,8 @@ def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Pr
     if settings.cache and index.paths:
         cache = open_cache(Path(settings.cache_dir), key, index.paths, decoder, progress)
         images, unreadable, notes, damaged = cache.pixels, cache.unreadable, cache.notes, cache.damaged
-    elif settings.unreadable == "skip":  # what to skip must be known before training
-        unreadable = decode_all(index.paths, decoder, lambda _number, _image: None, progress, notes)
+    elif key and index.paths:  # what is damaged must be known before training
+        unreadable, notes = check_images(Path(settings.cache_dir), key, index.paths, decoder, progress)
     lost = np.array(sorted(unreadable), np.int64)
     return ImageSet(images, ImagesByRow(index.rows, len(table)).without(lost), unreadable, notes, damaged)
 

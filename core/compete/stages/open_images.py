@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compete.data.decoder import READER_SETTINGS, Decoder, reader_parameters
-from compete.data.image_cache import Notes, add_notes
 from compete.data.images import ImageIndex, Images, ImageSet, open_image_set, unreadable_problem
 from compete.data.loaders import augmented
 from compete.errors import ConfigError, DataError
@@ -47,36 +46,22 @@ def read_contents(session: Session, tables: Tables, files: Files) -> ImageConten
     return ImageContents(digests[: len(train)], digests[len(train) :])
 
 
-def try_images(session: Session, tables: Tables, files: Files) -> None:
+def try_images(config: Config, tables: Tables, files: Files) -> None:
     """Read and augment a few images, so that what would fail for all is found before all are read and decoded."""
-    settings = session.config.images
-    decoder, augment = _pipeline(session.config, files)
+    decoder, augment = _pipeline(config, files)
     for name, table in (("train", tables.train), ("test", tables.test)):
         paths = spread(ImageIndex.of(table).paths, MOST_TRIED)
-        images, reasons, notes = _decoded(decoder, paths)
-        of = f"{plural(len(paths), f'{name} image')} tried"
-        if reasons and not images and settings.unreadable == "error":
-            raise DataError(unreadable_problem(name, reasons, of))
+        images: list[Image] = []
+        reasons: list[str] = []
+        for path in paths:
+            try:
+                images.append(decoder(path))
+            except ValueError as error:
+                reasons.append(str(error))
+        if reasons and not images and config.images.unreadable == "error":
+            raise DataError(unreadable_problem(name, reasons, f"{plural(len(paths), f'{name} image')} tried"))
         if name == "train" and images and augment is not None:
             _try_augment(augment, images[0])
-        if not settings.cache and settings.unreadable == "error":  # then no pass over all images counts them
-            _report_notes(session, notes, len(paths), of)
-
-
-def _decoded(decoder: Decoder, paths: list[str]) -> tuple[list[Image], list[str], Notes]:
-    """Return the images that can be read, why others cannot, and what was noted."""
-    images: list[Image] = []
-    reasons: list[str] = []
-    notes: Notes = {}
-    for path in paths:
-        try:
-            image, texts = decoder.decode(path)
-        except ValueError as error:
-            reasons.append(str(error))
-            continue
-        images.append(image)
-        add_notes(notes, path, texts)
-    return images, reasons, notes
 
 
 def open_images(
@@ -95,7 +80,10 @@ def open_images(
     for name, images in (("train", train), ("test", test)):
         if images.damaged:
             session.warn(f"the cache of the {name} images was damaged, and they are decoded again")
-        _report_notes(session, images.notes, len(images.images), plural(len(images.images), f"{name} image"))
+        for text, note in images.notes.items():
+            count, total = note["count"], len(images.images)
+            share = f"{count:,} of {plural(total, f'{name} image')} ({count / total:.1%})"
+            session.warn(f"{text}: {share}: {format_first(note['first'], total=count)}")
     return Images(train, test, augment)
 
 
@@ -147,12 +135,6 @@ def _report_unreadable(session: Session, tables: Mapping[str, ImageSet]) -> None
         session.warn(f"{lost} left out; {plural(rows, 'row')} without a readable image")
         for reason in list(images.unreadable.values())[:MOST_LISTED]:
             session.warn(f"unreadable: {reason}")
-
-
-def _report_notes(session: Session, notes: Notes, total: int, of: str) -> None:
-    for text, note in notes.items():
-        count = note["count"]
-        session.warn(f"{text}: {count:,} of {of} ({count / total:.1%}): {format_first(note['first'], total=count)}")
 
 
 def augmentation(transforms: list[Transform]) -> Augment | None:

@@ -131,7 +131,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
     network = None if _may_be_finished(members, runs) else _template(config, dataset, weights=True)
     files = Files(Path(config.competition.root))
-    try_images(session, dataset.tables, files)
+    try_images(config, dataset.tables, files)
     contents = read_contents(session, dataset.tables, files)
     identity = identify(config, sources, dataset, contents.train, contents.test)
     _leave_other_data_alone(session, identity, sources, held)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from compete.config.settings import Images
 from compete.data.decoder import FLAT, Decoder
-from compete.data.image_cache import MOST_NAMED, open_cache
+from compete.data.image_cache import MOST_NAMED, check_images, open_cache
 from compete.files.root import Files
 from compete_plugins.readers import image
 
@@ -109,3 +109,29 @@ def test_a_build_without_a_state_begins_again_and_a_part_is_completed(tmp_path, 
     marks.write_text(json.dumps(part))
     again = opened(tmp_path, paths)
     assert not again.damaged and (again.pixels == expected).all() and again.notes[FLAT]["count"] == COUNT
+
+
+def test_without_a_cache_images_are_checked_once_and_unreadable_ones_at_each_start(tmp_path, paths):
+    read: list[str] = []
+
+    class Counted(Files):
+        def read(self, path):
+            read.append(path)
+            return super().read(path)
+
+    decoder = Decoder(Counted(tmp_path), {"jpg": image}, Images(size=(4, 6)))
+
+    def check():
+        read.clear()
+        return check_images(tmp_path / "cache", "key", paths, decoder, lambda *_: None)
+
+    good = (tmp_path / "2.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(b"")
+    assert check()[0] == {2: "2.png: the file is empty."} and sorted(read) == paths
+    assert check()[0] == {2: "2.png: the file is empty."} and read == ["2.png"]
+    (tmp_path / "2.png").write_bytes(good)
+    unreadable, notes = check()
+    assert (unreadable, read, notes[FLAT]["count"]) == ({}, ["2.png"], COUNT)
+    assert check() == ({}, notes) and read == []
+    (tmp_path / "cache/key.checked.json").write_text('{"done": 99}')
+    assert check() == ({}, notes | {FLAT: {"count": COUNT, "first": paths[:MOST_NAMED]}}) and sorted(read) == paths
