@@ -17,7 +17,7 @@ from compete.config.load import load_config
 from compete.config.registry import Component
 from compete.config.settings import CORE_TABLES
 from compete.config.slots import SLOTS, Affects, Slot
-from compete.identity import digest, read_sources, settings_that_affect
+from compete.identity import digest, pixels_key, read_sources, settings_that_affect
 from compete.stages.runner import run_competition
 
 LEVELS = set(get_args(Affects))
@@ -70,6 +70,27 @@ def test_what_affects_nothing_does_not_start_another_run(tiny):
     first = run(tiny)
     same = run(tiny, "training.workers=0", "training.checkpoint_minutes=3", "images.cache_dir=elsewhere")
     assert same.folder == first.folder and len(trained(same)) == 3
+
+
+def test_decoded_pixels_are_known_by_every_setting_that_changes_them(tiny):
+    def key(*overrides):
+        config = load_config(tiny / "tiny.toml", overrides)
+        return pixels_key(config, read_sources(config), ["a"], ["a.png"])
+
+    changes = [
+        "size=[9,9]",
+        "resize=pad",
+        "channels=1",
+        "layout=chw",
+        "background=black",
+        "value_range=[0,9]",
+        "reader=raw",
+    ]
+    keys = {key(), *(key(f"images.{change}") for change in changes)}
+    assert len(keys) == 1 + len(changes)
+    assert {key(f"images.{same}") for same in ("mean=[0,0,0]", "unreadable=skip", "cache_dir=x", "cache=false")} == {
+        key()
+    }
 
 
 def test_a_copy_of_the_data_retrains_nothing(tiny):
