@@ -139,6 +139,28 @@ def test_every_label_reaches_its_id(place, slim, monkeypatch):
     assert CORRECT[drawn.kind](written.iloc[:, 1:], labels)
 
 
+def test_the_damaged_images_of_iwildcam_2020_are_left_out_of_training(tmp_path, slim, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ORACLE, tmp_path / "oracle.py")
+    name = "iwildcam-2020-fgvc7"
+    drawn = ALL[name](tmp_path / "data" / name)
+    damaged = sorted((tmp_path / "data" / name / "train").glob("*.jpg"))[3]
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    written = run(name, tmp_path, f'{{name="oracle", holds="{drawn.holds}"}}', 'head={name="bare"}')
+    assert dict(zip(written["Id"], written["Category"], strict=True)) == drawn.labels
+
+
+def test_the_repeated_image_of_hotel_id_is_read_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "hotel-id-2021-fgvc8"
+    ALL[name](tmp_path / "data" / name)
+    table = tmp_path / "data" / name / "train.csv"
+    first, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([first, *rows, rows[5]]) + "\n")
+    tables = load_config(GALLERY[name]).one("datasets").build(tmp_path / "data" / name)
+    assert len(tables.train) == len(rows) and tables.note == "1 training row left out: repeated id."
+
+
 def test_a_test_row_without_its_image_gets_the_mean_prediction(tmp_path, slim, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ORACLE, tmp_path / "oracle.py")

@@ -53,8 +53,8 @@ def propose_dataset(scan: Scan) -> Proposal | list[Proposal] | None:
 def register_readers() -> Components:
     """Readers: how a file becomes pixels. `(data: bytes) -> (H, W, channels) uint8, or float32 in 0..1`.
 
-    The name is the file extension without its dot (`"jpg"`), or one that `[images] reader` chooses. Raise `ValueError`
-    when the bytes are not such an image; never return another image in its place.
+    The name is a file extension (`"jpg"`) or one that `[images] reader` chooses. Keyword-only parameters are `[images]`
+    settings (`channels`, `layout` ...) and `note(text)`, which counts. Raise `ValueError` for bytes of another kind.
     """
 
 

@@ -20,6 +20,8 @@ from compete.config.slots import SLOTS, Affects
 from compete.data.images import ImageIndex
 from compete.store import plain
 
+NOT_PIXELS = {"unreadable", "cache", "cache_dir", "mean", "std"}  # of [images]
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -97,7 +99,7 @@ def folds_key(config: Config, sources: Mapping[str, str], train: pd.DataFrame, l
 def pixels_key(config: Config, sources: Mapping[str, str], contents: Sequence[str], paths: Sequence[str]) -> str:
     """Return the key of decoded images: their files' content, how they are read, and the fixed transforms."""
     images, chain = config.images, config.many("transforms")
-    how = images.size, images.resize, images.channels, images.reader
+    how = images.model_dump(exclude=NOT_PIXELS)
     fixed = [(bound.name, _pixel_options(bound)) for bound in chain]
     files = [sources[str(file)] for bound in chain for file in bound.files]
     components = [*(bound.component for bound in chain), *config.plugins.registry["readers"].values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,9 +177,13 @@ class Run:
 
 
 def metric_for(config: Config, target: Target) -> Metric:
-    """Build the metric for a target's classes."""
+    """Build the metric for a target's classes; one of classes scores levels by their place in the order."""
     metric: Metric = config.one("metrics").build()
-    return metric if metric.named is None else metric.named(target.classes)
+    metric = metric if metric.named is None else metric.named(target.classes)
+    ranks = target.ranks
+    if ranks is None or not metric.top:
+        return metric
+    return replace(metric, score=lambda labels, found: metric.score(ranks(labels), ranks(found)[:, None]))
 
 
 def call_hook(caller: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 - what the hook returns

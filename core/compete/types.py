@@ -83,7 +83,9 @@ class Target:
     `encode(table)` returns the targets of the loss: int64 (N,) for one head, int64 (N, heads) for several, or float32
     (N, K). `labels(table)` returns the labels for metrics, folds and samplers: int64 class numbers (N,), or float32
     (N, C). `activation` maps logits (B, K) to predictions (B, C), and `decode` predictions (T, C) to labels (T,) in the
-    competition's spelling. `heads` are the sizes of the heads, which sum to K.
+    competition's spelling. `heads` are the sizes of the heads, which sum to K. If labels are levels on a scale, which
+    need not be 0 to k - 1, `ranks` maps labels (N,) and predictions (N, 1) to the place of the nearest level (N,), by
+    which metrics of classes score them.
     """
 
     classes: tuple[str, ...]
@@ -93,6 +95,7 @@ class Target:
     decode: Callable[[Array], Sequence[Any]]
     heads: tuple[int, ...] = ()
     head_names: tuple[str, ...] = ()
+    ranks: Callable[[Array], Array] | None = None
 
     @property
     def outputs(self) -> int:

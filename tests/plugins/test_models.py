@@ -83,6 +83,8 @@ def test_normalisation_constants_fit_the_channels():
         ("timm", {"backbone": "resnet18.a1_in2k"}, "unknown timm backbone 'resnet18.a1_in2k'. Did you mean 'res"),
         ("torchvision", {"backbone": "resnet81"}, "unknown torchvision backbone 'resnet81'. Did you mean 'resn"),
         ("timm", {"arguments": {"num_classes": 3}}, "arguments.num_classes: set by the runner or by an option"),
+        ("timm", {"arguments": {"pretrained_cfg": {"file": "a.pth"}}}, "arguments.pretrained_cfg: set by the runner"),
+        ("timm", {"arguments": {"pretrained_cfg_overlay": {"file": "a.pth"}}}, "arguments.pretrained_cfg_overlay: set"),
         ("torchvision", {"arguments": {"weights": "x"}}, "arguments.weights: set by the runner or by an option"),
         ("timm", {"backbone": "vit_tiny_patch16_224", "head_init": "one"}, 'must be "zero" or "default".'),
     ],

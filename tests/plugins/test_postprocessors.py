@@ -39,6 +39,7 @@ BALANCED = Metric(
     lambda y_true, probabilities: f1_score(y_true, probabilities.argmax(axis=1), average="macro", zero_division=0)
 )
 ACCURACY = Metric(lambda y_true, probabilities: accuracy_score(y_true, probabilities.argmax(axis=1)))
+RANKED = Metric(lambda y_true, levels: float(np.mean(y_true == levels[:, 0])))
 RMSE = Metric(lambda y_true, values: float(np.sqrt(((y_true - values) ** 2).mean())), higher_is_better=False)
 
 
@@ -160,6 +161,16 @@ def test_cut_points_keep_nan_rows():
     oof[5] = np.nan
     found = cut_points(oof, y_true, KAPPA)(oof)
     assert np.isnan(found[5]) and np.isnan(found).sum() == 1
+
+
+@pytest.mark.parametrize("levels", [(1, 2, 3, 4), (10, 20, 50, 51), (-3, 0, 1, 9)])
+def test_cut_points_give_the_levels_of_the_labels(levels):
+    places, oof = graded()
+    y_true = np.array(levels)[np.minimum(places, 3)]
+    found = cut_points(oof + levels[0], y_true, RANKED)(oof + levels[0])
+    assert set(np.unique(found)) <= set(levels)
+    expected = cut_points(oof, np.minimum(places, 3), RANKED)(oof)
+    np.testing.assert_array_equal(found[:, 0], np.array(levels)[expected[:, 0]])
 
 
 def test_cut_points_refuse_probabilities():

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from compete_plugins.readers import image, npy, register_readers
+from compete_plugins.readers import image, npy, raw, register_readers
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -52,11 +55,38 @@ def test_every_ending_reads_every_kind() -> None:
     assert measured.shape == (4, 5, 1) and measured.dtype == np.float32
 
 
-@pytest.mark.parametrize(("orientation", "turned"), [(3, np.rot90(IMAGE, 2)), (6, np.rot90(IMAGE, -1))])
-def test_images_are_turned_upright(orientation: int, turned: np.ndarray) -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["png", "tiff", "webp", "jpeg", "16 bits"])
+def test_images_are_turned_upright(kind: str, orientation: int) -> None:
+    """The oracle says where the stored row 0 and column 0 belong (TIFF 6.0, page 36)."""
+    corners = np.zeros((16, 24, 3), np.uint8)
+    corners[:8, :12], corners[:8, 12:] = 250, 100  # stored: top left, then along row 0
+    upper_left, along = {
+        1: ("top left", "right"), 2: ("top right", "left"), 3: ("bottom right", "left"), 4: ("bottom left", "right"),
+        5: ("top left", "down"), 6: ("top right", "down"), 7: ("bottom right", "up"), 8: ("bottom left", "up"),
+    }[orientation]  # fmt: skip
     exif = Image.Exif()
     exif[0x0112] = orientation
-    np.testing.assert_array_equal(image(encoded(IMAGE, "png", exif=exif)), turned)
+    if kind == "16 bits":
+        plain, done = (
+            encoded(np.zeros((16, 24, 3), np.uint8), "png", exif=exif),
+            cv2.imencode(".png", corners.astype(np.uint16) * 257)[1].tobytes(),
+        )
+        start = plain.index(b"eXIf") - 4
+        size = int.from_bytes(plain[start : start + 4], "big") + 12
+        data = done[:33] + plain[start : start + size] + done[33:]
+    else:
+        options = {"lossless": True} if kind == "webp" else {}
+        data = encoded(corners, kind, exif=exif, **options)
+    pixels = image(data)[:, :, 0].astype(int)
+    assert pixels.shape == ((16, 24) if orientation < 5 else (24, 16))
+    height, width = pixels.shape
+    row, column = {"top": 2, "bottom": height - 3}, {"left": 2, "right": width - 3}
+    down, across = (row[upper_left.split()[0]], column[upper_left.split()[1]])
+    assert abs(pixels[down, across] - 250) < 12
+    step = {"right": (0, 1), "left": (0, -1), "down": (1, 0), "up": (-1, 0)}[along]
+    beside = pixels[down + step[0] * (height - 6), across + step[1] * (width - 6)]
+    assert abs(beside - 100) < 12
 
 
 def test_a_broken_exif_block_is_passed_over() -> None:
@@ -64,22 +94,72 @@ def test_a_broken_exif_block_is_passed_over() -> None:
     np.testing.assert_array_equal(image(data), IMAGE)
 
 
-def test_transparency_is_dropped_not_blended() -> None:
-    with_alpha = np.dstack([IMAGE, np.zeros(IMAGE.shape[:2], np.uint8)])
-    np.testing.assert_array_equal(image(encoded(with_alpha)), IMAGE)
-    grey_alpha = Image.fromarray(IMAGE[:, :, 0]).convert("LA")
-    np.testing.assert_array_equal(image(encoded(grey_alpha)), np.repeat(IMAGE[:, :, :1], 3, axis=2))
+@pytest.mark.parametrize(("background", "colour"), [
+    ("white", (255, 255, 255)), ("black", (0, 0, 0)), ("#0a64ff", (10, 100, 255)),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["png", "webp", "tiff"])
+def test_transparent_pixels_show_the_background(background, colour, kind):
+    opacity = RNG.integers(0, 256, IMAGE.shape[:2], dtype=np.uint8)
+    opacity[:2] = (0, 255, 0, 255, 0, 255, 255)
+    data = encoded(np.dstack([IMAGE, opacity]), kind, **({"lossless": True, "exact": True} if kind == "webp" else {}))
+    share = opacity[:, :, None] / 255
+    expected = IMAGE * share + np.array(colour) * (1 - share)
+    assert np.abs(image(data, background=background) - expected).max() <= 0.5 + 1e-4
+    np.testing.assert_array_equal(image(data, background="none"), IMAGE)
 
 
-@pytest.mark.parametrize("options", [{}, {"transparency": 0}, {"transparency": bytes(range(4))}])
-def test_palettes_become_colours(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("form", ["RGBA", "LA", "P", "L with a transparent value", "16 bits", "16-bit grey"])
+def test_a_black_drawing_on_a_transparent_ground_is_seen(form):
+    """The drawing is in the alpha channel alone: without a background the image would be black."""
+    drawn = np.zeros((8, 9), bool)
+    drawn[2:5, 3:7] = True
+    black, opacity = np.zeros((8, 9), np.uint8), drawn * np.uint8(255)
+    if form == "16 bits":
+        done, data = cv2.imencode(".png", np.dstack([black] * 3 + [opacity]).astype(np.uint16) * 257)
+        assert done
+        data = data.tobytes()
+    elif form == "16-bit grey":
+        rows = b"".join(b"\0" + row.tobytes() for row in np.dstack([black, opacity]).astype(">u2") * np.uint16(257))
+        chunks = (
+            (b"IHDR", struct.pack(">IIBBBBB", 9, 8, 16, 4, 0, 0, 0)),
+            (b"IDAT", zlib.compress(rows)),
+            (b"IEND", b""),
+        )
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+            for name, body in chunks
+        )
+    elif form == "L with a transparent value":
+        data = encoded(Image.fromarray(np.where(drawn, 0, 7).astype(np.uint8)), transparency=7)
+    elif form == "P":
+        palette = Image.fromarray(drawn.astype(np.uint8)).convert("P")
+        palette.putpalette([0] * 6)
+        palette.frombytes(drawn.astype(np.uint8).tobytes())
+        data = encoded(palette, transparency=0)
+    else:
+        picture = Image.fromarray(np.dstack([black] * 3 + [opacity]))
+        data = encoded(picture.convert("LA") if form == "LA" else picture)
+    pixels = image(data)
+    assert pixels.shape == (8, 9, 3) and (pixels == np.where(drawn, 0, 255)[:, :, None]).all()
+
+
+def test_gif_s_transparent_colour_shows_the_background():
+    frame = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8)).convert("P")
+    frame.putpalette([9, 9, 9, 200, 0, 0])
+    frame.frombytes(bytes([0, 1, 1, 0]))
+    assert image(encoded(frame, "gif", transparency=0))[:, :, 1].tolist() == [[255, 0], [0, 255]]
+
+
+def test_palettes_become_colours() -> None:
     numbers = RNG.integers(0, 4, (6, 6), dtype=np.uint8)
     colours = RNG.integers(0, 256, (4, 3), dtype=np.uint8)
     original = Image.fromarray(numbers).convert("P")
     original.putpalette(colours.tobytes())
     original = original.copy()
     original.frombytes(numbers.tobytes())
-    np.testing.assert_array_equal(image(encoded(original, "png", **options)), colours[numbers])
+    np.testing.assert_array_equal(image(encoded(original, "png")), colours[numbers])
+    several = encoded(original, "png", transparency=bytes(range(4)))
+    np.testing.assert_array_equal(image(several, background="none"), colours[numbers])
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])
@@ -101,16 +181,50 @@ def test_sixteen_bits_are_scaled_over_their_full_range(kind: str) -> None:
     np.testing.assert_array_equal(pixels, np.dstack([np.round(deep / 257).astype(np.uint8)] * 3))
 
 
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_sixteen_bit_colours_keep_all_their_bits(kind: str) -> None:
+    """Pillow keeps the upper 8 bits: of 12 bits in 16 that leaves 16 levels."""
+    deep = RNG.integers(0, 4096, (12, 10, 3), dtype=np.uint16)
+    data = cv2.imencode(f".{kind}", deep[:, :, ::-1])[1].tobytes()
+    np.testing.assert_array_equal(image(data), np.round(deep / 257).astype(np.uint8))
+    pixels = image(data, value_range=[0, 4095])
+    np.testing.assert_array_equal(pixels, np.round(deep * (255 / 4095)).astype(np.uint8))
+    assert len(np.unique(pixels)) > 150
+
+
+def test_bitmaps_of_16_bits_a_pixel_have_5_or_6_bits_a_colour() -> None:
+    colours = np.array([[0xF800, 0x07E0], [0x001F, 0xFFFF]], "<u2")  # red, green / blue, white
+    header = struct.pack("<IiiHHIIiiII3I", 40, 2, -2, 1, 16, 3, 8, 0, 0, 0, 0, 0xF800, 0x07E0, 0x001F)
+    data = b"BM" + struct.pack("<IHHI", 14 + len(header) + 8, 0, 0, 14 + len(header)) + header + colours.tobytes()
+    assert image(data).tolist() == [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 4095), (100, 300), (-50, 1000.5)])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32, np.uint8])
+def test_a_value_range_becomes_black_to_white(low, high, dtype) -> None:
+    values = np.linspace(0, 255 if dtype == np.uint8 else 5000, 63).reshape(7, 9).astype(dtype)
+    expected = np.clip((values.astype(float) - low) / (high - low), 0, 1) * 255
+    found = image(encoded(values, "tiff"), value_range=[low, high])
+    assert found.dtype == np.uint8 and np.abs(found - expected[:, :, None]).max() <= 0.51
+
+
 @pytest.mark.parametrize("deep", [np.full((3, 3), 0.5, np.float32), np.full((3, 3), 70_000, np.int32)])
-def test_32_bit_images_are_refused(deep: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"range of a 32-bit image is not known in advance; store it as .npy"):
+def test_32_bit_images_need_a_range(deep: np.ndarray) -> None:
+    with pytest.raises(
+        ValueError, match=r"range of a signed or 32-bit image is not known in advance. Set \[images\] value_range"
+    ):
         image(encoded(deep, "tiff"))
 
 
-def test_the_first_frame_is_taken() -> None:
+@pytest.mark.parametrize("kind", ["gif", "tiff", "png", "webp"])
+def test_the_first_frame_is_taken_and_that_is_said(kind: str) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
-    data = encoded(frames[0], "gif", save_all=True, append_images=frames[1:])
-    assert image(data)[0, 0].tolist() == [255, 0, 0]
+    options = {"lossless": True} if kind == "webp" else {}
+    notes: list[str] = []
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert image(data, note=notes.append)[0, 0].tolist() == [255, 0, 0]
+    assert notes == ["files of several frames, of which the first is read"]
+    assert image(encoded(frames[0], kind), note=notes.append).shape == (4, 4, 3) and len(notes) == 1
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "webp", "gif", "tiff"])
@@ -127,6 +241,7 @@ def test_a_truncated_image_is_an_error(kind: str) -> None:
         (b"", "the file is empty"),
         (b"\n<!DOCTYPE html><html>", "web page or XML"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
+        (bytes(400), "the file holds only zeros"),
         (b"GARBAGE and more", r"not an image of a known format; it begins with b'GARBAGE '"),
     ],
 )
@@ -160,22 +275,56 @@ def test_damage_gives_pixels_or_a_reason(kind: str, at: int, noise: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"),
+    ("shape", "channels", "layout"),
     [
-        ((5, 6), (5, 6, 1)),
-        ((5, 6, 3), (5, 6, 3)),
-        ((6, 273, 256), (273, 256, 6)),
-        ((2, 75, 75), (75, 75, 2)),
-        ((75, 75, 2), (75, 75, 2)),
-        ((3, 40, 3), (3, 40, 3)),
+        ((5, 6, 3), None, "hwc"),
+        ((6, 273, 256), None, "chw"),
+        ((6, 273, 256), 1, "chw"),  # transforms make one channel of the six
+        ((2, 75, 75), 3, "chw"),
+        ((75, 75, 2), 3, "hwc"),
+        ((40, 24, 24), 40, "chw"),
+        ((40, 24, 24), 24, "hwc"),
+        ((24, 24, 40), 40, "hwc"),
+        ((3, 200, 6), 3, "chw"),
+        ((1, 64, 300), 1, "chw"),
+        ((64, 300, 1), 1, "hwc"),
     ],
 )
-def test_channels_come_last(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def test_channels_come_last(shape, channels, layout) -> None:
     array = RNG.integers(0, 256, shape, dtype=np.uint8)
-    pixels = npy(saved(array))
-    assert pixels.shape == expected and pixels.dtype == np.uint8
-    if shape != expected and len(shape) == 3:
-        np.testing.assert_array_equal(pixels[:, :, 1], array[1])
+    expected = array.transpose(1, 2, 0) if layout == "chw" else array
+    for options in ({"channels": channels}, {"layout": layout}):
+        pixels = npy(saved(array), **options)
+        assert pixels.dtype == np.uint8
+        np.testing.assert_array_equal(pixels, expected)
+        np.testing.assert_array_equal(raw(saved(array), **options), expected)
+    assert npy(saved(array[0])).shape == (*array[0].shape, 1)
+
+
+@pytest.mark.parametrize(("shape", "channels"), [
+    ((40, 24, 24), None), ((40, 24, 24), 3), ((3, 40, 3), 3), ((3, 3, 3), 3), ((20, 24, 24), 1), ((24, 24, 24), 24),
+    ((9, 100, 8), 1),
+])  # fmt: skip
+def test_axes_that_can_be_read_in_two_ways_are_refused(shape, channels) -> None:
+    array = np.zeros(shape, np.uint8)
+    message = rf'does not tell which axis holds the channels. Set \[images\] layout = "hwc" \({shape[2]} channels\)'
+    with pytest.raises(ValueError, match=message):
+        npy(saved(array), channels=channels)
+    assert npy(saved(array), channels=channels, layout="hwc").shape == shape
+    assert npy(saved(array), channels=channels, layout="chw").shape == (*shape[1:], shape[0])
+
+
+def test_a_few_bright_pixels_are_seen() -> None:
+    array = np.zeros((40, 40), bool)
+    array[3, 4:7] = True
+    pixels = npy(saved(array))[:, :, 0]
+    assert pixels.dtype == np.float32 and (pixels == array).all()
+
+
+def test_a_range_for_measured_data_is_the_same_for_all() -> None:
+    array = np.array([[-1000, 0], [500, np.nan]], np.float64)
+    assert npy(saved(array), value_range=[-500, 500])[:, :, 0].tolist() == [[0, 0.5], [1, 0]]
+    assert npy(saved(np.array([[0, 51]], np.uint8)), value_range=[0, 102])[:, :, 0].tolist() == [[0, 0.5]]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int16, np.int64, ">f4"])
@@ -206,7 +355,7 @@ def test_a_flat_array_is_zero() -> None:
         (saved(np.zeros((40, 40)))[:500], "not a complete .npy array"),
         (saved(np.zeros((4, 4)))[:20], "not a complete .npy array"),
         (b"\x93NUMPY", "not a complete .npy array"),
-        (b"", "not a complete .npy array"),
+        (b"", "the file is empty"),
         (saved(np.zeros(5)), r"an array of shape \(5,\) is not an image"),
         (saved(np.zeros((2, 3, 4, 5))), r"shape \(2, 3, 4, 5\) is not an image"),
         (saved(np.zeros((0, 3))), r"shape \(0, 3\) is not an image"),
@@ -221,7 +370,7 @@ def test_bad_arrays_are_explained(data: bytes, message: str) -> None:
 
 
 def test_pickled_objects_are_never_loaded() -> None:
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="holds Python objects, which are never loaded"):
         npy(saved(np.array([[{}]], dtype=object)))
 
 

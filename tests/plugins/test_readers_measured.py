@@ -49,7 +49,7 @@ def sound(samples: np.ndarray, rate: int = 2000) -> bytes:
 
 def test_raw_keeps_the_numbers_of_an_array():
     scans = np.array([[[-40.5, np.nan], [3.0, 1e5]]] * 3, np.float64)
-    values = raw(saved(scans))
+    values = raw(saved(scans), channels=2)
     assert values.dtype == np.float32
     np.testing.assert_array_equal(values, scans.astype(np.float32))
     assert raw(saved(np.zeros((6, 20, 30), np.float16))).shape == (20, 30, 6)
@@ -82,7 +82,7 @@ def test_a_table_is_an_image_of_its_numbers():
     [
         (table(time=[1, 2], name=["a", "b"]), "the Parquet table has no columns of numbers"),
         (table(a=[1.0])[:40], "not a complete Parquet table"),
-        (b"", "not a complete Parquet table"),
+        (b"", "the file is empty"),
         (table(a=[np.nan, np.nan]), "has no finite values"),
     ],
 )
@@ -166,8 +166,35 @@ def test_the_window_of_the_file_is_used_to_show_and_not_for_raw_values():
     assert raw(data)[:, :, 0].tolist() == (STORED - 1000).tolist()
 
 
+def test_a_value_range_takes_the_place_of_window_and_own_range():
+    window = {"RescaleSlope": "1", "RescaleIntercept": "-1000", "WindowCenter": "1000", "WindowWidth": "2000"}
+    shown = dicom(scan(STORED, **window), value_range=[-1000, 3000])
+    assert shown[:, :, 0].tolist() == [[0, 64, 128], [191, 255, 159]]
+    inverted = dicom(scan(STORED, PhotometricInterpretation="MONOCHROME1", **window), value_range=[-1000, 3000])
+    assert (inverted == 255 - shown).all()
+    assert (
+        dicom(scan(STORED), value_range=[-1000, 0]).tolist()
+        == np.where(STORED[:, :, None] > 0, 255, [255] * 3).tolist()
+    )
+
+
+def test_dicom_colours_of_a_palette_are_looked_up():
+    data = pytest.importorskip("pydicom.data")
+    import pydicom
+
+    name = data.get_testdata_file("examples_palette.dcm", download=False)
+    if name is None:
+        pytest.skip("pydicom's example of a palette is not installed")
+    dataset = pydicom.dcmread(name)
+    expected = pydicom.pixels.apply_color_lut(dataset.pixel_array, dataset) >> 8
+    assert np.abs(dicom(Path(name).read_bytes()).astype(int) - expected).max() <= 1
+
+
 def test_the_first_of_several_frames_is_taken():
-    assert dicom(scan(np.stack([STORED, STORED * 0]), NumberOfFrames="2")).tolist() == dicom(scan(STORED)).tolist()
+    notes: list[str] = []
+    frames = scan(np.stack([STORED, STORED * 0]), NumberOfFrames="2")
+    assert dicom(frames, note=notes.append).tolist() == dicom(scan(STORED), note=notes.append).tolist()
+    assert notes == ["files of several frames, of which the first is read"]
 
 
 def test_a_flat_scan_is_black():

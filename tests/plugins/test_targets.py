@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.metrics as sk
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compete import DataError
+from compete import CompeteError, DataError
 from compete.config.options import bind
 from compete.config.registry import Component
+from compete.run import metric_for
+from compete_plugins.metrics import register_metrics
 from compete_plugins.targets import (
     binary,
     columns,
@@ -285,7 +289,7 @@ def test_tokens_refuse_unknown_and_no_labels():
 
 def test_ordinal_as_regression_lives_on_the_label_scale():
     train = table(label=["0", "4", "2"])
-    target = ordinal(train)
+    target = ordinal(train, levels=5)
     assert target.heads == (1,) and target.classes == ("label",)
     np.testing.assert_allclose(target.encode(train), [[0], [1], [0.5]])
     assert target.labels(train).tolist() == [0, 4, 2]
@@ -296,17 +300,73 @@ def test_ordinal_as_regression_lives_on_the_label_scale():
 
 def test_ordinal_cumulative_counts_the_levels_exceeded():
     train = table(label=[0, 3, 1])
-    target = ordinal(train, method="cumulative")
+    target = ordinal(train, levels=4, method="cumulative")
     assert target.heads == (3,)
     assert target.encode(train).tolist() == [[0, 0, 0], [1, 1, 1], [1, 0, 0]]
     assert target.activation(torch.tensor([[30.0, 0.0, -30.0]])).tolist() == [[pytest.approx(1.5)]]
 
 
+@pytest.mark.parametrize(("cells", "spelled"), [
+    (["1", "3", "5", "2", "4"], [1, 2, 3, 4, 5]),
+    ([1, 2, 5, 9], [1, 2, 5, 9]),
+    ([-10.0, 0.0, 20.0], [-10, 0, 20]),
+    (["01", "02", "10"], ["01", "02", "10"]),
+    (["1.0", "2.0", "3.0"], ["1.0", "2.0", "3.0"]),
+    (["1", "1.0", "3"], [1, 3]),
+])  # fmt: skip
+@pytest.mark.parametrize("method", ["regression", "cumulative"])
+def test_levels_are_those_of_the_table_wherever_they_start(cells, spelled, method):
+    train = table(label=cells)
+    target = ordinal(train, method=method)
+    values = np.array([float(cell) for cell in cells])
+    labels = target.labels(train)
+    assert labels.dtype == np.int64 and labels.tolist() == values.tolist()
+    # A network that is sure of the encoded targets predicts the labels, on their own scale, and they are decoded so.
+    sure = torch.logit(torch.from_numpy(target.encode(train)).clamp(1e-6, 1 - 1e-6))
+    predictions = target.activation(sure).numpy()
+    np.testing.assert_allclose(predictions[:, 0], values, atol=1e-3)
+    assert target.decode(predictions) == [spelled[place] for place in np.unique(values, return_inverse=True)[1]]
+    assert target.decode(np.array([[-99.0], [99.0]])) == [spelled[0], spelled[-1]]
+    assert target.ranks(labels).tolist() == np.unique(values, return_inverse=True)[1].tolist()
+
+
+def test_listed_levels_may_be_more_than_the_table_s():
+    target = ordinal(table(label=["1", "4"]), levels=[1, 2, 4])
+    assert target.decode(np.array([[2.9], [3.0], [1.4]])) == [2, 4, 1]
+    assert target.ranks(np.array([[1.4], [np.nan]])).tolist() == [0, pytest.approx(np.nan, nan_ok=True)]
+
+
+@pytest.mark.parametrize(("levels", "off"), [((1, 2, 3, 4, 5), 0.4), ((10, 20, 40), 4.0), ((-3, -1, 0), 0.4)])
+def test_metrics_of_classes_score_the_nearest_levels(levels, off):
+    rng = np.random.default_rng(0)
+    labels, found = rng.choice(levels, (2, 60))
+    target = ordinal(table(label=[*levels]))
+    predictions = (found + rng.uniform(-off, off, 60))[:, None]
+
+    def scored(metric, predictions=predictions):
+        config = SimpleNamespace(one=lambda _kind: SimpleNamespace(build=register_metrics()[metric]))
+        return metric_for(config, target).score(labels, predictions)
+
+    assert target.decode(predictions) == found.tolist()
+    assert scored("kappa") == pytest.approx(sk.cohen_kappa_score(labels, found, weights="quadratic"))
+    assert scored("accuracy") == pytest.approx(sk.accuracy_score(labels, found))
+    assert scored("macro_f1") == pytest.approx(sk.f1_score(labels, found, average="macro"))
+    assert scored("rmse") == pytest.approx(sk.root_mean_squared_error(labels, predictions[:, 0]))
+    with pytest.raises(CompeteError, match="hold NaN or infinity, first in row 3"):
+        scored("kappa", np.where(np.arange(60)[:, None] == 3, np.nan, predictions))
+
+
 def test_ordinal_refuses_what_is_not_a_level():
-    with pytest.raises(DataError, match=r"column 'label' must hold an integer from 0 to 2 \(2 rows: id r1, r2\)"):
+    with pytest.raises(DataError, match=r"must hold one of the levels 0, 1, 2 \(2 rows: id r1, r2\)"):
         ordinal(table(label=[0, 1.5, 3]), levels=3)
-    with pytest.raises(DataError, match="column 'label' has no level above 0"):
+    with pytest.raises(DataError, match=r"not start at 0, list them: levels = \[1, 2, ...\] \(1 row: id r1\)"):
+        ordinal(table(label=[1, 3]), levels=3)
+    with pytest.raises(DataError, match="column 'label' must hold integers; for other numbers"):
+        ordinal(table(label=[0.5, 1]))
+    with pytest.raises(DataError, match="column 'label' has only one level, 0"):
         ordinal(table(label=[0, 0]))
+    with pytest.raises(DataError, match="column 'label' has 10,001 levels"):
+        ordinal(table(label=range(10_001)))
 
 
 def test_regression_is_scaled_to_its_range():
@@ -346,7 +406,11 @@ def test_regression_refuses_values_outside_and_no_range():
         ("columns", {"columns": ["a", "a"]}, "columns names 'a' twice."),
         ("tokens", {"separator": ""}, "separator is empty."),
         ("tokens", {"classes": ["a", "a"]}, "classes names 'a' twice."),
-        ("ordinal", {"levels": 1}, "must be an integer >= 2."),
+        ("ordinal", {"levels": 1}, "must be an integer, 2 <= x <= 10000, or a list of integers."),
+        ("ordinal", {"levels": [3, 2]}, "levels = [3, 2] must list at least two integers, in ascending order."),
+        ("ordinal", {"levels": [3, 3]}, "in ascending order."),
+        ("ordinal", {"levels": [3]}, "at least two integers"),
+        ("ordinal", {"levels": [3, 10**30]}, "levels must lie between -2,147,483,647 and 2,147,483,647."),
         ("heads", {}, "is required and missing"),
     ],
 )

@@ -97,6 +97,18 @@ def test_a_range_is_the_same_for_all_images():
     assert scaled.dtype == np.float32
 
 
+def test_percentiles_do_not_hide_a_few_bright_pixels():
+    values = np.full((40, 40, 1), -3.0, np.float32)
+    values[3, 4:7] = 9
+    found = fixed("scale", values)
+    assert (found == (values == 9)).all()
+
+
+def test_a_mean_of_bytes_is_rounded():
+    pixels = np.array([[[1, 2, 2]]], np.uint8)
+    assert fixed("channels", pixels, keep=[[0, 1, 2], 0]).tolist() == [[[2, 1]]]
+
+
 def test_min_max_and_percentiles_follow_the_image():
     values = np.random.default_rng(0).normal(7, 3, (40, 50, 1)).astype(np.float32)
     full = fixed("scale", values, method="min_max")

@@ -50,10 +50,23 @@ def test_an_unreadable_image_is_refused(tiny, count, damage, table):
 
 @pytest.mark.promise("An unreadable image in train, valid or test: refused with its path (n: damages and ways to read)")
 @pytest.mark.parametrize("table", IMAGES)
-def test_an_unreadable_image_met_in_a_loader_process_is_refused(tiny, compete, table):
+def test_an_unreadable_image_is_found_before_training_without_a_cache_too(tiny, compete, table):
     DAMAGES["cut PNG"](tiny / "data" / IMAGES[table])
     status, text = compete("run", "tiny.toml", "--set", "images.cache=false", "--set", "training.workers=2")
-    assert status == 2 and f"error: unreadable image: {IMAGES[table]}: " in text
+    assert status == 2 and f"images cannot be read:\n  {IMAGES[table]}: " in text and "epoch" not in text
+
+
+@pytest.mark.promise("An unreadable image in train, valid or test: refused with its path (n: damages and ways to read)")
+def test_an_image_that_is_damaged_while_a_loader_process_reads_is_refused(tiny, make_run):
+    from compete.train.loop import train_epoch
+    from compete.train.trainer import build_trainer
+    from compete.types import Member
+
+    run = make_run("images.cache=false", "training.workers=2")
+    fold = int(run.dataset.folds[run.tables.train["image"].tolist().index(IMAGES["train"])])
+    DAMAGES["cut PNG"](tiny / "data" / IMAGES["train"])
+    with pytest.raises(DataError, match=f"unreadable image: {IMAGES['train']}: "):
+        train_epoch(build_trainer(run, Member((fold + 1) % 3, 42)))
 
 
 @pytest.mark.promise("An unreadable image in train, valid or test: refused with its path (n: damages and ways to read)")
@@ -105,6 +118,6 @@ def test_what_could_not_be_read_is_tried_again(tiny):
     image.write_bytes(good)
     os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
     done = run(tiny)
-    assert not any("images" in warning for warning in done.warnings)
+    assert not any("readable" in warning for warning in done.warnings)
     assert caches < set((tiny / ".compete/cache").glob("*.npy"))
     assert all(image.any() for image in done.run.images.train.images)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from compete.config.slots import Affects
 
@@ -12,6 +13,7 @@ FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[str, Field(pattern=FOLDER_NAME)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -46,13 +48,38 @@ class Images(Table):
     )
     channels: Annotated[int, Field(ge=1, le=64)] = setting("training", 3, "channels of an image")
     reader: str = setting("training", "", "name of a reader; empty: chosen by the file's extension and first bytes")
-    unreadable: Literal["error", "skip"] = setting(
-        "training", "error", "training images that cannot be read: stop, or skip and count them"
+    layout: Literal["auto", "hwc", "chw"] = setting(
+        "training", "auto", "axes of `.npy` arrays; auto: by `channels` and the shape, refused where that is not clear"
     )
-    cache: bool = setting("training", True, "decode every image once, into a memory-mapped file of uint8")
+    background: str = setting(
+        "training", "white", 'what shows through transparent pixels: a colour, or "none" for their own'
+    )
+    value_range: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = setting(
+        "training", None, "stored values that become black and white, such as `[0, 4095]`; default: the reader's"
+    )
+    unreadable: Literal["error", "skip"] = setting(
+        "training", "error", "images that cannot be read: stop, or leave them out and count them; test rows stay"
+    )
+    cache: bool = setting(
+        "training", True, "decode every image once, into a memory map; else whenever it is needed, and once to check it"
+    )
     cache_dir: str = setting("nothing", ".compete/cache", "folder of the cached images")
     mean: list[Finite] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
     std: list[Positive] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
+
+    @field_validator("value_range")
+    @classmethod
+    def _ascends(cls, limits: list[float] | None) -> list[float] | None:
+        if limits and not (1e-30 <= limits[1] - limits[0] <= 1e30 and max(map(abs, limits)) <= 1e30):
+            raise ValueError("the first value must be below the second, both within 1e30")  # as float32 computes
+        return limits
+
+    @field_validator("background")
+    @classmethod
+    def _is_colour(cls, name: str) -> str:
+        if name not in ("white", "black", "none") and not COLOUR.fullmatch(name):
+            raise ValueError('must be "white", "black", "none" or a colour such as "#80a0ff"')
+        return name
 
 
 class Columns(Table):

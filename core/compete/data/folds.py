@@ -114,7 +114,7 @@ def class_counts(labels: Array, classes: int) -> Array | None:
     if not np.issubdtype(labels.dtype, np.integer):
         return None
     if classes == 1:  # one output: yes or no, or a level on a scale, which is not a class
-        return np.array([(labels == 1).sum()]) if labels.max(initial=0) <= 1 else None
+        return np.array([(labels == 1).sum()]) if np.isin(labels, (0, 1)).all() else None
     return np.bincount(labels, minlength=classes)
 
 

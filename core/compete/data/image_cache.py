@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,30 +20,93 @@ if TYPE_CHECKING:
     from compete.types import Array, Image
 
 CHUNK = 256
+MOST_NAMED = 5
 Progress = Callable[[int, int], None]
+Notes = dict[str, dict[str, Any]]  # what was noted: {"count": how often, "first": the first paths}
 
 
-def open_cache(
-    folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress
-) -> tuple[Array, dict[int, str]]:
-    """Return the memory map of these images (n, H, W, C), built as far as it is missing, and the unreadable ones."""
+@dataclass(frozen=True)
+class Cache:
+    """Opened pixels (n, H, W, C), the unreadable images, and what is to be reported; `damaged`: it was built again."""
+
+    pixels: Array
+    unreadable: dict[int, str]
+    notes: Notes
+    damaged: bool
+
+
+def open_cache(folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress) -> Cache:
+    """Open the memory map of these images, built as far as it is missing or damaged."""
     data, marks = folder / f"{key}.npy", folder / f"{key}.json"
+    shape = (len(paths), *decoder.settings.size, decoder.settings.channels)
     make_folder(folder)
     with file_lock(folder / f"{key}.lock"):  # one process builds a cache, the others wait for it
-        state = read_json(marks)
-        if not data.exists() or data.stat().st_size != state.get("bytes"):  # not begun, or damaged
+        state = _sound_state(data, marks, shape)
+        damaged = state is None and data.exists() and marks.exists()
+        if state is None:  # not begun, or damaged
             marks.unlink(missing_ok=True)
-            state = _begin(data, paths, decoder)
+            state = _begin(data, shape, _pixel_type(paths, decoder))
         if state["unreadable"] or state["done"] < len(paths):
-            _fill(data, marks, state, paths, decoder, progress)
+            _decode_missing(marks, state, paths, decoder, progress, np.load(data, mmap_mode="r+"))
     unreadable = {int(number): reason for number, reason in state["unreadable"].items()}
-    return np.load(data, mmap_mode="r"), unreadable
+    return Cache(np.load(data, mmap_mode="r"), unreadable, state["notes"], damaged)
 
 
-def _begin(data: Path, paths: Sequence[str], decoder: Decoder) -> dict[str, Any]:
+def check_images(
+    folder: Path, key: str, paths: Sequence[str], decoder: Decoder, progress: Progress
+) -> tuple[dict[int, str], Notes]:
+    """Decode every image once without keeping its pixels; return the unreadable ones, and what is to be reported."""
+    marks = folder / f"{key}.checked.json"
+    make_folder(folder)
+    with file_lock(folder / f"{key}.lock"):
+        state = read_json(marks)
+        if not _is_sound(state, len(paths)):
+            state = {"done": 0, "unreadable": {}, "notes": {}}
+        if state["unreadable"] or state["done"] < len(paths):
+            _decode_missing(marks, state, paths, decoder, progress, None)
+    return {int(number): reason for number, reason in state["unreadable"].items()}, state["notes"]
+
+
+def _sound_state(data: Path, marks: Path, shape: tuple[int, ...]) -> dict[str, Any] | None:
+    """Return what is known of a cache, or None unless the file and its header are what was written."""
+    state = read_json(marks)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            pixels = np.load(data, mmap_mode="r")
+        sound = (
+            _is_sound(state, shape[0])
+            and (pixels.shape, pixels.dtype, pixels.flags.c_contiguous) == (shape, np.dtype(state["dtype"]), True)
+            and pixels.offset + pixels.nbytes == data.stat().st_size
+        )
+    except Exception:  # a damaged header raises nearly anything
+        return None
+    return state if sound else None
+
+
+def _is_sound(state: dict[str, Any], count: int) -> bool:
+    """Return whether the state of `count` images is one that could have been written."""
+    try:
+        done, unreadable, notes = state["done"], state["unreadable"], state["notes"]
+        return (
+            type(done) is int
+            and 0 <= done <= count
+            and all(0 <= int(number) < done and isinstance(reason, str) for number, reason in unreadable.items())
+            and all(isinstance(note["count"], int) and isinstance(note["first"], list) for note in notes.values())
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
+def add_notes(notes: Notes, path: str, texts: Sequence[str]) -> None:
+    """Count what was noted about an image, and list the first paths."""
+    for text in texts:
+        note = notes.setdefault(text, {"count": 0, "first": []})
+        note["count"] += 1
+        note["first"] = [*note["first"], path][:MOST_NAMED]
+
+
+def _begin(data: Path, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
     """Allocate the whole file: a full disk raises here, while writing to a memory map it would kill the process."""
-    dtype = _pixel_type(paths, decoder)
-    shape = (len(paths), *decoder.settings.size, decoder.settings.channels)
     try:
         np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(dtype), shape=shape)
         size = data.stat().st_size
@@ -53,35 +118,42 @@ def _begin(data: Path, paths: Sequence[str], decoder: Decoder) -> dict[str, Any]
         needed = np.dtype(dtype).itemsize * np.prod(shape, dtype=np.int64) / 1e9
         advice = f" The cache needs {needed:.3g} GB: set [images] cache_dir to another disk, or cache = false."
         raise cannot_write(data, error, advice) from error
-    return {"bytes": size, "done": 0, "unreadable": {}}
+    return {"dtype": dtype, "done": 0, "unreadable": {}, "notes": {}}
 
 
-def _fill(
-    data: Path, marks: Path, state: dict[str, Any], paths: Sequence[str], decoder: Decoder, progress: Progress
+def _decode_missing(
+    marks: Path,
+    state: dict[str, Any],
+    paths: Sequence[str],
+    decoder: Decoder,
+    progress: Progress,
+    pixels: np.memmap[Any, Any] | None,
 ) -> None:
-    """Decode chunk by chunk; a build that was killed resumes after its last whole chunk.
+    """Decode chunk by chunk, into `pixels` if given; a build that was killed resumes after its last whole chunk.
 
     Unreadable images are tried again at each start: a passing fault of a disk or a network must not stay.
     """
-    pixels = np.load(data, mmap_mode="r+")
     retried = [int(number) for number in state["unreadable"]]
     chunks = [retried] if retried else []
     chunks += [list(range(start, min(start + CHUNK, len(paths)))) for start in range(state["done"], len(paths), CHUNK)]
     for chunk in chunks:
         write = _writer(pixels, chunk, paths)
-        failed = dict(decode_all([paths[number] for number in chunk], decoder, write, lambda *_: None))
+        failed = decode_all([paths[number] for number in chunk], decoder, write, lambda *_: None, state["notes"])
         for position, number in enumerate(chunk):
             state["unreadable"].pop(str(number), None)
             if position in failed:
                 state["unreadable"][str(number)] = failed[position]
         state["done"] = max(state["done"], chunk[-1] + 1)
-        pixels.flush()
+        if pixels is not None:
+            pixels.flush()
         write_json(marks, state)
         progress(state["done"], len(paths))
 
 
-def _writer(pixels: Array, numbers: Sequence[int], paths: Sequence[str]) -> Callable[[int, Image], None]:
+def _writer(pixels: Array | None, numbers: Sequence[int], paths: Sequence[str]) -> Callable[[int, Image], None]:
     def write(position: int, image: Image) -> None:
+        if pixels is None:
+            return
         number = numbers[position]
         try:
             pixels[number] = _cached(image, pixels.dtype)  # (H, W, C) -> row of (n, H, W, C)
@@ -118,20 +190,27 @@ def _pixel_type(paths: Sequence[str], decoder: Decoder) -> str:
 
 
 def decode_all(
-    paths: Sequence[str], decoder: Decoder, store: Callable[[int, Image], None], progress: Progress
-) -> Iterator[tuple[int, str]]:
-    """Decode on all cores (decoders release the interpreter lock); yield number and reason of each that failed."""
+    paths: Sequence[str], decoder: Decoder, store: Callable[[int, Image], None], progress: Progress, notes: Notes
+) -> dict[int, str]:
+    """Decode on all cores (decoders release the interpreter lock); return number and reason of each that failed.
 
-    def decode(number: int) -> str | None:
+    What is noted about the others is counted in `notes`.
+    """
+
+    def decode(number: int) -> tuple[str | None, list[str]]:
         try:
-            store(number, decoder(paths[number]))
+            image, texts = decoder.decode(paths[number])
+            store(number, image)
         except ValueError as error:
-            return str(error)
-        return None
+            return str(error), []
+        return None, texts
 
+    failed = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for number, reason in enumerate(pool.map(decode, range(len(paths)))):
+        for number, (reason, texts) in enumerate(pool.map(decode, range(len(paths)))):
+            add_notes(notes, paths[number], texts)
             if reason is not None:
-                yield number, reason
+                failed[number] = reason
             if (number + 1) % CHUNK == 0:
                 progress(number + 1, len(paths))
+    return failed

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from compete.data.decoder import Decoder
-from compete.data.image_cache import Progress, decode_all, open_cache
+from compete.data.image_cache import Notes, Progress, check_images, open_cache
 from compete.errors import DataError
-from compete.text import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,11 +94,16 @@ class DecodedImages:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The opened images of a table; `by_row` leaves out the `unreadable` ones, `{image number: reason}`."""
+    """The opened images of a table; `by_row` leaves out the `unreadable` ones, `{image number: reason}`.
+
+    `notes` counts what was noted when they were decoded; `damaged`: their cache was, and is built again.
+    """
 
     images: ImageSequence
     by_row: ImagesByRow
     unreadable: dict[int, str]
+    notes: Notes = field(default_factory=dict)
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,25 +118,30 @@ class Images:
 def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Progress) -> ImageSet:
     """Open a table's images, through the cache if `[images]` asks for it; `key` names their pixels in the cache.
 
-    Images that cannot be read are listed in the result, never replaced.
+    Images that cannot be read are listed in the result, never replaced. With an empty key they are not looked for.
     """
     settings, index = decoder.settings, ImageIndex.of(table)
     images: ImageSequence = DecodedImages(index.paths, decoder)
     unreadable: dict[int, str] = {}
+    notes: Notes = {}
+    damaged = False
     if settings.cache and index.paths:
-        images, unreadable = open_cache(Path(settings.cache_dir), key, index.paths, decoder, progress)
-    elif settings.unreadable == "skip":  # what to skip must be known before training
-        unreadable = dict(decode_all(index.paths, decoder, lambda _number, _image: None, progress))
+        cache = open_cache(Path(settings.cache_dir), key, index.paths, decoder, progress)
+        images, unreadable, notes, damaged = cache.pixels, cache.unreadable, cache.notes, cache.damaged
+    elif key and index.paths:  # what is damaged must be known before training
+        unreadable, notes = check_images(Path(settings.cache_dir), key, index.paths, decoder, progress)
     lost = np.array(sorted(unreadable), np.int64)
-    return ImageSet(images, ImagesByRow(index.rows, len(table)).without(lost), unreadable)
+    return ImageSet(images, ImagesByRow(index.rows, len(table)).without(lost), unreadable, notes, damaged)
 
 
-def unreadable_problem(name: str, images: ImageSet) -> str:
-    """Return a problem that lists the first unreadable images of a table."""
-    reasons = [f"\n  {reason}" for reason in images.unreadable.values()]
+def unreadable_problem(name: str, reasons: Sequence[str], of: str) -> str:
+    """Return a problem that lists the first unreadable images of a table, out of `of`, and says what can be done."""
     more = f"\n  and {len(reasons) - MOST_LISTED:,} more" if len(reasons) > MOST_LISTED else ""
-    return (
-        f"{len(reasons)} of {plural(len(images.images), f'{name} image')} cannot be read:"
-        f"{''.join(reasons[:MOST_LISTED])}{more}"
-        '\n  Repair or replace them, or leave them out of training: set [images] unreadable = "skip".'
+    advice = (
+        'A test row cannot be left out: with [images] unreadable = "skip" one without a readable image gets the mean '
+        "prediction."
+        if name == "test"
+        else 'Or leave them out of training: set [images] unreadable = "skip".'
     )
+    listed = "".join(f"\n  {reason}" for reason in reasons[:MOST_LISTED])
+    return f"{len(reasons)} of {of} cannot be read:{listed}{more}\n  Repair or replace them. {advice}"

@@ -76,7 +76,7 @@ class ImageDataset(Dataset[Batch | CompeteError]):
 
 
 def augmented(transform: Callable[[Image, int], Image] | None, image: Image, seed: int) -> Image:
-    """Apply the random transforms to an image (H, W, C). Raise `CompeteError` if they fail or change its shape."""
+    """Apply the random transforms to an image (H, W, C). Raise `CompeteError` if they fail or change shape or type."""
     if transform is None:
         return image
     if image.dtype == np.float16:  # the cache's type for measured data; transforms need float32
@@ -88,6 +88,9 @@ def augmented(transform: Callable[[Image, int], Image] | None, image: Image, see
         raise
     except Exception as error:
         raise PluginRuntimeError(f"[[transforms]] random raised {error!r} at {error_location(error)}") from error
+    if not isinstance(changed, np.ndarray) or changed.dtype != image.dtype:
+        kind = getattr(changed, "dtype", type(changed).__name__)
+        raise DataError(f"[[transforms]] random: an image of type {image.dtype} became {kind}. Its type must stay.")
     if changed.shape != image.shape:
         raise DataError(
             f"[[transforms]] random: an image of shape {image.shape} became {changed.shape}. Random transforms "

@@ -33,7 +33,7 @@ from compete.stages.describe import (
 from compete.stages.finish import fit_postprocessing, score_run, write_checked
 from compete.stages.log import RunLog
 from compete.stages.members import RESULT, finish_member, finished, predict_members, read_finished, reuse_members
-from compete.stages.open_images import open_images, read_contents
+from compete.stages.open_images import open_images, read_contents, try_images
 from compete.stages.prepare import choose_members, prepare
 from compete.stages.run_folder import (
     changed_since,
@@ -131,6 +131,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
     network = None if _may_be_finished(members, runs) else _template(config, dataset, weights=True)
     files = Files(Path(config.competition.root))
+    try_images(config, dataset.tables, files)
     contents = read_contents(session, dataset.tables, files)
     identity = identify(config, sources, dataset, contents.train, contents.test)
     _leave_other_data_alone(session, identity, sources, held)

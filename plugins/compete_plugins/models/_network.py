@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
 
-from compete import ConfigError
+from compete import ConfigError, unknown_name
+
+from ._weights import check_weights
 
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": ""}
 
 
-def check_arguments(arguments: Mapping[str, Any] | None, reserved: Iterable[str]) -> Iterator[str]:
-    """Yield a problem for each argument that the runner passes itself."""
-    for name in reserved:
-        if name in (arguments or {}):
+def check_network(
+    library: str,
+    backbone: str,
+    known: Sequence[str],
+    reserved: Sequence[str],
+    *,
+    pretrained: bool,
+    weights: str,
+    arguments: Mapping[str, Any] | None,
+) -> Iterator[str]:
+    """Yield an unknown backbone, wrong weights, and each argument that is `reserved`, by names or patterns."""
+    if backbone not in known:
+        yield unknown_name(f"{library} backbone", backbone, known)
+    yield from check_weights(pretrained, weights)
+    for name in arguments or {}:
+        if any(fnmatchcase(name, pattern) for pattern in reserved):
             yield f"arguments.{name}: set by the runner or by an option of its own. Remove it."
 
 

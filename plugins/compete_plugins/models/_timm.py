@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import nn
 
-from compete import CompeteError, ConfigError, InputFile, component, unknown_name
+from compete import CompeteError, ConfigError, InputFile, component
 
 from ._gem import pool_generalised_mean
-from ._network import WITHOUT_WEIGHTS, check_arguments, described, head_note, refuse_arguments, zero_head
-from ._weights import check_weights, input_channels, read_weights, refuse_differences, rows
+from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, refuse_arguments, zero_head
+from ._weights import input_channels, read_weights, refuse_differences, rows
 
-RESERVED = ("num_classes", "in_chans", "pretrained", "checkpoint_path", "drop_rate", "drop_path_rate")
+# Through `pretrained_cfg*`, timm loads files of any kind, some of which can run code.
+RESERVED = ("num_classes", "in_chans", "pretrained*", "checkpoint_path", "cache_dir", "drop_rate", "drop_path_rate")
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -24,12 +25,10 @@ def _check(
     import timm
 
     names = timm.list_models(pretrained="." in backbone)  # "resnet18.a1_in1k" also names the weights
-    if backbone not in names:
-        yield unknown_name("timm backbone", backbone, names)
-    elif pretrained and not timm.is_model_pretrained(backbone):
+    given: Any = {"pretrained": pretrained, "weights": weights, "arguments": arguments}
+    yield from check_network("timm", backbone, names, RESERVED, **given)
+    if pretrained and backbone in names and not timm.is_model_pretrained(backbone):
         yield f"backbone = '{backbone}': timm has no pretrained weights for it. Set pretrained = false."
-    yield from check_weights(pretrained, weights)
-    yield from check_arguments(arguments, RESERVED)
 
 
 @component(check=_check, without_weights=WITHOUT_WEIGHTS)

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from torch import nn
 
-from compete import CompeteError, InputFile, component, unknown_name
+from compete import CompeteError, InputFile, component
 
-from ._network import WITHOUT_WEIGHTS, check_arguments, described, head_note, layer_outputs, refuse_arguments, zero_head
-from ._weights import check_weights, input_channels, load_exactly, read_weights, rows
+from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, layer_outputs, refuse_arguments, zero_head
+from ._weights import input_channels, load_exactly, read_weights, rows
 
-RESERVED = ("num_classes", "weights", "progress", "aux_logits", "transform_input")
+RESERVED = ("num_classes", "weights*", "progress", "aux_logits", "transform_input")
 INCEPTION = ("googlenet", "inception_v3")
 AUXILIARY_HEADS = ("AuxLogits", "aux1", "aux2")
 
@@ -22,11 +22,8 @@ def _check(
 ) -> Iterator[str]:
     from torchvision import models
 
-    names = models.list_models(module=models)
-    if backbone not in names:
-        yield unknown_name("torchvision backbone", backbone, names)
-    yield from check_weights(pretrained, weights)
-    yield from check_arguments(arguments, RESERVED)
+    given: Any = {"pretrained": pretrained, "weights": weights, "arguments": arguments}
+    yield from check_network("torchvision", backbone, models.list_models(module=models), RESERVED, **given)
 
 
 @component(check=_check, without_weights=WITHOUT_WEIGHTS)

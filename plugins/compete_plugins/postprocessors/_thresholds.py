@@ -58,7 +58,7 @@ def threshold(
 
 
 def cut_points(oof: Array, y_true: Array, metric: Metric, *, steps: Annotated[int, Field(ge=2)] = 40) -> Step:
-    """Turn predicted numbers into levels 0 to k - 1 by cut points that score best on OOF.
+    """Turn predicted numbers into the levels of the labels, by cut points that score best on OOF.
 
     The search starts from the cuts that give every level its share of the rows, or from rounding where that scores
     better, and then moves one cut after another to the best of `steps` quantiles between its neighbours. Predictions
@@ -70,14 +70,16 @@ def cut_points(oof: Array, y_true: Array, metric: Metric, *, steps: Annotated[in
         )
     oof, y_true = validated(oof, y_true)
 
-    def score(cuts: Array) -> float:
-        return metric.score(y_true, _levels(oof, cuts))
+    levels = np.unique(y_true)  # they need neither start at 0 nor be consecutive
 
-    start = np.arange(y_true.max()) + 0.5
-    by_share = np.quantile(oof, [np.mean(y_true < level) for level in range(1, y_true.max() + 1)])
+    def score(cuts: Array) -> float:
+        return metric.score(y_true, _levels(oof, cuts, levels))
+
+    start = (levels[1:] + levels[:-1]) / 2
+    by_share = np.quantile(oof, [np.mean(y_true < level) for level in levels[1:]])
     start = by_share if metric.better(score(by_share), score(start)) else start
     cuts = coordinate_search(start, lambda now, place: _between(oof[:, 0], now, place, steps), score, metric)
-    return on_predicted_rows(lambda predictions: _levels(predictions, cuts))
+    return on_predicted_rows(lambda predictions: _levels(predictions, cuts, levels))
 
 
 def _label_sets(predictions: Array, limits: Array, min_labels: int, max_labels: int) -> Array:
@@ -89,9 +91,9 @@ def _label_sets(predictions: Array, limits: Array, min_labels: int, max_labels: 
     return above.astype(np.float32)
 
 
-def _levels(predictions: Array, cuts: Array) -> Array:
+def _levels(predictions: Array, cuts: Array, levels: Array) -> Array:
     # (T, 1) numbers -> (T, 1) levels
-    return np.searchsorted(cuts, predictions[:, 0], side="right").astype(np.int64)[:, None]
+    return levels[np.searchsorted(cuts, predictions[:, 0], side="right")].astype(np.int64)[:, None]
 
 
 def _limits(hits: Array, steps: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -9,34 +10,41 @@ import numpy as np
 
 from compete import DataError
 
-from ._arrays import Array
+from ._arrays import Array, Range, to_bytes
+from ._images import FRAMES, no_note
 
 PREAMBLE, DICOM_START = 128, b"DICM"
 
 
-def dicom(data: bytes) -> Array:
+def dicom(data: bytes, *, value_range: Range = None, note: Callable[[str], None] = no_note) -> Array:
     """Read a DICOM image as (H, W, 3) uint8, as a viewer shows it.
 
     Stored values are rescaled, windowed as the file asks, inverted where small ones are white (MONOCHROME1), and
-    scaled to 0..255 over the image's own range; grey is repeated. Of several frames the first is taken.
+    scaled to 0..255 over the image's own range; grey is repeated. A `value_range` takes the place of window and own
+    range: the same rescaled values, such as Hounsfield units, for all images. Of several frames the first is taken.
     """
     pydicom, dataset = _opened(data)
-    values = _first_frame(dataset, _pixels(dataset))
+    values = _first_frame(dataset, _pixels(dataset), note)
+    colours = str(getattr(dataset, "PhotometricInterpretation", ""))
+    if colours == "PALETTE COLOR":
+        values = pydicom.pixels.apply_color_lut(values, dataset)
     if values.ndim == 3:
-        surplus_bits = 8 * values.dtype.itemsize - 8  # of 16 bits the upper 8 are kept
-        return np.ascontiguousarray((values >> surplus_bits).astype(np.uint8))
-    values = pydicom.pixels.apply_voi_lut(pydicom.pixels.apply_rescale(values, dataset), dataset).astype(np.float32)
-    if getattr(dataset, "PhotometricInterpretation", "") == "MONOCHROME1":
-        values = -values
-    low, high = values.min(), values.max()
-    grey = (values - low) * (255.0 / (high - low) if high > low else 0.0)
-    return np.repeat(grey.round().astype(np.uint8)[:, :, None], 3, axis=2)  # (H, W) -> (H, W, 3)
+        top = 2 ** (8 * values.dtype.itemsize if colours == "PALETTE COLOR" else int(dataset.BitsStored)) - 1
+        return np.ascontiguousarray(to_bytes(values, value_range or (0, top)))
+    values = pydicom.pixels.apply_rescale(values, dataset)
+    if value_range is None:
+        values = pydicom.pixels.apply_voi_lut(values, dataset).astype(np.float32)
+        value_range = float(values.min()), float(values.max())
+    grey = to_bytes(values, value_range) if value_range[1] > value_range[0] else np.zeros(values.shape, np.uint8)
+    if colours == "MONOCHROME1" and grey.any():
+        grey = 255 - grey
+    return np.repeat(grey[:, :, None], 3, axis=2)  # (H, W) -> (H, W, 3)
 
 
-def dicom_values(data: bytes) -> Array:
+def dicom_values(data: bytes, *, note: Callable[[str], None] = no_note) -> Array:
     """Return the values of a grey DICOM image in their own unit, such as Hounsfield's, (H, W, 1)."""
     pydicom, dataset = _opened(data)
-    values = _first_frame(dataset, _pixels(dataset))
+    values = _first_frame(dataset, _pixels(dataset), note)
     array: Array = pydicom.pixels.apply_rescale(values, dataset)
     return array[:, :, None] if array.ndim == 2 else array
 
@@ -47,6 +55,8 @@ def _opened(data: bytes) -> tuple[Any, Any]:
         import pydicom.pixels
     except ImportError:
         raise DataError("DICOM files need a package that is not installed: pip install 'compete[dicom]'.") from None
+    if not data:
+        raise ValueError("the file is empty.")
     try:
         return pydicom, pydicom.dcmread(BytesIO(data))
     except Exception as error:
@@ -64,9 +74,12 @@ def _pixels(dataset: Any) -> Array:  # noqa: ANN401 - pydicom is optional
     return pixels
 
 
-def _first_frame(dataset: Any, pixels: Array) -> Array:  # noqa: ANN401
-    several = int(getattr(dataset, "NumberOfFrames", 1) or 1) > 1
-    return pixels[0] if several else pixels
+def _first_frame(dataset: Any, pixels: Array, note: Callable[[str], None]) -> Array:  # noqa: ANN401
+    if int(getattr(dataset, "NumberOfFrames", 1) or 1) <= 1:
+        return pixels
+    note(FRAMES)
+    first: Array = pixels[0]
+    return first
 
 
 def _first_line(error: Exception) -> str:

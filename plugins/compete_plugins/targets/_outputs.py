@@ -36,9 +36,10 @@ def scaled_sigmoid(logits: torch.Tensor, *, low: float, high: float) -> torch.Te
     return low + (high - low) * sigmoid(logits)
 
 
-def steps_climbed(logits: torch.Tensor) -> torch.Tensor:
-    """Return the expected level (B, 1): the sum of the probabilities of exceeding each level, (B, K)."""
-    return sigmoid(logits).sum(dim=1, keepdim=True)
+def steps_climbed(logits: torch.Tensor, *, levels: Array) -> torch.Tensor:
+    """Return the expected level (B, 1): each step between two levels times the probability of exceeding the lower."""
+    steps = torch.tensor(np.diff(levels), dtype=torch.float32, device=logits.device)  # (k - 1,)
+    return float(levels[0]) + (sigmoid(logits) * steps).sum(dim=1, keepdim=True)
 
 
 def best_label(predictions: Array, *, labels: Sequence[Any]) -> list[Any]:
@@ -58,9 +59,16 @@ def joined_labels(predictions: Array, *, labels: tuple[str, ...], separator: str
     return [separator.join(labels[c] for c in columns[start:end]) for start, end in pairwise(ends)]
 
 
-def nearest_level(predictions: Array, *, highest: int) -> list[int]:
-    """Return the nearest level, 0 to `highest` (T,)."""
-    return [int(level) for level in np.rint(_finite(predictions)[:, 0]).clip(0, highest)]
+def level_numbers(values: Array, *, levels: Array) -> Array:
+    """Return the place of the nearest level of (N,) or (N, 1), 0 to k - 1, float64 (N,); what is not finite is NaN."""
+    flat = values.reshape(-1)
+    places = np.searchsorted((levels[1:] + levels[:-1]) / 2, flat, side="right")  # a tie goes to the higher level
+    return np.where(np.isfinite(flat), places, np.nan)
+
+
+def nearest_level(predictions: Array, *, levels: Array, spelled: Sequence[Any]) -> list[Any]:
+    """Return the nearest level as the competition spells it (T,)."""
+    return [spelled[int(place)] for place in level_numbers(_finite(predictions), levels=levels)]
 
 
 def plain_values(predictions: Array) -> list[float]:

@@ -70,11 +70,12 @@ def scale(
 ) -> Transform:
     """Scale measured values to 0..1, float32, and clip what lies beyond; the result is cached.
 
-    `method`: `percentiles` maps the percentiles `low` (1) and `high` (99) of each image to 0 and 1, `min_max` its
-    smallest and largest value, and `range` the values `low` and `high`, the same for all images, so that their levels
-    stay comparable. `per = "channel"` scales each channel by itself. With `log` the logarithm is scaled; `low` and
-    `high` are still in the data's own unit. Values that are not finite, or have no logarithm, become 0. For
-    `[images] reader = "raw"`; other readers scale and clip by percentiles themselves.
+    `method`: `percentiles` maps the percentiles `low` (1) and `high` (99) of each image to 0 and 1 (if they are equal,
+    the smallest and the largest value), `min_max` its smallest and largest value, and `range` the values `low` and
+    `high`, the same for all images, so that their levels stay comparable. `per = "channel"` scales each channel by
+    itself. With `log` the logarithm is scaled; `low` and `high` are still in the data's own unit. Values that are not
+    finite, or have no logarithm, become 0. For `[images] reader = "raw"`; other readers scale and clip by percentiles
+    themselves.
     """
     if method == "percentiles":
         low, high = _percents(low, high)
@@ -100,7 +101,8 @@ def _percents(low: float | None, high: float | None) -> tuple[float, float]:
 def _rearranged(image: Image, *, keep: Sequence[int | list[int]] | None, split: Grid, tile: Grid) -> Image:
     image = _split(image, *split)
     if keep is not None:
-        image = np.stack([_channel(image, item) for item in keep], axis=2).astype(image.dtype)
+        kept = np.stack([_channel(image, item) for item in keep], axis=2)
+        image = (kept.round() if image.dtype == np.uint8 else kept).astype(image.dtype)
     return _tiled(image, *tile)
 
 
@@ -161,6 +163,8 @@ def _bounds(values: Image, method: str, low: float | None, high: float | None) -
     if method == "range":
         return low, high
     least, most = np.percentile(values, (low, high))
+    if least == most:  # as where few pixels are not background
+        least, most = values.min(), values.max()
     return float(least), float(most)
 
 

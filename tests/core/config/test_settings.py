@@ -39,3 +39,29 @@ def test_an_old_name_is_answered_with_the_new_one(tiny, override, message):
     with pytest.raises(ConfigError) as caught:
         load_config(tiny / "tiny.toml", [override])
     assert caught.value.problems == [f"--set {override}: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "images.background=pink",
+            'images.background=pink: [images] background = "pink": must be "white", "black", "none"',
+        ),
+        ('images.background="#12345"', 'or a colour such as "#80a0ff".'),
+        ("images.value_range=[5,5]", "[images] value_range = [5, 5]: the first value must be below the second"),
+        ("images.value_range=[0,1e300]", "both within 1e30."),
+        ("images.value_range=[1]", "must be a list of numbers, length 2."),
+        ("images.layout=cwh", 'must be "auto", "hwc" or "chw". Did you mean \'chw\'?'),
+    ],
+)
+def test_wrong_pixels_are_refused_when_the_toml_is_read(tiny, override, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(tiny / "tiny.toml", [override])
+    assert message in caught.value.problems[0], caught.value.problems
+
+
+def test_colours_and_ranges_are_taken(tiny):
+    sets = ["images.background=#80a0FF", "images.value_range=[-1000,400.5]", "images.layout=chw"]
+    images = load_config(tiny / "tiny.toml", sets).images
+    assert (images.background, images.value_range, images.layout) == ("#80a0FF", [-1000, 400.5], "chw")
