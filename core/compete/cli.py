@@ -154,9 +154,7 @@ def run(
     overrides: Sets = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder and reuse no member.")] = False,
-    doctor: Annotated[
-        bool, typer.Option("--doctor/--no-doctor", help="Look for classic mistakes before training.")
-    ] = True,
+    doctor: Annotated[bool, typer.Option("--doctor/--no-doctor", help="Look for classic mistakes first.")] = True,
 ) -> None:
     """Train the folds, ensemble them and write a checked submission.
 
