@@ -130,9 +130,9 @@ def test_a_read_only_run_folder(tiny, mounted, compete):
     assert compete("run", "tiny.toml", "--set", "training.epochs=1")[0] == 0
     before = everything(disk)
     mounted("submissions", "ro")
-    for arguments, path in (((), "run-001/.lock"), (("--fresh",), "run-002")):
+    for arguments in ((), ("--fresh",)):
         status, text = compete("run", "tiny.toml", "--set", "training.epochs=1", *arguments)
-        assert status == 1 and f"error: cannot write submissions/tiny/{path}: Read-only file system." in text
+        assert status == 1 and "error: cannot write submissions/tiny/.runs.lock: Read-only file system." in text
     assert everything(disk) == before
 
 
@@ -153,4 +153,4 @@ def test_where_not_even_the_traceback_can_be_kept(tiny, mounted, compete, monkey
     mounted("everything", "ro")
     monkeypatch.chdir(disk)
     status, text = compete("run", "tiny.toml")
-    assert status == 1 and "error: cannot write submissions/tiny/run-001: Read-only file system." in text
+    assert status == 1 and "error: cannot write submissions/tiny: Read-only file system." in text
