@@ -39,6 +39,7 @@ from compete.text import (
     plural,
     same_name,
     unknown_name,
+    without_secrets,
 )
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
@@ -109,6 +110,7 @@ __all__ = [
     "spread",
     "top_labels",
     "unknown_name",
+    "without_secrets",
 ]
 
 __version__ = "0.2.0"
