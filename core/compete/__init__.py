@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from compete.config.registry import InputFile, component
+from compete.config.registry import DataFile, InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
@@ -59,6 +59,7 @@ __all__ = [
     "ConfigError",
     "CvScores",
     "DataError",
+    "DataFile",
     "Epoch",
     "EpochScores",
     "Excerpt",

@@ -1,4 +1,10 @@
-"""One check of an archive's members, before any of them is read or written."""
+"""What may be read: one check of a file that a user names, and one of an archive's members.
+
+The rule for files named in a TOML or on the command line: each is a regular file that is not empty, and of bounded size
+where it is read whole. What holds data (tables, images, class files) lies below the root, or beside the TOML; a link
+that leads elsewhere is refused, so that a TOML of somebody else's reads nothing else. Weights, plugins and CSV files to
+submit may lie anywhere.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +19,9 @@ from compete.errors import DataError
 
 MOST_RATIO = 200  # unpacked bytes per packed byte; images and tables stay far below
 MOST_PROBLEMS = 5
+NO_FILE = "no such file"
+MOST_BYTES = 2 << 30  # of a file that is read whole
+MOST_CODE_BYTES = 10_000_000
 FEWEST_USUAL = 0.8
 # The bytes of usual letters: Hangul syllables; kana and the frequent kanji; the frequent hanzi.
 _NAME_ENCODINGS = {
@@ -22,6 +31,13 @@ _NAME_ENCODINGS = {
     "gb18030": re.compile(b"[\xb0-\xd7]", re.DOTALL),
     "big5": re.compile(b"[\xa4-\xc6]", re.DOTALL),
 }
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 LOCKED = "the archive is locked with a password. Unpack it first."
 
 
@@ -34,6 +50,27 @@ class ListedMember(NamedTuple):
     is_link: bool = False
     is_locked: bool = False
     content: int | None = None  # equal for two members with the same bytes; None where nobody knows
+
+
+def unusable_file(path: Path, most_bytes: int | None = None) -> str:
+    """Return why a file that was named cannot be read, or an empty string; it is not opened: a pipe would block."""
+    try:
+        about = path.stat()
+        real = path.resolve()
+    except FileNotFoundError:
+        return NO_FILE
+    except (OSError, ValueError, RuntimeError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    if not stat.S_ISREG(about.st_mode):
+        kind = next((text for is_kind, text in _KINDS if is_kind(about.st_mode)), "something else")
+        return f"not a file but {kind}"
+    if real.is_relative_to("/proc") or real.is_relative_to("/sys"):
+        return "not a file but a window into the system"
+    if not about.st_size:
+        return "the file is empty"
+    if most_bytes is not None and about.st_size > most_bytes:
+        return f"larger than {most_bytes:,} bytes"
+    return ""
 
 
 def unsafe_members(archive: Path, members: Iterable[ListedMember], most_bytes: int | None = None) -> Iterator[str]:
