@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -131,7 +132,7 @@ def download(
     with _interrupted(f"compete download {competition}"), open_platform(platform, slug) as uploader:
         files = fetch(uploader, folder, platform, log=echo, progress=_report_tenths())
     echo(f"{folder}: {files} files")
-    echo(f"next: compete init {folder} -o competitions/{folder.name}.toml")
+    echo(f"next: compete init {quote(str(folder))} -o {quote(f'competitions/{folder.name}.toml')}")
 
 
 @contextmanager
