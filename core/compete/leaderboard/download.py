@@ -222,10 +222,7 @@ def _folds_names(folder: Path) -> bool:
     """Return whether a folder's disk takes names that differ in capitals for the same, as on macOS and Windows."""
     try:
         with tempfile.NamedTemporaryFile(prefix=".name-", dir=folder) as probe:
-            return (
-                Path(probe.name.upper()).name != Path(probe.name).name
-                and (folder / Path(probe.name).name.upper()).exists()
-            )
+            return (folder / Path(probe.name).name.upper()).exists()
     except OSError:
         return False
 
