@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from compete.config.registry import InputFile, component
+from compete.config.registry import DataFile, InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
@@ -39,6 +39,7 @@ from compete.text import (
     plural,
     same_name,
     unknown_name,
+    without_secrets,
 )
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
@@ -58,6 +59,7 @@ __all__ = [
     "ConfigError",
     "CvScores",
     "DataError",
+    "DataFile",
     "Epoch",
     "EpochScores",
     "Excerpt",
@@ -109,6 +111,7 @@ __all__ = [
     "spread",
     "top_labels",
     "unknown_name",
+    "without_secrets",
 ]
 
 __version__ = "0.2.0"

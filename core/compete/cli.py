@@ -18,6 +18,7 @@ from compete import __version__
 from compete.errors import CompeteError, ConfigError, UserError
 from compete.leaderboard.commands import add_commands
 from compete.study.commands import add_study_commands
+from compete.text import echo
 
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
@@ -36,7 +37,7 @@ def _plain_errors() -> Iterator[None]:
         raise SystemExit(error.exit_status) from None
     except KeyboardInterrupt:
         with suppress(OSError):  # after a hangup, the terminal is gone
-            typer.echo("\nstopped; finished work is kept. Run the same command again to resume.", err=True)
+            echo("\nstopped; finished work is kept. Run the same command again to resume.", err=True)
         raise SystemExit(130) from None
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output is gone, as after `| head`
@@ -118,7 +119,7 @@ def _stop_at_signals() -> None:
 
 def _complain(message: str) -> None:
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(message, err=True)
+    echo(message, err=True)
     _name_memory_limit(message)
 
 
@@ -129,7 +130,7 @@ def _name_memory_limit(message: str) -> None:
     most_bytes = resource.getrlimit(resource.RLIMIT_AS)[0]
     if most_bytes != resource.RLIM_INFINITY and re.search(r"map segment|memory|MemoryError|SystemError", message):
         limit = f"this process may map at most {most_bytes / 2**30:.1f} GiB of memory (`ulimit -v`)"
-        typer.echo(f"{limit}; PyTorch alone maps about 5. Raise the limit, or remove it: ulimit -v unlimited", err=True)
+        echo(f"{limit}; PyTorch alone maps about 5. Raise the limit, or remove it: ulimit -v unlimited", err=True)
 
 
 def _unexpected(error: Exception) -> str:
@@ -185,15 +186,15 @@ def validate(
             problems += error.problems
             continue
         for note in config.notes:
-            typer.echo(f"note: {note}")
+            echo(f"note: {note}")
         if submission is not None:
             from compete.stages.check_file import check_file
 
             for warning in check_file(config, submission):
-                typer.echo(f"warning: {warning}")
-            typer.echo(f"{submission}: matches the sample submission")
+                echo(f"warning: {warning}")
+            echo(f"{submission}: matches the sample submission")
         else:
-            typer.echo(f"{file}: no problem found; its data was not checked")
+            echo(f"{file}: no problem found; its data was not checked")
     if problems:
         raise ConfigError(problems)
 
@@ -217,7 +218,7 @@ def demo(
     if bound is None or problems:
         raise ConfigError(problems)
     bound.build(folder)
-    typer.echo(f"{folder}: drawn demo data for {name}; see {folder / 'DRAWN.txt'}")
+    echo(f"{folder}: drawn demo data for {name}; see {folder / 'DRAWN.txt'}")
 
 
 @app.command()
@@ -236,7 +237,7 @@ def init(
     from compete.init import write_toml
 
     for line in write_toml(folder, output, plugin or []).lines:
-        typer.echo(line)
+        echo(line)
 
 
 @app.command()
@@ -247,7 +248,7 @@ def plugins(
     from compete.config.listing import plugin_lines
 
     for line in plugin_lines(file):
-        typer.echo(line)
+        echo(line)
 
 
 @app.command()
@@ -260,7 +261,7 @@ def options(
     from compete.config.listing import option_lines
 
     for line in option_lines(kind, name, file):
-        typer.echo(line)
+        echo(line)
 
 
 @app.command()
@@ -277,7 +278,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
     if state is not None:
         check_format(folder, state)
     load_plugins().manager.hook.write_report(folder=folder)
-    typer.echo(str(folder / "report.html"))
+    echo(str(folder / "report.html"))
 
 
 add_commands(app)
@@ -286,7 +287,7 @@ add_study_commands(app)
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"compete {__version__}")
+        echo(f"compete {__version__}")
         raise typer.Exit
 
 

@@ -22,16 +22,16 @@ SPARE = "checkpoint.previous.pt"
 NEWEST_FIRST = (CHECKPOINT, FRESH, SPARE)  # FRESH is only there when a save was cut off after it was written
 
 
-def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object], *, private: bool = False) -> None:
     """Write a file so that a reader sees the old content or the new one, never half of it.
 
     The content goes to a temporary neighbour, is flushed to the disk and renamed; a failed write leaves no
-    trace. Raise `CompeteError` naming the path when the disk refuses.
+    trace. Only its owner can read a `private` one. Raise `CompeteError` naming the path when the disk refuses.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_open_private if private else None) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -45,6 +45,10 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def cannot_write(path: Path, error: OSError, advice: str = "") -> CompeteError:
@@ -67,19 +71,25 @@ def remove_litter(folder: Path) -> None:
             file.unlink()
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write bytes atomically."""
-    write_atomic(path, lambda file: file.write(data))
+    write_atomic(path, lambda file: file.write(data), private=private)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # a file name need not be valid text
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), private=private)  # a file name need not be valid text
 
 
-def write_json(path: Path, data: object) -> None:
+def write_json(path: Path, data: object, *, private: bool = False) -> None:
     """Write JSON atomically; NaN becomes null, which every reader understands."""
-    write_text(path, json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n", private=private)
+
+
+def is_private(path: Path) -> bool:
+    """Return whether nobody but us can have read or changed a file, as one that was written `private`."""
+    about = path.stat()
+    return os.name != "posix" or (about.st_uid == os.getuid() and not about.st_mode & 0o077)
 
 
 def read_json(path: Path) -> dict[str, Any]:

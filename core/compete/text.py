@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 LONGEST_NAME = 200  # characters; comparing longer ones with thousands of names would take minutes
 MOST_CHARACTERS = 10_000  # of one message: a table's cell can be of any length
+_SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)$", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"[!-.0-~]{8,}")  # not a path
+_TOKEN = re.compile(r"\b(?:hf|api_org|KGAT)_[\w-]{16,}|(?<=bearer )[\w.~+/=-]{8,}", re.IGNORECASE)
 _LONG_WORD = re.compile(r"\S{1000,}")
 
 
@@ -21,6 +26,25 @@ def printable(message: str) -> str:
         left_out, half = len(message) - MOST_CHARACTERS, MOST_CHARACTERS // 2
         message = f"{message[:half]} ... ({left_out:,} characters left out) ... {message[-half:]}"
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message)
+
+
+def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
+    """Mask the secrets given, those in the environment, and what has the form of a token, wherever a text repeats them.
+
+    Control characters become spaces: a platform's answer is one line.
+    """
+    own = (value for name, value in os.environ.items() if _SECRET_NAME.search(name) and _SECRET_VALUE.fullmatch(value))
+    for secret in sorted({*own, *filter(None, secrets)}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    text = _TOKEN.sub("***", text)
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def echo(message: object, *, err: bool = False) -> None:
+    """Print a message on stdout or stderr: as any terminal can show it, and its encoding can write it."""
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(printable(str(message)).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:

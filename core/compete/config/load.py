@@ -24,6 +24,8 @@ from compete.config.settings import (
 from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem
+from compete.files.safety import MOST_BYTES, MOST_CODE_BYTES, NO_FILE, unusable_file
+from compete.store import read_json
 from compete.text import did_you_mean, format_list, unknown_name
 
 
@@ -92,6 +94,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         reader.leave_out_options_of_others(data, written, plugins.registry)
     components = reader.components(data, plugins.registry) if plugins else {}
     reader.head_of_loss(components)
+    reader.data_files(components, path, core["competition"])
     reader.unknown_tables(data)
     if reader.problems or plugins is None:
         raise ConfigError(reader.problems)
@@ -150,8 +153,12 @@ class _Reader:
             return []
         files = []
         for name in value:
-            if Path(name).is_file():
+            problem = unusable_file(Path(name), MOST_CODE_BYTES)
+            if not problem:
                 files.append(Path(name))
+                continue
+            if problem != NO_FILE:
+                self.add(Problem(f'plugins "{name}"', f"{problem}."), "plugins")
                 continue
             beside = folder / name
             hint = f" There is one beside the TOML: write '{beside}'." if beside.is_file() else ""
@@ -238,6 +245,23 @@ class _Reader:
                 message = f"must be the scale of the head, {head.options.get('scale')}. Write [head] scale = {scale}."
                 self.add(Problem(f"[loss] scale = {scale}", message), "loss", "scale")
 
+    def data_files(
+        self, components: Mapping[str, Sequence[BoundComponent]], path: Path, competition: Competition | None
+    ) -> None:
+        """Refuse data files outside the root and the TOML's folder, and what is not a file of bounded size."""
+        if competition is None:
+            return
+        folders = [Path(competition.root), path.parent, *_folder_of_first_toml(path.parent)]
+        for kind, bound in ((kind, bound) for kind, many in components.items() for bound in many):
+            for key, value in bound.data_files:
+                file = Path(value.partition("#")[0])
+                inside = any(file.resolve().is_relative_to(folder.resolve()) for folder in folders)
+                outside = "leads outside: a data file lies below [competition] root, or beside the TOML"
+                problem = unusable_file(file, MOST_BYTES) if inside else outside
+                if problem not in ("", NO_FILE):  # the component says what it looked for
+                    where = f"[{SLOTS[kind].table}] {key} = {json_text(value)}"
+                    self.add(Problem(where, f"{problem}."), SLOTS[kind].table, key)
+
     def unknown_tables(self, data: Mapping[str, Any]) -> None:
         """Refuse tables and keys that nobody reads."""
         known = ["plugins", *CORE_TABLES, *(slot.table for slot in SLOTS.values())]
@@ -247,6 +271,12 @@ class _Reader:
                 hint = f" Did you mean {inside[0]}?" if inside else did_you_mean(name, known)
                 tables = f" Tables: {format_list(known, most=40)}."
                 self.add(Problem(f"[{name}]", f"unknown table.{hint}{tables}"), name)
+
+
+def _folder_of_first_toml(folder: Path) -> list[Path]:
+    """Return the folder of the TOML that a run was started with, for the copy of it in the run's folder."""
+    command = read_json(folder / "environment.json").get("command") or []
+    return [Path(word).parent for word in command if isinstance(word, str) and word.endswith(".toml")]
 
 
 def _key_of(problem: Problem) -> str:

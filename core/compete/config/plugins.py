@@ -18,6 +18,7 @@ from compete import __version__, hookspecs
 from compete.config.code import code_of, own_code
 from compete.config.registry import Registry, build_registry, trait_hint
 from compete.errors import PluginError, error_location, is_library
+from compete.files.safety import MOST_CODE_BYTES, unusable_file
 from compete.text import did_you_mean
 
 ENTRY_POINTS = "compete"
@@ -125,8 +126,8 @@ def _import_file(file: Path, code: dict[str, bytes]) -> ModuleType:
 
     The code that it runs goes into `code`: the file may be edited before anything else looks at it.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"no such file: {file}")
+    if problem := unusable_file(file, MOST_CODE_BYTES):
+        raise FileNotFoundError(f"{problem}: {file}")
     name = f"compete_local_{file.stem}_{uuid5(NAMESPACE_URL, str(file.resolve())).hex[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:

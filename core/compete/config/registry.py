@@ -65,6 +65,11 @@ class FileMark:
     """Marks an option that names a file which the component reads."""
 
 
+class DataFileMark:
+    """Marks an option that names a file of the data, perhaps with `#` and one of its columns."""
+
+
+DataFile = Annotated[str, DataFileMark()]  # it lies below the root or beside the TOML
 InputFile = Annotated[str, FileMark()]  # a run's results depend on what is in it, not on its name alone
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import tomli_w
 
 from compete.errors import ConfigError
+from compete.files.safety import MOST_CODE_BYTES, NO_FILE, unusable_file
 from compete.text import format_list, nearest
 
 _HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
-MOST_BYTES = 10_000_000
 MOST_LEVELS = 20
 
 Lines = dict[tuple[str, ...], int]
@@ -24,14 +24,13 @@ Lines = dict[tuple[str, ...], int]
 
 def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     """Return a TOML's data and the line of each table and key. Raise `ConfigError` for an unreadable file."""
+    problem = unusable_file(path, MOST_CODE_BYTES)
+    if problem:
+        raise ConfigError(f"{path}: {problem}.{_other_files(path) if problem == NO_FILE else ''}")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ConfigError(f"{path}: not a competition TOML: larger than {MOST_BYTES:,} bytes")
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8, at byte {error.start}. Save the file as UTF-8.") from error
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file.{_other_files(path)}") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:

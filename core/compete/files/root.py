@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from compete.errors import DataError
 from compete.files.archives import EXTENSIONS, Archive, file_stamp, is_clutter, open_archive, packing
+from compete.files.safety import MOST_BYTES
 from compete.files.templates import IMAGE_EXTENSIONS, PathTemplate, path_template
 from compete.files.unpacking import built_once
 from compete.text import did_you_mean
@@ -22,7 +23,6 @@ __all__ = ["CACHE", "IMAGE_EXTENSIONS", "Files", "PathTemplate", "path_template"
 
 CACHE = Path(".compete")
 CACHE_PREFIX = "cache:"
-MOST_BYTES = 2 << 30
 _SLICE = re.compile(r"(.+)#(\d+)\+(\d+)")
 
 
@@ -55,6 +55,8 @@ class Files:
         """Return a file's bytes."""
         found, offset, length = self._locate(path)
         if isinstance(found, Path):
+            if (found.stat().st_size if length is None else length) > self.most_bytes:
+                raise DataError(f"'{path}': more than {self.most_bytes:,} bytes are not read at once.")
             return _read(found, path, offset, length)
         if length is not None:
             raise DataError(f"'{path}': only an unpacked file can be sliced. Unpack the archive.")

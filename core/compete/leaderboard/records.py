@@ -20,7 +20,16 @@ from pydantic import TypeAdapter
 
 from compete.errors import RunBusyError, UserError
 from compete.leaderboard.platform import State
-from compete.store import append_line, file_lock, folder_lock, make_folder, read_json, write_bytes, write_json
+from compete.store import (
+    append_line,
+    file_lock,
+    folder_lock,
+    is_private,
+    make_folder,
+    read_json,
+    write_bytes,
+    write_json,
+)
 from compete.text import did_you_mean
 
 FORMAT = 1
@@ -122,7 +131,9 @@ def load_records(path: Path) -> list[Record]:
     if data.get("format", FORMAT) != FORMAT:
         raise UserError(f"{path}: written by another version of compete (format {data['format']}, not {FORMAT}).")
     try:
-        return [parse_record(row) for row in data["submissions"]]
+        records = [parse_record(row) for row in data["submissions"]]
+        # Where others could read an upload's address, they could send other bytes to it: it is not used again.
+        return records if is_private(path) else [replace(record, state={}) for record in records]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: what was submitted is unknown. Restore it, or move it away.") from error
 
@@ -145,7 +156,8 @@ def save_record(candidate: Candidate, record: Record) -> None:
         records = {item.id: item for item in load_records(candidate.records)}
         before = records.get(record.id)
         records[record.id] = record
-        write_json(candidate.records, {"format": FORMAT, "submissions": [asdict(item) for item in records.values()]})
+        rows = [asdict(item) for item in records.values()]
+        write_json(candidate.records, {"format": FORMAT, "submissions": rows}, private=True)
         if before is None or replace(before, state={}) != replace(record, state={}):
             _append(folder / JOURNAL, candidate.records, replace(record, state={}))
 

@@ -6,20 +6,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compete.errors import ConfigError, UserError
 from compete.identity import digest_file
-from compete.leaderboard.platform import Uploader
+from compete.leaderboard.platform import Quota, Receipt, Status, Uploader
 from compete.leaderboard.records import Candidate, Record, read_table
 from compete.scores import SCORES_FILE, Scores, read_scores
 from compete.store import read_json
 from compete.submission.csv_file import read_submission
+from compete.text import without_secrets
 
 if TYPE_CHECKING:
     from compete.config.load import Config
 
 SOURCE_FILE = ".downloaded.json"  # `compete download` leaves it with the files
+ANSWERING = ("check", "quota", "send", "create", "find", "status", "download")
+LONGEST_ANSWER = 2000
 
 
 def find_toml(candidate: Candidate, given: Path | None, record: Record | None = None) -> Path:
@@ -101,12 +104,41 @@ def cv_of(candidate: Candidate) -> str:
 
 @contextmanager
 def _opened(build: Callable[[], Uploader]) -> Iterator[Uploader]:
-    uploader = build()
+    uploader = _guarded(build())
     try:
         yield uploader
     finally:
         if uploader.close is not None:
             uploader.close()
+
+
+def _guarded(uploader: Uploader) -> Uploader:
+    """Return the platform with answers and errors that are safe to print and to store: they may repeat a token."""
+    offered = {name: function for name in ANSWERING if (function := getattr(uploader, name)) is not None}
+    clean: dict[str, Any] = {name: _with_clean_answers(function) for name, function in offered.items()}
+    return replace(uploader, **clean)
+
+
+def _with_clean_answers(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: object) -> object:
+        try:
+            answer = function(*arguments)
+        except Exception as error:
+            error.args = _clean(error.args)
+            if isinstance(error, UserError):
+                error.problems = _clean(error.problems)
+            raise
+        return replace(answer, **_clean(vars(answer))) if isinstance(answer, Receipt | Status | Quota) else answer
+
+    return call
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401 - texts, also in tuples, lists and dictionaries
+    if isinstance(value, str):
+        return without_secrets(value)[:LONGEST_ANSWER]
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    return type(value)(map(_clean, value)) if isinstance(value, list | tuple) else value
 
 
 def _original_toml(folder: Path) -> Path | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compete.text import echo
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -39,11 +41,11 @@ def doctor(
     with dry_run(load_config(file, overrides or [])) as run:
         problems = 0
         for check, found in diagnose(first_step(run)[0]):
-            typer.echo(f"{'found' if found else 'ok   '}  {check}")
+            echo(f"{'found' if found else 'ok   '}  {check}")
             for text in found:
-                typer.echo(f"       {text}")
+                echo(f"       {text}")
             problems += len(found)
-    typer.echo("nothing found" if not problems else f"{problems} found")
+    echo("nothing found" if not problems else f"{problems} found")
     if problems:
         raise typer.Exit(1)
 
@@ -86,12 +88,12 @@ def _of_toml(
 
     with dry_run(load_config(path, overrides)) as run:
         for warning in run.dataset.warnings:
-            typer.echo(f"warning: {warning}")
+            echo(f"warning: {warning}")
         if batch is not None:
             from compete.study.preview import write_preview
 
             count = write_preview(run, batch)
-            typer.echo(f"{batch}: {count} training images, each before and after the random transforms")
+            echo(f"{batch}: {count} training images, each before and after the random transforms")
         elif parameters:
             from compete.study.parameters import parameter_table
 
@@ -116,13 +118,13 @@ def _show_modules(run: Any, depth: int, csv: Path | None) -> None:  # noqa: ANN4
         from compete.store import write_text
 
         write_text(csv, pd.DataFrame(rows).to_csv(index=False))
-        typer.echo(f"{csv}: {len(rows)} modules")
+        echo(f"{csv}: {len(rows)} modules")
         return
     shown = [row for row in rows if not depth or row.depth <= depth]
     for line in _tree(shown, rows[0].parameters):
-        typer.echo(line)
+        echo(line)
     if len(shown) < len(rows):
-        typer.echo(f"{len(rows) - len(shown)} deeper modules are left out; --depth 0 shows them")
+        echo(f"{len(rows) - len(shown)} deeper modules are left out; --depth 0 shows them")
 
 
 def _tree(rows: Iterable[ModuleRow], total: int) -> Iterable[str]:
@@ -160,7 +162,7 @@ def _of_weights(path: Path, csv: Path | None) -> None:
         from compete.identity import digest_file
 
         _show(tensor_table(path), csv)
-        typer.echo(f"fingerprint (SHA-256) {digest_file(path)}")
+        echo(f"fingerprint (SHA-256) {digest_file(path)}")
     else:
         raise UserError(f"{path}: name a TOML, a run's folder, or weights ({', '.join(EXTENSIONS)}).")
 
@@ -171,13 +173,13 @@ def _show(table: pd.DataFrame, csv: Path | None) -> None:
         from compete.store import write_text
 
         write_text(csv, table.to_csv(index=False))
-        typer.echo(f"{csv}: {len(table)} rows")
+        echo(f"{csv}: {len(table)} rows")
         return
     text = [[name, *(_cell(value) for value in table[name])] for name in table]
     for line in _aligned(list(zip(*text, strict=True)), left=2):
-        typer.echo(line)
+        echo(line)
     if "requires_grad" in table or "dtype" in table:
-        typer.echo(f"{len(table)} tensors, {table['parameters'].sum():,} parameters")
+        echo(f"{len(table)} tensors, {table['parameters'].sum():,} parameters")
 
 
 def _cell(value: object) -> str:

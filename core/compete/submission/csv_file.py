@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from compete.errors import SubmissionError
+from compete.files.safety import MOST_BYTES, unusable_file
 from compete.store import write_bytes
 from compete.text import format_first
 
@@ -31,6 +32,8 @@ def write_submission(frame: pd.DataFrame, path: Path, float_digits: int = 8) -> 
 
 def read_submission(path: Path) -> pd.DataFrame:
     """Read a CSV with every cell as text. Raise `SubmissionError` for a broken line, or bytes that are not UTF-8."""
+    if problem := unusable_file(path, MOST_BYTES):
+        raise SubmissionError(f"{path}: {problem}.")
     try:
         data = path.read_bytes()
     except OSError as error:

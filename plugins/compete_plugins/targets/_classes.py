@@ -33,7 +33,7 @@ def check_label(*, classes: Classes, **_: object) -> Iterator[str]:
 
 
 @component(check=check_label)
-def label(train: pd.DataFrame, *, column: str = "label", classes: list[str | int] | str | None = None) -> Target:
+def label(train: pd.DataFrame, *, column: str = "label", classes: Classes = None) -> Target:
     """One class per row, in one column.
 
     `column` holds the label. `classes` lists the classes in order, or names a file with one on each line, or a column

@@ -86,7 +86,7 @@ def tokens(
     *,
     column: str = "labels",
     separator: str = " ",
-    classes: list[str | int] | str | None = None,
+    classes: Classes = None,
     allow_empty: bool = False,
 ) -> Target:
     """A set of labels per row, written in one column.

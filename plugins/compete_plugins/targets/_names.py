@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from compete import DataError, did_you_mean, format_list
+from compete import DataError, DataFile, did_you_mean, format_list
 
 from ._cells import repeated
 
-Classes = list[str | int] | str | None
+Classes = list[str | int] | DataFile | None
 
 
 def check_classes(option: str, classes: Classes, at_least: int) -> Iterator[str]:

@@ -135,6 +135,11 @@ class _Kaggle:
 
     def create(self, path: Path, message: str, state: dict[str, Any]) -> Receipt:  # noqa: ARG002 - the bytes are there
         """Submit the uploaded bytes."""
+        if "token" not in state:
+            raise PlatformError(
+                "the address of the upload was dropped, because others could read the record that held it. "
+                "If the submission is not on Kaggle's page, repeat the command with --again"
+            )
         answer = self._ask("create", slug=self._slug, token=state["token"], message=message)
         if not answer.get("ref"):
             raise UnreachableError("Kaggle's answer has no submission number")
