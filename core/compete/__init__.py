@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from compete.config.registry import InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
+from compete.files.encodings import Decoded, Reading, decode, readings
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.files.scan import Scan, spread
@@ -29,6 +30,7 @@ from compete.reports import (
     StageReport,
     TrainingReport,
 )
+from compete.submission.form import counts_rows, describe_form, form_of
 from compete.text import (
     did_you_mean,
     duration,
@@ -40,7 +42,19 @@ from compete.text import (
     same_name,
     unknown_name,
 )
-from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
+from compete.types import (
+    Epoch,
+    Member,
+    MemberResult,
+    Metric,
+    RunView,
+    SampleForm,
+    Tables,
+    Target,
+    TopK,
+    TrainerView,
+    Transform,
+)
 
 if TYPE_CHECKING:
     from compete.predict.top_k import top_labels
@@ -58,6 +72,7 @@ __all__ = [
     "ConfigError",
     "CvScores",
     "DataError",
+    "Decoded",
     "Epoch",
     "EpochScores",
     "Excerpt",
@@ -77,9 +92,11 @@ __all__ = [
     "PluginError",
     "Proposal",
     "Quota",
+    "Reading",
     "Receipt",
     "RowsReport",
     "RunView",
+    "SampleForm",
     "Scan",
     "Scores",
     "StageReport",
@@ -95,8 +112,12 @@ __all__ = [
     "UnreachableError",
     "Uploader",
     "component",
+    "counts_rows",
+    "decode",
+    "describe_form",
     "did_you_mean",
     "duration",
+    "form_of",
     "format_first",
     "format_list",
     "hookimpl",
@@ -105,6 +126,7 @@ __all__ = [
     "plain_name",
     "plural",
     "read_scores",
+    "readings",
     "same_name",
     "spread",
     "top_labels",

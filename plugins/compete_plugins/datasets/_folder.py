@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from compete import DataError, Tables, component, did_you_mean, format_first, format_list
+from compete import DataError, Tables, component, describe_form, did_you_mean, format_first, format_list
 
 from ._common import (
     IMAGE_EXTENSIONS,
@@ -24,7 +25,7 @@ from ._common import (
     present,
     refuse_unmatched,
 )
-from ._tables import find_sample, read_table, sample_names
+from ._tables import Sample, read_sample, refuse_repeated_ids, sample_names
 
 
 def _check(*, pattern: str, group_pattern: str, test: str, **_: object) -> Iterator[str]:
@@ -69,10 +70,11 @@ def folder(
         if group_pattern:
             train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or str(root))
     with problems.collecting():
-        sample_table, where = _sample(files, test, sample, extensions, encoding, notes)
-        test_table = _test(files, test, sample_table, where, extensions)
+        read = _sample(files, test, sample, extensions, encoding, notes)
+        test_table = _test(files, test, read.table, read.name, extensions)
     problems.raise_if_any()
-    return Tables(train_table, test_table, sample_table, " ".join(notes))
+    notes += filter(None, [describe_form(read.form, read.name)])
+    return Tables(train_table, test_table, read.table, " ".join(notes), form=read.form)
 
 
 def _train_images(
@@ -155,17 +157,17 @@ def _refuse_unmapped(found: pd.Series[str], labels: Mapping[str, str]) -> None:
 
 def _sample(
     files: Files, test: str, sample: str, extensions: tuple[str, ...], encoding: str, notes: list[str]
-) -> tuple[pd.DataFrame, str]:
-    """Return the sample submission and where it is from."""
+) -> Sample:
+    """Return the sample submission, or the images below `test` as one."""
     if not sample and not sample_names(files.list("")):
         ids = [path for path in files.walk(test) if is_image(path, extensions)]
         if not ids:
             raise DataError(f"test = '{test}': no image below it, and no sample submission names any.")
         notes.append(f"No sample submission: the {len(ids)} images of '{test}' are the test rows.")
-        return pd.DataFrame({"id": ids, "label": ""}), test
-    name = find_sample(files, sample)
-    table = read_table(files, name, encoding=encoding)
-    return (table.assign(label="") if table.shape[1] == 1 else table), name
+        return Sample(pd.DataFrame({"id": ids, "label": ""}), test)
+    found = read_sample(files, sample, encoding=encoding)
+    refuse_repeated_ids(found)
+    return replace(found, table=found.table.assign(label="")) if found.table.shape[1] == 1 else found
 
 
 def _test(files: Files, test: str, sample: pd.DataFrame, where: str, extensions: tuple[str, ...]) -> pd.DataFrame:

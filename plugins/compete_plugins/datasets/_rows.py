@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, plural
+from compete import DataError, Tables, describe_form, plural
 
 from ._combine import joined
 from ._common import (
@@ -25,6 +25,7 @@ from ._common import (
     present,
     without_missing,
 )
+from ._tables import Sample, refuse_repeated_ids
 
 _SKIP = " Training rows can be left out with missing_images = 'skip'."
 _SKIP_TEST = " With missing_images = 'skip' they would get the mean prediction."
@@ -85,8 +86,7 @@ class Read:
     train_name: str
     test: pd.DataFrame | None
     test_name: str
-    sample: pd.DataFrame
-    sample_name: str
+    sample: Sample
 
 
 def with_id(table: pd.DataFrame, id_column: str) -> pd.DataFrame:
@@ -123,8 +123,8 @@ def test_table(
 def place_and_assemble(files: Files, read: Read, id_column: str, places: Places, by: Policies) -> Tables:
     """Find the images of tables by their templates, then `assemble` everything."""
     problems = Problems()
-    test, test_id = test_table(read.test, read.sample, id_column, read.test_name, places.test_id)
-    test_name = read.test_name or read.sample_name
+    test, test_id = test_table(read.test, read.sample.table, id_column, read.test_name, places.test_id)
+    test_name = read.test_name or read.sample.name
     option, test_image = ("test_image", places.test_image) if places.test_image else ("image", places.image)
     with problems.collecting():
         images = image_paths(
@@ -142,15 +142,19 @@ def place_and_assemble(files: Files, read: Read, id_column: str, places: Places,
     )
 
 
-def assemble(files: Files, train: Rows, test: Rows, sample: pd.DataFrame, by: Policies) -> Tables:
+def assemble(files: Files, train: Rows, test: Rows, sample: Sample, by: Policies) -> Tables:
     """Join everything into `Tables`, or raise every problem at once."""
     problems, notes = Problems(), list(by.notes)
     with problems.collecting():
         train_table = _train(files, _joined(train, by.join_labels, notes), by, notes)
     with problems.collecting():
         test_rows = _test(files, _joined(test, by.join_labels, notes), by, notes)
+    with problems.collecting():
+        if by.duplicates == "error":
+            refuse_repeated_ids(sample)
     problems.raise_if_any()
-    return Tables(train_table, test_rows, sample, " ".join(notes), by.warnings)
+    notes += filter(None, [describe_form(sample.form, sample.name)])
+    return Tables(train_table, test_rows, sample.table, " ".join(notes), by.warnings, sample.form)
 
 
 def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:

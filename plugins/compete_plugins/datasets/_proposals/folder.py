@@ -11,7 +11,7 @@ import pandas as pd
 from compete import IMAGE_EXTENSIONS, Basis, Choice, DataError, Excerpt, Proposal, Scan, plural, spread
 
 from .._folder import image_rows, label_rows
-from .._heads import Table
+from .._heads import Table, encoding_doubts
 from .templates import MOST_IMAGES, Found, find_template, missing_tests
 from .versions import by_hand, doubts_about_folders, naming_table
 
@@ -48,7 +48,7 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
         frame = label_rows(frame[["id", "image"]], mapped, options["pattern"].value if "pattern" in options else "")
     return Proposal(
         "folder",
-        (*options.values(), *_extensions(scan, frame), Choice("sample", sample.name), *_test(test)),
+        (*options.values(), *_extensions(scan, frame), Choice("sample", sample.name), *_test(test), *_encoding(sample)),
         "no table names the training images; the names of their folders or files hold the labels",
         basis=Basis.NAMES,
         rows=len(frame),
@@ -60,13 +60,18 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
             used=("id", "image"),
             images=tuple(spread(frame["image"].tolist(), MOST_IMAGES)),
         ),
-        todo=(*missing_tests(test, rows, scan), *doubts, *_doubt_about_mapping(mapped)),
+        todo=(*encoding_doubts([sample]), *missing_tests(test, rows, scan), *doubts, *_doubt_about_mapping(mapped)),
     )
 
 
 def _test(test: Found | None) -> Iterator[Choice]:
     if test is not None:
         yield Choice("test", test.template, str(test))
+
+
+def _encoding(sample: Table) -> Iterator[Choice]:
+    if sample.readings:
+        yield Choice("encoding", sample.encoding, f"{sample.name} is not UTF-8; it reads {sample.readings[0]}")
 
 
 def _extensions(scan: Scan, frame: pd.DataFrame) -> Iterator[Choice]:
