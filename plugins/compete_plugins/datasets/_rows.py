@@ -31,10 +31,6 @@ _SKIP = " Training rows can be left out with missing_images = 'skip'."
 _SKIP_TEST = " With missing_images = 'skip' they would get the mean prediction."
 _TWICE = " Set duplicates = 'keep' to keep all training rows, or 'first' to leave out later ones."
 _TWICE_IN_TEST = " With duplicates = 'first' one row of each id is predicted."
-_TWICE_IN_SAMPLE = (
-    " They are the sample submission's: is it as the platform gives it? Then, with duplicates = 'first', each id is "
-    "predicted once and all of its rows are written."
-)
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Rows:
     images: pd.Series[Any]
     image_option: str
     sure: bool = False  # the images are known to be there
-    of_sample: bool = False  # the ids are the sample submission's, which may mean them to be there twice
+    of_sample: bool = False  # the ids are the sample submission's
 
     @property
     def ids(self) -> pd.Series[str]:
@@ -181,9 +177,9 @@ def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataF
 
 
 def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
-    # Of a repeated test id one row is predicted; the sample submission keeps all of its rows.
-    hint = _TWICE_IN_SAMPLE if rows.of_sample else _TWICE_IN_TEST
-    ids = keep_unique(rows.ids, "error" if by.duplicates == "error" else "first", rows.where, hint)
+    # Of a repeated test id one row is predicted; the sample submission, checked on its own, keeps all of its rows.
+    alone = by.duplicates == "error" and not rows.of_sample
+    ids = keep_unique(rows.ids, "error" if alone else "first", rows.where, _TWICE_IN_TEST)
     hint = "" if rows.image_option.startswith("test_") else " Are the test images elsewhere? Set test_image."
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, (hint, _SKIP_TEST), notes)
     lost = int((~images.map(bool)).sum())
