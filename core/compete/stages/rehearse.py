@@ -41,7 +41,7 @@ def rehearse_submission(config: Config, tables: Tables, target: Target, labels: 
     predictions = _mixtures(target, labels[pairs[0]], labels[pairs[1]], rng)
     frame = submission_frame(config, some, apply(predictions), target)
     check = check_submission(frame, some.sample, **config.checks.submission_rules())
-    found = [*_separator_problems(config), *check.problems]
+    found = [*_separator_problems(config, target), *check.problems]
     return [f"[submission] rehearsed before training: {problem}" for problem in found]
 
 
@@ -97,8 +97,9 @@ def _sums_to_one(target: Target) -> bool:
     return predictions.shape[1] > 1 and np.allclose(predictions.sum(dim=1), 1, atol=1e-3)
 
 
-def _separator_problems(config: Config) -> Iterator[str]:
+def _separator_problems(config: Config, target: Target) -> Iterator[str]:
     """Compare both separators here: the check splits cells only if it knows the labels."""
-    joined, split = config.one("submissions").options.get("separator"), config.checks.separator
+    options, split = config.one("submissions").options, config.checks.separator
+    joined = (options.get("separator") or target.separator or " ") if "separator" in options else ""
     if joined and split and joined != split:
         yield f"labels are joined by separator = {joined!r}, but [checks] separator = {split!r}. Set both to the same."
