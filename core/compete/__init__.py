@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from compete.config.registry import InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
-from compete.files.encodings import Decoded, Reading, decode, readings
+from compete.files.encodings import Decoded, Reading, decode, foreign_names, readings
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.files.scan import Scan, spread
@@ -117,6 +117,7 @@ __all__ = [
     "describe_form",
     "did_you_mean",
     "duration",
+    "foreign_names",
     "form_of",
     "format_first",
     "format_list",

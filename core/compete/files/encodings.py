@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import codecs
 import mmap
+import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from compete.errors import DataError
+from compete.text import format_first, plural
 
 # The longer marks first: UTF-32's begins with UTF-16's.
 MARKS = {
@@ -47,6 +49,7 @@ _LETTERS: dict[str, tuple[tuple[str, ...], range]] = {
 }
 _FOREIGN = re.compile(rb'[^\r\n,;\t":{}\[\]]*[\x80-\xff][^\r\n,;\t":{}\[\]]*')
 _WORD = re.compile(r"[A-Za-z\x80-\U0010ffff]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8
 MOST_CELLS, MOST_READINGS, LONGEST_SHOWN = 2000, 3, 30
 MIXED = 0.5  # what a word of several scripts, or with a capital inside, counts
 PROOF = 4  # different characters: no other text has as many that are valid UTF-8 by chance
@@ -112,6 +115,19 @@ def readings(data: bytes | mmap.mmap) -> list[Reading]:
     for reading in sorted(_readings(cells), key=lambda reading: -reading.share):
         found.setdefault(reading.cell, reading)
     return [reading for reading in found.values() if reading.share > MIXED][:MOST_READINGS]
+
+
+def foreign_names(paths: Iterable[str], where: str) -> str:
+    """Say which file names are not UTF-8, with their likely readings; an empty string if all are."""
+    names = [os.fsencode(path.rpartition("/")[2]) for path in paths if _SURROGATE.search(path)]
+    if not names:
+        return ""
+    found = readings(b"\n".join(names))
+    reading = f", which may read {' or '.join(map(str, found))}" if found else ""
+    return (
+        f"{where}: {plural(len(names), 'file name')} not in UTF-8: {format_first([repr(name)[2:-1] for name in names])}"
+        f"{reading}. Rename them, or unpack their archive again with its own encoding."
+    )
 
 
 def _readings(cells: list[bytes]) -> Iterator[Reading]:

@@ -155,10 +155,10 @@ def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | Non
     metric, members = metric_for(config, target), choose_members(config, folds)
     check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(members), target)
     try_metric(metric, labels, len(target.classes), config.inference.keep_top)
-    problems = rehearse_submission(config, tables, target, labels, metric)
-    if problems:
-        raise SubmissionError(problems)
-    return Dataset(tables, target, targets, labels, columns, folds, key, tuple(warnings))
+    rehearsed = rehearse_submission(config, tables, target, labels, metric)
+    if rehearsed.problems:
+        raise SubmissionError(rehearsed.problems)
+    return Dataset(tables, target, targets, labels, columns, folds, key, (*warnings, *rehearsed.warnings))
 
 
 def _folds(

@@ -135,4 +135,10 @@ def _one_label(labels: pd.DataFrame, keys: Keys, several: SeveralLabels, where: 
         )
     if several == "first":
         return labels[~repeated]
+    spaced = labels.loc[labels[keys.label].str.contains(" ", regex=False), keys.label]
+    if len(spaced):
+        raise DataError(
+            f"several_labels = 'join': '{spaced.iloc[0]}' of {where} holds a space, by which labels would be joined. "
+            "Set several_labels = 'first'."
+        )
     return labels.groupby(keys.image_id, sort=False)[keys.label].agg(" ".join).reset_index()

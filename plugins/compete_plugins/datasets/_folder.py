@@ -25,6 +25,7 @@ from ._common import (
     present,
     refuse_unmatched,
 )
+from ._spelling import as_on_disk, by_composed, composed, spelling_note, text_names
 from ._tables import Sample, read_sample, refuse_repeated_ids, sample_names
 
 
@@ -71,7 +72,7 @@ def folder(
             train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or str(root))
     with problems.collecting():
         read = _sample(files, test, sample, extensions, encoding, notes)
-        test_table = _test(files, test, read.table, read.name, extensions)
+        test_table = _test(files, test, read.table, read.name, extensions, notes)
     problems.raise_if_any()
     notes += filter(None, [describe_form(read.form, read.name)])
     return Tables(train_table, test_table, read.table, " ".join(notes), form=read.form)
@@ -87,8 +88,8 @@ def _train_images(
     else:
         # With the root as `train`, the test images are below it as well.
         ids = [path for path in files.walk(train) if top or not path.startswith(f"{test.rstrip('/')}/")]
-    kept = pd.Series([path for path in ids if is_image(path, extensions)], dtype=str)
-    if kept.empty:
+    kept = [path for path in ids if is_image(path, extensions)]
+    if not kept:
         raise DataError(
             f"train = '{train}': no image below it. It holds {format_list(files.list(train)) or 'nothing'}."
             f"{did_you_mean(train, files.list(''))}"
@@ -96,9 +97,9 @@ def _train_images(
     return image_rows(top, kept)
 
 
-def image_rows(top: str, paths: Sequence[str] | pd.Series[str]) -> pd.DataFrame:
+def image_rows(top: str, paths: Sequence[str]) -> pd.DataFrame:
     """Return a row for each image: its path below the folder `top`, which ends in a slash unless it is the root."""
-    ids = pd.Series(paths, dtype=str)
+    ids = pd.Series(text_names(paths, top.rstrip("/")), dtype=str)
     return pd.DataFrame({"id": ids, "image": (top + ids).astype(object)})
 
 
@@ -164,19 +165,23 @@ def _sample(
         if not ids:
             raise DataError(f"test = '{test}': no image below it, and no sample submission names any.")
         notes.append(f"No sample submission: the {len(ids)} images of '{test}' are the test rows.")
-        return Sample(pd.DataFrame({"id": ids, "label": ""}), test)
+        return Sample(pd.DataFrame({"id": text_names(ids, test), "label": ""}), test)
     found = read_sample(files, sample, encoding=encoding)
     refuse_repeated_ids(found)
     return replace(found, table=found.table.assign(label="")) if found.table.shape[1] == 1 else found
 
 
-def _test(files: Files, test: str, sample: pd.DataFrame, where: str, extensions: tuple[str, ...]) -> pd.DataFrame:
+def _test(
+    files: Files, test: str, sample: pd.DataFrame, where: str, extensions: tuple[str, ...], notes: list[str]
+) -> pd.DataFrame:
     first = str(sample.columns[0])
     ids = keep_unique(sample[first], "first", where).reset_index(drop=True)
     if "{" in test:
         images = image_paths(pd.DataFrame({first: ids, "id": ids}), test, files, option="test")
     else:
         images = _by_name(files, test.rstrip("/"), ids, extensions)
+    images, respelled = as_on_disk(images, files)
+    notes += spelling_note(respelled, "image name", where)
     there = present(images, files)
     if not there.all():
         raise DataError(missing_message(f"test = '{test}'", images, there, files, where))
@@ -187,5 +192,6 @@ def _by_name(files: Files, test: str, ids: pd.Series[str], extensions: tuple[str
     """Find each id among the images of a folder, by whole name or without its ending."""
     images = [path for path in files.walk(test) if is_image(path, extensions)]
     by_id = {path.rpartition(".")[0]: path for path in images} | {path: path for path in images}
-    found = pd.Series([by_id.get(id, id) for id in ids], dtype=str)
-    return (f"{test}/" + found).astype(object)
+    other = by_composed(by_id)  # a file's name as macOS writes it: `as_on_disk` finds it again, and counts it
+    found = [by_id.get(id) or composed(by_id[other[composed(id)]]) if composed(id) in other else id for id in ids]
+    return pd.Series([f"{test}/{path}" for path in found], dtype=object)

@@ -25,6 +25,7 @@ from ._common import (
     present,
     without_missing,
 )
+from ._spelling import as_in_sample, as_on_disk, spelling_note
 from ._tables import Sample, refuse_repeated_ids
 
 _SKIP = " Training rows can be left out with missing_images = 'skip'."
@@ -145,6 +146,8 @@ def assemble(files: Files, train: Rows, test: Rows, sample: Sample, by: Policies
         train_table = _train(files, _joined(train, by.join_labels, notes), by, notes)
     with problems.collecting():
         test_rows = _test(files, _joined(test, by.join_labels, notes), by, notes)
+        test_rows["id"], respelled = as_in_sample(test_rows["id"], sample.table)
+        notes += spelling_note(respelled, "id", test.where)
     with problems.collecting():
         if by.duplicates == "error":
             refuse_repeated_ids(sample)
@@ -192,6 +195,9 @@ def _there(
     files: Files, rows: Rows, images: pd.Series[Any], policy: MissingImages, hints: tuple[str, str], notes: list[str]
 ) -> pd.Series[Any]:
     """Return the images that are there; by the policy, or where there is none at all, a missing one is refused."""
+    if not rows.sure:
+        images, respelled = as_on_disk(images, files)
+        notes += spelling_note(respelled, "image name", rows.where)
     there = np.ones(len(images), dtype=bool) if rows.sure else _present(files, rows, images)
     if there.all():
         return images

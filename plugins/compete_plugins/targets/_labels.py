@@ -139,16 +139,17 @@ def _refuse_other_separator(cells: pd.Series[str], column: str, separator: str) 
 
 
 def _refuse_punctuation(labels: pd.Series[str], column: str, separator: str) -> None:
-    """Raise `DataError` if labels are the same but for a sign at an end: `rust` and `rust,`, split at the space."""
+    """Raise `DataError` for labels that another sign would split into labels: `rust,` of `scab, rust`, or `a,b`."""
     names = set(labels.unique())
     for name in sorted(names):
-        sign, bare = (name[-1], name[:-1]) if name[-1] in OTHER_SEPARATORS else (name[0], name[1:])
-        if sign in OTHER_SEPARATORS and bare in names:
-            other = f"{sign}{separator}" if name[-1] == sign else f"{separator}{sign}"
-            raise DataError(
-                f"train table: column '{column}', split at '{separator}', holds both '{name}' and '{bare}'. "
-                f"Set [target] separator = '{other}', or list the classes."
-            )
+        for sign in OTHER_SEPARATORS:
+            parts = [part.strip() for part in name.split(sign) if part.strip()]
+            if sign in name and name not in parts and names.issuperset(parts):
+                other = f"{sign}{separator}" if name.endswith(sign) else sign
+                raise DataError(
+                    f"train table: column '{column}', split at '{separator}', holds both '{name}' and "
+                    f"{format_list(map(repr, parts))}. Set [target] separator = '{other}', or list the classes."
+                )
 
 
 def _refuse_separator_inside(classes: list[str], separator: str) -> None:
