@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from compete.config.registry import InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
-from compete.files.encodings import Decoded, Reading, decode, foreign_names, readings
+from compete.files.encodings import Decoded, Reading, decode, foreign_names, prose, readings
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.files.scan import Scan, spread
@@ -126,6 +126,7 @@ __all__ = [
     "path_template",
     "plain_name",
     "plural",
+    "prose",
     "read_scores",
     "readings",
     "same_name",

@@ -117,6 +117,15 @@ def readings(data: bytes | mmap.mmap) -> list[Reading]:
     return [reading for reading in found.values() if reading.share > MIXED][:MOST_READINGS]
 
 
+def prose(data: bytes) -> str:
+    """Return text that is only searched for words: certain, or else as it reads likeliest."""
+    try:
+        return decode(data, "").text
+    except DataError:
+        likely = readings(data)
+        return data.decode(likely[0].encoding if likely else "utf-8", "replace")
+
+
 def foreign_names(paths: Iterable[str], where: str) -> str:
     """Say which file names are not UTF-8, with their likely readings; an empty string if all are."""
     names = [os.fsencode(path.rpartition("/")[2]) for path in paths if _SURROGATE.search(path)]

@@ -73,7 +73,7 @@ def _words(scan: Scan, name: str) -> set[str]:
     if path.is_file() and path.stat().st_size > MOST_BYTES:
         return set()
     try:
-        text = scan.files.read(place).decode("utf-8", "replace")
+        text = prose(scan.files.read(place))
     except DataError:
         return set()
     names = {word.rpartition("/")[2] for word in re.split(r'[\s,;|"]+', text)}
