@@ -79,7 +79,7 @@ class Reading:
 def decode(data: bytes, place: str, encoding: str = "", option: str = "[dataset] encoding") -> Decoded:
     """Decode a file: by its byte order mark, as the encoding named, or as UTF-8; strictly.
 
-    UTF-8 wins against another encoding that was named for several files, where it is certain. Raise `DataError` with
+    UTF-8 wins against another encoding, which was named for several files, where it is certain. Raise `DataError` with
     the line of the first byte that does not fit, and the likely readings; without an `option` to set, with the advice
     to save the file as UTF-8.
     """
@@ -87,7 +87,7 @@ def decode(data: bytes, place: str, encoding: str = "", option: str = "[dataset]
     if marked is not None:
         return Decoded(_strict(data[len(marked[0]) :], place, marked[1], option), marked[1], True)
     named = _known(encoding, option)
-    if named not in ("", "utf-8") and is_certainly_utf8(data):
+    if named and _is_utf8(data, named):
         named = ""
     text = _strict(data, place, named or "utf-8", option)
     if not named and "\0" in text:
@@ -95,15 +95,21 @@ def decode(data: bytes, place: str, encoding: str = "", option: str = "[dataset]
     return Decoded(text, named or "utf-8")
 
 
-def is_certainly_utf8(data: bytes) -> bool:
-    """Return whether bytes are UTF-8 with so many different foreign characters that this cannot be by chance."""
+def _is_utf8(data: bytes, named: str) -> bool:
+    """Return whether bytes are UTF-8 for certain, and not in the encoding named: by exclusion, or beyond chance."""
     if data.isascii():
         return False
     try:
-        text = data.decode()
+        foreign = {character for character in data.decode() if character > "\x7f"}
     except UnicodeDecodeError:
         return False
-    return len({character for character in text if character > "\x7f"}) >= PROOF
+    if len(foreign) >= PROOF:
+        return True
+    try:
+        data.decode(named)
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def readings(data: bytes | mmap.mmap) -> list[Reading]:
@@ -176,14 +182,14 @@ def _zeros(data: bytes, option: str) -> str:
 
 
 def _known(encoding: str, option: str) -> str:
-    """Return an encoding's usual name. Raise `DataError` for an unknown one."""
+    """Return an encoding's usual name, or nothing for UTF-8. Raise `DataError` for an unknown one."""
     try:
         name = codecs.lookup(encoding).name if encoding else ""
         if name:
             b"".decode(name)
     except (LookupError, ValueError) as error:
         raise DataError(f'{option} = "{encoding}": unknown encoding.') from error
-    return {"utf-8-sig": "utf-8", "utf_8_sig": "utf-8", "ascii": "utf-8"}.get(name, name)
+    return "" if name in ("utf-8", "utf-8-sig", "ascii") else name
 
 
 def _strict(data: bytes, place: str, encoding: str, option: str) -> str:

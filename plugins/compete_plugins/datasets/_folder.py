@@ -25,7 +25,7 @@ from ._common import (
     present,
     refuse_unmatched,
 )
-from ._spelling import as_on_disk, by_composed, composed, spelling_note, text_names
+from ._spelling import as_on_disk, by_composed, composed, labels_as_in_sample, spelling_note, text_names
 from ._tables import Sample, read_sample, refuse_repeated_ids, sample_names
 
 
@@ -74,6 +74,8 @@ def folder(
         read = _sample(files, test, sample, extensions, encoding, notes)
         test_table = _test(files, test, read.table, read.name, extensions, notes)
     problems.raise_if_any()
+    train_table["label"], respelled = labels_as_in_sample(train_table["label"], read.table)
+    notes += spelling_note(respelled, "label", train)
     notes += filter(None, [describe_form(read.form, read.name)])
     return Tables(train_table, test_table, read.table, " ".join(notes), form=read.form)
 

@@ -70,6 +70,14 @@ def as_in_sample(ids: pd.Series[str], sample: pd.DataFrame) -> tuple[pd.Series[s
     return changed, int((changed != ids).sum())
 
 
+def labels_as_in_sample(labels: pd.Series[str], sample: pd.DataFrame) -> tuple[pd.Series[str], int]:
+    """Return labels that are folder names as the sample's columns or cells spell them, and how many rows differed."""
+    cells = [str(cell) for column in sample.columns[1:] for cell in sample[column].unique()]
+    forms = by_composed(dict.fromkeys([*map(str, sample.columns[1:]), *cells]))
+    changed = labels.map(lambda label: label if label.isascii() else forms.get(composed(label), label))
+    return changed, int((changed != labels).sum())
+
+
 def spelling_note(count: int, what: str, where: str) -> list[str]:
     """Return the note on names that were matched across Unicode's forms."""
     if not count:

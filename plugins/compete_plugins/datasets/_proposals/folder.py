@@ -12,6 +12,7 @@ from compete import IMAGE_EXTENSIONS, Basis, Choice, DataError, Excerpt, Proposa
 
 from .._folder import image_rows, label_rows
 from .._heads import Table, encoding_doubts
+from .._spelling import labels_as_in_sample
 from .templates import MOST_IMAGES, Found, find_template, missing_tests
 from .versions import by_hand, doubts_about_folders, naming_table
 
@@ -39,6 +40,7 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
     if found is None:
         raise DataError(_nothing(scan, sample))
     frame, options = found
+    frame["label"] = labels_as_in_sample(frame["label"], sample.frame)[0]
     doubts = doubts_about_folders(scan, frame, sample, test is not None) if top is not None else []
     mapped = _yes_or_no(frame, sample)
     if mapped:

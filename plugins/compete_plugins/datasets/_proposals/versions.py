@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from compete import DataError, Scan, format_list
+from compete import DataError, Scan, format_list, prose
 
 from .._heads import Table, read_head
 from .templates import find_template
