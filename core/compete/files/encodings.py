@@ -186,7 +186,7 @@ def _known(encoding: str, option: str) -> str:
     try:
         name = codecs.lookup(encoding).name if encoding else ""
         if name:
-            b"".decode(name)
+            " ".encode(name)
     except (LookupError, ValueError) as error:
         raise DataError(f'{option} = "{encoding}": unknown encoding.') from error
     return "" if name in ("utf-8", "utf-8-sig", "ascii") else name

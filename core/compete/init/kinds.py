@@ -108,14 +108,15 @@ def _label_sets(column: str, cells: pd.Series[str]) -> tuple[str, tuple[str, ...
 
 
 def _as_written(column: str, cells: Sequence[str], separator: str) -> tuple[str, tuple[str, ...]]:
-    """Return a separator with the spaces around it, the most frequent form first, and what to say of others."""
+    """Return a separator with the spaces around it; without any, and what to ask, where cells have several forms."""
     if separator == " ":
         return separator, ()
     forms = Counter(re.findall(rf" ?{re.escape(separator)} ?", "\n".join(cells)))
-    (written, _), *others = forms.most_common()
-    if not others:
-        return written, ()
-    return written, (f"[submission] separator: column '{column}' has {format_list(map(repr, forms))}; which is right?",)
+    if len(forms) == 1:
+        return next(iter(forms)), ()
+    return separator, (
+        f"[submission] separator: column '{column}' has {format_list(map(repr, forms))}; which is right?",
+    )
 
 
 def _taken_whole(column: str, example: str) -> str:
@@ -138,6 +139,7 @@ def _tokens(column: str, cells: pd.Series[str], separator: str, asked: pd.Series
     lists = cells.str.split(separator.strip() or separator, regex=False)
     counts = label_counts(lists.explode().str.strip())
     joined = _sample_separator(asked, counts) or separator
+    other = {joined, separator} != {" "}
     why = f"up to {lists.map(len).max()} of {len(counts)} labels in a cell, separated by '{separator}'"
     as_sample = "as in the sample submission's cells" if joined != separator else ""
     return Goal(
@@ -148,7 +150,10 @@ def _tokens(column: str, cells: pd.Series[str], separator: str, asked: pd.Series
             Choice("column", column),
             *([] if separator == " " else [Choice("separator", separator)]),
         ),
-        submission=(Choice("name", "tokens"), *([Choice("separator", joined, as_sample)] if joined != " " else [])),
+        submission=(
+            Choice("name", "tokens"),
+            *([Choice("separator", joined, as_sample)] if other else []),
+        ),
         counts=counts,
         separator=joined,
         todo=todo,
