@@ -87,6 +87,7 @@ def csv(
     `train_where` and `test_where` choose rows by their cells, `{ fold = "0" }` or `{ split = ["train", "val"] }`, and
     so `train` and `test` may be one table. In a `ragged` table rows may be longer than the header: what is left over
     stays in the last column, joined by `separator`.
+    `encoding` is that of the files that are not UTF-8, such as `cp949`; the submission is written as the sample is.
     `join_on`, a column or template, makes the rows with one key a single row with several images, whose id is the
     key: `"{patient_id}_{laterality}"`. They must agree in the columns `join_labels`; others that differ are left out.
     `duplicates`: what becomes of training ids that are there twice: refused, kept as `id#2`, or the first kept.
