@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from compete.config.registry import DataFile, InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
+from compete.files.encodings import Decoded, Reading, decode, foreign_names, prose, readings
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.files.scan import Scan, spread
@@ -29,6 +30,7 @@ from compete.reports import (
     StageReport,
     TrainingReport,
 )
+from compete.submission.form import counts_rows, describe_form, form_of
 from compete.text import (
     did_you_mean,
     duration,
@@ -41,7 +43,19 @@ from compete.text import (
     unknown_name,
     without_secrets,
 )
-from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
+from compete.types import (
+    Epoch,
+    Member,
+    MemberResult,
+    Metric,
+    RunView,
+    SampleForm,
+    Tables,
+    Target,
+    TopK,
+    TrainerView,
+    Transform,
+)
 
 if TYPE_CHECKING:
     from compete.predict.top_k import top_labels
@@ -60,6 +74,7 @@ __all__ = [
     "CvScores",
     "DataError",
     "DataFile",
+    "Decoded",
     "Epoch",
     "EpochScores",
     "Excerpt",
@@ -79,9 +94,11 @@ __all__ = [
     "PluginError",
     "Proposal",
     "Quota",
+    "Reading",
     "Receipt",
     "RowsReport",
     "RunView",
+    "SampleForm",
     "Scan",
     "Scores",
     "StageReport",
@@ -97,8 +114,13 @@ __all__ = [
     "UnreachableError",
     "Uploader",
     "component",
+    "counts_rows",
+    "decode",
+    "describe_form",
     "did_you_mean",
     "duration",
+    "foreign_names",
+    "form_of",
     "format_first",
     "format_list",
     "hookimpl",
@@ -106,7 +128,9 @@ __all__ = [
     "path_template",
     "plain_name",
     "plural",
+    "prose",
     "read_scores",
+    "readings",
     "same_name",
     "spread",
     "top_labels",

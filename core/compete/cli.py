@@ -143,7 +143,7 @@ def _unexpected(error: Exception) -> str:
     kept = f"; the traceback is in {path}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
     except OSError:
         kept = ""
     return f"{type(error).__name__}: {error} (at {error_location(error)}{kept})"

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from unicodedata import normalize
 
 LONGEST_NAME = 200  # characters; comparing longer ones with thousands of names would take minutes
 MOST_CHARACTERS = 10_000  # of one message: a table's cell can be of any length
@@ -60,7 +61,10 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
     near = nearest(name, known)
-    return "" if near is None else f" Did you mean '{near}'?"
+    if near is None:
+        return ""
+    alike = near != str(name) and normalize("NFC", near) == normalize("NFC", str(name))
+    return f" Did you mean '{near}'?" + " Only its Unicode form (NFC or NFD) differs." * alike
 
 
 def format_list(names: Iterable[str], most: int = 12) -> str:

@@ -53,13 +53,35 @@ class TopK:
 
 
 @dataclass(frozen=True)
+class SampleForm:
+    """How a sample submission is written, which the submission follows; by default as `to_csv` writes.
+
+    `mark`: it begins with a byte order mark. `ends`: its last line has a line end. `gaps`: it has empty lines. `index`:
+    the cells of an unnamed first column that counts the rows, which tables leave out, its name as written first.
+    `quoted`: the columns, by number in the file, whose cells are all in quotes. `unnamed`: those without a name.
+    """
+
+    separator: str = ","
+    encoding: str = "utf-8"
+    mark: bool = False
+    line_end: str = "\n"
+    ends: bool = True
+    gaps: bool = False
+    index: tuple[str, ...] = ()
+    quoted: frozenset[int] = frozenset()
+    quoted_header: bool = False
+    unnamed: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class Tables:
     """A competition's rows.
 
     `train` and `test` have the columns `id` (unique strings) and `image` (a path below the root, or a list of them);
     `train` also has the raw labels and, if people, patients or places repeat, a column `group`. `sample` is the sample
-    submission as read, with ids as strings in its first column: the platform expects its rows, columns and order.
-    Without a test set `test` and `sample` have no rows, and the run ends with its CV and OOF.
+    submission as read, with ids as strings in its first column: the platform expects its rows, columns and order, and
+    `form` is how it is written. Without a test set `test` and `sample` have no rows, and the run ends with its CV and
+    OOF.
     `note` is shown with every result, for example that the images are drawn; `warnings` are added to the run's, for
     example that rows were dropped.
     """
@@ -69,6 +91,7 @@ class Tables:
     sample: pd.DataFrame
     note: str = ""
     warnings: tuple[str, ...] = ()
+    form: SampleForm = SampleForm()
 
     @property
     def has_test(self) -> bool:
@@ -83,9 +106,9 @@ class Target:
     `encode(table)` returns the targets of the loss: int64 (N,) for one head, int64 (N, heads) for several, or float32
     (N, K). `labels(table)` returns the labels for metrics, folds and samplers: int64 class numbers (N,), or float32
     (N, C). `activation` maps logits (B, K) to predictions (B, C), and `decode` predictions (T, C) to labels (T,) in the
-    competition's spelling. `heads` are the sizes of the heads, which sum to K. If labels are levels on a scale, which
-    need not be 0 to k - 1, `ranks` maps labels (N,) and predictions (N, 1) to the place of the nearest level (N,), by
-    which metrics of classes score them.
+    competition's spelling. `heads` are the sizes of the heads, which sum to K. `separator` joins the labels of a set.
+    If labels are levels on a scale, which need not be 0 to k - 1, `ranks` maps labels (N,) and predictions (N, 1) to
+    the place of the nearest level (N,), by which metrics of classes score them.
     """
 
     classes: tuple[str, ...]
@@ -96,6 +119,7 @@ class Target:
     heads: tuple[int, ...] = ()
     head_names: tuple[str, ...] = ()
     ranks: Callable[[Array], Array] | None = None
+    separator: str = ""
 
     @property
     def outputs(self) -> int:

@@ -78,7 +78,7 @@ def test_other_keys_a_bare_list_and_another_encoding(root: Path) -> None:
     assert tables.train["species"].tolist() == ["0", "31", "31"]
     assert tables.train["note"].tolist()[1] == "blé"
     assert tables.test["id"].tolist() == ["1", "0"]
-    with pytest.raises(DataError, match=r"train.json, line 1: not in the encoding utf-8"):
+    with pytest.raises(DataError, match=r"train.json, line 1: not UTF-8\. It may read 'blé' in cp1252\."):
         read(root, **keys)
 
 

@@ -428,3 +428,34 @@ def test_every_target_binds_and_has_a_summary(name):
         warnings.simplefilter("error")
         assert bind(component, needs, "[target]")[1] == []
     assert component.summary.endswith(".")
+
+
+# --- separators -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator", "advice"),
+    [
+        (["scab, rust", "rust", "scab"], " ", "holds both 'scab,' and 'scab'. Set [target] separator = ', '"),
+        (["a, b", "a,b", "b", "a"], ", ", "holds both 'a,b' and 'a', 'b'. Set [target] separator = ','"),
+        (["a b|c", "b", "c", "b|c"], " ", "separator = '|'"),
+    ],
+)
+def test_labels_that_another_separator_would_split_are_refused(cells, separator, advice):
+    with pytest.raises(DataError) as caught:
+        tokens(table(labels=cells), separator=separator)
+    assert advice in str(caught.value)
+
+
+def test_classes_that_hold_the_separator_are_refused():
+    with pytest.raises(DataError, match="classes: 'powdery mildew' holds the separator ' '"):
+        tokens(table(labels=["rust"]), classes=["rust", "powdery mildew"])
+
+
+def test_a_target_of_label_sets_says_what_joins_them():
+    assert tokens(table(labels=["a|b", "a"]), separator="|").separator == "|"
+
+
+def test_combinations_that_would_have_one_name_are_refused():
+    with pytest.raises(DataError, match="separator = ' ': 'a b c' is more than one combination"):
+        heads(table(x=["a", "a b"], y=["b c", "c"]), columns=["x", "y"], labels="names")

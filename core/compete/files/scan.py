@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from compete.errors import DataError
 from compete.files.archives import EXTENSIONS, is_clutter
+from compete.files.encodings import foreign_names
 from compete.files.extensions import READABLE, choose_family, extension_of
 from compete.files.root import Files
 
@@ -28,7 +29,8 @@ class Scan:
 
     `tables` and `records` (JSON, BSON) map the name that a TOML uses to the path it is read from. `images` are at most
     a few hundred paths of each folder, without the extension of an archive, since a path below `train` also leads
-    into `train.zip`; `extensions` are those that count as images here. `unopened` says which archives cannot be read.
+    into `train.zip`; `extensions` are those that count as images here. `unopened` says which archives
+    cannot be read, and which file names.
     """
 
     files: Files
@@ -53,8 +55,11 @@ def scan_folder(folder: Path, cache: Path) -> Scan:
     if not files.list(""):
         raise DataError(f"{folder} is empty; put the competition's files there.")
     sorter = _Sorter(files)
-    for path in _walk(files.root):
-        sorter.sort(path)
+    paths = list(_walk(files.root))
+    sorter.unopened += filter(None, [foreign_names(paths, str(folder))])
+    for path in paths:
+        if not foreign_names([path], ""):
+            sorter.sort(path)
     extensions = choose_family(Counter(map(extension_of, sorter.images)))
     images = [path for path in sorter.images if extension_of(path) in extensions]
     others = [*sorter.others, *(path for path in sorter.images if extension_of(path) not in extensions)]

@@ -75,9 +75,9 @@ def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[
         raise type(error)([*error.problems[:-1], "\n".join([error.problems[-1], *hint])]) from error
     draft = _Draft(path, folder.as_posix(), tuple(file.as_posix() for file in plugin_files), sections)
     draft.write(todo)
-    problems, seen = _rehearse(path, scan, source)
-    if problems:
-        todo = [*(f"a run would stop here: {problem}" for problem in problems), *todo]
+    problems, seen, doubts = _rehearse(path, scan, source)
+    if problems or doubts:
+        todo = [*(f"a run would stop here: {problem}" for problem in problems), *todo, *doubts]
         draft.write(todo)
     *lines, next_line = report_lines(path, sections, todo, seen, problems)
     return InitResult(path, [*lines, *hint, next_line], todo, None if seen is None else not problems)
@@ -125,7 +125,7 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
     return source, list(sections(name, folder.as_posix(), source, goal, group, leaks, metric, pixels)), todo
 
 
-def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | None]:
+def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | None, list[str]]:
     """Rehearse a run, unless its tables or records are so large that reading them would take long."""
     from compete.init.rehearsal import rehearse
 
@@ -133,5 +133,5 @@ def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | 
     names = [name for value in values for name in (value if isinstance(value, list) else [value])]
     files = [scan.files.root / name for name in names if isinstance(name, str)]
     if sum(file.stat().st_size for file in files if file.is_file()) > MOST_BYTES_REHEARSED:
-        return [], None
+        return [], None, []
     return rehearse(path, scan.files)

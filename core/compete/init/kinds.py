@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from compete.errors import DataError
 from compete.files.proposals import Choice
 from compete.init.findings import Goal
-from compete.text import name_words, plain_name
+from compete.text import format_list, name_words, plain_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SEPARATORS = (" ", ",", ";", "|")
+SEPARATORS = ("|", ";", ",", " ")  # a space last: it is also inside labels that others separate
 MOST_LEVELS, MANY_VALUES, DENSE = 10, 30, 0.7
+MOSTLY_ALONE = 0.3  # of the labels of sets, which also occur alone
 LEVEL_WORDS = {"diagnosis", "grade", "level", "severity", "stage", "rating", "quality", "degree", "rank", "score"}
 CLASS_WORDS = {"id", "label", "class", "category", "species", "breed", "type", "code"}
 YES = ("1", "yes", "true", "positive", "present", "malignant", "abnormal", "sick", "fake")
@@ -24,18 +28,19 @@ NUMBER, WHOLE = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", r"-?\d+"
 
 def one_column_goal(column: str, cells: pd.Series[str], sample: pd.DataFrame) -> Goal:
     """Return the goal that a column with two labels or more makes; `sample` has one column beside its ids."""
+    refuse_decimal_commas(column, cells)
     asked, counts = sample.iloc[:, 1], label_counts(cells)
     if len(counts) == 2 and not _asks_for_labels(asked, counts):
         return _binary(column, counts, asked, str(sample.columns[1]))
-    separator = _token_separator(cells, counts)
-    if separator:
-        return _tokens(column, cells, separator)
+    found, todo = _label_sets(column, cells)
+    if found:
+        return _tokens(column, cells, found, asked, todo)
     whole = _all_match(cells, WHOLE)
     if _all_match(cells, NUMBER) and _is_amount(column, cells, whole, asked):
         return _regression(column, cells, asked)
     if whole and _is_level(column, counts):
         return _ordinal(column, counts)
-    return _label(column, counts, whole, asked)
+    return replace(_label(column, counts, whole, asked), todo=todo)
 
 
 def label_counts(cells: pd.Series[str]) -> dict[str, int]:
@@ -74,30 +79,96 @@ def _binary(column: str, counts: Mapping[str, int], asked: pd.Series[str], name:
     )
 
 
-def _token_separator(cells: pd.Series[str], counts: Mapping[str, int]) -> str:
-    """Return what separates several labels in a cell, or nothing: names with spaces are not made of fewer parts."""
+def _label_sets(column: str, cells: pd.Series[str]) -> tuple[str, tuple[str, ...]]:
+    """Return what separates several labels in a cell, or nothing, and what is unsure about it.
+
+    Labels of a set also occur alone; words of a name that never do are no labels, whatever they combine to.
+    """
+    distinct = [str(cell) for cell in cells.unique()]
     for separator in SEPARATORS:
-        if not cells.str.contains(separator, regex=False).any():
+        sets = [[part.strip() for part in cell.split(separator)] for cell in distinct]
+        labels = {label for parts in sets for label in parts}
+        several = [parts for parts in sets if len(parts) > 1]
+        if not several or "" in labels or any(len(set(parts)) < len(parts) for parts in several):
             continue
-        tokens = {token.strip() for cell in counts for token in cell.split(separator)}
-        if len(tokens) < len(counts) or _all_match(cells, rf"\d+({re.escape(separator)}\d+)*"):
-            return separator
-    return ""
+        numeric = all(re.fullmatch(r"\d+", label) for label in labels)
+        if not numeric and len(labels) >= len(distinct):
+            continue
+        written, todo = _as_written(column, distinct, separator)
+        example = next(cell for cell in distinct if separator in cell)
+        alone = len(labels & set(distinct)) / len(labels)
+        if numeric and separator == "," and max(map(len, sets)) == 2:
+            todo += (f"[target]: is '{example}' of column '{column}' two labels, or a number with a decimal comma?",)
+        elif not numeric and not alone and separator == " ":
+            return "", (_taken_whole(column, example),)
+        elif not numeric and alone < MOSTLY_ALONE:
+            todo += (f"[target]: is '{example}' of column '{column}' several labels, and not one name?",)
+        return written, todo
+    return "", ()
 
 
-def _tokens(column: str, cells: pd.Series[str], separator: str) -> Goal:
-    lists = cells.str.split(separator, regex=False)
+def _as_written(column: str, cells: Sequence[str], separator: str) -> tuple[str, tuple[str, ...]]:
+    """Return a separator with the spaces around it; without any, and what to ask, where cells have several forms."""
+    if separator == " ":
+        return separator, ()
+    forms = Counter(re.findall(rf" ?{re.escape(separator)} ?", "\n".join(cells)))
+    if len(forms) == 1:
+        return next(iter(forms)), ()
+    return separator, (
+        f"[submission] separator: column '{column}' has {format_list(map(repr, forms))}; which is right?",
+    )
+
+
+def _taken_whole(column: str, example: str) -> str:
+    return (
+        f"[target]: '{example}' of column '{column}' is taken for one label, since none of its words is ever a label "
+        'alone. If it is several, set [target] name = "tokens" and [submission] name = "tokens".'
+    )
+
+
+def refuse_decimal_commas(column: str, cells: pd.Series[str]) -> None:
+    """Raise `DataError` for numbers with a decimal comma, which nothing here reads, and which look like label sets."""
+    if _all_match(cells, r"[+-]?\d+,\d+"):
+        raise DataError(
+            f"column '{column}' holds numbers with a decimal comma, such as '{cells.iloc[0]}'. Save the table with "
+            "decimal points. If they are two labels each, separate these by another sign than a comma."
+        )
+
+
+def _tokens(column: str, cells: pd.Series[str], separator: str, asked: pd.Series[str], todo: tuple[str, ...]) -> Goal:
+    lists = cells.str.split(separator.strip() or separator, regex=False)
     counts = label_counts(lists.explode().str.strip())
+    joined = _sample_separator(asked, counts) or separator
+    other = {joined, separator} != {" "}
     why = f"up to {lists.map(len).max()} of {len(counts)} labels in a cell, separated by '{separator}'"
-    separated = [] if separator == " " else [Choice("separator", separator)]
+    as_sample = "as in the sample submission's cells" if joined != separator else ""
     return Goal(
         kind="tokens",
         columns=(column,),
-        target=(Choice("name", "tokens", why), Choice("column", column), *separated),
-        submission=(Choice("name", "tokens"), *separated),
+        target=(
+            Choice("name", "tokens", why),
+            Choice("column", column),
+            *([] if separator == " " else [Choice("separator", separator)]),
+        ),
+        submission=(
+            Choice("name", "tokens"),
+            *([Choice("separator", joined, as_sample)] if other else []),
+        ),
         counts=counts,
-        separator=separator,
+        separator=joined,
+        todo=todo,
     )
+
+
+def _sample_separator(asked: pd.Series[str], labels: Mapping[str, int]) -> str:
+    """Return what joins known labels in the sample's cells, or nothing where each has one."""
+    cells = "\n".join(map(str, asked.unique()))
+    forms = Counter(re.findall(r" ?[|;,] ?| ", cells))
+    for form, _ in forms.most_common():
+        parts = [cell.split(form) for cell in cells.split("\n") if form in cell]
+        if all(part in labels for cell in parts for part in cell):
+            return str(form)
+    return ""
 
 
 def _is_amount(column: str, cells: pd.Series[str], whole: bool, asked: pd.Series[str]) -> bool:

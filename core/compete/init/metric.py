@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from compete.files.encodings import prose
 from compete.files.proposals import Choice
 from compete.files.scan import Scan
 from compete.init.findings import Goal
@@ -60,7 +61,7 @@ def _texts(scan: Scan) -> list[tuple[str, str]]:
     for name in scan.others:
         path = scan.files.root / name
         if name.lower().endswith(TEXTS) and path.is_file() and path.stat().st_size < MOST_BYTES:
-            found.append((name, path.read_text(encoding="utf-8", errors="ignore")))
+            found.append((name, prose(path.read_bytes())))
     return found
 
 

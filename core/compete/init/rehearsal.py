@@ -22,18 +22,22 @@ if TYPE_CHECKING:
 MOST_IMAGES = 8
 
 
-def rehearse(path: Path, files: Files) -> tuple[list[str], str]:
-    """Return what would stop a run of the TOML, or else what it would work on; `files` reads below its root."""
+def rehearse(path: Path, files: Files) -> tuple[list[str], str, list[str]]:
+    """Return what would stop a run of the TOML, or else what it would work on, and what is doubtful about its cells.
+
+    `files` reads below its root.
+    """
     try:
         config = load_config(path)
         dataset = prepare(config, read_sources(config), folds_folder=None)
         problems = list(_unreadable(config, dataset.tables, files))
     except UserError as error:
-        return error.problems, ""
+        return error.problems, "", []
     except CompeteError as error:
-        return [str(error)], ""
+        return [str(error)], "", []
     train, test = len(dataset.tables.train), len(dataset.tables.test)
-    return problems, f"{train} training rows, {test} test rows, {len(dataset.target.classes)} predictions each"
+    seen = f"{train} training rows, {test} test rows, {len(dataset.target.classes)} predictions each"
+    return problems, seen, [warning for warning in dataset.warnings if warning.startswith("[submission]")]
 
 
 def _unreadable(config: Config, tables: Tables, files: Files) -> Iterator[str]:

@@ -29,7 +29,7 @@ from compete.leaderboard.records import (
 from compete.leaderboard.retry import CLOCK, Log
 from compete.leaderboard.setup import check_candidate, cv_of, find_toml, open_uploader
 from compete.leaderboard.submitting import make_message, refuse_repetition, remaining, resume, submit, wait
-from compete.submission.csv_file import read_submission
+from compete.submission.csv_file import count_rows
 
 BY_HAND = "by hand"
 
@@ -143,7 +143,7 @@ def _earlier(request: Request, uploader: Uploader) -> list[datetime]:
 def _describe(candidate: Candidate, uploader: Uploader, message: str) -> Iterator[str]:
     yield f"platform     {uploader.platform}, competition {uploader.competition}"
     yield f"file         {candidate.file}, {candidate.file.stat().st_size:,} bytes"
-    yield f"rows         {len(read_submission(candidate.file)):,}"
+    yield f"rows         {count_rows(candidate.file):,}"
     yield f"SHA-256      {digest_file(candidate.file)}"
     yield f"message      {message}"
 

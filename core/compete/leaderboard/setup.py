@@ -14,7 +14,6 @@ from compete.leaderboard.platform import Quota, Receipt, Status, Uploader
 from compete.leaderboard.records import Candidate, Record, read_table
 from compete.scores import SCORES_FILE, Scores, read_scores
 from compete.store import read_json
-from compete.submission.csv_file import read_submission
 from compete.text import without_secrets
 
 if TYPE_CHECKING:
@@ -73,14 +72,13 @@ def open_platform(name: str, competition: str) -> Iterator[Uploader]:
 def check_candidate(config: Config, candidate: Candidate) -> list[str]:
     """Check the file against the sample submission; return warnings. Raise `UserError` with every problem.
 
-    A run's file that has not changed since the run checked it is only read, so that the data need not be there.
+    A run's file that has not changed since the run checked it needs no check, and no data.
     """
     if not candidate.file.is_file():
         hint = "" if candidate.folder is None else " To finish its run, run `compete run` with its TOML again."
         raise UserError(f"{candidate.file}: no such file.{hint}")
     scores = scores_of(candidate)
     if scores is not None and scores.submission and scores.submission.sha256 == digest_file(candidate.file):
-        read_submission(candidate.file)
         return []
     from compete.stages.check_file import check_file
 

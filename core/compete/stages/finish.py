@@ -89,8 +89,8 @@ def write_checked(run: Run, frame: pd.DataFrame) -> SubmissionFacts:
         raise SubmissionError(before.problems)
     path = run.folder / "submission.csv"
     _keep_edited(run, path)
-    digest = write_submission(frame, path)
-    after = check_submission(read_submission(path), data.tables.sample, train_shares=shares, **rules)
+    digest = write_submission(frame, path, data.tables.form)
+    after = check_submission(read_submission(path, data.tables.form), data.tables.sample, train_shares=shares, **rules)
     if after.problems:
         raise SubmissionError(after.problems)
     for warning in after.warnings:

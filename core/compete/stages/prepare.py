@@ -156,9 +156,11 @@ def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | Non
     metric, members = metric_for(config, target), choose_members(config, folds)
     check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(members), target)
     try_metric(metric, labels, len(target.classes), config.inference.keep_top)
-    problems = rehearse_submission(config, tables, target, labels, metric) if tables.has_test else []
-    if problems:
-        raise SubmissionError(problems)
+    if tables.has_test:
+        rehearsed = rehearse_submission(config, tables, target, labels, metric)
+        if rehearsed.problems:
+            raise SubmissionError(rehearsed.problems)
+        warnings += rehearsed.warnings
     return Dataset(tables, target, targets, labels, columns, folds, key, tuple(warnings))
 
 

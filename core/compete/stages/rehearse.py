@@ -11,7 +11,9 @@ import pandas as pd
 import torch
 
 from compete.predict.postprocessing import Step, fit_steps, submission_frame
-from compete.submission.check import check_submission
+from compete.submission.check import CheckResult, check_submission
+from compete.submission.form import submission_bytes
+from compete.submission.sample_cells import compare_cells
 
 if TYPE_CHECKING:
     from compete.config.load import Config
@@ -22,15 +24,15 @@ MOST_OWN_CELLS = 2_000_000  # if the submission has ids of its own, which needs 
 MOST_FIT_CELLS, MOST_FIT_ROWS = 1_000_000, 2_000  # what post-processing is fitted on
 
 
-def rehearse_submission(config: Config, tables: Tables, target: Target, labels: Array, metric: Metric) -> list[str]:
-    """Return why the check would refuse a submission of plausible predictions; components raise their own errors.
+def rehearse_submission(config: Config, tables: Tables, target: Target, labels: Array, metric: Metric) -> CheckResult:
+    """Return what the check finds in a submission of plausible predictions; components raise their own errors.
 
     The predictions are mixtures of training labels, so that ranges, sums and spellings are the competition's, with
     fractions as a network predicts them. The first rows of a large sample submission are enough.
     """
     some = _some_rows(config, tables, len(target.classes))
     if some is None:
-        return []
+        return CheckResult()
     rng = np.random.default_rng(0)
     if labels.size > MOST_CELLS:
         labels = labels[rng.permutation(len(labels))[: MOST_CELLS * len(labels) // labels.size]]
@@ -41,8 +43,10 @@ def rehearse_submission(config: Config, tables: Tables, target: Target, labels: 
     predictions = _mixtures(target, labels[pairs[0]], labels[pairs[1]], rng)
     frame = submission_frame(config, some, apply(predictions), target)
     check = check_submission(frame, some.sample, **config.checks.submission_rules())
-    found = [*_separator_problems(config), *check.problems]
-    return [f"[submission] rehearsed before training: {problem}" for problem in found]
+    submission_bytes(frame, some.form)  # raises for labels that the sample's encoding lacks
+    cells = compare_cells(frame, some.sample, target.classes, _joining(config, target))
+    found = [*_separator_problems(config, target), *check.problems, *cells.problems]
+    return CheckResult([f"[submission] rehearsed before training: {problem}" for problem in found], cells.warnings)
 
 
 def _some_rows(config: Config, tables: Tables, classes: int) -> Tables | None:
@@ -97,8 +101,14 @@ def _sums_to_one(target: Target) -> bool:
     return predictions.shape[1] > 1 and np.allclose(predictions.sum(dim=1), 1, atol=1e-3)
 
 
-def _separator_problems(config: Config) -> Iterator[str]:
+def _joining(config: Config, target: Target) -> str:
+    """Return what joins several labels in a cell of the submission, or nothing where a cell has one."""
+    options = config.one("submissions").options
+    return (options["separator"] or target.separator or " ") if "separator" in options else ""
+
+
+def _separator_problems(config: Config, target: Target) -> Iterator[str]:
     """Compare both separators here: the check splits cells only if it knows the labels."""
-    joined, split = config.one("submissions").options.get("separator"), config.checks.separator
+    joined, split = _joining(config, target), config.checks.separator
     if joined and split and joined != split:
         yield f"labels are joined by separator = {joined!r}, but [checks] separator = {split!r}. Set both to the same."

@@ -13,7 +13,7 @@ from compete import DataError, Tables, component, format_first, plural
 from ._common import Files, Problems, check_group, check_template, need_column
 from ._json import read_json, rows_under, text_table
 from ._rows import Places, Policies, Read, place_and_assemble
-from ._tables import find_sample, read_table
+from ._tables import read_sample
 
 SeveralLabels = Literal["error", "first", "join"]
 
@@ -65,15 +65,14 @@ def coco(
         with problems.collecting():
             parts.append(_train(read_json(files, name, encoding), keys, several_labels, name, notes))
     with problems.collecting():
-        sample_name = find_sample(files, sample)
-        sample_table = read_table(files, sample_name)
+        sample_read = read_sample(files, sample, encoding=encoding)
     with problems.collecting():
         test_table = _images(read_json(files, test, encoding), keys, test) if test else None
     problems.raise_if_any()
     train_table = pd.concat(parts, ignore_index=True).fillna("")
     return place_and_assemble(
         files,
-        Read(train_table, ", ".join(names), test_table, test, sample_table, sample_name),
+        Read(train_table, ", ".join(names), test_table, test, sample_read),
         id_key,
         Places(image, test_image),
         Policies(group, group_pattern, duplicates, missing_images, notes=tuple(notes)),
@@ -136,4 +135,10 @@ def _one_label(labels: pd.DataFrame, keys: Keys, several: SeveralLabels, where: 
         )
     if several == "first":
         return labels[~repeated]
+    spaced = labels.loc[labels[keys.label].str.contains(" ", regex=False), keys.label]
+    if len(spaced):
+        raise DataError(
+            f"several_labels = 'join': '{spaced.iloc[0]}' of {where} holds a space, by which labels would be joined. "
+            "Set several_labels = 'first'."
+        )
     return labels.groupby(keys.image_id, sort=False)[keys.label].agg(" ".join).reset_index()

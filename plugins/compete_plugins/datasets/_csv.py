@@ -14,7 +14,7 @@ from compete import DataError, Tables, component
 from ._combine import Chosen, Where, check_where, choose
 from ._common import Files, Problems, check_group, check_template, group_of, need_column
 from ._rows import Places, Policies, Read, choose_id_column, place_and_assemble
-from ._tables import find_sample, read_table
+from ._tables import read_sample, read_table
 
 
 def _check(
@@ -87,6 +87,7 @@ def csv(
     `train_where` and `test_where` choose rows by their cells, `{ fold = "0" }` or `{ split = ["train", "val"] }`, and
     so `train` and `test` may be one table. In a `ragged` table rows may be longer than the header: what is left over
     stays in the last column, joined by `separator`.
+    `encoding` is that of the files that are not UTF-8, such as `cp949`; the submission is written as the sample is.
     `join_on`, a column or template, makes the rows with one key a single row with several images, whose id is the
     key: `"{patient_id}_{laterality}"`. They must agree in the columns `join_labels`; others that differ are left out.
     `duplicates`: what becomes of training ids that are there twice: refused, kept as `id#2`, or the first kept.
@@ -106,13 +107,12 @@ def csv(
         chosen = read(train, "train_where", train_where)
         train_table, warnings = _without(chosen.table, drop, train), (*chosen.lost, *chosen.empty)
     with problems.collecting():
-        sample_name = find_sample(files, sample)
-        sample_table = read_table(files, sample_name, separator, encoding)
+        sample_read = read_sample(files, sample, separator, encoding)
     with problems.collecting():
         test_table = _test_rows(read(test, "test_where", test_where), test != train) if test else None
     problems.raise_if_any()
     if join_on:
-        id = str(sample_table.columns[0])
+        id = str(sample_read.table.columns[0])
         with problems.collecting():
             train_table[id] = group_of(train_table, join_on, "", train, "join_on")
         with problems.collecting():
@@ -121,8 +121,8 @@ def csv(
         problems.raise_if_any()
     return place_and_assemble(
         files,
-        Read(train_table, train, test_table, test, sample_table, sample_name),
-        choose_id_column(id, train_table, sample_table, train),
+        Read(train_table, train, test_table, test, sample_read),
+        choose_id_column(id, train_table, sample_read.table, train),
         Places(image, test_image, image_separator, test_id),
         Policies(group, group_pattern, duplicates, missing_images, join_labels, warnings=warnings),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from compete import DataError, Tables, component, did_you_mean, format_first, format_list
+from compete import DataError, Tables, component, describe_form, did_you_mean, format_first, format_list
 
 from ._common import (
     IMAGE_EXTENSIONS,
@@ -24,7 +25,8 @@ from ._common import (
     present,
     refuse_unmatched,
 )
-from ._tables import find_sample, read_table, sample_names
+from ._spelling import as_on_disk, by_composed, composed, labels_as_in_sample, spelling_note, text_names
+from ._tables import Sample, read_sample, refuse_repeated_ids, sample_names
 
 
 def _check(*, pattern: str, group_pattern: str, test: str, **_: object) -> Iterator[str]:
@@ -69,10 +71,13 @@ def folder(
         if group_pattern:
             train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or str(root))
     with problems.collecting():
-        sample_table, where = _sample(files, test, sample, extensions, encoding, notes)
-        test_table = _test(files, test, sample_table, where, extensions)
+        read = _sample(files, test, sample, extensions, encoding, notes)
+        test_table = _test(files, test, read.table, read.name, extensions, notes)
     problems.raise_if_any()
-    return Tables(train_table, test_table, sample_table, " ".join(notes))
+    train_table["label"], respelled = labels_as_in_sample(train_table["label"], read.table)
+    notes += spelling_note(respelled, "label", train)
+    notes += filter(None, [describe_form(read.form, read.name)])
+    return Tables(train_table, test_table, read.table, " ".join(notes), form=read.form)
 
 
 def _train_images(
@@ -85,8 +90,8 @@ def _train_images(
     else:
         # With the root as `train`, the test images are below it as well.
         ids = [path for path in files.walk(train) if top or not path.startswith(f"{test.rstrip('/')}/")]
-    kept = pd.Series([path for path in ids if is_image(path, extensions)], dtype=str)
-    if kept.empty:
+    kept = [path for path in ids if is_image(path, extensions)]
+    if not kept:
         raise DataError(
             f"train = '{train}': no image below it. It holds {format_list(files.list(train)) or 'nothing'}."
             f"{did_you_mean(train, files.list(''))}"
@@ -94,9 +99,9 @@ def _train_images(
     return image_rows(top, kept)
 
 
-def image_rows(top: str, paths: Sequence[str] | pd.Series[str]) -> pd.DataFrame:
+def image_rows(top: str, paths: Sequence[str]) -> pd.DataFrame:
     """Return a row for each image: its path below the folder `top`, which ends in a slash unless it is the root."""
-    ids = pd.Series(paths, dtype=str)
+    ids = pd.Series(text_names(paths, top.rstrip("/")), dtype=str)
     return pd.DataFrame({"id": ids, "image": (top + ids).astype(object)})
 
 
@@ -155,26 +160,30 @@ def _refuse_unmapped(found: pd.Series[str], labels: Mapping[str, str]) -> None:
 
 def _sample(
     files: Files, test: str, sample: str, extensions: tuple[str, ...], encoding: str, notes: list[str]
-) -> tuple[pd.DataFrame, str]:
-    """Return the sample submission and where it is from."""
+) -> Sample:
+    """Return the sample submission, or the images below `test` as one."""
     if not sample and not sample_names(files.list("")):
         ids = [path for path in files.walk(test) if is_image(path, extensions)]
         if not ids:
             raise DataError(f"test = '{test}': no image below it, and no sample submission names any.")
         notes.append(f"No sample submission: the {len(ids)} images of '{test}' are the test rows.")
-        return pd.DataFrame({"id": ids, "label": ""}), test
-    name = find_sample(files, sample)
-    table = read_table(files, name, encoding=encoding)
-    return (table.assign(label="") if table.shape[1] == 1 else table), name
+        return Sample(pd.DataFrame({"id": text_names(ids, test), "label": ""}), test)
+    found = read_sample(files, sample, encoding=encoding)
+    refuse_repeated_ids(found)
+    return replace(found, table=found.table.assign(label="")) if found.table.shape[1] == 1 else found
 
 
-def _test(files: Files, test: str, sample: pd.DataFrame, where: str, extensions: tuple[str, ...]) -> pd.DataFrame:
+def _test(
+    files: Files, test: str, sample: pd.DataFrame, where: str, extensions: tuple[str, ...], notes: list[str]
+) -> pd.DataFrame:
     first = str(sample.columns[0])
     ids = keep_unique(sample[first], "first", where).reset_index(drop=True)
     if "{" in test:
         images = image_paths(pd.DataFrame({first: ids, "id": ids}), test, files, option="test")
     else:
         images = _by_name(files, test.rstrip("/"), ids, extensions)
+    images, respelled = as_on_disk(images, files)
+    notes += spelling_note(respelled, "image name", where)
     there = present(images, files)
     if not there.all():
         raise DataError(missing_message(f"test = '{test}'", images, there, files, where))
@@ -185,5 +194,6 @@ def _by_name(files: Files, test: str, ids: pd.Series[str], extensions: tuple[str
     """Find each id among the images of a folder, by whole name or without its ending."""
     images = [path for path in files.walk(test) if is_image(path, extensions)]
     by_id = {path.rpartition(".")[0]: path for path in images} | {path: path for path in images}
-    found = pd.Series([by_id.get(id, id) for id in ids], dtype=str)
-    return (f"{test}/" + found).astype(object)
+    other = by_composed(by_id)  # a file's name as macOS writes it: `as_on_disk` finds it again, and counts it
+    found = [by_id.get(id) or composed(by_id[other[composed(id)]]) if composed(id) in other else id for id in ids]
+    return pd.Series([f"{test}/{path}" for path in found], dtype=object)

@@ -17,7 +17,7 @@ from ._bson import bson_path, documents
 from ._common import Files, Problems, check_group, need_column
 from ._json import object_list, read_json, text_table
 from ._rows import Policies, Rows, assemble, choose_id_column
-from ._tables import find_file, find_sample, read_table
+from ._tables import find_file, read_sample
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 ROWS, PLACES = "rows.parquet", "places.npz"
@@ -66,15 +66,14 @@ def records(
     with problems.collecting():
         test_rows = _read(files, test, bands, shape, encoding)
     with problems.collecting():
-        sample_name = find_sample(files, sample)
-        sample_table = read_table(files, sample_name)
+        sample_read = read_sample(files, sample, encoding=encoding)
     problems.raise_if_any()
-    id_column = choose_id_column(id, train_rows.table, sample_table, train)
+    id_column = choose_id_column(id, train_rows.table, sample_read.table, train)
     return assemble(
         files,
         _rows(train_rows, train, id_column),
         _rows(test_rows, test, id_column),
-        sample_table,
+        sample_read,
         Policies(group, group_pattern, duplicates),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, plural
+from compete import DataError, Tables, describe_form, plural
 
 from ._combine import joined
 from ._common import (
@@ -25,15 +25,13 @@ from ._common import (
     present,
     without_missing,
 )
+from ._spelling import as_in_sample, as_on_disk, spelling_note
+from ._tables import Sample, refuse_repeated_ids
 
 _SKIP = " Training rows can be left out with missing_images = 'skip'."
 _SKIP_TEST = " With missing_images = 'skip' they would get the mean prediction."
 _TWICE = " Set duplicates = 'keep' to keep all training rows, or 'first' to leave out later ones."
 _TWICE_IN_TEST = " With duplicates = 'first' one row of each id is predicted."
-_TWICE_IN_SAMPLE = (
-    " They are the sample submission's: is it as the platform gives it? Then, with duplicates = 'first', each id is "
-    "predicted once and all of its rows are written."
-)
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Rows:
     images: pd.Series[Any]
     image_option: str
     sure: bool = False  # the images are known to be there
-    of_sample: bool = False  # the ids are the sample submission's, which may mean them to be there twice
+    of_sample: bool = False  # the ids are the sample submission's
 
     @property
     def ids(self) -> pd.Series[str]:
@@ -85,8 +83,7 @@ class Read:
     train_name: str
     test: pd.DataFrame | None
     test_name: str
-    sample: pd.DataFrame
-    sample_name: str
+    sample: Sample
 
 
 def with_id(table: pd.DataFrame, id_column: str) -> pd.DataFrame:
@@ -123,8 +120,8 @@ def test_table(
 def place_and_assemble(files: Files, read: Read, id_column: str, places: Places, by: Policies) -> Tables:
     """Find the images of tables by their templates, then `assemble` everything."""
     problems = Problems()
-    test, test_id = test_table(read.test, read.sample, id_column, read.test_name, places.test_id)
-    test_name = read.test_name or read.sample_name
+    test, test_id = test_table(read.test, read.sample.table, id_column, read.test_name, places.test_id)
+    test_name = read.test_name or read.sample.name
     option, test_image = ("test_image", places.test_image) if places.test_image else ("image", places.image)
     with problems.collecting():
         images = image_paths(
@@ -142,7 +139,7 @@ def place_and_assemble(files: Files, read: Read, id_column: str, places: Places,
     )
 
 
-def assemble(files: Files, train: Rows, test: Rows | None, sample: pd.DataFrame | None, by: Policies) -> Tables:
+def assemble(files: Files, train: Rows, test: Rows | None, sample: Sample | None, by: Policies) -> Tables:
     """Join everything into `Tables`, or raise every problem at once.
 
     Without test rows there is no test set; without a sample submission every test row is predicted.
@@ -154,12 +151,20 @@ def assemble(files: Files, train: Rows, test: Rows | None, sample: pd.DataFrame 
     with problems.collecting():
         if test is not None:
             test_rows = _test(files, _joined(test, by.join_labels, notes), by, notes)
+        if test is not None and sample is not None:
+            test_rows["id"], respelled = as_in_sample(test_rows["id"], sample.table)
+            notes += spelling_note(respelled, "id", test.where)
+    with problems.collecting():
+        if by.duplicates == "error" and sample is not None:
+            refuse_repeated_ids(sample)
     problems.raise_if_any()
-    if sample is None and test is not None:
-        notes.append(f"No sample submission: the {len(test_rows)} rows of {test.where} are predicted.")
     if sample is None or test is None:
-        sample = pd.DataFrame({"id": test_rows["id"], "label": ""})
-    return Tables(train_table, test_rows, sample, " ".join(notes), by.warnings)
+        if test is not None:
+            notes.append(f"No sample submission: the {len(test_rows)} rows of {test.where} are predicted.")
+        made = pd.DataFrame({"id": test_rows["id"], "label": ""})
+        return Tables(train_table, test_rows, made, " ".join(notes), by.warnings)
+    notes += filter(None, [describe_form(sample.form, sample.name)])
+    return Tables(train_table, test_rows, sample.table, " ".join(notes), by.warnings, sample.form)
 
 
 def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:
@@ -186,9 +191,9 @@ def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataF
 
 
 def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
-    # Of a repeated test id one row is predicted; the sample submission keeps all of its rows.
-    hint = _TWICE_IN_SAMPLE if rows.of_sample else _TWICE_IN_TEST
-    ids = keep_unique(rows.ids, "error" if by.duplicates == "error" else "first", rows.where, hint)
+    # Of a repeated test id one row is predicted; the sample submission, checked on its own, keeps all of its rows.
+    alone = by.duplicates == "error" and not rows.of_sample
+    ids = keep_unique(rows.ids, "error" if alone else "first", rows.where, _TWICE_IN_TEST)
     hint = "" if rows.image_option.startswith("test_") else " Are the test images elsewhere? Set test_image."
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, (hint, _SKIP_TEST), notes)
     lost = int((~images.map(bool)).sum())
@@ -201,6 +206,9 @@ def _there(
     files: Files, rows: Rows, images: pd.Series[Any], policy: MissingImages, hints: tuple[str, str], notes: list[str]
 ) -> pd.Series[Any]:
     """Return the images that are there; by the policy, or where there is none at all, a missing one is refused."""
+    if not rows.sure:
+        images, respelled = as_on_disk(images, files)
+        notes += spelling_note(respelled, "image name", rows.where)
     there = np.ones(len(images), dtype=bool) if rows.sure else _present(files, rows, images)
     if there.all():
         return images

@@ -22,7 +22,7 @@ def _check(path: str, factory: str, **_: object) -> Iterator[str]:
         yield f"path = '{path}': no such file: {Path(path).resolve()}."
         return
     try:
-        tree = ast.parse(Path(path).read_text("utf-8"))
+        tree = ast.parse(Path(path).read_bytes())
     except (SyntaxError, ValueError) as error:
         yield f"path = '{path}': not valid Python: {error}."
         return

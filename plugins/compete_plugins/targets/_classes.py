@@ -18,6 +18,7 @@ from ._cells import (
     class_numbers,
     numbers,
     refuse_rows,
+    repeated,
     require,
     spelled,
     text,
@@ -122,6 +123,10 @@ def heads(
     encode(train)
     counts = tuple(len(head) for head in names)
     joined = [separator.join(parts) for parts in product(*names)]
+    if labels == "names" and (twice := repeated(joined)):
+        raise DataError(
+            f"[target] separator = '{separator}': '{twice[0]}' is more than one combination. Set another separator."
+        )
     joint = joined if labels == "names" else [str(number) for number in range(len(joined))]
     return Target(
         classes=tuple(joint),

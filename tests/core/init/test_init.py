@@ -154,8 +154,9 @@ def test_semicolons_latin_1_and_missing_images(folder):
         files[name] = files[name].replace(b",", b";").decode().encode("latin-1")
     del files[f"train/{IDS[3]}.jpg"]
     data = init(folder, files)
-    assert (data["dataset"]["separator"], data["dataset"]["encoding"]) == (";", "latin-1")
+    assert (data["dataset"]["separator"], data["dataset"]["encoding"]) == (";", "cp1252")
     assert data["dataset"]["missing_images"] == "skip"
+    assert "encoding: train.csv is not UTF-8. Does it read 'kákapó' in cp1252?" in Path("birds.toml").read_text()
     assert "# 1 training row without an image" in Path("birds.toml").read_text()
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compete.errors import DataError
 from compete.files.proposals import Choice
 from compete.init.columns import find_group, find_leaks
 from compete.init.findings import Goal, Pixels, Section, Source
@@ -48,6 +49,41 @@ def goal_of(labels, asked="0", column="label") -> Goal:
 def test_kinds_of_targets(labels, asked, column, kind, form):
     goal = goal_of(labels, asked, column)
     assert (goal.kind, goal.form) == (kind, form)
+
+
+PLANTS = [
+    f"{plant} {state}"
+    for plant in ("Tomato", "Potato", "Pepper")
+    for state in ("Early Blight", "Late Blight", "Healthy")
+]
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked", "target", "written", "todo"),
+    [
+        (["scab", "rust", "scab, rust", "healthy", "scab, mildew", "mildew"], "scab", ", ", ", ", ""),
+        (["a|b", "b", "a", "c"], "a b", "|", " ", ""),
+        (["a b", "b", "a", "c"], "a|b", None, "|", ""),
+        (["a | b", "b", "a", "c"], "a", " | ", " | ", ""),
+        (["a, b", "a,c", "b", "a", "c"], "a", ",", ",", "which is right?"),
+        (["red fox, elk", "elk", "red fox", "boar", "elk, boar", "red fox, boar"], "elk", ", ", ", ", ""),
+        (PLANTS, PLANTS[0], None, None, "is taken for one label, since none of its words is ever a label alone"),
+        (["3,40", "7", "40", "7,3"], "7", ",", ",", "two labels, or a number with a decimal comma?"),
+        (["3,40,7", "7", "40", "7,3"], "7", ",", ",", ""),
+        (["New York New York", "York", "New"], "York", None, None, ""),
+        (["Smith, John", "Doe, Jane", "Roe, Ann"], "Doe, Jane", None, None, ""),
+    ],
+)
+def test_separators_are_chosen_by_what_also_occurs_alone(labels, asked, target, written, todo):
+    goal = goal_of(labels, asked)
+    chosen = [{key.name: key.value for key in keys}.get("separator") for keys in (goal.target, goal.submission)]
+    assert chosen == [target, written]
+    assert (todo in " ".join(goal.todo)) if todo else not goal.todo
+
+
+def test_decimal_commas_are_not_taken_for_label_sets():
+    with pytest.raises(DataError, match="column 'label' holds numbers with a decimal comma, such as '12,5'"):
+        goal_of(["12,5", "3,25", "0,1"])
 
 
 def test_what_a_goal_says_besides():

@@ -77,6 +77,20 @@ def test_a_template_that_fits_no_id_of_the_sample(tiny):
         stage_1("submission.name=long", "submission.template={id}-{class}")
 
 
+def test_the_samples_cells_decide_what_joins_labels(tiny):
+    write_labels(tiny, ["a|b", "b", "c"])
+    table = pd.read_csv(tiny / "data/sample.csv", dtype=str)
+    table.assign(label="a b").to_csv(tiny / "data/sample.csv", index=False)
+    with pytest.raises(SubmissionError, match=r"joins labels by ' ' \('a b'\), but '\|' would be written"):
+        stage_1(*SETS, "target.separator=|")
+    stage_1(*SETS, "target.separator=|", 'submission.separator=" "')
+
+
+def test_cells_of_another_kind_are_a_warning(tiny):
+    write_sample(tiny, "label")
+    assert any("are integers ('0'), but names" in warning for warning in stage_1().warnings)
+
+
 def test_two_separators(tiny):
     write_labels(tiny, ["a b", "b", "c"])
     with pytest.raises(SubmissionError, match=r"joined by separator = ',', but \[checks\] separator = ' '"):

@@ -10,7 +10,7 @@ import pandas as pd
 from compete import Choice, Excerpt, Proposal, Scan, plain_name
 
 from .._coco import Keys, labelled_images
-from .._heads import JsonHead, Objects, Table, read_json_head
+from .._heads import JsonHead, Objects, Table, encoding_doubts, read_json_head
 from .templates import Found, find_template, image_choices, missing_tests, some_images
 
 ENOUGH_JOINED, FEWEST_IMAGES = 0.5, 0.01
@@ -119,7 +119,7 @@ def _proposal(
             used=(keys.id, *image.columns, *OF_FILES),
             images=some_images(image, parts[0].frame, scan),
         ),
-        todo=tuple(missing_tests(test_image, rows, scan)),
+        todo=(*encoding_doubts(part.file for part in parts), *missing_tests(test_image, rows, scan)),
     )
 
 
@@ -140,8 +140,9 @@ def _policies(parts: Sequence[_Part]) -> Iterator[Choice]:
     disagreeing = sum(part.disagreeing for part in parts)
     if disagreeing:
         yield Choice("several_labels", "first", f"{disagreeing} annotations give an image another label")
-    foreign = [part.file for part in parts if part.file.encoding != "utf-8"]
+    foreign = [part.file for part in parts if part.file.readings]
     if foreign:
-        yield Choice("encoding", foreign[0].encoding, f"{foreign[0].name} is not UTF-8")
+        why = f"{foreign[0].name} is not UTF-8; it reads {foreign[0].readings[0]}"
+        yield Choice("encoding", foreign[0].encoding, why)
     if any(part.image.resolved < part.image.rows for part in parts):
         yield Choice("missing_images", "skip", "some of the images listed are not there")

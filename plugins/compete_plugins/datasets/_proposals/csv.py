@@ -21,7 +21,7 @@ from compete import (
 )
 
 from .._common import Problems
-from .._heads import Table, read_head
+from .._heads import Table, encoding_doubts, read_head
 from .composite_ids import composite_template, differing, join_choice, with_composite_ids
 from .templates import Found, find_template, image_choices, missing_tests, some_images
 
@@ -106,7 +106,7 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
             *_tables(train, test, sample, bool(join)),
             *([] if name == first else [Choice("id", name, f"the sample submission calls it '{first}'")]),
             *image_choices(image, test_image),
-            *_format(train),
+            *_format(train, *([test] if test else []), sample),
             *([join_choice(train.frame, join, first)] if join else _repeated(train.frame, name, rows)),
             *_missing(image),
         ),
@@ -120,7 +120,11 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
             used=(name, *columns, *joined),
             images=some_images(image, train.frame, scan),
         ),
-        todo=(*missing_tests(test_image, rows, scan), *_windows(train.frame, name)),
+        todo=(
+            *encoding_doubts(filter(None, (train, test, sample))),
+            *missing_tests(test_image, rows, scan),
+            *_windows(train.frame, name),
+        ),
     )
 
 
@@ -134,11 +138,12 @@ def _tables(train: Table, test: Table | None, sample: Table, joined: bool) -> It
     yield Choice("sample", sample.name, "its ids are the test rows" if test is None else "")
 
 
-def _format(train: Table) -> Iterator[Choice]:
+def _format(train: Table, *others: Table) -> Iterator[Choice]:
     if train.separator != ",":
         yield Choice("separator", train.separator)
-    if train.encoding != "utf-8":
-        yield Choice("encoding", train.encoding)
+    foreign = next((table for table in (train, *others) if table.readings), None)
+    if foreign is not None:
+        yield Choice("encoding", foreign.encoding, f"{foreign.name} is not UTF-8; it reads {foreign.readings[0]}")
 
 
 def _repeated(train: pd.DataFrame, name: str, test: pd.DataFrame) -> Iterator[Choice]:

@@ -11,7 +11,8 @@ import pandas as pd
 from compete import IMAGE_EXTENSIONS, Basis, Choice, DataError, Excerpt, Proposal, Scan, plural, spread
 
 from .._folder import image_rows, label_rows
-from .._heads import Table
+from .._heads import Table, encoding_doubts
+from .._spelling import labels_as_in_sample
 from .templates import MOST_IMAGES, Found, find_template, missing_tests
 from .versions import by_hand, doubts_about_folders, naming_table
 
@@ -39,6 +40,7 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
     if found is None:
         raise DataError(_nothing(scan, sample))
     frame, options = found
+    frame["label"] = labels_as_in_sample(frame["label"], sample.frame)[0]
     doubts = doubts_about_folders(scan, frame, sample, test is not None) if top is not None else []
     mapped = _yes_or_no(frame, sample)
     if mapped:
@@ -48,7 +50,7 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
         frame = label_rows(frame[["id", "image"]], mapped, options["pattern"].value if "pattern" in options else "")
     return Proposal(
         "folder",
-        (*options.values(), *_extensions(scan, frame), Choice("sample", sample.name), *_test(test)),
+        (*options.values(), *_extensions(scan, frame), Choice("sample", sample.name), *_test(test), *_encoding(sample)),
         "no table names the training images; the names of their folders or files hold the labels",
         basis=Basis.NAMES,
         rows=len(frame),
@@ -60,13 +62,18 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
             used=("id", "image"),
             images=tuple(spread(frame["image"].tolist(), MOST_IMAGES)),
         ),
-        todo=(*missing_tests(test, rows, scan), *doubts, *_doubt_about_mapping(mapped)),
+        todo=(*encoding_doubts([sample]), *missing_tests(test, rows, scan), *doubts, *_doubt_about_mapping(mapped)),
     )
 
 
 def _test(test: Found | None) -> Iterator[Choice]:
     if test is not None:
         yield Choice("test", test.template, str(test))
+
+
+def _encoding(sample: Table) -> Iterator[Choice]:
+    if sample.readings:
+        yield Choice("encoding", sample.encoding, f"{sample.name} is not UTF-8; it reads {sample.readings[0]}")
 
 
 def _extensions(scan: Scan, frame: pd.DataFrame) -> Iterator[Choice]:

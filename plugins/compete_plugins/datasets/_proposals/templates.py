@@ -13,6 +13,8 @@ import pandas as pd
 
 from compete import Choice, DataError, Files, Scan, path_template, spread
 
+from .._spelling import as_on_disk, composed
+
 Row = Mapping[str, str]
 
 MOST_PAIRS, MOST_PATHS, MOST_CANDIDATES, MOST_TRIED = 300, 8, 24, 1000
@@ -47,10 +49,11 @@ class Found:
 
 def find_template(table: pd.DataFrame, scan: Scan, part: str) -> Found | None:
     """Return the template that finds most rows' images, or None; `part` is `train` or `test`."""
-    files, names = scan.files, _by_name(scan.images)
+    files, names = scan.files, _by_name([composed(path) for path in scan.images])
+    rows = table if "".join(scan.images).isascii() else table.map(composed)
     votes: Counter[str] = Counter()
     for column in table.columns:
-        for row in _matching_rows(table, column, names):
+        for row in _matching_rows(rows, column, names):
             for path in spread(names[_tail(row[column])], MOST_PATHS):
                 votes.update(_explain(path, row, column))
     tried = table.iloc[:: max(1, len(table) // MOST_TRIED)]
@@ -139,7 +142,7 @@ def _score(text: str, table: pd.DataFrame, files: Files, part: str) -> tuple[flo
 def _present(text: str, table: pd.DataFrame, files: Files) -> list[str]:
     """Return the paths that are there."""
     try:
-        paths = path_template(text).apply(table, files)
+        paths = as_on_disk(pd.Series(path_template(text).apply(table, files), dtype=object), files)[0].tolist()
     except DataError:  # `.*` means several files of one row
         return []
     return [path for path, there in zip(paths, files.present(paths), strict=True) if there]

@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from compete import DataError, Scan, format_list
+from compete import DataError, Scan, format_list, prose
 
 from .._heads import Table, read_head
 from .templates import find_template
@@ -73,7 +73,7 @@ def _words(scan: Scan, name: str) -> set[str]:
     if path.is_file() and path.stat().st_size > MOST_BYTES:
         return set()
     try:
-        text = scan.files.read(place).decode("utf-8", "replace")
+        text = prose(scan.files.read(place))
     except DataError:
         return set()
     names = {word.rpartition("/")[2] for word in re.split(r'[\s,;|"]+', text)}
