@@ -224,3 +224,20 @@ def test_columns_with_several_values_must_agree(root: Path) -> None:
     put(root, "train.csv", "image_name,folder,target\na|b,c|d|e,0\n")
     with pytest.raises(DataError, match="the columns folder, image_name hold different numbers of values"):
         read(root, image="{folder}/{image_name}.jpg", image_separator="|")
+
+
+def test_cells_are_spelled_another_way_in_both_tables(root: Path) -> None:
+    put(root, "test.csv", "image_name,site\n100,head \n101,head\n")
+    tables = read(root, test="test.csv", replace={"site": {"head ": "head", "None": "arm"}})
+    assert tables.train["site"].tolist() == ["head", "", "arm"]
+    assert tables.test["site"].tolist() == ["head", "head"]
+    assert tables.note == "2 cells of site replaced: 'head ' by 'head', 'None' by 'arm'."
+
+
+def test_a_spelling_that_no_cell_has_is_refused(root: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(root, replace={"site": {"haed": "head"}, "sit": {"a": "b"}})
+    assert [problem.split(" Its columns")[0] for problem in caught.value.problems] == [
+        "replace.site: no cell is 'haed'. Did you mean 'head'?",
+        "replace = 'sit': train.csv has no such column. Did you mean 'site'?",
+    ]

@@ -193,3 +193,10 @@ def test_neither_sample_nor_test_images(seedlings: Path) -> None:
 def test_options_are_checked_when_the_toml_is_read(table: dict[str, Any], message: str) -> None:
     _, problems = bind(Component("datasets", "folder", folder, "test"), table, "[dataset]")
     assert any(message in str(problem) for problem in problems), problems
+
+
+def test_a_label_is_spelled_another_way(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.png", "train/cat /2.png", "train/dog/3.png", "test/x.png")
+    tables = folder(tmp_path, replace={"label": {"cat ": "cat"}})
+    assert tables.train["label"].tolist() == ["cat", "cat", "dog"]
+    assert "1 cell of label replaced: 'cat ' by 'cat'." in tables.note

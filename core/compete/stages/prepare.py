@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compete.config.options import option_names
 from compete.data.columns import encode_columns
 from compete.data.dataset import Dataset
-from compete.data.folds import group_leaks, missing_classes, split, split_once
+from compete.data.folds import class_counts, group_leaks, missing_classes, split, split_once
+from compete.data.look_alikes import label_look_alikes, row_look_alikes
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, SubmissionError
 from compete.identity import folds_key
@@ -43,11 +45,20 @@ def read_tables(config: Config) -> Tables:
 def row_warnings(config: Config, tables: Tables, labels: Array, target: Target) -> list[str]:
     """Return warnings about rows and labels. Raise `DataError` for labels that the submission must not hold."""
     allowed = config.checks.allowed
-    problems = label_problems(allowed, tables.train, labels, target.classes)
+    unseen, alike = _label_look_alikes(config, tables, labels, target)
+    refused = unseen if config.checks.look_alike == "error" else []
+    problems = [*refused, *label_problems(allowed, tables.train, labels, target.classes)]
     if problems:
         raise DataError(problems)
-    warnings = [*tables.warnings, *label_warnings(allowed, labels, target.classes)]
+    warnings = [*tables.warnings, *unseen, *alike, *row_look_alikes(tables)]
+    warnings += label_warnings(allowed, labels, target.classes)
     return warnings if config.writes_own_ids else [*warnings, *sample_warnings(tables)]
+
+
+def _label_look_alikes(config: Config, tables: Tables, labels: Array, target: Target) -> tuple[list[str], list[str]]:
+    counts = class_counts(labels, len(target.classes))
+    rows = {} if counts is None else dict(zip(target.classes, counts.tolist(), strict=True))
+    return label_look_alikes(tables, rows, "replace" in option_names(config.one("datasets").component))
 
 
 def fold_warnings(config: Config, train: pd.DataFrame, folds: Array, labels: Array, target: Target) -> list[str]:

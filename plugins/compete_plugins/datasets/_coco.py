@@ -10,7 +10,7 @@ import pandas as pd
 
 from compete import DataError, Tables, component, format_first, plural
 
-from ._common import Files, Problems, check_group, check_template, need_column
+from ._common import Files, Problems, check_group, check_template, need_column, replaced
 from ._json import read_json, rows_under, text_table
 from ._rows import Places, Policies, Read, place_and_assemble
 from ._tables import find_sample, read_table
@@ -39,6 +39,7 @@ def coco(
     images_key: str = "images",
     annotations_key: str = "annotations",
     several_labels: Literal["error", "first", "join"] = "error",
+    replace: dict[str, dict[str, str]] | None = None,
     group: str = "",
     group_pattern: str = "",
     encoding: str = "utf-8",
@@ -54,7 +55,7 @@ def coco(
     annotation calls it, and `label_key`, which names the label column too, what holds its label.
     `several_labels`: an image whose annotations disagree is refused, gets its `first` label, or all of them, `join`ed
     by spaces. Images without an annotation are left out of the training rows, counted.
-    `group`, `group_pattern`, `encoding` (herbarium: latin-1), `duplicates`, `missing_images`: as for `csv`.
+    `replace`, `group`, `group_pattern`, `encoding` (herbarium: latin-1), `duplicates`, `missing_images`: as for `csv`.
     """
     files = Files(root)
     problems, notes = Problems(), list[str]()
@@ -70,10 +71,12 @@ def coco(
     with problems.collecting():
         test_table = _images(read_json(files, test, encoding), keys, test) if test else None
     problems.raise_if_any()
-    train_table = pd.concat(parts, ignore_index=True).fillna("")
+    merged = pd.concat(parts, ignore_index=True).fillna("")
+    given = [merged] if test_table is None else [merged, test_table]
+    train_table, *tests = replaced(replace, ", ".join(names), given, notes)
     return place_and_assemble(
         files,
-        Read(train_table, ", ".join(names), test_table, test, sample_table, sample_name),
+        Read(train_table, ", ".join(names), tests[0] if tests else None, test, sample_table, sample_name),
         id_key,
         Places(image, test_image),
         Policies(group, group_pattern, duplicates, missing_images, notes=tuple(notes)),

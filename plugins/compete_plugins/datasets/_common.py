@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -19,11 +19,13 @@ from compete import (
     format_first,
     format_list,
     path_template,
+    plural,
 )
 
 __all__ = ["IMAGE_EXTENSIONS", "Files", "PathTemplate", "path_template"]
 
 Duplicates = Literal["error", "keep", "first"]
+Replace = Mapping[str, Mapping[str, str]]
 MissingImages = Literal["error", "skip"]
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
@@ -99,6 +101,31 @@ def need_column(table: pd.DataFrame, column: str, where: str, option: str = "") 
         known = [str(name) for name in table.columns]
         lack = f"{option} = '{column}': {where} has no such column." if option else f"{where} has no column '{column}'."
         raise DataError(f"{lack}{did_you_mean(column, known)} Its columns: {format_list(known)}.")
+
+
+def replaced(replace: Replace | None, where: str, tables: list[pd.DataFrame], notes: list[str]) -> list[pd.DataFrame]:
+    """Return tables with cells spelled another way: `{column: {cell: what becomes of it}}`.
+
+    Raise `DataError` for a column that the first table, `where`, lacks, and for a cell that no table has.
+    """
+    problems = Problems()
+    for column, spellings in (replace or {}).items():
+        with problems.collecting():
+            need_column(tables[0], column, where, "replace")
+            cells = pd.concat([table[column] for table in tables if column in table]).astype(str)
+            counts = cells[cells.isin(spellings)].value_counts()
+            if lacking := [repr(cell) for cell in spellings if cell not in counts]:
+                near = did_you_mean(lacking[0][1:-1], cells.unique().tolist()[:1000])
+                raise DataError(f"replace.{column}: no cell is {format_first(lacking)}.{near}")
+            shown = format_first([f"{cell!r} by {new!r}" for cell, new in spellings.items()])
+            notes.append(f"{plural(int(counts.sum()), 'cell')} of {column} replaced: {shown}.")
+            tables = [_spelled(table, column, spellings) for table in tables]
+    problems.raise_if_any()
+    return tables
+
+
+def _spelled(table: pd.DataFrame, column: str, spellings: Mapping[str, str]) -> pd.DataFrame:
+    return table.assign(**{column: table[column].replace(dict(spellings))}) if column in table else table
 
 
 def group_of(table: pd.DataFrame, group: str, pattern: str, where: str, option: str = "group") -> pd.Series[str]:

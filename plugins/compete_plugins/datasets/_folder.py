@@ -23,6 +23,7 @@ from ._common import (
     missing_message,
     present,
     refuse_unmatched,
+    replaced,
 )
 from ._tables import find_sample, read_table, sample_names
 
@@ -44,6 +45,7 @@ def folder(
     pattern: str = "",
     test: str = "test",
     sample: str = "",
+    replace: dict[str, dict[str, str]] | None = None,
     group_pattern: str = "",
     extensions: tuple[str, ...] = IMAGE_EXTENSIONS,
     encoding: str = "utf-8",
@@ -53,6 +55,7 @@ def folder(
     The label is the name of the first folder below `train` (spaces are fine). `labels = {Cover = "0", JMiPOD = "1"}`
     reads only these folders and gives each its label. With `pattern`, a regular expression searched in the path
     below `train`, the label is its part `(?P<label>...)`: `"(?P<label>cat|dog)\\.(?P<id>\\d+)"`.
+    `replace = { label = { "cat " = "cat" } }` spells labels another way.
     The id is the path below `train`, or `<label>/<id>` with a part `(?P<id>...)`. `group_pattern` is searched in the
     path as well: rows for which its first part, or all of it, finds the same text stay in one fold.
     `sample` is the sample submission, or a table of ids alone; not given, it is found by its name, and where there is
@@ -66,6 +69,7 @@ def folder(
         train_table = label_rows(
             _train_images(files, train, labels or {}, pattern, extensions, test), labels or {}, pattern
         )
+        [train_table] = replaced(replace, train or str(root), [train_table], notes)
         if group_pattern:
             train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or str(root))
     with problems.collecting():
