@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from compete.config.registry import InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
+from compete.files.archives import left_behind
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.files.scan import Scan, spread
@@ -100,6 +101,7 @@ __all__ = [
     "format_first",
     "format_list",
     "hookimpl",
+    "left_behind",
     "name_words",
     "path_template",
     "plain_name",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from compete import DataError, Tables, component, format_first, plural
 
-from ._common import Files, Problems, check_group, check_template, need_column, replaced
+from ._common import Files, Problems, Templates, check_group, check_template, need_column, replaced
 from ._json import read_json, rows_under, text_table
 from ._rows import Places, Policies, Read, place_and_assemble
 from ._tables import find_sample, read_table
@@ -18,7 +18,7 @@ from ._tables import find_sample, read_table
 SeveralLabels = Literal["error", "first", "join"]
 
 
-def _check(*, image: str, test_image: str, group: str, group_pattern: str, **_: object) -> Iterator[str]:
+def _check(*, image: Templates, test_image: Templates, group: str, group_pattern: str, **_: object) -> Iterator[str]:
     yield from check_template("image", image)
     yield from check_template("test_image", test_image)
     yield from check_group(group, group_pattern)
@@ -29,10 +29,10 @@ def coco(
     root: Path,
     *,
     train: str | tuple[str, ...],
-    image: str,
+    image: str | tuple[str, ...],
     test: str = "",
     sample: str = "",
-    test_image: str = "",
+    test_image: str | tuple[str, ...] = "",
     label_key: str = "category_id",
     id_key: str = "id",
     image_id_key: str = "image_id",
@@ -104,8 +104,16 @@ def _train(data: Any, keys: Keys, several: SeveralLabels, where: str, notes: lis
     images = _images(data, keys, where)
     annotations = text_table(rows_under(data, keys.annotations, "annotations_key", where))
     labelled = labelled_images(images, annotations, keys, several, where)
+    pairs = annotations[[keys.image_id, keys.label]].drop_duplicates()
+    twice = pairs.loc[pairs[keys.image_id].duplicated(), keys.image_id].unique().tolist()
+    if twice:
+        how = "the first counts" if several == "first" else "joined"
+        share = f"{len(twice):,} of {plural(len(images), 'image')} of {where} ({len(twice) / len(images):.1%})"
+        notes.append(f"{share} with several labels, {how}: {format_first(twice)}.")
     if len(labelled) < len(images):
-        notes.append(f"{plural(len(images) - len(labelled), 'image')} of {where} left out: no annotation.")
+        lost = images[keys.id][~images[keys.id].isin(labelled[keys.id])].tolist()
+        count = f"{len(lost):,} of {plural(len(images), 'image')} of {where} ({len(lost) / len(images):.1%})"
+        notes.append(f"{count} left out: no annotation: {format_first(lost)}.")
     if labelled.empty:
         raise DataError(
             f"{where}: no annotation's '{keys.image_id}' is the '{keys.id}' of an image: "

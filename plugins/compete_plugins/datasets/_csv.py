@@ -12,16 +12,16 @@ from pydantic import Field
 from compete import DataError, Tables, component
 
 from ._combine import Chosen, Where, check_where, choose
-from ._common import Files, Problems, check_group, check_template, group_of, need_column, replaced
+from ._common import Files, Problems, Templates, check_group, check_template, group_of, need_column, replaced
 from ._rows import Places, Policies, Read, choose_id_column, place_and_assemble
 from ._tables import find_sample, read_table
 
 
 def _check(
     *,
-    image: str,
+    image: Templates,
     test: str,
-    test_image: str,
+    test_image: Templates,
     id: str,
     test_id: str,
     group: str,
@@ -50,11 +50,11 @@ def _check(
 def csv(
     root: Path,
     *,
-    image: str,
+    image: str | tuple[str, ...],
     train: str = "train.csv",
     test: str = "",
     sample: str = "",
-    test_image: str = "",
+    test_image: str | tuple[str, ...] = "",
     id: str = "",
     test_id: str = "",
     group: str = "",
@@ -77,7 +77,8 @@ def csv(
 
     `image` and `test_image` (default: as `image`) are templates over the table's columns: `train/{id}.jpg`,
     `train/{id[0]}/{id}.npy`, `{folder}/{name}`, or `train/{id}.*` where the ending is unknown. `{id}` is the id
-    column under any name. Images may be in archives: `train/{id}.jpg` also finds `train.zip`. With
+    column under any name. Of a list of templates the first that finds a row's file counts:
+    `["part_1/{id}.jpg", "part_2/{id}.jpg"]`. Images may be in archives: `train/{id}.jpg` also finds `train.zip`. With
     `image_separator = "|"` a cell may hold several values, and the row has several images.
     `train`, `test` and `sample` are tables, packed or not; without `test` the test rows are those of the sample
     submission, and without `sample` it is found by its name. `id` is the id column, by default the sample

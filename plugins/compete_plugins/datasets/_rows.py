@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, plural
+from compete import DataError, Tables, format_first, plural
 
 from ._combine import joined
 from ._common import (
@@ -17,12 +17,15 @@ from ._common import (
     Mask,
     MissingImages,
     Problems,
+    Templates,
     group_of,
     image_paths,
     keep_unique,
+    listed,
     missing_message,
     need_column,
     present,
+    values_lost,
     without_missing,
 )
 
@@ -71,8 +74,8 @@ class Policies:
 class Places:
     """The options that say where images are."""
 
-    image: str
-    test_image: str = ""
+    image: Templates
+    test_image: Templates = ""
     separator: str = ""
     test_id: str = ""
 
@@ -122,35 +125,40 @@ def test_table(
 
 def place_and_assemble(files: Files, read: Read, id_column: str, places: Places, by: Policies) -> Tables:
     """Find the images of tables by their templates, then `assemble` everything."""
-    problems = Problems()
+    problems, notes = Problems(), list(by.notes)
     test, test_id = test_table(read.test, read.sample, id_column, read.test_name, places.test_id)
     test_name = read.test_name or read.sample_name
     option, test_image = ("test_image", places.test_image) if places.test_image else ("image", places.image)
     with problems.collecting():
         images = image_paths(
-            with_id(read.train, id_column), places.image, files, places.separator, where=read.train_name
+            with_id(read.train, id_column), places.image, files, places.separator, where=read.train_name, notes=notes
         )
     with problems.collecting():
-        test_images = image_paths(with_id(test, test_id), test_image, files, places.separator, option, test_name)
+        rows = with_id(test, test_id)
+        test_images = image_paths(rows, test_image, files, places.separator, option, test_name, notes)
     problems.raise_if_any()
     return assemble(
         files,
-        Rows(read.train, read.train_name, id_column, images, f"image = '{places.image}'"),
-        Rows(test, test_name, test_id, test_images, f"{option} = '{test_image}'", of_sample=read.test is None),
+        Rows(read.train, read.train_name, id_column, images, _written("image", places.image)),
+        Rows(test, test_name, test_id, test_images, _written(option, test_image), of_sample=read.test is None),
         read.sample,
-        by,
+        replace(by, notes=tuple(notes)),
     )
+
+
+def _written(option: str, templates: Templates) -> str:
+    return f"{option} = " + ", ".join(f"'{text}'" for text in listed(templates))
 
 
 def assemble(files: Files, train: Rows, test: Rows, sample: pd.DataFrame, by: Policies) -> Tables:
     """Join everything into `Tables`, or raise every problem at once."""
-    problems, notes = Problems(), list(by.notes)
+    problems, notes, warnings = Problems(), list(by.notes), list(by.warnings)
     with problems.collecting():
-        train_table = _train(files, _joined(train, by.join_labels, notes), by, notes)
+        train_table = _train(files, _joined(train, by.join_labels, notes), by, notes, warnings)
     with problems.collecting():
         test_rows = _test(files, _joined(test, by.join_labels, notes), by, notes)
     problems.raise_if_any()
-    return Tables(train_table, test_rows, sample, " ".join(notes), by.warnings)
+    return Tables(train_table, test_rows, sample, " ".join(notes), tuple(warnings))
 
 
 def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:
@@ -161,19 +169,29 @@ def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:
     return replace(rows, table=table, images=images)
 
 
-def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
+def _train(files: Files, rows: Rows, by: Policies, notes: list[str], warnings: list[str]) -> pd.DataFrame:
     ids = keep_unique(rows.ids, by.duplicates, rows.where, _TWICE)
     if len(ids) < len(rows.table):
-        notes.append(f"{plural(len(rows.table) - len(ids), 'training row')} left out: repeated id.")
+        repeated = rows.ids[~rows.ids.index.isin(ids.index)]
+        notes.append(f"{_share(repeated, len(rows.table))} left out: repeated id: {_names(repeated)}.")
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, ("", _SKIP), notes)
     some = images.map(bool).to_numpy(dtype=bool)
     if not some.all():
-        notes.append(f"{plural(int((~some).sum()), 'training row')} left out: no image.")
+        notes.append(f"{_share(ids[~some], len(ids))} left out: no image: {_names(ids[~some])}.")
+        warnings += values_lost(rows.table.loc[ids.index], ~some)
     kept = rows.table.loc[ids.index[some]]
     table = _named(kept, rows.id_column, ids[some], images[some])
     if by.group:
         table["group"] = group_of(with_id(kept, rows.id_column), by.group, by.group_pattern, rows.where)
     return table.reset_index(drop=True)
+
+
+def _share(rows: pd.Series[str], of: int) -> str:
+    return f"{len(rows):,} of {plural(of, 'training row')} ({len(rows) / of:.1%})"
+
+
+def _names(ids: pd.Series[str]) -> str:
+    return format_first(ids.tolist())
 
 
 def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
@@ -182,9 +200,10 @@ def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFr
     ids = keep_unique(rows.ids, "error" if by.duplicates == "error" else "first", rows.where, hint)
     hint = "" if rows.image_option.startswith("test_") else " Are the test images elsewhere? Set test_image."
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, (hint, _SKIP_TEST), notes)
-    lost = int((~images.map(bool)).sum())
-    if lost:
-        notes.append(f"{plural(lost, 'test row')} without an image: predicted as the mean.")
+    lost = ids[~images.map(bool)]
+    if len(lost):
+        count = f"{len(lost):,} of {plural(len(ids), 'test row')} ({len(lost) / len(ids):.1%})"
+        notes.append(f"{count} without an image, predicted as the mean: {_names(lost)}.")
     return _named(rows.table.loc[ids.index], rows.id_column, ids, images).reset_index(drop=True)
 
 
@@ -200,9 +219,10 @@ def _there(
         raise DataError(missing_message(rows.image_option, images, there, files, rows.where) + hint)
     kept = without_missing(images, files)
     some = kept.map(bool)
-    lost = images[some].explode().size - kept[some].explode().size
-    if lost:
-        notes.append(f"{plural(lost, 'image')} of {rows.where} missing from rows that have others.")
+    lost = images[some].explode()[~images[some].explode().isin(kept[some].explode())]
+    if len(lost):
+        names = format_first(lost.tolist())
+        notes.append(f"{plural(len(lost), 'image')} of {rows.where} missing from rows that have others: {names}.")
     return kept
 
 

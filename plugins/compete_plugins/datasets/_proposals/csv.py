@@ -23,7 +23,8 @@ from compete import (
 from .._common import Problems
 from .._heads import Table, read_head
 from .composite_ids import composite_template, differing, join_choice, with_composite_ids
-from .templates import Found, find_template, image_choices, missing_tests, some_images
+from .missing import missing_images, missing_tests, missing_trains, several_files
+from .templates import Found, find_template, image_choices, some_images
 
 HEAD_ROWS, MOST_TABLES, MOST_COLUMNS = 50, 60, 8
 
@@ -108,7 +109,7 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
             *image_choices(image, test_image),
             *_format(train),
             *([join_choice(train.frame, join, first)] if join else _repeated(train.frame, name, rows)),
-            *_missing(image),
+            *missing_images(train.frame, image.lost, image.columns[-1]),
         ),
         "a table names the images",
         rows=round(train.rows * image.share),
@@ -120,7 +121,12 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
             used=(name, *columns, *joined),
             images=some_images(image, train.frame, scan),
         ),
-        todo=(*missing_tests(test_image, rows, scan), *_windows(train.frame, name)),
+        todo=(
+            *missing_trains(train.frame, image.lost, image.columns[-1]),
+            *several_files([image]),
+            *missing_tests(test_image, rows, scan),
+            *_windows(train.frame, name),
+        ),
     )
 
 
@@ -165,11 +171,4 @@ def _windows(train: pd.DataFrame, name: str) -> Iterator[str]:
             f"[dataset] duplicates: rows are windows of longer recordings, beginning at {format_list(columns)}. A "
             "reader takes the whole file, so only the first row of each recording is kept; cut the file to that "
             "window with a [[transforms]] under `fixed`."
-        )
-
-
-def _missing(image: Found) -> Iterator[Choice]:
-    if image.resolved < image.rows:
-        yield Choice(
-            "missing_images", "skip", f"{plural(image.rows - image.resolved, 'training row')} without an image"
         )
