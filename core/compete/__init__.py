@@ -44,6 +44,7 @@ from compete.text import (
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
 if TYPE_CHECKING:
+    from compete.data.leaks import linked_rows
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
 
@@ -102,6 +103,7 @@ __all__ = [
     "format_list",
     "hookimpl",
     "left_behind",
+    "linked_rows",
     "name_words",
     "path_template",
     "plain_name",
@@ -123,6 +125,7 @@ _LATE = {
     "EpochScores": "compete.scores",
     "MemberScores": "compete.scores",
     "Scores": "compete.scores",
+    "linked_rows": "compete.data.leaks",
     "read_scores": "compete.scores",
     "top_labels": "compete.predict.top_k",
 }

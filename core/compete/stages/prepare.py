@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from compete.config.options import option_names
 from compete.data.columns import encode_columns
 from compete.data.dataset import Dataset
-from compete.data.folds import class_counts, group_leaks, missing_classes, split, split_once
+from compete.data.folds import class_counts, missing_classes, split, split_once
+from compete.data.leaks import group_leaks, image_notes, linked_rows, placeholders, same_content, straddling
 from compete.data.look_alikes import label_look_alikes, row_look_alikes
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, SubmissionError
@@ -24,8 +28,6 @@ from compete.text import format_list, unknown_name
 from compete.types import Member, Metric, Tables, Target, TopK
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from compete.config.load import Config
     from compete.types import Array
 
@@ -163,6 +165,7 @@ def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | Non
     warnings = row_warnings(config, tables, labels, target)
     folds, key = _folds(config, sources, tables.train, labels, folds_folder)
     warnings += fold_warnings(config, tables.train, folds, labels, target)
+    warnings += image_notes(linked_rows(tables.train["image"].tolist()), tables.train["id"], folds, labels)
     metric, members = metric_for(config, target), choose_members(config, folds)
     check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(members), target)
     try_metric(metric, labels, len(target.classes), config.inference.keep_top)
@@ -170,6 +173,38 @@ def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | Non
     if problems:
         raise SubmissionError(problems)
     return Dataset(tables, target, targets, labels, columns, folds, key, tuple(warnings))
+
+
+def with_copies_together(
+    config: Config, sources: Mapping[str, str], dataset: Dataset, digests: Sequence[str], folds_folder: Path
+) -> Dataset:
+    """Split again where files with the same bytes are in more than one fold; `digests` are those of all images.
+
+    The dataset that is returned has the warnings of this alone.
+    """
+    train, folds, key = dataset.tables.train, dataset.folds, dataset.folds_key
+    known, images = linked_rows(train["image"].tolist()), same_content(train["image"].tolist(), digests)
+    linked = linked_rows(images)
+    warnings = placeholders(images, train["id"])
+    if linked is None or (known is not None and len(set(linked.tolist())) == len(set(known.tolist()))):
+        return replace(dataset, warnings=tuple(warnings))
+    if len(straddling(linked, folds)):
+        together = train.assign(image=pd.Series(images, index=train.index, dtype=object))
+        with suppress(DataError):  # too few different images for the folds
+            found, new_key = _folds(config, sources, together, dataset.labels, folds_folder)
+            if _is_no_worse(found, dataset):
+                folds, key = found, new_key
+    warnings += image_notes(linked, train["id"], folds, dataset.labels)
+    return replace(dataset, folds=folds, folds_key=key, warnings=tuple(warnings))
+
+
+def _is_no_worse(folds: Array, dataset: Dataset) -> bool:
+    """Return whether every fold is there, and no more classes are missing in some."""
+    before, after = (
+        missing_classes(each, dataset.labels, dataset.target, dataset.tables.train["id"])
+        for each in (dataset.folds, folds)
+    )
+    return set(folds.tolist()) == set(dataset.folds.tolist()) and len(after) <= len(before)
 
 
 def _folds(

@@ -546,3 +546,22 @@ def test_an_executor_s_threads_train_what_one_thread_trains(tiny):
     alone = run(tiny, "model.dropout=0.5")
     threads = run(tiny, "model.dropout=0.5", "executor.name=mine", fresh=True)
     assert threads.scores.cv == alone.scores.cv and threads.folder != alone.folder
+
+
+def test_files_with_the_same_bytes_stay_in_one_fold_and_are_named(tiny):
+    folder = tiny / "data"
+    rng = np.random.default_rng(0)
+    table = pd.read_csv(folder / "train.csv", dtype=str)
+    images = sorted((folder / "train").iterdir())
+    from PIL import Image
+
+    for number, path in enumerate(images):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(path)
+        if number >= 18:
+            path.write_bytes(images[number - 6].read_bytes())
+    done = run(tiny)
+    folds = pd.read_csv(done.folder / "folds.csv", dtype=str).set_index("id")["fold"]
+    names = [path.stem for path in images]
+    assert len(folds) == len(table) == 24
+    assert all(folds[names[number]] == folds[names[number - 6]] for number in range(18, 24))
+    assert any(warning.startswith("12 training rows show an image") for warning in done.warnings)
