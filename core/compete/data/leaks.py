@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import filecmp
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from compete.types import Array
 
 MOST_LISTED = 3
+MEMBER = re.compile(r"fold(\d+)-seed\d+")
 # An image in more rows and a larger share of them says nothing of what the rows show: "no image available".
 PLACEHOLDER_ROWS, PLACEHOLDER_SHARE = 4, 0.1
 
@@ -128,3 +132,47 @@ def group_leaks(train: pd.DataFrame, folds: Array) -> list[str]:
         f"({format_first(first, MOST_LISTED, len(straddling))}). A network that has seen a person, patient or place in "
         'training scores too well on its other images. Set [folds] name = "stratified_group" or "group".'
     ]
+
+
+def weights_leaks(file: Path, runs: Path, ids: pd.Series, folds: Array, validated: Sequence[int]) -> str:
+    """Return why members that start from a weights file would score too well: it has seen rows that they validate.
+
+    The file is a member's of some run, or a copy of one of those in `runs`, the competition's folder; any other file
+    says nothing of its rows. Return "" where no row is known to be on both sides.
+    """
+    member = next((each for each in _members_like(file, runs) if _trained_ids(each)), None)
+    if member is None:
+        return ""
+    trained = ids.isin(_trained_ids(member)).to_numpy()
+    seen = {fold: int((trained & (folds == fold)).sum()) for fold in validated}
+    if not any(seen.values()):
+        return ""
+    rows = format_first([f"{n} of {int((folds == fold).sum())} of fold {fold}" for fold, n in seen.items() if n])
+    free = [fold for fold in sorted(set(folds[folds >= 0].tolist())) if not (trained & (folds == fold)).any()]
+    cure = f"Set [training] only_folds = {free}, or take" if free else "Take"
+    return (
+        f"these are the weights of member {member.name} of {member.parents[1].name}, which was trained on rows that "
+        f"are now validated ({rows}): scores, and all that is fitted on OOF, would be too good. {cure} weights that "
+        "have seen none of these rows."
+    )
+
+
+def _members_like(file: Path, runs: Path) -> Iterator[Path]:
+    """Yield the member's folder that a weights file is in, or those whose weights have the same bytes."""
+    place = file.resolve()
+    if MEMBER.fullmatch(place.parent.name):
+        yield place.parent
+    size = place.stat().st_size
+    for other in sorted(runs.glob("*/members/*/*.safetensors")):
+        if other.stat().st_size == size and filecmp.cmp(place, other, shallow=False):
+            yield other.parent
+
+
+def _trained_ids(member: Path) -> set[str]:
+    """Return the ids that a member was trained on: those of its run's folds file that it does not validate."""
+    fold = MEMBER.fullmatch(member.name)
+    try:
+        table = pd.read_csv(member.parents[1] / "folds.csv", dtype=str, keep_default_na=False)
+        return set(table.loc[table["fold"] != fold[1], "id"]) if fold else set()
+    except (OSError, ValueError, KeyError):
+        return set()

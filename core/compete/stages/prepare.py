@@ -17,13 +17,22 @@ from compete.config.options import option_names
 from compete.data.columns import encode_columns
 from compete.data.dataset import Dataset
 from compete.data.folds import class_counts, missing_classes, split, split_once
-from compete.data.leaks import group_leaks, image_notes, linked_rows, placeholders, same_content, straddling
+from compete.data.leaks import (
+    group_leaks,
+    image_notes,
+    linked_rows,
+    placeholders,
+    same_content,
+    straddling,
+    weights_leaks,
+)
 from compete.data.look_alikes import label_look_alikes, row_look_alikes
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, SubmissionError
 from compete.identity import folds_key
 from compete.run import metric_for
 from compete.stages.rehearse import rehearse_submission
+from compete.stages.run_folder import competition_folder
 from compete.text import format_list, unknown_name
 from compete.types import Member, Metric, Tables, Target, TopK
 
@@ -150,6 +159,16 @@ def choose_members(config: Config, folds: Array) -> list[Member]:
     return [Member(fold, seed) for seed in seeds for fold in sorted(set(chosen))]
 
 
+def refuse_weights_leaks(config: Config, train: pd.DataFrame, folds: Array, members: Sequence[Member]) -> None:
+    """Raise `ConfigError` for weights of a member of a run that was trained on rows that are now validated."""
+    model, validated = config.one("models"), sorted({member.fold for member in members})
+    runs = competition_folder(config)
+    named = {Path(value).resolve(): name for name, value in model.options.items() if isinstance(value, str)}
+    leaks = [(file, weights_leaks(file, runs, train["id"], folds, validated)) for file in model.files]
+    if problems := [f'[model] {named.get(file.resolve(), "")} = "{file}": {leak}' for file, leak in leaks if leak]:
+        raise ConfigError(problems)
+
+
 def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | None) -> Dataset:
     """Return rows, labels and folds. Raise `CompeteError` for all that is known to fail later.
 
@@ -167,6 +186,7 @@ def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | Non
     warnings += fold_warnings(config, tables.train, folds, labels, target)
     warnings += image_notes(linked_rows(tables.train["image"].tolist()), tables.train["id"], folds, labels)
     metric, members = metric_for(config, target), choose_members(config, folds)
+    refuse_weights_leaks(config, tables.train, folds, members)
     check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(members), target)
     try_metric(metric, labels, len(target.classes), config.inference.keep_top)
     problems = rehearse_submission(config, tables, target, labels, metric)

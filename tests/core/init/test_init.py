@@ -633,3 +633,14 @@ def test_folders_that_are_not_read_are_named(folder):
     files["sample_submission.csv"] = table(["id", "label"], ([number, "cat"] for number in range(6, 9)))
     put(folder, files)
     assert any("images in 'valid' are not read" in todo for todo in write_toml(folder).todo)
+
+
+def test_classes_whose_files_are_numbered_alike_are_no_versions_of_one_image(folder):
+    files = {
+        f"train/{label}/{n}.png": image(7 * at, kind="png") for at, label in enumerate(("cat", "dog")) for n in range(9)
+    }
+    files |= {f"test/{number}.png": PNG for number in range(3)}
+    files["sample_submission.csv"] = table(["id", "label"], ([number, "cat"] for number in range(3)))
+    data = init(folder, files)
+    assert "group_pattern" not in data["dataset"]
+    assert "classes, not versions of one image" in Path("birds.toml").read_text().replace("\n#", "")
