@@ -644,3 +644,20 @@ def test_classes_whose_files_are_numbered_alike_are_no_versions_of_one_image(fol
     data = init(folder, files)
     assert "group_pattern" not in data["dataset"]
     assert "classes, not versions of one image" in Path("birds.toml").read_text().replace("\n#", "")
+
+
+# --- contradictions -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "labels", [["turn_left", "turn_right", "none"], ["ear_L", "ear_R", "nose"], ["cw", "ccw", "x"]]
+)
+def test_images_of_left_and_right_are_not_flipped(folder, labels):
+    data = init(folder, flat(labels, labels[0]))
+    assert "transforms" not in data
+    assert "# no flip, since" in Path("birds.toml").read_text()
+
+
+def test_a_rare_class_is_neither_drawn_more_often_nor_scored_by_accuracy(folder):
+    data = init(folder, flat(["a"] * 10 + ["a", "b", "b", "c"] + ["b"] * 10, "a"))
+    assert data["metric"]["name"] == "macro_f1" and data["sampler"]["name"] == "weighted"
