@@ -153,11 +153,7 @@ def _sampler(goal: Goal, metric: str) -> Iterator[Section]:
         return
     why = f"{goal.imbalance:.0f}:1 between the largest and the smallest class"
     if metric in COUNTS_ROWS:
-        reason = (
-            "would spoil probabilities"
-            if metric == NEEDS_EVERY_PROBABILITY
-            else f"would cost rows that {metric} counts"
-        )
+        cost = "would spoil probabilities" if metric == NEEDS_EVERY_PROBABILITY else f"costs rows that {metric} counts"
         yield Section("sampler", (Choice("name", "shuffle", f"{why}; 'weighted' {cost}"),))
     else:
         yield Section(

@@ -26,7 +26,7 @@ from .composite_ids import composite_template, differing, join_choice, with_comp
 from .missing import missing_images, missing_tests, missing_trains, several_files
 from .templates import Found, find_template, image_choices, some_images
 
-HEAD_ROWS, MOST_TABLES, MOST_COLUMNS = 50, 60, 8
+HEAD_ROWS, MOST_TABLES, MOST_COLUMNS, MOST_LOOKED_AT = 50, 60, 8, 500
 
 
 def propose_csv(scan: Scan, sample: Table) -> Proposal | None:
@@ -37,12 +37,27 @@ def propose_csv(scan: Scan, sample: Table) -> Proposal | None:
         if _is_test(head) or not _may_be_training(head, sample):
             continue
         with problems.collecting():
-            train = read_head(scan.files, head.name, scan.tables[head.name])
+            whole = read_head(scan.files, head.name, scan.tables[head.name])
+            train = _narrow(whole, sample)
             image = find_template(train.frame, scan, "train")
             if image is not None:
-                return _proposal(scan, train, image, _test_table(scan, heads, sample, train), sample)
+                proposal = _proposal(scan, train, image, _test_table(scan, heads, sample, train), sample)
+                return replace(proposal, todo=(*proposal.todo, *_not_looked_at(whole, train)))
     problems.raise_if_any()
     return None
+
+
+def _narrow(table: Table, sample: Table) -> Table:
+    """Return a table with its first columns and those of the sample submission; a wide one would take hours."""
+    asked = {plain_name(name) for name in sample.columns}
+    kept = [at < MOST_LOOKED_AT or plain_name(name) in asked for at, name in enumerate(table.columns)]
+    return table if all(kept) else replace(table, frame=table.frame.loc[:, kept])
+
+
+def _not_looked_at(whole: Table, table: Table) -> Iterator[str]:
+    left = len(whole.columns) - len(table.columns)
+    if left:
+        yield f"{whole.name}: {left:,} of {len(whole.columns):,} columns were not looked at, the last of them."
 
 
 def _heads(scan: Scan, sample: Table, problems: Problems) -> Iterator[Table]:
