@@ -100,7 +100,7 @@ def _test_table(scan: Scan, tables: list[Table], sample: Table, train: Table) ->
         table = read_head(scan.files, head.name, scan.tables[head.name])
         name = same_name(head.columns, sample.columns[0])
         if ids.isin(table.frame[name]).all() if name else composite_template(train.frame, table.frame, ids):
-            return table
+            return _narrow(table, sample)
     return None
 
 
