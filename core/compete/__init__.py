@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from compete.config.registry import DataFile, InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
+from compete.files.archives import left_behind
 from compete.files.encodings import Decoded, Reading, decode, foreign_names, prose, readings
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
@@ -58,6 +59,7 @@ from compete.types import (
 )
 
 if TYPE_CHECKING:
+    from compete.data.leaks import linked_rows
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
 
@@ -124,6 +126,8 @@ __all__ = [
     "format_first",
     "format_list",
     "hookimpl",
+    "left_behind",
+    "linked_rows",
     "name_words",
     "path_template",
     "plain_name",
@@ -148,6 +152,7 @@ _LATE = {
     "EpochScores": "compete.scores",
     "MemberScores": "compete.scores",
     "Scores": "compete.scores",
+    "linked_rows": "compete.data.leaks",
     "read_scores": "compete.scores",
     "top_labels": "compete.predict.top_k",
 }

@@ -18,6 +18,7 @@ import numpy as np
 from compete.config.settings import CORE_TABLES, affects
 from compete.config.slots import SLOTS, Affects
 from compete.data.images import ImageIndex
+from compete.data.leaks import linked_rows
 from compete.store import plain
 
 NOT_PIXELS = {"unreadable", "cache", "cache_dir", "mean", "std"}  # of [images]
@@ -88,10 +89,15 @@ def config_key(config: Config, sources: Mapping[str, str]) -> str:
 
 
 def folds_key(config: Config, sources: Mapping[str, str], train: pd.DataFrame, labels: Array) -> str:
-    """Return the key of a split: rows, labels, options and their files, seed, and the columns that it uses."""
+    """Return the key of a split: rows, labels, options and their files, seed, the columns that it uses, and images.
+
+    Of the images only those count that several rows share.
+    """
     folds = config.one("folds")
     named = [value for value in ("group", *_strings(folds.options)) if value in train]
     columns = ["\n".join(train[name].astype(str)) for name in dict.fromkeys(named)]
+    linked = linked_rows(train["image"].tolist())
+    columns += [] if linked is None else ["\n".join(map(str, linked.tolist()))]
     code = [*digests_of([folds.component], config, sources), *(sources[str(file)] for file in folds.files)]
     return digest(folds.name, folds.options, config.training.seed, "\n".join(train["id"]), labels, columns, code)
 

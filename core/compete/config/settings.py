@@ -149,6 +149,9 @@ class Checks(Table):
     missing_class: Literal["error", "warn"] = setting(
         "submission", "error", "a class without a row in the training or validation part of a fold"
     )
+    look_alike: Literal["error", "warn"] = setting(
+        "submission", "error", "classes that differ only in spaces or invisible characters"
+    )
     low: float | None = setting("submission", None, "smallest value allowed in a submission")
     high: float | None = setting("submission", None, "largest value allowed in a submission")
     rows_sum_to_one: bool = setting("submission", False, "each row of the submission must sum to one")
@@ -159,7 +162,7 @@ class Checks(Table):
 
     def submission_rules(self) -> dict[str, Any]:
         """Return the keyword arguments of `check_submission`."""
-        rules = self.model_dump(exclude={"missing_class"})
+        rules = self.model_dump(exclude={"missing_class", "look_alike"})
         return {**rules, "allowed": self.allowed or None, "separator": self.separator or None}
 
 

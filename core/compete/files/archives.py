@@ -25,6 +25,11 @@ from compete.text import plural
 Packing = Literal["zip", "tar", "7z", "gz", "bz2", "xz"]
 
 EXTENSIONS = (".zip", ".tar", ".7z", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+# Folders of macOS, Windows, storage servers and Python that hold copies, thumbnails and deleted files.
+LEFT_BEHIND = {
+    "__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "$recycle.bin",
+    "system volume information", "lost+found", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini",
+}  # fmt: skip
 _PLAIN = -1  # the method of a member whose bytes are stored as they are, without a zip header
 _LOCAL_HEADER_BYTES = 30
 
@@ -172,6 +177,12 @@ def is_clutter(name: str) -> bool:
     """Return whether a name is one of the extra files that macOS and Windows create."""
     last = name.rpartition("/")[2]
     return last.startswith("._") or last in {".DS_Store", "Thumbs.db"} or name.split("/", 1)[0] == "__MACOSX"
+
+
+def left_behind(path: str) -> str:
+    """Return the part of a path that a program left there: a hidden file or folder, or one of `LEFT_BEHIND`; or ""."""
+    parts = path.split("/")
+    return next((part for part in parts if part.startswith(".") or part.lower() in LEFT_BEHIND), "")
 
 
 def _index_zip(path: Path) -> dict[str, Member]:

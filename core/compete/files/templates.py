@@ -66,9 +66,10 @@ class PathTemplate:
     def apply(self, table: pd.DataFrame, files: Lists) -> list[str]:
         """Return the path for each row (N); a final `.*` is replaced by the extension of the file in the folder.
 
-        A path without a file keeps its `.*`. Raise `DataError` if there are several.
+        A path without a file keeps its `.*`. Backslashes, which no path may have, are read as slashes. Raise
+        `DataError` if there are several.
         """
-        paths = self.fill(table)
+        paths = self.fill(table).str.replace("\\", "/", regex=False)
         if not self.text.endswith(_ANY_EXTENSION):
             return paths.tolist()
         stems = [path.removesuffix(_ANY_EXTENSION) for path in paths]

@@ -111,7 +111,7 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
 
     source = find_source(scan, plugins)
     goal = find_goal(source)
-    group = find_group(source, goal)
+    group = find_group(source, goal, scan.files)
     metric = guess_metric(scan, goal)
     pixels = sample_pixels(source, scan.files, plugins.registry)
     todo = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -13,6 +14,7 @@ from compete.init.sizes import SMALL_SIDE, image_keys, windows
 from compete.init.suggested_columns import suggest_columns
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
+from compete.text import format_first, name_words
 
 FOLDS, HOLDOUT_ROWS, FEW_GROUPS = 5, 300_000, 3
 UNEVEN, MOST_ALLOWED = 10, 100
@@ -29,6 +31,11 @@ LOSSES = {
 YES_OR_NO = ("bce", "each output is a yes or no of its own")
 MANY_CLASSES, KEPT = 1_000, 20
 NEEDS_EVERY_PROBABILITY = "log_loss"
+FLIP = {"name": "HorizontalFlip", "p": 0.5}
+SIDES = {"left", "right", "clockwise", "counterclockwise", "anticlockwise", "왼쪽", "오른쪽", "links", "rechts"}
+PAIRS = (("left", "right"), ("l", "r"), ("L", "R"), ("east", "west"), ("cw", "ccw"), ("좌", "우"), ("左", "右"))
+ANGLES = {"angle", "steering", "yaw", "heading", "azimuth", "direction", "orientation", "rotation"}
+COUNTS_ROWS = (NEEDS_EVERY_PROBABILITY, "accuracy", "error", "micro_f1", "map_at_k")  # not classes
 BACKBONE = "resnet34.a1_in1k"
 PRETRAINED = "weights are fetched by timm at the first run; without a network: --set model.pretrained=false"
 
@@ -52,7 +59,7 @@ def sections(
     reading = f"such files are read with: pip install 'compete[{pixels.extra}]'" if pixels.extra else ""
     yield Section("images", tuple(image_keys(pixels, native=group.versions)), reading)
     yield from filter(None, [suggest_columns(source, goal, group)])
-    yield from _transforms(pixels, group)
+    yield from _transforms(pixels, group, goal, source)
     yield from _sampler(goal, str(metric[0].value))
     yield from _learning(source, goal, pixels)
     yield from _inference(goal, str(metric[0].value))
@@ -79,12 +86,42 @@ def _folds(source: Source, group: Group) -> Section:
     return Section("folds", (Choice("name", "auto", f"stratified; {grouped}"), Choice("n", FOLDS)))
 
 
-def _transforms(pixels: Pixels, group: Group) -> Iterator[Section]:
+def _sides(goal: Goal, source: Source) -> str:
+    """Return what tells that left and right matter: names of classes, of columns to predict, or of files."""
+    names = [*goal.counts, *goal.columns]
+    sided = [name for name in names if words_of(name) & SIDES]
+    swapped = [name for name in names if any(_mirrored(name, *pair) in names for pair in PAIRS)]
+    if sided or swapped:
+        return f"{format_first([repr(name) for name in (sided or swapped)])} differ in left and right"
+    if goal.kind == "regression" and (turned := [name for name in goal.columns if words_of(name) & ANGLES]):
+        return f"'{turned[0]}' may change in a mirror"
+    files = [path for path in source.images if words_of(path.rpartition("/")[2]) & {"left", "right"}]
+    return f"files are called left and right, such as {files[0]}" if files else ""
+
+
+def words_of(name: str) -> set[str]:
+    """Return the words in a name in lower case."""
+    return name_words(name) | set(re.split(r"[\W_]+", name.lower()))
+
+
+def _mirrored(name: str, one: str, other: str) -> str:
+    """Return a name with one word in place of the other, or "" if it has none."""
+    changed = re.sub(rf"(?<![^\W\d_]){one}(?![^\W\d_])" if one.isascii() else one, other, name, flags=re.IGNORECASE)
+    return changed if changed != name else ""
+
+
+def _transforms(pixels: Pixels, group: Group, goal: Goal, source: Source) -> Iterator[Section]:
     if pixels.extra == "sound":
         yield from sound_sections(pixels)
     if not pixels.images:
         return
-    random = [{"name": "HorizontalFlip", "p": 0.5}]
+    if tell := _sides(goal, source):
+        yield Section(
+            "transforms", (Choice("name", "albumentations"), Choice("random", [FLIP])),
+            f"no flip, since {tell}; uncomment it if a mirrored image keeps its label:", repeats=True, suggested=True,
+        )  # fmt: skip
+        return
+    random = [FLIP]
     why = "the safest augmentation; leave it out where left and right differ, and add what the images allow"
     if group.versions:
         random = _turns(pixels)
@@ -115,8 +152,9 @@ def _sampler(goal: Goal, metric: str) -> Iterator[Section]:
     if goal.kind not in ("label", "binary", "one_hot") or goal.imbalance < UNEVEN:
         return
     why = f"{goal.imbalance:.0f}:1 between the largest and the smallest class"
-    if metric == "log_loss":
-        yield Section("sampler", (Choice("name", "shuffle", f"{why}; 'weighted' would spoil probabilities"),))
+    if metric in COUNTS_ROWS:
+        cost = "would spoil probabilities" if metric == NEEDS_EVERY_PROBABILITY else f"costs rows that {metric} counts"
+        yield Section("sampler", (Choice("name", "shuffle", f"{why}; 'weighted' {cost}"),))
     else:
         yield Section(
             "sampler", (Choice("name", "weighted", f"{why}; power 0.5 goes half the way"), Choice("power", 0.5))

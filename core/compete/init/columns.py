@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
+from statistics import median
 from typing import TYPE_CHECKING
 
+from compete.errors import DataError
 from compete.files.extensions import SOUNDS, extension_of
 from compete.files.proposals import Choice
+from compete.files.scan import spread
 from compete.init.findings import Goal, Group, Source
 from compete.text import name_words
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from compete.files.root import Files
 
 # What columns are called in which people, places and moments repeat; the surest first.
 GROUP_WORDS = (
@@ -21,6 +28,8 @@ GROUP_WORDS = (
 )  # fmt: skip
 FEWEST_GROUPS, LARGEST_SHARE, MOST_ALONE = 5, 0.5, 0.9
 ROWS_TO_BE_SURE = 3
+# Versions of an image differ by a few levels; other images by many times that.
+MOST_COMPARED, MOST_VERSIONS, MOST_DIFFERENT, SMALL = 12, 4, 12, 32
 HOUR = r"(\d{8}[_T-]\d{2})\d{2}"
 
 
@@ -32,21 +41,22 @@ class _Candidate:
     word: str
     count: int
     apart: bool
+    alone: bool = False  # nearly every row is a group of its own
 
     @property
-    def rank(self) -> tuple[bool, bool, int, int]:
-        """Sort the best first: called like a group, never in both parts, by its name, the coarsest."""
+    def rank(self) -> tuple[bool, bool, bool, int, int]:
+        """Sort the best first: called like a group, repeats often, never in both parts, its name, the coarsest."""
         place = GROUP_WORDS.index(self.word) if self.word else len(GROUP_WORDS)
-        return not self.word, not self.apart, place, self.count
+        return not self.word, self.alone, not self.apart, place, self.count
 
 
-def find_group(source: Source, goal: Goal) -> Group:
+def find_group(source: Source, goal: Goal, files: Files | None = None) -> Group:
     """Return the rows that must stay in one fold, and what speaks for and against each column considered."""
     if source.group is not None:
         return _group(source, goal, (), source.group, [])
     if "group" not in source.free:
         by_path = "group_pattern" in source.free and "image" in source.train
-        return (_versions(source) or _hours(source, goal) or Group()) if by_path else Group()
+        return (_versions(source, files) or _hours(source, goal) or Group()) if by_path else Group()
     notes: list[str] = []
     found = sorted(_candidates(source, goal, notes), key=lambda candidate: candidate.rank)
     if found:
@@ -82,7 +92,8 @@ def _candidates(source: Source, goal: Goal, notes: list[str]) -> Iterator[_Candi
             continue
         fault = _fault(cells)
         if not fault:
-            yield _Candidate(name, word, cells.nunique(), apart)
+            count = cells.nunique()
+            yield _Candidate(name, word, count, apart, count > MOST_ALONE * len(cells))
         elif word:
             notes.append(f"'{name}' {fault}")
 
@@ -101,8 +112,8 @@ def _looks_like_names(cells: pd.Series[str]) -> bool:
 def _fault(cells: pd.Series[str]) -> str:
     """Return why a column is of no use as a group, or nothing."""
     counts = cells.value_counts()
-    if len(counts) > MOST_ALONE * len(cells):
-        return f"is nearly unique ({len(counts)} values in {len(cells)} rows)"
+    if len(counts) == len(cells):
+        return f"is unique ({len(counts)} values in {len(cells)} rows)"
     if len(counts) < FEWEST_GROUPS:
         return f"has only {len(counts)} different values"
     if counts.iloc[0] > LARGEST_SHARE * len(cells):
@@ -122,14 +133,39 @@ def _group(source: Source, goal: Goal, keys: tuple[Choice, ...], groups: pd.Seri
     return Group(keys, groups.nunique(), fewest, tuple(notes))
 
 
-def _versions(source: Source) -> Group | None:
-    """Return the group where every label folder holds the same file names: versions of one image."""
+def _versions(source: Source, files: Files | None) -> Group | None:
+    """Return the group where every label folder holds the same file names and images: versions of one image."""
     parts = source.train["image"].str.rpartition("/")
     names, folders = parts[2], parts[0].nunique()
     if folders < 2 or not (names.value_counts() == folders).all():
         return None
+    if files is not None and not _look_the_same(source.train["image"].groupby(names).agg(list).tolist(), files):
+        seen = "folders number their files alike, but what they show differs: classes, not versions of one image"
+        return Group(considered=(seen,))
     why = f"each of {names.nunique()} file names is in all {folders} folders: versions of one image stay together"
     return Group((Choice("group_pattern", r"[^/]+$", why),), names.nunique(), names.nunique(), versions=True)
+
+
+def _look_the_same(images: list[list[str]], files: Files) -> bool:
+    """Return whether, of most names that can be read, two images differ little; `images` are those of each name."""
+    found = [_difference(paths[:MOST_VERSIONS], files) for paths in spread(images, MOST_COMPARED)]
+    differences = [difference for difference in found if difference is not None]
+    return not differences or median(differences) <= MOST_DIFFERENT
+
+
+def _difference(paths: list[str], files: Files) -> float | None:
+    """Return the least mean difference of two of these images, in levels of 256, or None if one cannot be read."""
+    import numpy as np
+    from PIL import Image
+
+    small = []
+    for path in paths:
+        try:
+            with Image.open(io.BytesIO(files.read(path))) as image:
+                small.append(np.asarray(image.convert("RGB").resize((SMALL, SMALL)), dtype=np.float32))
+        except (OSError, ValueError, DataError, Image.DecompressionBombError):
+            return None
+    return min(float(np.abs(one - other).mean()) for one, other in combinations(small, 2))
 
 
 def _hours(source: Source, goal: Goal) -> Group | None:

@@ -40,7 +40,7 @@ SAID: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"top-?1|error rate", "error", ("label",)),
     (r"accuracy", "accuracy", ("label", "one_hot")),
 )
-UNEVEN = 20
+UNEVEN = 10  # as for the sampler: accuracy hardly sees the smallest class
 
 
 def guess_metric(scan: Scan, goal: Goal) -> tuple[Choice, ...]:
@@ -75,7 +75,7 @@ def _usual(goal: Goal) -> str:
         return "map_at_k"
     if goal.form == "probabilities" and goal.kind == "label":
         return "log_loss"
-    if goal.kind == "label" and goal.imbalance > UNEVEN:
+    if goal.kind == "label" and goal.imbalance >= UNEVEN:
         return "macro_f1"
     return USUAL[goal.kind]
 

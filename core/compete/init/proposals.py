@@ -10,7 +10,7 @@ from compete.config.options import bind, option_names
 from compete.config.registry import find
 from compete.errors import ConfigError, DataError, PluginError
 from compete.files.extensions import READABLE, files_instead_of_images
-from compete.files.proposals import Excerpt, Proposal
+from compete.files.proposals import Choice, Excerpt, Proposal
 from compete.files.scan import spread
 from compete.init.findings import Source
 from compete.text import format_list, plural
@@ -73,6 +73,11 @@ def _proposals(propose: Callable[..., Any], scan: Scan, owner: str) -> list[Prop
                 f"plugin {owner}: propose_dataset must return a Proposal, a list of them or None, "
                 f"not {type(proposal).__name__}"
             )
+        wrong = [option for option in proposal.options if not isinstance(option, Choice)]
+        if wrong:
+            raise PluginError(
+                f"plugin {owner}: propose_dataset: the options of a Proposal must be Choices, not {wrong[0]!r}"
+            )
     return proposals
 
 
@@ -109,7 +114,10 @@ def _tables(component: Component, written: Mapping[str, Any], root: Path) -> Tab
     bound, problems = bind(component, written, "[dataset]")
     if bound is None or problems:
         raise ConfigError(map(str, problems))
-    tables: Tables = bound.build(root)
+    try:
+        tables: Tables = bound.build(root)
+    except OSError as error:
+        raise DataError(f'[dataset] name = "{component.name}": {error}.') from error
     return tables
 
 

@@ -34,7 +34,7 @@ from compete.stages.finish import fit_postprocessing, score_run, write_checked
 from compete.stages.log import RunLog
 from compete.stages.members import RESULT, finish_member, finished, predict_members, read_finished, reuse_members
 from compete.stages.open_images import open_images, read_contents, try_images
-from compete.stages.prepare import choose_members, prepare
+from compete.stages.prepare import choose_members, prepare, with_copies_together
 from compete.stages.run_folder import (
     changed_since,
     choose_folder,
@@ -125,14 +125,15 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     dataset = prepare(config, sources, competition_folder(config) / "folds")
     for warning in dataset.warnings:
         session.warn(warning)
-    rows = describe_rows(config, dataset.tables, dataset.target, dataset.labels, dataset.folds, dataset.folds_key)
-    _report(session, rows)
+    _report_rows(session, dataset)
     members = choose_members(config, dataset.folds)
     # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
     network = None if _may_be_finished(members, runs) else _template(config, dataset, weights=True)
     files = Files(Path(config.competition.root))
     try_images(config, dataset.tables, files)
     contents = read_contents(session, dataset.tables, files)
+    dataset = _with_copies_together(session, sources, dataset, contents.train)
+    members = choose_members(config, dataset.folds)
     identity = identify(config, sources, dataset, contents.train, contents.test)
     _leave_other_data_alone(session, identity, sources, held)
     if network is None:
@@ -143,6 +144,24 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     _report(session, describe_images(config, *images_read, dataset.column_count))
     _report_network(run)
     return run
+
+
+def _report_rows(session: Session, dataset: Dataset) -> None:
+    labels, folds, key = dataset.labels, dataset.folds, dataset.folds_key
+    _report(session, describe_rows(session.config, dataset.tables, dataset.target, labels, folds, key))
+
+
+def _with_copies_together(
+    session: Session, sources: Mapping[str, str], dataset: Dataset, digests: Sequence[str]
+) -> Dataset:
+    """Keep rows whose image files have the same bytes in one fold, and report the new folds."""
+    folder = competition_folder(session.config) / "folds"
+    found = with_copies_together(session.config, sources, dataset, digests, folder)
+    for warning in found.warnings:
+        session.warn(warning)
+    if found.folds_key != dataset.folds_key:
+        _report_rows(session, found)
+    return found
 
 
 def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:

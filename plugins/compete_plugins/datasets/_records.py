@@ -14,7 +14,7 @@ import pandas as pd
 from compete import DataError, Tables, component, did_you_mean, format_list
 
 from ._bson import bson_path, documents
-from ._common import Files, Problems, check_group, need_column
+from ._common import Files, Problems, check_group, need_column, replaced
 from ._json import object_list, read_json, text_table
 from ._rows import Policies, Rows, assemble, choose_id_column
 from ._tables import find_file, read_sample
@@ -44,6 +44,7 @@ def records(
     bands: tuple[str, ...] = (),
     shape: tuple[int, int] | None = None,
     id: str = "",
+    replace: dict[str, dict[str, str]] | None = None,
     group: str = "",
     group_pattern: str = "",
     encoding: str = "utf-8",
@@ -57,7 +58,7 @@ def records(
     BSON (`train` ends in .bson, not packed): every block of bytes in a document is an encoded image; a row has as
     many images as its document has. They are read where they lie; only their places are kept in `.compete/records/`.
     `sample` is the sample submission, found by its name if not given. `id` is the id's key, by default the sample
-    submission's first column. `group`, `group_pattern`, `encoding` and `duplicates`: as for `csv`.
+    submission's first column. `replace`, `group`, `group_pattern`, `encoding` and `duplicates`: as for `csv`.
     """
     files = Files(root)
     problems = Problems()
@@ -68,13 +69,16 @@ def records(
     with problems.collecting():
         sample_read = read_sample(files, sample, encoding=encoding)
     problems.raise_if_any()
+    notes = list[str]()
+    train_table, test_table = replaced(replace, train, [train_rows.table, test_rows.table], notes)
+    train_rows, test_rows = train_rows._replace(table=train_table), test_rows._replace(table=test_table)
     id_column = choose_id_column(id, train_rows.table, sample_read.table, train)
     return assemble(
         files,
         _rows(train_rows, train, id_column),
         _rows(test_rows, test, id_column),
         sample_read,
-        Policies(group, group_pattern, duplicates),
+        Policies(group, group_pattern, duplicates, notes=tuple(notes)),
     )
 
 

@@ -156,8 +156,10 @@ def test_semicolons_latin_1_and_missing_images(folder):
     data = init(folder, files)
     assert (data["dataset"]["separator"], data["dataset"]["encoding"]) == (";", "cp1252")
     assert data["dataset"]["missing_images"] == "skip"
-    assert "encoding: train.csv is not UTF-8. Does it read 'kákapó' in cp1252?" in Path("birds.toml").read_text()
-    assert "# 1 training row without an image" in Path("birds.toml").read_text()
+    text = Path("birds.toml").read_text()
+    assert "encoding: train.csv is not UTF-8. Does it read 'kákapó' in cp1252?" in text
+    assert f"# left out are 1 of 24 training rows (4.2%): {IDS[3]}" in text
+    assert f"# TODO [dataset] image: no image for 1 of 24 training rows (4.2%): {IDS[3]}." in text
 
 
 def test_label_folders(folder):
@@ -566,3 +568,97 @@ def test_large_tables_are_sampled_but_counted(folder, monkeypatch):
     put(folder, flat(["0", "1"]))
     write_toml(folder)
     assert "# 24 rows: id, label" in Path("birds.toml").read_text()
+
+
+# --- what is left out -----------------------------------------------------------------------------------------------
+
+
+def test_images_in_two_folders_are_found_in_both(folder):
+    files = flat(["a", "b", "c"], "a")
+    for number in range(0, 24, 3):
+        files[f"train_2/{IDS[number]}.jpg"] = files.pop(f"train/{IDS[number]}.jpg")
+    assert init(folder, files)["dataset"]["image"] == ["train/{id}.jpg", "train_2/{id}.jpg"]
+
+
+def test_files_of_other_things_with_the_same_names_are_no_images_of_the_rest(folder):
+    files = flat(["a", "b", "c"], "a")
+    files |= {f"masks/{name}.jpg": JPEG for name in IDS}
+    del files[f"train/{IDS[3]}.jpg"]
+    data = init(folder, files)
+    assert (data["dataset"]["image"], data["dataset"]["missing_images"]) == ("train/{id}.jpg", "skip")
+
+
+def test_a_class_without_images_stops_a_run_and_is_named(folder):
+    files = flat(["a", "b", "c"], "a")
+    for number in range(0, 24, 3):
+        del files[f"train/{IDS[number]}.jpg"]
+    put(folder, files)
+    result = write_toml(folder)
+    assert "missing_images" not in tomllib.loads(result.path.read_text())["dataset"]
+    assert result.runs is False
+    todo = next(todo for todo in result.todo if "no image for" in todo)
+    assert "8 of 24 training rows (33.3%)" in todo and "label = 'a' (8 of 8)" in todo
+
+
+def test_an_image_of_two_extensions_is_chosen_aloud(folder):
+    files = flat(["a", "b"], "a")
+    files[f"train/{IDS[5]}.png"] = files.pop(f"train/{IDS[5]}.jpg")
+    files[f"train/{IDS[6]}.png"] = PNG
+    put(folder, files)
+    result = write_toml(folder)
+    assert tomllib.loads(result.path.read_text())["dataset"]["image"] == ["train/{id}.jpg", "train/{id}.png"]
+    assert any("1 training row has files under several of" in todo for todo in result.todo)
+
+
+def test_hidden_folders_are_not_looked_at(folder):
+    files = {f"train/{label}/{number}.png": PNG for label in ("cat", "dog") for number in range(6)}
+    files |= {f"train/.ipynb_checkpoints/{number}-checkpoint.png": PNG for number in range(6)}
+    files |= {f"test/{number}.png": PNG for number in range(6, 9)}
+    files[".ipynb_checkpoints/sample_submission-checkpoint.csv"] = b"id,label\n"
+    files["sample_submission.csv"] = table(["id", "label"], ([number, "cat"] for number in range(6, 9)))
+    text = str(init(folder, files))
+    assert "checkpoint" not in text
+
+
+def test_parts_are_no_classes(folder):
+    files = {f"train/{number}.png": PNG for number in range(9)} | {f"test/t{number}.png": PNG for number in range(9)}
+    put(folder, {**files, "sample_submission.csv": table(["id", "label"], [["x", "a"], ["y", "a"]])})
+    with pytest.raises(UserError, match="nothing gives the training rows"):
+        write_toml(folder)
+
+
+def test_folders_that_are_not_read_are_named(folder):
+    files = {f"train/{label}/{n}.png": PNG for label in ("cat", "dog") for n in "abcdef"}
+    files |= {f"valid/{label}/{n}.png": PNG for label in ("cat", "dog") for n in "uvw"}
+    files |= {f"test/{number}.png": PNG for number in range(6, 9)}
+    files["sample_submission.csv"] = table(["id", "label"], ([number, "cat"] for number in range(6, 9)))
+    put(folder, files)
+    assert any("images in 'valid' are not read" in todo for todo in write_toml(folder).todo)
+
+
+def test_classes_whose_files_are_numbered_alike_are_no_versions_of_one_image(folder):
+    files = {
+        f"train/{label}/{n}.png": image(7 * at, kind="png") for at, label in enumerate(("cat", "dog")) for n in range(9)
+    }
+    files |= {f"test/{number}.png": PNG for number in range(3)}
+    files["sample_submission.csv"] = table(["id", "label"], ([number, "cat"] for number in range(3)))
+    data = init(folder, files)
+    assert "group_pattern" not in data["dataset"]
+    assert "classes, not versions of one image" in Path("birds.toml").read_text().replace("\n#", "")
+
+
+# --- contradictions -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "labels", [["turn_left", "turn_right", "none"], ["ear_L", "ear_R", "nose"], ["cw", "ccw", "x"]]
+)
+def test_images_of_left_and_right_are_not_flipped(folder, labels):
+    data = init(folder, flat(labels, labels[0]))
+    assert "transforms" not in data
+    assert "# no flip, since" in Path("birds.toml").read_text()
+
+
+def test_a_rare_class_is_neither_drawn_more_often_nor_scored_by_accuracy(folder):
+    data = init(folder, flat(["a"] * 10 + ["a", "b", "b", "c"] + ["b"] * 10, "a"))
+    assert data["metric"]["name"] == "macro_f1" and data["sampler"]["name"] == "weighted"

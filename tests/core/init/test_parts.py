@@ -116,10 +116,17 @@ def test_the_group_is_what_repeats_and_never_what_is_nearly_unique_or_constant()
     found = group_of(PatientID=[n // 4 for n in range(40)], user=list(range(40)), person=["x"] * 40)
     assert found.keys[0].value == "PatientID" and "10 values in 40 rows" in found.keys[0].why
     assert found.considered == (
-        "'user' is nearly unique (40 values in 40 rows)",
+        "'user' is unique (40 values in 40 rows)",
         "'person' has only 1 different values",
     )
     assert group_of(seq_id=[0] * 30 + [*range(10)]).considered == ("'seq_id' is '0' in 78% of the rows",)
+
+
+def test_a_group_that_seldom_repeats_is_one_still():
+    patients = [*range(38), 3, 4]
+    assert group_of(patient=patients).keys[0].value == "patient"
+    found = group_of(patient=patients, location=[n // 6 for n in range(40)])
+    assert found.keys[0].value == "location" and "'patient' (38 values) would be another" in found.keys[0].why
 
 
 def test_a_column_that_splits_the_test_rows_off_is_a_group_whatever_it_is_called():

@@ -721,3 +721,50 @@ def test_test_rows_without_a_sample_and_a_sample_without_test_rows_are_refused(t
     plugin.write_text(source.replace("test, sample, note", "test, sample[:0], note"))
     with pytest.raises(DataError, match="the sample submission has no rows"):
         run(tiny)
+
+
+def test_files_with_the_same_bytes_stay_in_one_fold_and_are_named(tiny):
+    folder = tiny / "data"
+    rng = np.random.default_rng(0)
+    table = pd.read_csv(folder / "train.csv", dtype=str)
+    images = sorted((folder / "train").iterdir())
+    from PIL import Image
+
+    for number, path in enumerate(images):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(path)
+        if number >= 18:
+            path.write_bytes(images[number - 6].read_bytes())
+    done = run(tiny)
+    folds = pd.read_csv(done.folder / "folds.csv", dtype=str).set_index("id")["fold"]
+    names = [path.stem for path in images]
+    assert len(folds) == len(table) == 24
+    assert all(folds[names[number]] == folds[names[number - 6]] for number in range(18, 24))
+    assert any(warning.startswith("12 training rows show an image") for warning in done.warnings)
+
+
+def test_weights_of_a_member_that_has_seen_the_rows_are_refused(tiny, tmp_path):
+    import shutil
+
+    first = run(tiny, "training.only_folds=[0]")
+    weights = first.folder / "members/fold0-seed42/weights.safetensors"
+    shutil.copy(weights, tmp_path / "mine.safetensors")
+    for file in (weights, tmp_path / "mine.safetensors"):
+        timm = ["model.name=timm", "model.backbone=resnet18", "model.pretrained=false", f"model.weights={file}"]
+        with pytest.raises(ConfigError) as caught:
+            run(tiny, *timm)
+        (problem,) = caught.value.problems
+        assert (
+            f'[model] weights = "{file}": these are the weights of member fold0-seed42 of {first.folder.name}'
+            in problem
+        )
+        assert "8 of 8 of fold 1, 8 of 8 of fold 2" in problem and "Set [training] only_folds = [0], or take" in problem
+    dataset = make_dataset(tiny, *timm, "training.only_folds=[0]")  # its own fold has not been seen
+    assert len(dataset.folds) == 24
+
+
+def make_dataset(tiny: Path, *overrides: str):
+    from compete.identity import read_sources
+    from compete.stages.prepare import prepare
+
+    config = load_config(tiny / "tiny.toml", [*FAST, *overrides])
+    return prepare(config, read_sources(config), None)

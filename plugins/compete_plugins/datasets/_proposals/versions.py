@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pandas as pd
@@ -52,7 +53,7 @@ def by_hand(scan: Scan, naming: str) -> str:
         found = find_template(table.frame, scan, "train")
     except DataError:
         found = None
-    image = f', image = "{found.template}"' if found else ""
+    image = f", image = {json.dumps(found.value)}" if found else ""
     return (
         f'{naming} names the images: write the TOML by hand, with [dataset] name = "csv"{image}, and as `train` the '
         "table with the labels (`compete options dataset csv` has its other options)."
