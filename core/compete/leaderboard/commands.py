@@ -34,7 +34,8 @@ def submit(
         bool, typer.Option("--resume", help="Finish what an earlier call began; without RUN_OR_CSV, all of it.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Submit although this file was submitted before, or is being submitted.")
+        bool,
+        typer.Option("--again", help="Submit although these bytes were submitted before, or changed after the run."),
     ] = False,
 ) -> None:
     """Submit a run's file, or any CSV file, and wait for its score.
@@ -83,7 +84,7 @@ def runs(
     """List runs and submissions, best CV first, with CV against the leaderboard."""
     from compete.errors import UserError
     from compete.leaderboard.history import final_picks_of, read_run, read_submissions
-    from compete.leaderboard.records import SUBMISSIONS, run_folders
+    from compete.leaderboard.records import SUBMISSIONS, UNFINISHED, run_folders
     from compete.leaderboard.standings import export as write_export
     from compete.leaderboard.standings import standings, table_lines
     from compete.text import plural, unknown_name
@@ -103,6 +104,9 @@ def runs(
         rows += table
         for line in table_lines(name, table, final_picks_of(SUBMISSIONS / name, of_name)) if export is None else ():
             typer.echo(line)
+        waiting = [record for record in records if record.competition == name and record.phase in UNFINISHED]
+        if waiting and export is None:
+            typer.echo(f"{plural(len(waiting), 'submission')} not finished; to finish: compete submit --resume")
     if export is not None:
         write_export(rows, export)
         typer.echo(f"{export}: {plural(len(rows), 'row')}")
