@@ -161,7 +161,7 @@ def test_an_error_inside_an_answer_of_status_200(uploader, server):
 
 def test_an_answer_that_is_not_json(uploader, server):
     server.fail("GetCompetition", http_code=200, message=None)
-    with pytest.raises(UnreachableError, match="connection to Kaggle broke"):
+    with pytest.raises(UnreachableError, match="not Kaggle answered but a proxy, .*: a web page$"):
         uploader.check()
 
 

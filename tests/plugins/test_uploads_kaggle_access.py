@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from compete_plugins.uploads._child import ChildFailure
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from kaggle_fixtures import archive, impatient, open_kaggle, point_here, running, server, shared, uploader  # noqa: F401
+from kaggle_server import SOURCES
 
 CREDENTIALS = {
     "token file": ({}, {".kaggle/access_token": "good-token"}),
@@ -101,7 +103,7 @@ def test_a_token_repeated_by_the_server_is_not_shown(uploader, server):
 @pytest.mark.parametrize("package", ["kaggle", "six"])
 def test_a_package_that_is_not_installed(monkeypatch, tmp_path, open_kaggle, package):
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{package!r}] = None\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{SOURCES}")
     with pytest.raises(AccessError, match=rf"package '{package}', which is not installed: pip install"):
         open_kaggle().check()
 
