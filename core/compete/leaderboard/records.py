@@ -138,7 +138,10 @@ def load_records(path: Path) -> list[Record]:
     if data.get("format", FORMAT) != FORMAT:
         raise UserError(f"{path}: written by another version of compete (format {data['format']}, not {FORMAT}).")
     try:
-        return [parse_record(row) for row in data["submissions"]]
+        rows = data["submissions"]
+        if not isinstance(rows, list):
+            raise TypeError("submissions is not a list")
+        return [parse_record(row) for row in rows]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path} is damaged: what was submitted is unknown. Restore it, or move it away.") from error
 

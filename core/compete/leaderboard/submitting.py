@@ -74,6 +74,9 @@ def resume(uploader: Uploader, candidate: Candidate, record: Record, *, log: Log
     with _competition_lock(uploader, candidate, log):
         known = read_submissions(candidate.root, _warning(log))
         record = _newest(candidate, record, known)
+        if record.phase in {"refused", "abandoned"}:
+            why = f"was {record.phase}: {record.reason}"
+            raise UserError(f"{candidate.name}: its submission of {_format_time(record.begun_at)} {why}")
         if record.phase not in {"sending", "creating"}:
             return record
         job = Job(uploader, candidate, record, log, clock)
