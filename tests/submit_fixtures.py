@@ -68,10 +68,10 @@ def no_pauses(monkeypatch):
     monkeypatch.setattr("compete.leaderboard.flow.CLOCK", Clock(pause=lambda _: None))
 
 
-def write_predictions(tiny: Path, path: Path, ones: int = 0) -> None:
-    """Write a file that fits the sample submission: the class 1 for the first rows, 0 for the others."""
+def write_predictions(tiny: Path, path: Path, number: int = 0) -> None:
+    """Write a file that fits the sample submission, another one for each number: its bits are the classes."""
     header, *rows = (tiny / "data/sample.csv").read_text().splitlines()
-    cells = [f"{row.partition(',')[0]},{int(number < ones)}" for number, row in enumerate(rows)]
+    cells = [f"{row.partition(',')[0]},{number >> place & 1}" for place, row in enumerate(rows)]
     path.write_text("\n".join([header, *cells]) + "\n")
 
 

@@ -105,7 +105,7 @@ def test_the_same_bytes_under_another_name_are_refused(tiny, server, compete):
 
 def test_a_file_edited_after_the_run_is_refused_and_never_gets_its_cv(tiny, server, compete):
     folder = make_run(tiny)
-    write_predictions(tiny, folder / "submission.csv", ones=2)
+    write_predictions(tiny, folder / "submission.csv", number=2)
     for more in ([], ["--dry-run"]):
         code, _, err = compete("submit", "run-001", *more)
         assert code == 2 and "is not the file that the run wrote: it was changed since" in err
@@ -289,7 +289,7 @@ def test_a_lost_journal_is_reported_and_its_count_is_not_taken_for_zero(tiny, co
     assert code == 0 and f"warning: {lost}" in out
     code, _, err = compete("submit", "run-002", "--again")  # the new journal knows that it was begun anew
     assert code == 2 and "all 1 submissions of today are used up" in err
-    write_predictions(tiny, tiny / "other.csv", ones=3)
+    write_predictions(tiny, tiny / "other.csv", number=3)
     assert lost in compete("submit", "other.csv", "--config", toml)[2]
 
 
