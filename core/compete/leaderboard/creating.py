@@ -58,12 +58,34 @@ def resume_command(candidate: Candidate) -> str:
 
 
 def create_once(job: Job) -> Receipt:
-    """Make the submission, or find the one that an earlier try has made."""
-    if job.record.phase == "creating":
-        if found := _search_earlier(job):
-            return found
-        job.log("the lost try made no submission; making it now")
+    """Make the submission, whose bytes are sent, and find it when the answer is lost."""
     return job.ask(lambda: _create(job))
+
+
+def find_earlier(job: Job) -> Receipt | None:
+    """Return what an earlier try has made; None when it certainly made nothing, and then the record says so.
+
+    Raise `PlatformError` while that is not certain.
+    """
+    if job.record.phase != "creating":
+        return None
+    settled = job.clock.now() >= _settled_at(job)
+    job.log("checking whether the submission was made")
+    if found := search(job, SETTLED_PAUSES_SECONDS if settled else SEARCH_PAUSES_SECONDS):
+        return found
+    if not settled:
+        raise PlatformError(_unsure(job))
+    # Fewer left than before means that something was counted, perhaps a teammate's.
+    quota = job.ask(job.uploader.quota) if job.uploader.quota is not None else None
+    before = job.record.quota_before
+    if quota is not None and before is not None and quota.remaining < before:
+        raise PlatformError(
+            f"{_unsure(job)} Its list does not have the submission, yet something was counted since: "
+            f"{before} were left before, {quota.remaining} are now."
+        )
+    job.log("the lost try made no submission; making it now")
+    job.update(phase="sending")
+    return None
 
 
 def check_unchanged(job: Job) -> None:
@@ -117,25 +139,6 @@ def _create(job: Job) -> Receipt:
     except (PlatformError, AccessError) as error:
         record_refusal(job, error)
         raise
-
-
-def _search_earlier(job: Job) -> Receipt | None:
-    """Search for an earlier try's submission. Raise `PlatformError` unless it was made, or certainly was not."""
-    settled = job.clock.now() >= _settled_at(job)
-    job.log("checking whether the submission was made")
-    if found := search(job, SETTLED_PAUSES_SECONDS if settled else SEARCH_PAUSES_SECONDS):
-        return found
-    if not settled:
-        raise PlatformError(_unsure(job))
-    # Fewer left than before means that something was counted, perhaps a teammate's.
-    quota = job.ask(job.uploader.quota) if job.uploader.quota is not None else None
-    before = job.record.quota_before
-    if quota is not None and before is not None and quota.remaining < before:
-        raise PlatformError(
-            f"{_unsure(job)} Its list does not have the submission, yet something was counted since: "
-            f"{before} were left before, {quota.remaining} are now."
-        )
-    return None
 
 
 def _settled_at(job: Job) -> datetime:

@@ -14,7 +14,15 @@ from zoneinfo import ZoneInfo
 
 from compete.errors import UserError
 from compete.identity import digest_file
-from compete.leaderboard.creating import Job, check_unchanged, create_once, record_refusal, resume_command, search
+from compete.leaderboard.creating import (
+    Job,
+    check_unchanged,
+    create_once,
+    find_earlier,
+    record_refusal,
+    resume_command,
+    search,
+)
 from compete.leaderboard.history import Submission, counted_times, read_submissions
 from compete.leaderboard.platform import AccessError, Limits, PlatformError, Uploader
 from compete.leaderboard.records import (
@@ -256,24 +264,30 @@ def _format_score(record: Record) -> str:
 
 
 def _send_and_create(job: Job) -> Record:
-    """Send the bytes, then make the submission."""
-    uploader, path = job.uploader, job.candidate.file
-    state = dict(job.record.state)
+    """Send the bytes, then make the submission, unless an earlier try has."""
+    receipt = find_earlier(job)
+    if receipt is None:
+        _send(job)
+        receipt = create_once(job)
+    for note in receipt.notes:
+        job.log(note)
+    phase = "submitted" if job.uploader.status is not None else "unscored"
+    return job.update(phase=phase, reference=receipt.reference, submitted_at=job.now, state={})
+
+
+def _send(job: Job) -> None:
+    """Bring the bytes over, or those that are still missing."""
+    send, path, state = job.uploader.send, job.candidate.file, dict(job.record.state)
+    if send is None:
+        return
 
     def save() -> None:
         job.update(state=dict(state))
 
-    if uploader.send is not None and job.record.phase == "sending":
-        send = uploader.send
-        job.log(f"sending {path} to {uploader.platform}")
-        try:
-            job.ask(lambda: send(path, state, save))
-        except (PlatformError, AccessError) as error:
-            record_refusal(job, error)
-            raise
-        save()
-    receipt = create_once(job)
-    for note in receipt.notes:
-        job.log(note)
-    phase = "submitted" if uploader.status is not None else "unscored"
-    return job.update(phase=phase, reference=receipt.reference, submitted_at=job.now, state={})
+    job.log(f"sending {path} to {job.uploader.platform}")
+    try:
+        job.ask(lambda: send(path, state, save))
+    except (PlatformError, AccessError) as error:
+        record_refusal(job, error)
+        raise
+    save()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from compete.errors import UserError
 from compete.leaderboard.creating import SEARCH_PAUSES_SECONDS
 from compete.leaderboard.platform import BusyError, PlatformError, UnreachableError
-from compete.leaderboard.records import load_records
+from compete.leaderboard.records import load_records, update_record
 from compete.leaderboard.retry import TRIES
 from fake_platform import FakePlatform, Killed, candidate, make_candidate, resume_last, send_one  # noqa: F401
 
@@ -69,6 +69,17 @@ def test_resuming_looks_and_makes_one_only_when_the_lost_request_is_over(candida
     assert platform.time.seconds >= {"late in 500 s": 500}.get(outcome, 3000)
     platform.time.pause(9999)
     assert len(platform.made) == 1
+
+
+def test_what_was_sent_is_sent_again_when_its_address_is_gone(candidate):
+    platform = FakePlatform("failed")
+    with pytest.raises(PlatformError):
+        send_one(platform, candidate)
+    record = load_records(candidate.records)[0]
+    update_record(candidate, record, state={})  # the journal and a copy of the folder's records do not keep it
+    platform.time.pause(9999)
+    assert resume_last(platform, candidate).phase == "submitted"
+    assert (platform.sent, len(platform.made)) == (2, 1)
 
 
 def test_a_list_that_is_away_is_asked_again(candidate):
