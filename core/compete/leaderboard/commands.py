@@ -63,14 +63,22 @@ def submit(
 
 def score(
     run: Run,
-    value: Annotated[float, typer.Argument(help="The public leaderboard's score.")],
+    value: Annotated[
+        float | None, typer.Argument(help="The public leaderboard's score; without it, the platform is asked.")
+    ] = None,
     private: Annotated[float | None, typer.Option(help="The private leaderboard's score.")] = None,
 ) -> None:
-    """Enter the score of the newest submission, where the platform does not report it."""
-    from compete.leaderboard.flow import BY_HAND, enter_score
+    """Enter the score of the newest submission, where the platform does not report it; or ask for every score."""
+    from compete.errors import UserError
+    from compete.leaderboard.flow import BY_HAND, Request, enter_score, resume_one
     from compete.leaderboard.records import find_candidate
 
     candidate = find_candidate(run)
+    if value is None:
+        if private is not None:
+            raise UserError(f"--private {private:g}: enter the public score as well: compete score {run} VALUE")
+        resume_one(Request(candidate, None, "", 0.0, typer.echo), only_scores=True)
+        return
     record = enter_score(candidate, value, private)
     by_hand = f"; no submission of it was known, so it counts as one {BY_HAND}" if record.platform == BY_HAND else ""
     typer.echo(f"{candidate.name}: {value:g} recorded{by_hand}")

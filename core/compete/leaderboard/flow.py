@@ -68,14 +68,19 @@ def submit_one(request: Request, *, again: bool = False, dry_run: bool = False) 
         log("dry run: nothing was sent; the same command without --dry-run sends it")
 
 
-def resume_one(request: Request) -> None:
-    """Finish the unfinished submissions of a candidate; without any, ask for scores that may have come since."""
+def resume_one(request: Request, *, only_scores: bool = False) -> None:
+    """Finish the unfinished submissions of a candidate; without any, ask for scores that may have come since.
+
+    With `only_scores`, those that have no number yet are left alone, so that nothing is sent.
+    """
     records = load_records(request.candidate.records) or _adopt(request)
-    unfinished = [record for record in records if record.phase in UNFINISHED]
+    unfinished = [r for r in records if r.phase in UNFINISHED and not (only_scores and r.phase != "submitted")]
     if not unfinished:
         unfinished = [replace(r, phase="submitted") for r in records if r.phase == "scored" and r.reference]
     if not unfinished:
         name = request.candidate.name
+        if only_scores:
+            raise UserError(f"{name}: no score to ask for. Enter it with: compete score {name} VALUE")
         raise UserError(f"{name}: no submission to finish. Submit with: compete submit {name}")
     failures: list[CompeteError] = []
     for record in unfinished:

@@ -130,6 +130,21 @@ def test_again_keeps_the_submission_that_has_a_number(tiny, server, compete):
     assert "not finished" not in compete("runs")[1]
 
 
+def test_score_without_a_value_asks_for_every_score_and_sends_nothing(tiny, server, compete):
+    folder = make_run(tiny)
+    assert compete("submit", "run-001", "--no-wait")[0] == 0
+    server.fail("PUT", "stall")
+    process = start("submit", "run-001", "--again")
+    assert server.stalled.wait(60)
+    process.kill()
+    process.communicate()
+    code, out, err = compete("score", "run-001")
+    assert code == 0, err
+    assert "leaderboard public 0.8125" in out and phases(folder) == ["scored", "sending"]
+    code, _, err = compete("score", "run-001", "--private", "0.5")
+    assert code == 2 and "enter the public score as well: compete score run-001 VALUE" in err
+
+
 def test_one_submission_of_a_run_that_failed_does_not_hide_another(tiny, server, compete):
     folder = make_run(tiny)
     for more in ([], ["--again"]):
