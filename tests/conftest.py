@@ -28,6 +28,7 @@ SLOW = (
     "core/init/test_gallery.py",
     "core/leaderboard/test_commands.py",
     "core/leaderboard/test_newcomer.py",
+    "core/leaderboard/test_pairing.py",
     "core/stages/test_runner.py",
     "plugins/test_uploads_",
 )

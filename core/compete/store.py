@@ -96,7 +96,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON file's object, or an empty dict when there is none or it is broken."""
     try:
         data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # RecursionError: brackets without end
         return {}
     return data if isinstance(data, dict) else {}
 
@@ -194,9 +194,14 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Wait for a lock file, and hold it."""
-    with _acquire(path, timeout_seconds=-1):
+def file_lock(path: Path, on_wait: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Wait for a lock file, and hold it; `on_wait` is called when another process has it."""
+    try:
+        lock = _acquire(path, timeout_seconds=0)
+    except Timeout:
+        on_wait()
+        lock = _acquire(path, timeout_seconds=-1)
+    with lock:
         yield
 
 

@@ -37,7 +37,8 @@ def submit(
         bool, typer.Option("--resume", help="Finish what an earlier call began; without RUN_OR_CSV, all of it.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Submit although this file was submitted before, or is being submitted.")
+        bool,
+        typer.Option("--again", help="Submit although these bytes were submitted before, or changed after the run."),
     ] = False,
 ) -> None:
     """Submit a run's file, or any CSV file, and wait for its score.
@@ -65,14 +66,22 @@ def submit(
 
 def score(
     run: Run,
-    value: Annotated[float, typer.Argument(help="The public leaderboard's score.")],
+    value: Annotated[
+        float | None, typer.Argument(help="The public leaderboard's score; without it, the platform is asked.")
+    ] = None,
     private: Annotated[float | None, typer.Option(help="The private leaderboard's score.")] = None,
 ) -> None:
-    """Enter the score of the newest submission, where the platform does not report it."""
-    from compete.leaderboard.flow import BY_HAND, enter_score
+    """Enter the score of the newest submission, where the platform does not report it; or ask for every score."""
+    from compete.errors import UserError
+    from compete.leaderboard.flow import BY_HAND, Request, enter_score, resume_one
     from compete.leaderboard.records import find_candidate
 
     candidate = find_candidate(run)
+    if value is None:
+        if private is not None:
+            raise UserError(f"--private {private:g}: enter the public score as well: compete score {run} VALUE")
+        resume_one(Request(candidate, None, "", 0.0, echo), only_scores=True)
+        return
     record = enter_score(candidate, value, private)
     by_hand = f"; no submission of it was known, so it counts as one {BY_HAND}" if record.platform == BY_HAND else ""
     echo(f"{candidate.name}: {value:g} recorded{by_hand}")
@@ -88,7 +97,7 @@ def runs(
 
     from compete.errors import UserError
     from compete.leaderboard.history import final_picks_of, metrics_of, read_run, read_submissions
-    from compete.leaderboard.records import SUBMISSIONS, run_folders
+    from compete.leaderboard.records import SUBMISSIONS, UNFINISHED, run_folders
     from compete.leaderboard.standings import export as write_export
     from compete.leaderboard.standings import standings, table_lines
     from compete.text import plural, unknown_name
@@ -110,6 +119,9 @@ def runs(
         picks = final_picks_of(SUBMISSIONS / name, of_name)
         for line in table_lines(name, table, picks, get_terminal_size((0, 0)).columns) if export is None else ():
             echo(line)
+        waiting = [record for record in of_records if record.phase in UNFINISHED]
+        if waiting and export is None:
+            echo(f"{plural(len(waiting), 'submission')} not finished; to finish: compete submit --resume")
     if export is not None:
         write_export(rows, export)
         echo(f"{export}: {plural(len(rows), 'row')}")

@@ -16,10 +16,14 @@ from compete.leaderboard.platform import Uploader
 from compete.leaderboard.records import (
     COUNTED,
     JOURNAL,
+    LOST,
     RECORDS_FILE,
     RECORDS_SUFFIX,
     RUN_FILE,
     Record,
+    furthest,
+    inode,
+    journal_gap,
     load_records,
     parse_record,
     read_table,
@@ -52,8 +56,10 @@ def read_submissions(root: Path, warn: Warn) -> list[Submission]:
     """Return the newest state of every submission, oldest first.
 
     A run folder is right about its own, under whatever name; a journal knows those of CSV files and of runs elsewhere.
+    A copy of a folder has none of its own: its submissions stay with the folder in which they were begun.
     """
-    found = {item.record.id: item for journal in sorted(root.glob(f"*/{JOURNAL}")) for item in _read(journal, warn)}
+    found = {item.record.id: item for journal in _journals(root, warn) for item in _read(journal, warn)}
+    copies: dict[str, list[Submission]] = {}
     for folder in run_folders(root):
         try:
             records = load_records(folder / RECORDS_FILE)
@@ -61,9 +67,32 @@ def read_submissions(root: Path, warn: Warn) -> list[Submission]:
             warn(f"{error} Its entries in {JOURNAL} are used.")
             continue
         for record in records:
-            moved = replace(record, competition=folder.parent.name, run=folder.name)
-            found[record.id] = Submission(moved, folder / RECORDS_FILE)
+            copies.setdefault(record.id, []).append(Submission(record, folder / RECORDS_FILE))
+    for marker, places in copies.items():
+        owner = min(places, key=_strangeness) if len(places) > 1 else places[0]
+        states = [owner.record, *(item.record for item in places)]
+        newest = furthest([*states, found[marker].record] if marker in found else states)
+        folder = owner.records.parent
+        found[marker] = Submission(replace(newest, competition=folder.parent.name, run=folder.name), owner.records)
     return sorted(found.values(), key=lambda item: item.record.begun_at)
+
+
+def _strangeness(item: Submission) -> tuple[bool, bool, float]:
+    """Sort the folder in which a submission was begun before its copies."""
+    folder, record = item.records.parent, item.record
+    return inode(folder) != record.home, folder.name != record.run, (folder / RUN_FILE).stat().st_ctime
+
+
+def _journals(root: Path, warn: Warn) -> Iterator[Path]:
+    """Yield every competition's journal; report those that were lost."""
+    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+        if journal_gap(folder) == "now":
+            warn(
+                f"{folder / JOURNAL} was lost: submissions of CSV files and of moved runs are unknown, as is how many "
+                "were made today."
+            )
+        elif (folder / JOURNAL).exists():
+            yield folder / JOURNAL
 
 
 def counted_times(submissions: Sequence[Submission], uploader: Uploader) -> list[datetime]:
@@ -182,6 +211,8 @@ def _read(journal: Path, warn: Warn) -> Iterator[Submission]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
+            if LOST in row:
+                continue
             yield Submission(parse_record(row), Path(row["records"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             warn(f"{journal}:{number}: damaged line skipped.")

@@ -19,6 +19,7 @@ from compete.text import without_secrets
 if TYPE_CHECKING:
     from compete.config.load import Config
 
+RUN_TOML = "config.toml"
 SOURCE_FILE = ".downloaded.json"  # `compete download` leaves it with the files
 ANSWERING = ("check", "quota", "send", "create", "find", "status", "download")
 LONGEST_ANSWER = 2000
@@ -31,12 +32,15 @@ def find_toml(candidate: Candidate, given: Path | None, record: Record | None = 
     """
     if given is not None:
         return given
-    # The TOML in a run's folder was moved along with it.
-    if record is not None and record.config and (candidate.folder is None or Path(record.config).is_file()):
-        return Path(record.config)
+    # A run's own TOML moves along with its folder; what lies at its old path may be another run's.
+    if record is not None and record.config and (candidate.folder is None or Path(record.config).name != RUN_TOML):
+        if Path(record.config).is_file():
+            return Path(record.config)
+        if candidate.folder is None:
+            raise UserError(f"{candidate.name}: its TOML {record.config} is gone. Name the TOML with: --config")
     if candidate.folder is None:
         raise UserError(f"{candidate.file} belongs to no run. Name its TOML: --config competitions/<name>.toml")
-    own, original = candidate.folder / "config.toml", _original_toml(candidate.folder)
+    own, original = candidate.folder / RUN_TOML, _original_toml(candidate.folder)
     return original if original and read_table(original, "upload") and not read_table(own, "upload") else own
 
 
