@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING
 
 from compete.config.registry import InputFile, component
-from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
+from compete.errors import (
+    CompeteError,
+    ConfigError,
+    DataError,
+    PluginError,
+    SubmissionError,
+    TrainingError,
+    code_of_others,
+    error_location,
+)
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.files.scan import Scan, spread
@@ -43,6 +52,7 @@ from compete.text import (
 from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
 
 if TYPE_CHECKING:
+    from compete.config.settings import Count, Number
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
 
@@ -56,6 +66,7 @@ __all__ = [
     "ClassScores",
     "CompeteError",
     "ConfigError",
+    "Count",
     "CvScores",
     "DataError",
     "Epoch",
@@ -70,6 +81,7 @@ __all__ = [
     "MemberScores",
     "Metric",
     "NetworkReport",
+    "Number",
     "OptimizationReport",
     "PathTemplate",
     "PlanReport",
@@ -94,9 +106,11 @@ __all__ = [
     "Transform",
     "UnreachableError",
     "Uploader",
+    "code_of_others",
     "component",
     "did_you_mean",
     "duration",
+    "error_location",
     "format_first",
     "format_list",
     "hookimpl",
@@ -117,9 +131,11 @@ __version__ = "0.2.0"
 # What needs pydantic, NumPy or torch is imported when somebody asks for it.
 _LATE = {
     "ClassScores": "compete.scores",
+    "Count": "compete.config.settings",
     "CvScores": "compete.scores",
     "EpochScores": "compete.scores",
     "MemberScores": "compete.scores",
+    "Number": "compete.config.settings",
     "Scores": "compete.scores",
     "read_scores": "compete.scores",
     "top_labels": "compete.predict.top_k",

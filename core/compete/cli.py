@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from compete import __version__
-from compete.errors import CompeteError, ConfigError, UserError
+from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError
 from compete.leaderboard.commands import add_commands
 
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -32,7 +32,7 @@ def _plain_errors() -> Iterator[None]:
     except CompeteError as error:
         _complain(str(error))
         raise SystemExit(error.exit_status) from None
-    except KeyboardInterrupt:
+    except Stopped:
         typer.echo("\nstopped; finished work is kept. Run the same command again to resume.", err=True)
         raise SystemExit(130) from None
     except BrokenPipeError:
@@ -44,7 +44,7 @@ def _plain_errors() -> Iterator[None]:
         else:
             _complain(f"{error.filename}: {os.strerror(error.errno)}")
         raise SystemExit(1) from None
-    except Exception as error:
+    except FAULTS as error:  # a plugin may end Python itself, which must not end the command as if all were well
         if hasattr(error, "exit_code"):  # typer's own: a wrong option, --help, --version
             raise
         _complain(_unexpected(error))
@@ -101,7 +101,7 @@ def _stop_at_signals() -> None:
 
     def stop(number: int, _frame: object) -> None:
         if os.getpid() == owner:
-            raise KeyboardInterrupt
+            raise Stopped
         if number == signal.SIGTERM:  # Ctrl-C reaches the owner too, which then ends its loader processes
             os._exit(128 + number)
 
@@ -114,7 +114,7 @@ def _complain(message: str) -> None:
     typer.echo(message, err=True)
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: BaseException) -> str:
     """Describe an error and where it was raised; save its traceback to a file if possible."""
     import traceback
 
@@ -249,6 +249,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
     """Write the report page of a finished run again."""
     from compete.config.plugins import load_plugins
     from compete.leaderboard.records import find_candidate
+    from compete.run import call_hook
     from compete.stages.run_folder import check_format
     from compete.store import read_json
 
@@ -256,7 +257,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
     if folder is None or not (folder / "scores.json").is_file():
         raise UserError(f"{folder or run}: not a finished run. `compete runs` lists the runs.")
     check_format(folder, read_json(folder / "run.json"))
-    load_plugins().manager.hook.write_report(folder=folder)
+    call_hook(load_plugins().manager.hook.write_report, folder=folder)
     typer.echo(str(folder / "report.html"))
 
 

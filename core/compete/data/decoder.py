@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compete.errors import CompeteError, DataError, PluginRuntimeError, error_location
+from compete.errors import DataError, PluginRuntimeError, code_of_others, error_location
 
 if TYPE_CHECKING:
     from compete.config.settings import Images
@@ -28,20 +29,13 @@ class Decoder:
     def __call__(self, path: str) -> Image:
         """Return (H, W, C), uint8 or float32 in 0..1. Raise `ValueError` with the path if it is not an image."""
         try:
-            image = self._reader(path)(self.files.read(path))
+            with code_of_others(partial(_raised, f"{path}: its reader"), (ValueError, OSError)):
+                image = self._reader(path)(self.files.read(path))
         except (ValueError, OSError, DataError) as error:
             raise ValueError(f"{path}: {error}") from error
-        except Exception as error:
-            raise PluginRuntimeError(f"{path}: its reader raised {error!r} at {error_location(error)}") from error
-        try:
+        with code_of_others(partial(_raised, f"{path}: [[transforms]] fixed")):
             for transform in self.fixed:
                 image = transform(image)
-        except CompeteError:
-            raise
-        except Exception as error:
-            raise PluginRuntimeError(
-                f"{path}: [[transforms]] fixed raised {error!r} at {error_location(error)}"
-            ) from error
         if image.ndim != 3 or image.shape[2] != self.settings.channels:
             raise ValueError(f"{path}: its shape is {image.shape}, but [images] channels = {self.settings.channels}")
         return fit_to(image, self.settings.size, self.settings.resize)
@@ -50,6 +44,10 @@ class Decoder:
         extension = self.settings.reader or path.partition("#")[0].rpartition(".")[2].lower()
         # Without a known extension the bytes tell the format, and the reader of "jpg" goes by the bytes.
         return self.readers.get(extension, self.readers["jpg"])
+
+
+def _raised(what: str, error: BaseException) -> PluginRuntimeError:
+    return PluginRuntimeError(f"{what} raised {error!r} at {error_location(error)}")
 
 
 def fit_to(image: Image, size: tuple[int, int], resize: str) -> Image:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from compete.data.folds import write_folds
-from compete.errors import ConfigError, PluginRuntimeError, UserError
+from compete.errors import FAULTS, ConfigError, PluginRuntimeError, UserError, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
@@ -125,8 +125,10 @@ def _events(session: Session) -> Iterator[None]:
         call_hook(session.hook.on_run_start, run=session)
         yield
     except BaseException as error:
-        with suppress(Exception):  # a plugin that fails at this must not hide why the run stopped
+        with suppress(*FAULTS):  # a plugin that fails at this must not hide why the run stopped
             session.hook.on_run_error(run=session, error=error)
+        if isinstance(error, SystemExit | KeyboardInterrupt) and not is_a_stop(error):
+            raise PluginRuntimeError(f"a plugin raised {error!r} at {error_location(error)}") from error
         raise
 
 
