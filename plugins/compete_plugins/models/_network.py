@@ -10,12 +10,18 @@ from torch import nn
 from compete import ConfigError
 
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": ""}
+LOADS_FILES = ("pretrained", "weights", "checkpoint", "cache_dir", "model_dir")  # how such arguments' names begin
 
 
 def check_arguments(arguments: Mapping[str, Any] | None, reserved: Iterable[str]) -> Iterator[str]:
-    """Yield a problem for each argument that the runner passes itself."""
-    for name in reserved:
-        if name in (arguments or {}):
+    """Yield a problem for each argument that the runner passes itself, or that may name a file or folder of weights.
+
+    Those would be read past our own checks, as pickles by some versions: code of whoever wrote the TOML would run.
+    """
+    for name in arguments or {}:
+        if name.startswith(LOADS_FILES):
+            yield f"arguments.{name}: refused, because it can load files. Use the options pretrained and weights."
+        elif name in reserved:
             yield f"arguments.{name}: set by the runner or by an option of its own. Remove it."
 
 
