@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import DataError, Target
+from compete import DataError, Number, Target
 
 from ._cells import Array, numbers, refuse_rows
 from ._outputs import nearest_level, plain_values, scaled_sigmoid, steps_climbed
@@ -21,7 +21,7 @@ def ordinal(
     train: pd.DataFrame,
     *,
     column: str = "label",
-    levels: Annotated[int, Field(ge=2)] | None = None,
+    levels: Annotated[int, Field(ge=2, le=1_000_000)] | None = None,
     method: Literal["regression", "cumulative"] = "regression",
 ) -> Target:
     """Ordered levels, 0 to k - 1, predicted as one number on that scale.
@@ -49,7 +49,7 @@ def ordinal(
 
 
 def regression(
-    train: pd.DataFrame, *, column: str = "label", low: float | None = None, high: float | None = None
+    train: pd.DataFrame, *, column: str = "label", low: Number | None = None, high: Number | None = None
 ) -> Target:
     """A number between two bounds, learnt as a sigmoid scaled to them.
 
