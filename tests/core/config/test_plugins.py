@@ -58,7 +58,7 @@ def test_managers_share_nothing(tmp_path):
         ("raise SystemExit", r"mine.py .*could not be imported: SystemExit\(\) at .*mine.py:1"),
         (
             GOOD.replace('return {"half"', 'exit(); return {"half"'),
-            r"register_losses raised SystemExit.* at .*mine.py:11",
+            r"register_losses raised SystemExit.* at .*mine.py:10",
         ),
     ],
 )
