@@ -36,6 +36,7 @@ from compete.stages.log import RunLog
 from compete.stages.members import RESULT, finish_member, finished, predict_members, read_finished, reuse_members
 from compete.stages.open_images import open_images, read_contents
 from compete.stages.prepare import choose_members, prepare
+from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
     changed_since,
     choose_folder,
@@ -161,6 +162,7 @@ def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
     """Return the network that members' weights are loaded into."""
     network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)
     _try_views(config)
+    rehearse_single(config, dataset, choose_members(config, dataset.folds), network)
     return network
 
 
