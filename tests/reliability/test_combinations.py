@@ -85,7 +85,7 @@ def draw_value(rng: Random, annotation: Any, metadata: tuple[Any, ...] = (), nam
         return rng.choice(KNOWN[name])
     if origin is Annotated:
         flat = tuple(i for f in inner[1:] for i in getattr(f, "metadata", [f]))
-        return draw_value(rng, inner[0], (*metadata, *flat))
+        return draw_value(rng, inner[0], (*metadata, *flat), name)
     if origin is Literal:
         return rng.choice(inner)
     if origin in (Union, types.UnionType):
@@ -204,7 +204,7 @@ def outcome(data: dict[str, Any], began: list[str]) -> str:
 
 
 @pytest.mark.promise(
-    "Whatever `validate` accepts: finished with finite scores, or refused before training (n: drawn TOMLs)"
+    "Whatever `validate` accepts: finished with finite scores, or refused before training; only a rate above 1 may diverge, and says so (n: drawn TOMLs)"
 )
 def test_drawn_configurations(competition, thorough, count: Callable[..., None], monkeypatch):
     began: list[str] = []
@@ -221,5 +221,5 @@ def test_drawn_configurations(competition, thorough, count: Callable[..., None],
                 outcomes.append(outcome(data, began))
             except Exception as error:
                 pytest.fail(f"seed {seed}: {type(error).__name__}: {error}\n{write_toml_text(data)}")
-    assert outcomes.count("finished") > drawn / 5, outcomes
+    assert outcomes.count("finished") > drawn / 10, outcomes
     count(drawn)
