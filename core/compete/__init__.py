@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING
 
 from compete.config.registry import DataFile, InputFile, component
-from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
+from compete.errors import (
+    CompeteError,
+    ConfigError,
+    DataError,
+    PluginError,
+    SubmissionError,
+    TrainingError,
+    code_of_others,
+    error_location,
+)
 from compete.files.archives import left_behind
 from compete.files.encodings import Decoded, Reading, decode, foreign_names, prose, readings
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
@@ -59,6 +68,7 @@ from compete.types import (
 )
 
 if TYPE_CHECKING:
+    from compete.config.settings import Count, Number
     from compete.data.leaks import linked_rows
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
@@ -73,6 +83,7 @@ __all__ = [
     "ClassScores",
     "CompeteError",
     "ConfigError",
+    "Count",
     "CvScores",
     "DataError",
     "DataFile",
@@ -89,6 +100,7 @@ __all__ = [
     "MemberScores",
     "Metric",
     "NetworkReport",
+    "Number",
     "OptimizationReport",
     "PathTemplate",
     "PlanReport",
@@ -115,12 +127,14 @@ __all__ = [
     "Transform",
     "UnreachableError",
     "Uploader",
+    "code_of_others",
     "component",
     "counts_rows",
     "decode",
     "describe_form",
     "did_you_mean",
     "duration",
+    "error_location",
     "foreign_names",
     "form_of",
     "format_first",
@@ -148,9 +162,11 @@ __version__ = "0.2.0"
 # What needs pydantic, NumPy or torch is imported when somebody asks for it.
 _LATE = {
     "ClassScores": "compete.scores",
+    "Count": "compete.config.settings",
     "CvScores": "compete.scores",
     "EpochScores": "compete.scores",
     "MemberScores": "compete.scores",
+    "Number": "compete.config.settings",
     "Scores": "compete.scores",
     "linked_rows": "compete.data.leaks",
     "read_scores": "compete.scores",

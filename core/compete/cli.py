@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from compete import __version__
-from compete.errors import CompeteError, ConfigError, UserError
+from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError
 from compete.leaderboard.commands import add_commands
 from compete.study.commands import add_study_commands
 from compete.text import echo
@@ -35,7 +35,7 @@ def _plain_errors() -> Iterator[None]:
     except CompeteError as error:
         _complain(str(error))
         raise SystemExit(error.exit_status) from None
-    except KeyboardInterrupt:
+    except Stopped:
         with suppress(OSError):  # after a hangup, the terminal is gone
             echo("\nstopped; finished work is kept. Run the same command again to resume.", err=True)
         raise SystemExit(130) from None
@@ -48,7 +48,7 @@ def _plain_errors() -> Iterator[None]:
         else:
             _complain(f"{error.filename}: {os.strerror(error.errno)}")
         raise SystemExit(1) from None
-    except Exception as error:
+    except FAULTS as error:  # a plugin may end Python itself, which must not end the command as if all were well
         if hasattr(error, "exit_code"):  # typer's own: a wrong option, --help, --version
             raise
         _complain(_unexpected(error))
@@ -108,7 +108,7 @@ def _stop_at_signals() -> None:
 
     def stop(number: int, _frame: object) -> None:
         if os.getpid() == owner:
-            raise KeyboardInterrupt
+            raise Stopped
         if number == signal.SIGTERM:  # the others reach the owner too, which then ends its loader processes
             os._exit(128 + number)
 
@@ -133,7 +133,7 @@ def _name_memory_limit(message: str) -> None:
         echo(f"{limit}; PyTorch alone maps about 5. Raise the limit, or remove it: ulimit -v unlimited", err=True)
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: BaseException) -> str:
     """Describe an error and where it was raised; save its traceback to a file if possible."""
     import traceback
 
@@ -269,6 +269,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
     """Write the report page of a finished run again."""
     from compete.config.plugins import load_plugins
     from compete.leaderboard.records import find_candidate
+    from compete.run import call_hook
     from compete.stages.run_folder import check_format, read_state
 
     folder = find_candidate(run).folder
@@ -277,7 +278,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
     state = read_state(folder)
     if state is not None:
         check_format(folder, state)
-    load_plugins().manager.hook.write_report(folder=folder)
+    call_hook(load_plugins().manager.hook.write_report, folder=folder)
     echo(str(folder / "report.html"))
 
 

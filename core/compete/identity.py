@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compete import __version__
+from compete.config.code import own_code
 from compete.config.settings import CORE_TABLES, affects
 from compete.config.slots import SLOTS, Affects
 from compete.data.images import ImageIndex
@@ -62,7 +64,8 @@ def digest_file(path: Path) -> str:
 def read_sources(config: Config) -> dict[str, str]:
     """Return the digests of what results depend on beside TOML and data: code, and files named by options."""
     named = [file for bounds in config.components.values() for bound in bounds for file in bound.files]
-    code = {owner: digest_bytes(source) for owner, source in config.plugins.code.items()}
+    executed = {"compete": own_code(__version__), **config.plugins.code}
+    code = {owner: digest_bytes(source) for owner, source in executed.items()}
     return code | {str(file): digest_file(file) for file in named}
 
 

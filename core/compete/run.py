@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compete.data.loaders import choose_workers
-from compete.errors import CompeteError, PluginRuntimeError, error_location
+from compete.errors import PluginRuntimeError, code_of_others, error_location
 from compete.predict.inference import Pooling, views_of
 from compete.predict.rows import Predictor, RowInputs
 
@@ -81,7 +81,7 @@ class Session:
         """Return a function `(done, total)` that reports the progress of a long task."""
 
         def report(done: int, total: int) -> None:
-            self.hook.on_progress(run=self, what=what, done=done, total=total)
+            call_hook(self.hook.on_progress, run=self, what=what, done=done, total=total)
 
         return report
 
@@ -188,10 +188,10 @@ def metric_for(config: Config, target: Target) -> Metric:
 
 def call_hook(caller: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 - what the hook returns
     """Call a hook; an exception from a plugin becomes a `PluginRuntimeError` that names where it was raised."""
-    try:
+    name = getattr(caller, "name", "a hook")
+
+    def raised(error: BaseException) -> PluginRuntimeError:
+        return PluginRuntimeError(f"hook {name}: a plugin raised {error!r} at {error_location(error)}")
+
+    with code_of_others(raised):
         return caller(**arguments)
-    except (CompeteError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        name = getattr(caller, "name", "a hook")
-        raise PluginRuntimeError(f"hook {name}: a plugin raised {error!r} at {error_location(error)}") from error

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from compete import Epoch, TrainerView, hookimpl
+from compete import Count, Epoch, TrainerView, hookimpl
 
 State = dict[str, Any]  # tensors, numbers and strings
 
@@ -150,8 +150,8 @@ def best_checkpoint() -> BestCheckpoint:
 
 def early_stopping(
     *,
-    patience_epochs: Annotated[int, Field(ge=1)] = 3,
-    min_delta: Annotated[float, Field(ge=0)] = 0.0,
+    patience_epochs: Count = 3,
+    min_delta: Annotated[float, Field(ge=0, le=1e30)] = 0.0,
 ) -> EarlyStopping:
     """End a member after `patience_epochs` epochs without a better score.
 

@@ -10,11 +10,10 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from compete import component, hookimpl
+from compete import Count, component, hookimpl
 
 Backbone = Callable[[int], nn.Module]
-Width = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(ge=0, le=0.99)]
 
 
 class Features(nn.Module):
@@ -80,8 +79,8 @@ def linear(
     columns: int,
     outputs: int,
     *,
-    width: Width = 128,
-    columns_width: Width = 64,
+    width: Count = 128,
+    columns_width: Count = 64,
     dropout: Rate = 0.0,
 ) -> nn.Module:
     """Take the backbone's own last layer; with `[columns]`, add a last layer on the features of both.
@@ -102,9 +101,9 @@ def cosine(
     columns: int,
     outputs: int,
     *,
-    width: Width = 512,
-    scale: Annotated[float, Field(gt=0)] = 30.0,
-    columns_width: Width = 64,
+    width: Count = 512,
+    scale: Annotated[float, Field(ge=1e-3, le=1e4)] = 30.0,
+    columns_width: Count = 64,
     dropout: Rate = 0.0,
 ) -> nn.Module:
     """Compare an embedding with a centre for each class by their cosine; for many classes with few images each.

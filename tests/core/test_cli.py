@@ -131,7 +131,7 @@ os.kill(os.getpid(), signal.SIGTERM)
 time.sleep(60)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "143\n" and done.stderr.strip().endswith("KeyboardInterrupt")
+    assert done.stdout == "143\n" and done.stderr.strip().endswith("Stopped")
 
 
 @pytest.mark.parametrize("value", ["3", "[3]", '"x.py"'])

@@ -172,7 +172,7 @@ def test_a_local_file_that_a_plugin_imports_counts(tiny, monkeypatch):
 
 def test_compete_s_own_code_counts(tiny, monkeypatch):
     before = read_sources(load_config(tiny / "tiny.toml"))
-    monkeypatch.setattr("compete.config.plugins.own_code", lambda version: b"another")
+    monkeypatch.setattr("compete.identity.own_code", lambda version: b"another")
     assert read_sources(load_config(tiny / "tiny.toml")) != before
 
 

@@ -240,7 +240,7 @@ def test_long_names_rows_that_fit_no_image():
         ("long", {"template": "{id}_{class"}, "template: expected '}' before end of string."),
         ("tokens", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 must not be below min_labels = 3."),
         ("probabilities", {"digits": 9}, "must be an integer, 1 <= x <= 8."),
-        ("top_k", {"k": 0}, "must be an integer >= 1."),
+        ("top_k", {"k": 0}, "must be an integer, 1 <= x <= 100000."),
     ],
 )
 def test_bad_options_show_when_the_toml_is_read(name, options, message):

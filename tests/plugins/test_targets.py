@@ -399,7 +399,11 @@ def test_regression_refuses_values_outside_and_no_range():
         ("one_hot", {"columns": ["a", "a"]}, "columns names 'a' twice."),
         ("votes", {"columns": ["a"]}, "columns needs at least two names."),
         ("heads", {"columns": ["a", "b"], "sizes": [3]}, "sizes = [3] must hold one number of classes, 2 or more"),
-        ("heads", {"columns": ["a", "b"], "sizes": [3, 1]}, "sizes = [3, 1] must hold one number"),
+        (
+            "heads",
+            {"columns": ["a", "b"], "sizes": [3, 1]},
+            "must be a list of integers, 2 <= x <= 100000, but sizes.1 is 1",
+        ),
         ("heads", {"columns": ["a", "b"], "classes": {"c": ["x", "y"]}}, "classes.c: not one of the columns a, b."),
         ("heads", {"columns": ["a", "b"], "sizes": [2, 2], "classes": {}}, "set either 'sizes' or 'classes'"),
         ("columns", {"columns": []}, "columns needs at least one name."),

@@ -14,10 +14,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pluggy
 
-from compete import __version__, hookspecs
-from compete.config.code import code_of, own_code
+from compete import hookspecs
+from compete.config.code import code_of
 from compete.config.registry import Registry, build_registry, trait_hint
-from compete.errors import PluginError, error_location, is_library
+from compete.errors import PluginError, code_of_others, error_location, is_library
 from compete.files.safety import MOST_CODE_BYTES, unusable_file
 from compete.text import did_you_mean
 
@@ -50,7 +50,7 @@ class Plugins:
     manager: pluggy.PluginManager
     loaded: tuple[Plugin, ...]
     registry: Registry
-    code: Mapping[str, bytes]  # what each plugin runs that is not bundled, and "compete" itself
+    code: Mapping[str, bytes]  # what each plugin runs that is not bundled
 
     def new_manager(self) -> pluggy.PluginManager:
         """Return a manager of its own with the same plugins, so that what one run registers no other run sees."""
@@ -63,7 +63,7 @@ class Plugins:
 def load_plugins(files: Sequence[Path] = ()) -> Plugins:
     """Load every plugin into a new manager. Raise `PluginError` for the first that does not load."""
     manager = _empty_manager()
-    code: dict[str, bytes] = {"compete": own_code(__version__)}
+    code: dict[str, bytes] = {}
     sources: dict[str, str] = {}
     for name in BUNDLED:
         _register(manager, sources, name, "bundled", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
@@ -92,15 +92,16 @@ def _register(
     source: str,
     load: Callable[[], object],
 ) -> None:
-    try:
+
+    def explain(error: BaseException) -> PluginError:
+        if isinstance(error, SyntaxError):
+            place = f"{error.filename}:{error.lineno}"
+            return PluginError(f"plugin {name} ({source}) is not valid Python: {place}: {error.msg}")
+        where = f"{error!r} at {error_location(error)}{trait_hint(error)}"
+        return PluginError(f"plugin {name} ({source}) could not be imported: {where}")
+
+    with code_of_others(explain):
         plugin = load()
-    except SyntaxError as error:
-        place = f"{error.filename}:{error.lineno}"
-        raise PluginError(f"plugin {name} ({source}) is not valid Python: {place}: {error.msg}") from error
-    except Exception as error:
-        raise PluginError(
-            f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}{trait_hint(error)}"
-        ) from error
     if name in sources:
         raise PluginError(f"two plugins are named {name}: {sources[name]} and {source}. Rename one.")
     try:

@@ -6,12 +6,13 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import pluggy
 
 from compete import hookspecs
-from compete.errors import PluginError
+from compete.errors import PluginError, code_of_others, error_location
 from compete.text import format_list, unknown_name
 
 PREFIX = "register_"
@@ -120,7 +121,7 @@ def component(
     return declare
 
 
-def trait_hint(error: Exception) -> str:
+def trait_hint(error: BaseException) -> str:
     """Return the nearest traits where an error is `component()`'s for an unknown one, else an empty string."""
     unknown = _UNKNOWN_TRAIT.match(str(error))
     traits = [trait.name for trait in fields(Traits)]
@@ -168,10 +169,8 @@ def _registered(kind: str, caller: pluggy.HookCaller) -> Iterator[Component]:
     # One implementation at a time, not caller(): its joined results would not say who returned what.
     for implementation in caller.get_hookimpls():
         owner = implementation.plugin_name
-        try:
+        with code_of_others(partial(_raised, f"plugin {owner}: {PREFIX}{kind}")):
             components = implementation.function()
-        except Exception as error:
-            raise PluginError(f"plugin {owner}: {PREFIX}{kind} raised {error!r}") from error
         if not isinstance(components, dict):
             raise PluginError(
                 f"plugin {owner}: {PREFIX}{kind} must return a dict {{name: callable}}, not {type(components).__name__}"
@@ -186,6 +185,10 @@ def _registered(kind: str, caller: pluggy.HookCaller) -> Iterator[Component]:
             new = Component(kind, name, factory, owner)
             _refuse_wrong_traits(new)
             yield new
+
+
+def _raised(who: str, error: BaseException) -> PluginError:
+    return PluginError(f"{who} raised {error!r} at {error_location(error)}")
 
 
 def _refuse_wrong_traits(declared: Component) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from compete.config.slots import SLOTS
 from compete.errors import ConfigError
 from compete.files.safety import MOST_CODE_BYTES, NO_FILE, unusable_file
 from compete.text import format_list, nearest
 
-_HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
+_TOKEN = re.compile(
+    r"""[ \t\r]+ | \#[^\n]*
+    | (?P<token> \"{3}(?:\\.|[^\\])*?\"{3,5} | '{3}.*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*'
+      | [\[\]{}=,.\n] | [^\s\[\]{}=,.\#"']+ )""",
+    re.DOTALL | re.VERBOSE,
+)
 MOST_LEVELS = 20
 
 Lines = dict[tuple[str, ...], int]
@@ -52,21 +57,91 @@ def _other_files(path: Path) -> str:
 
 
 def key_lines(text: str) -> Lines:
-    """Return the line of every table header and key: `("tta", "0", "name") -> 12`."""
-    lines: Lines = {}
-    counts: dict[str, int] = {}
+    """Return the line of every table, key and list item of a valid TOML: `("tta", "0", "name") -> 12`."""
+    scanner = _Scanner(list(_tokens(text)))
     table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            name = header[2]
-            table = tuple(part.strip(" \"'") for part in name.split("."))
-            if header[1]:
-                table = (*table, str(counts.get(name, 0)))
-                counts[name] = counts.get(name, 0) + 1
-            lines.setdefault(table, number)
-        elif key := _KEY.match(line):
-            lines.setdefault((*table, *(part.strip("\"'") for part in key[1].split("."))), number)
-    return lines
+    while scanner.ahead():
+        if scanner.skip("["):
+            table = scanner.header()
+        elif not scanner.skip("\n"):
+            scanner.assignment(table)
+    return scanner.lines
+
+
+def _tokens(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each string, bare word and mark with its line; comments and spaces are left out."""
+    line = 1
+    for found in _TOKEN.finditer(text):
+        if found.lastgroup == "token":
+            yield found[0], line
+        line += found[0].count("\n")
+
+
+class _Scanner:
+    """Walks over a valid TOML and notes lines: of what occurs several times, the first."""
+
+    def __init__(self, tokens: list[tuple[str, int]]) -> None:
+        self.tokens, self.at = tokens, 0
+        self.lines: Lines = {}
+        self.counts: dict[tuple[str, ...], int] = {}  # how many tables each array of tables has so far
+
+    def ahead(self) -> str:
+        """Return the next token, or an empty string at the end."""
+        return self.tokens[self.at][0] if self.at < len(self.tokens) else ""
+
+    def skip(self, mark: str) -> bool:
+        """Go past the next token if it is this one."""
+        found = self.ahead() == mark
+        self.at += found
+        return found
+
+    def keys(self, table: tuple[str, ...]) -> tuple[str, ...]:
+        """Read a dotted key inside a table, note its line, and return the path; of an array of tables, the last one."""
+        line, path = self.tokens[self.at][1], table
+        while True:
+            if path in self.counts:
+                path = (*path, str(self.counts[path] - 1))
+            token = self.ahead()
+            self.at += 1
+            path = (*path, str(tomllib.loads(f"key = {token}")["key"]) if token[0] in "\"'" else token)
+            self.lines.setdefault(path, line)
+            if not self.skip("."):
+                return path
+
+    def header(self) -> tuple[str, ...]:
+        """Read `[table]` or `[[table]]`, after its first bracket, and return its path."""
+        repeats = self.skip("[")
+        path = self.keys(())
+        if repeats:
+            number = self.counts[path] = self.counts.get(path, 0) + 1
+            path = (*path, str(number - 1))
+            self.lines[path] = self.tokens[self.at][1]
+        while self.skip("]"):
+            pass
+        return path
+
+    def assignment(self, table: tuple[str, ...]) -> None:
+        """Read `key = value`."""
+        path = self.keys(table)
+        self.at += 1  # the sign
+        self.value(path)
+
+    def value(self, path: tuple[str, ...]) -> None:
+        """Read a value, and note what is inside a list or an inline table."""
+        if self.skip("["):
+            number = 0
+            while not self.skip("]"):
+                if not (self.skip(",") or self.skip("\n")):
+                    self.lines[*path, str(number)] = self.tokens[self.at][1]
+                    self.value((*path, str(number)))
+                    number += 1
+        elif self.skip("{"):
+            while not self.skip("}"):
+                if not (self.skip(",") or self.skip("\n")):
+                    self.assignment(path)
+        else:
+            while self.ahead() not in ("", "\n", ",", "]", "}"):
+                self.at += 1
 
 
 def override_keys(override: str) -> tuple[str, ...]:
@@ -112,8 +187,12 @@ def _toml_value(text: str) -> object:
 
 def _put(data: dict[str, Any], keys: Sequence[str], value: object, override: str) -> None:
     place: Any = data
+    if len(keys) > 2 and any(slot.repeats and slot.table == keys[0] for slot in SLOTS.values()):
+        data.setdefault(keys[0], [])  # `tta.0.name=flips` needs no [[tta]] in the file
     for key in keys[:-1]:
         if isinstance(place, list):
+            if key == str(len(place)) and len(keys) > 2:
+                place.append({})
             place = place[_index(place, key, override)]
         elif isinstance(place, dict):
             place = place.setdefault(key, {})

@@ -24,7 +24,8 @@ __all__ = ["CACHE", "IMAGE_EXTENSIONS", "Files", "PathTemplate", "path_template"
 CACHE = Path(".compete")
 CACHE_PREFIX = "cache:"
 _IMAGES = tuple(f".{extension}" for extension in IMAGE_EXTENSIONS)
-_SLICE = re.compile(r"(.+)#(\d+)\+(\d+)")
+MOST_NAME_BYTES = 255  # of any file system
+_SLICE = re.compile(r"(.+)#(\d{1,18})\+(\d{1,18})")
 
 
 class Files:
@@ -232,6 +233,8 @@ def _clean(path: str) -> str:
     parts = [part for part in rest.split("/") if part not in ("", ".")]
     if rest.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", rest):
         raise DataError(f"'{path}' leads outside the root. Paths are relative to the root, without '..'.")
+    if any(len(part.encode(errors="surrogatepass")) > MOST_NAME_BYTES for part in parts):
+        raise DataError(f"'{path}': no file has a name of more than {MOST_NAME_BYTES} bytes. Check [dataset].")
     return prefix + "/".join(parts)
 
 
@@ -243,12 +246,12 @@ def _split_slice(path: str) -> tuple[str, int, int | None]:
 def _read(file: Path, path: str, offset: int, length: int | None) -> bytes:
     if length is None:
         return file.read_bytes()
+    size = file.stat().st_size
+    if offset + length > size:  # before reading, which would reserve memory for any length
+        raise DataError(f"'{path}': the slice ends at byte {offset + length:,}, the file at {size:,}.")
     with file.open("rb") as opened:
         opened.seek(offset)
-        data = opened.read(length)
-    if len(data) != length:
-        raise DataError(f"'{path}': the file ends before the slice does.")
-    return data
+        return opened.read(length)
 
 
 def _archive_file(folder: Path, part: str) -> Path | None:

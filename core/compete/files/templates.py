@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy")
 _ANY_EXTENSION = ".*"
-_FIELD = re.compile(r"([^\[\]{}]+)(?:\[(-?\d+)\]|\[(-?\d*):(-?\d*)\])?")
+_FIELD = re.compile(r"([^\[\]{}]+)(?:\[(-?\d{1,9})\]|\[(-?\d{0,9}):(-?\d{0,9})\])?")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|.")
 
 

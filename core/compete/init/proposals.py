@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from compete.config.options import bind, option_names
 from compete.config.registry import find
-from compete.errors import ConfigError, DataError, PluginError
+from compete.errors import ConfigError, DataError, PluginError, code_of_others, error_location
 from compete.files.extensions import READABLE, files_instead_of_images
 from compete.files.proposals import Choice, Excerpt, Proposal
 from compete.files.scan import spread
@@ -53,14 +54,15 @@ def _ask(scan: Scan, plugins: Plugins) -> tuple[list[Proposal], list[str]]:
     for implementation in reversed(plugins.manager.hook.propose_dataset.get_hookimpls()):
         owner = implementation.plugin_name
         try:
-            found += _proposals(implementation.function, scan, owner)
+            with code_of_others(partial(_raised, owner)):
+                found += _proposals(implementation.function, scan, owner)
         except DataError as error:
             problems += error.problems
-        except PluginError:
-            raise
-        except Exception as error:
-            raise PluginError(f"plugin {owner}: propose_dataset raised {error!r}") from error
     return found, list(dict.fromkeys(problems))
+
+
+def _raised(owner: str, error: BaseException) -> PluginError:
+    return PluginError(f"plugin {owner}: propose_dataset raised {error!r} at {error_location(error)}")
 
 
 def _proposals(propose: Callable[..., Any], scan: Scan, owner: str) -> list[Proposal]:

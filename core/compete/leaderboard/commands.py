@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from compete.errors import is_a_stop
 from compete.text import echo
 
 Run = Annotated[str, typer.Argument(metavar="RUN_OR_CSV", help="A run's name or folder, or a CSV file.")]
@@ -152,7 +153,9 @@ def _interrupted(command: str) -> Iterator[None]:
     """After Ctrl-C, print how to resume; the exit status is 130."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if not is_a_stop(error):
+            raise
         echo(f"\nstopped; what was done is recorded. Resume with: {command}", err=True)
         raise typer.Exit(130) from None
 

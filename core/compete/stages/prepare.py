@@ -31,7 +31,7 @@ from compete.data.row_checks import label_problems, label_warnings, sample_probl
 from compete.errors import ConfigError, DataError, SubmissionError
 from compete.identity import folds_key
 from compete.run import metric_for
-from compete.stages.rehearse import rehearse_submission
+from compete.stages.rehearse import rehearse_scores, rehearse_submission, rehearse_training
 from compete.stages.run_folder import competition_folder
 from compete.text import format_list, unknown_name
 from compete.types import Member, Metric, Tables, Target, TopK
@@ -190,6 +190,8 @@ def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | Non
     refuse_weights_leaks(config, tables.train, folds, members)
     check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(members), target)
     try_metric(metric, labels, len(target.classes), config.inference.keep_top)
+    rehearse_scores(config, target, labels, folds, metric, members)
+    rehearse_training(config, target, targets, labels, folds, members)
     if tables.has_test:
         rehearsed = rehearse_submission(config, tables, target, labels, metric)
         if rehearsed.problems:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from compete.data.folds import write_folds
-from compete.errors import ConfigError, PluginRuntimeError
+from compete.errors import FAULTS, ConfigError, PluginRuntimeError, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
@@ -35,6 +35,7 @@ from compete.stages.log import RunLog
 from compete.stages.members import RESULT, finish_member, finished, predict_members, read_finished, reuse_members
 from compete.stages.open_images import open_images, read_contents, try_images
 from compete.stages.prepare import choose_members, prepare, with_copies_together
+from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
     changed_since,
     choose_folder,
@@ -111,8 +112,10 @@ def _events(session: Session) -> Iterator[None]:
         call_hook(session.hook.on_run_start, run=session)
         yield
     except BaseException as error:
-        with suppress(Exception):  # a plugin that fails at this must not hide why the run stopped
+        with suppress(*FAULTS):  # a plugin that fails at this must not hide why the run stopped
             session.hook.on_run_error(run=session, error=error)
+        if isinstance(error, SystemExit | KeyboardInterrupt) and not is_a_stop(error):
+            raise PluginRuntimeError(f"a plugin raised {error!r} at {error_location(error)}") from error
         raise
 
 
@@ -168,6 +171,7 @@ def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
     """Return the network that members' weights are loaded into."""
     network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)
     _try_views(config)
+    rehearse_single(config, dataset, choose_members(config, dataset.folds), network)
     return network
 
 

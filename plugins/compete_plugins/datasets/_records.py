@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, component, did_you_mean, format_list
+from compete import Count, DataError, Tables, component, did_you_mean, format_list
 
 from ._bson import bson_path, documents
 from ._common import Files, Problems, check_group, need_column, replaced
@@ -42,7 +42,7 @@ def records(
     test: str,
     sample: str = "",
     bands: tuple[str, ...] = (),
-    shape: tuple[int, int] | None = None,
+    shape: tuple[Count, Count] | None = None,
     id: str = "",
     replace: dict[str, dict[str, str]] | None = None,
     group: str = "",

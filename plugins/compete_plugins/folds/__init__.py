@@ -91,7 +91,7 @@ def binned(
     seed: int,
     *,
     n: Annotated[int, Field(ge=2, le=100)] = 5,
-    bins: Annotated[int, Field(ge=2)] = 10,
+    bins: Annotated[int, Field(ge=2, le=10_000)] = 10,
     column: str = "group",
 ) -> Array:
     """Split rows into `n` folds in which a number to predict is distributed alike.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
@@ -13,6 +12,7 @@ from compete import ConfigError, unknown_name
 from ._weights import check_weights
 
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": ""}
+LOADS_FILES = ("pretrained", "weights", "checkpoint", "cache_dir", "model_dir")  # how such arguments' names begin
 
 
 def check_network(
@@ -25,12 +25,17 @@ def check_network(
     weights: str,
     arguments: Mapping[str, Any] | None,
 ) -> Iterator[str]:
-    """Yield an unknown backbone, wrong weights, and each argument that is `reserved`, by names or patterns."""
+    """Yield an unknown backbone, wrong weights, and each argument that is `reserved` or may name a file of weights.
+
+    Such files would be read past our own checks, as pickles by some versions: code of whoever wrote the TOML would run.
+    """
     if backbone not in known:
         yield unknown_name(f"{library} backbone", backbone, known)
     yield from check_weights(pretrained, weights)
     for name in arguments or {}:
-        if any(fnmatchcase(name, pattern) for pattern in reserved):
+        if name.startswith(LOADS_FILES):
+            yield f"arguments.{name}: refused, because it can load files. Use the options pretrained and weights."
+        elif name in reserved:
             yield f"arguments.{name}: set by the runner or by an option of its own. Remove it."
 
 

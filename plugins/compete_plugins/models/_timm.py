@@ -14,9 +14,8 @@ from ._gem import pool_generalised_mean
 from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, refuse_arguments, zero_head
 from ._weights import input_channels, read_weights, refuse_differences, rows
 
-# Through `pretrained_cfg*`, timm loads files of any kind, some of which can run code.
-RESERVED = ("num_classes", "in_chans", "pretrained*", "checkpoint_path", "cache_dir", "drop_rate", "drop_path_rate")
-Rate = Annotated[float, Field(ge=0, lt=1)]
+RESERVED = ("num_classes", "in_chans", "drop_rate", "drop_path_rate")
+Rate = Annotated[float, Field(ge=0, le=0.99)]
 
 
 def _check(

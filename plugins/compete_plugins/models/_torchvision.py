@@ -12,7 +12,7 @@ from compete import CompeteError, InputFile, component
 from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, layer_outputs, refuse_arguments, zero_head
 from ._weights import input_channels, load_exactly, read_weights, rows
 
-RESERVED = ("num_classes", "weights*", "progress", "aux_logits", "transform_input")
+RESERVED = ("num_classes", "progress", "aux_logits", "transform_input")
 INCEPTION = ("googlenet", "inception_v3")
 AUXILIARY_HEADS = ("AuxLogits", "aux1", "aux2")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import SubmissionError, Target, component, format_first, plural
+from compete import Count, Number, SubmissionError, Target, component, format_first, plural
 
 from ._frames import Array, column_to_fill, fill
 
@@ -28,9 +28,9 @@ def tokens(
     *,
     column: str | None = None,
     separator: str | None = None,
-    threshold: float = 0.5,
-    min_labels: Annotated[int, Field(ge=0)] = 1,
-    max_labels: Annotated[int, Field(ge=1)] | None = None,
+    threshold: Number = 0.5,
+    min_labels: Annotated[int, Field(ge=0, le=100_000)] = 1,
+    max_labels: Count | None = None,
 ) -> pd.DataFrame:
     """Write each row's label set, joined in one cell.
 
@@ -52,11 +52,11 @@ def top_k(
     predictions: pd.DataFrame,
     _target: Target,
     *,
-    k: Annotated[int, Field(ge=1)] = 5,
+    k: Count = 5,
     column: str | None = None,
     separator: str = " ",
     open_set: str | None = None,
-    open_set_threshold: float = 0.5,
+    open_set_threshold: Number = 0.5,
 ) -> pd.DataFrame:
     """Write each row's `k` most probable labels, best first, joined in one cell.
 

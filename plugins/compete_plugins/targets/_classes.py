@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from compete import DataError, Target, component, format_list
 
@@ -103,7 +104,7 @@ def heads(
     train: pd.DataFrame,
     *,
     columns: list[str],
-    sizes: list[int] | None = None,
+    sizes: list[Annotated[int, Field(ge=2, le=100_000)]] | None = None,
     classes: dict[str, list[str | int]] | None = None,
     labels: Literal["index", "names"] = "index",
     separator: str = " ",

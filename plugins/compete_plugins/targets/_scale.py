@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import DataError, Target, component, format_list
+from compete import DataError, Number, Target, component, format_list
 
 from ._cells import Array, numbers, refuse_rows, spelled, text
 from ._outputs import level_numbers, nearest_level, plain_values, scaled_sigmoid, steps_climbed
@@ -62,7 +62,7 @@ def ordinal(
 
 
 def regression(
-    train: pd.DataFrame, *, column: str = "label", low: float | None = None, high: float | None = None
+    train: pd.DataFrame, *, column: str = "label", low: Number | None = None, high: Number | None = None
 ) -> Target:
     """A number between two bounds, learnt as a sigmoid scaled to them.
 

@@ -41,11 +41,11 @@ def huggingface(
     *,
     competition: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")],
     address: str = "",
-    max_per_day: Annotated[int, Field(ge=1)] | None = None,
-    min_interval_minutes: Annotated[float, Field(ge=0)] = 0.0,
-    final_picks: Annotated[int, Field(ge=1)] | None = None,
+    max_per_day: Annotated[int, Field(ge=1, le=10_000)] | None = None,
+    min_interval_minutes: Annotated[float, Field(ge=0, le=100_000)] = 0.0,
+    final_picks: Annotated[int, Field(ge=1, le=100)] | None = None,
     timezone: str = "UTC",
-    timeout_seconds: Annotated[float, Field(gt=0)] = 120.0,
+    timeout_seconds: Annotated[float, Field(gt=0, le=86_400)] = 120.0,
 ) -> Uploader:
     """Submit to a competition that runs as a Hugging Face Space (the `competitions` package).
 

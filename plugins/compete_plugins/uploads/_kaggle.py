@@ -46,8 +46,8 @@ def _check_name(*, competition: str, **_: object) -> Iterator[str]:
 def kaggle(
     *,
     competition: str,
-    final_picks: Annotated[int, Field(ge=1)] = 2,
-    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0,
+    final_picks: Annotated[int, Field(ge=1, le=100)] = 2,
+    timeout_seconds: Annotated[float, Field(gt=0, le=86_400)] = 60.0,
 ) -> Uploader:
     """Submit a file to a Kaggle competition, through the official `kaggle` package.
 

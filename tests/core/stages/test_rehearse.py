@@ -19,10 +19,10 @@ from compete.stages.prepare import prepare
 CLASSES = ("submission.name=probabilities", "checks.rows_sum_to_one=true")
 SETS = (
     "target.name=tokens", "target.column=label", "metric.name=label_set_f1", "submission.name=tokens",
-    "folds.name=group", "checks.missing_class=warn",
+    "folds.name=group", "checks.missing_class=warn", "loss.name=bce",
 )  # fmt: skip
 VALUES = (
-    "target.name=regression", "target.column=label", "metric.name=rmse", "submission.name=value", "folds.name=group",
+    "target.name=regression", "target.column=label", "metric.name=rmse", "submission.name=value", "folds.name=group", "loss.name=mse",
 )  # fmt: skip
 LEVELS = (
     "target.name=ordinal",
@@ -30,6 +30,7 @@ LEVELS = (
     "metric.name=kappa",
     "submission.name=value",
     "folds.name=group",
+    "loss.name=mse",
 )
 
 
@@ -165,7 +166,7 @@ def test_chances_of_a_rare_class_go_through(tiny):
     write_labels(tiny, ["no"] * 6 + ["yes"] * 2)
     stage_1(
         "target.name=binary", "target.positive=yes", "metric.name=roc_auc", "submission.name=positive",
-        "checks.low=0.0", "checks.high=1.0", 'postprocess=[{name="floor"}]', "checks.missing_class=warn",
+        "checks.low=0.0", "checks.high=1.0", 'postprocess=[{name="floor"}]', "checks.missing_class=warn", "loss.name=bce",
     )  # fmt: skip
 
 
