@@ -6,6 +6,7 @@ Predictions are made up: mixtures of training labels, with fractions as a networ
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from compete.errors import CompeteError, ConfigError, code_of_others, error_location
+from compete.errors import CompeteError, ConfigError, UserError, code_of_others, error_location
 from compete.model.losses import joint_loss, soft_targets
 from compete.model.network import freeze, set_training_mode
 from compete.predict.postprocessing import Step, fit_steps, submission_frame
@@ -91,7 +92,7 @@ def _fitted(config: Config, target: Target, labels: Array, metric: Metric, rng: 
     oof = np.stack([_mixtures(target, known, known[rng.permutation(len(rows))], rng) for _ in range(MEMBERS)])
 
     def blended(test: Array) -> tuple[Array, Array]:
-        with code_of_others(partial(_unsuited, f'[ensemble] name = "{ensemble.name}"')):
+        with _suited(f'[ensemble] name = "{ensemble.name}"'):
             joined: tuple[Array, Array] = ensemble.build(oof, known, np.stack([test] * MEMBERS), metric)
         for made, given in zip(joined, (oof[0], test), strict=True):
             if np.shape(made) != given.shape or not np.isfinite(made).all():
@@ -101,7 +102,7 @@ def _fitted(config: Config, target: Target, labels: Array, metric: Metric, rng: 
                 )
         return joined
 
-    with code_of_others(partial(_unsuited, "[[postprocess]]")):
+    with _suited("[[postprocess]]"):
         steps = fit_steps(config, blended(oof[0])[0], known, metric, target)
     _score(metric, known, steps(blended(oof[0])[0]), "after [[postprocess]], the predictions")
     return lambda predictions: steps(blended(predictions)[1])
@@ -111,6 +112,18 @@ def some_rows(labels: Array, classes: int, rng: np.random.Generator) -> Array:
     """Return some rows of labels, with at least one of each class, as metrics need."""
     most = max(2, min(MOST_FIT_ROWS, MOST_FIT_CELLS // classes))
     return pd.unique(np.concatenate([_extremes(labels, classes), rng.permutation(len(labels))]))[:most]
+
+
+@contextmanager
+def _suited(where: str) -> Iterator[None]:
+    """Raise `ConfigError` that names the place for whatever a component raises."""
+    try:
+        with code_of_others(partial(_unsuited, where)):
+            yield
+    except UserError:
+        raise
+    except CompeteError as error:
+        raise ConfigError(f"{where}: does not suit this target or metric: {error}") from error
 
 
 def _unsuited(where: str, error: BaseException) -> ConfigError:
@@ -166,7 +179,7 @@ def rehearse_training(
 def drawn(config: Config, labels: Array) -> list[int]:
     """Return the rows of an epoch, as the sampler draws them among those with these labels."""
     sampler = config.one("samplers")
-    with code_of_others(partial(_unsuited, f'[sampler] name = "{sampler.name}"')):
+    with _suited(f'[sampler] name = "{sampler.name}"'):
         return [int(row) for row in sampler.build(labels, torch.Generator().manual_seed(0))]
 
 
@@ -174,7 +187,7 @@ def _try_loss(config: Config, target: Target, targets: Array) -> None:
     """Compute the loss of some logits, and its gradients."""
     bound, some = config.one("losses"), torch.from_numpy(targets[:LOSS_ROWS])
     logits = torch.linspace(-1, 1, len(some) * target.outputs).reshape(len(some), -1).requires_grad_()
-    with code_of_others(partial(_unsuited, f'[loss] name = "{bound.name}"')):
+    with _suited(f'[loss] name = "{bound.name}"'):
         loss = joint_loss(bound, target, targets)
         value = loss(logits, soft_targets(some, target) if config.many("batch_transforms") else some)
         (gradient,) = torch.autograd.grad(value, logits)

@@ -129,3 +129,12 @@ def test_a_last_batch_of_one_with_batch_norm(tiny, overrides, refused):
             rehearsal.rehearse_single(config, dataset, members, network)
     else:
         rehearsal.rehearse_single(config, dataset, members, network)
+
+
+def test_thresholds_that_leave_a_row_without_any_probability(tiny):
+    table = pd.read_csv(tiny / "data/train.csv")
+    table.assign(v0=0.4, v1=0.3, v2=0.3).to_csv(tiny / "data/train.csv", index=False)
+    votes = ('target={name="votes", columns=["v0", "v1", "v2"]}', "folds.name=group", "metric.name=kl_divergence")
+    assert stage_1(*votes)
+    with pytest.raises(ConfigError, match=r"\[\[postprocess\]\]: does not suit this target or metric: .*sum to zero"):
+        stage_1(*votes, 'postprocess=[{name="threshold"}]')
