@@ -20,7 +20,7 @@ T = TypeVar("T")
 MOST_FOLDERS, MOST_SUBFOLDERS, MOST_NAMES, MOST_DEPTH = 1500, 60, 400, 7
 MOST_MEMBERS = 20_000
 PACKED = (*EXTENSIONS, ".gz")
-TABLES, RECORDS = (".csv", ".tsv"), (".json", ".bson")
+TABLES, RECORDS = (".csv", ".tsv", ".jsonl"), (".json", ".bson")
 
 
 @dataclass(frozen=True)
