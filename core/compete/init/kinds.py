@@ -26,11 +26,14 @@ OPEN_SET = re.compile(r"(new|unknown|other|unseen)([_ -].*)?", re.IGNORECASE)
 NUMBER, WHOLE = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", r"-?\d+"
 
 
-def one_column_goal(column: str, cells: pd.Series[str], sample: pd.DataFrame) -> Goal:
-    """Return the goal that a column with two labels or more makes; `sample` has one column beside its ids."""
+def one_column_goal(column: str, cells: pd.Series[str], sample: pd.DataFrame, sampled: bool = True) -> Goal:
+    """Return the goal that a column with two labels or more makes; `sample` has one column beside its ids.
+
+    Unless it is `sampled`, from a sample submission, its cells are empty, and labels are to be written.
+    """
     refuse_decimal_commas(column, cells)
     asked, counts = sample.iloc[:, 1], label_counts(cells)
-    if len(counts) == 2 and not _asks_for_labels(asked, counts):
+    if len(counts) == 2 and sampled and not _asks_for_labels(asked, counts):
         return _binary(column, counts, asked, str(sample.columns[1]))
     found, todo = _label_sets(column, cells)
     if found:
