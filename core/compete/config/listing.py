@@ -52,7 +52,7 @@ def component_lines(component: Component) -> Iterator[str]:
     yield f"{component.name}  ({component.kind}, from {component.owner})"
     for line in (inspect.getdoc(component.factory) or "").splitlines():
         yield f"    {line}".rstrip()
-    for option in list_options(component):
+    for option in list_options(component) if component.kind != "readers" else ():  # theirs are settings of [images]
         yield f"  {option.name}: {option.type} = {option.default}"
 
 

@@ -47,6 +47,15 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     return data, key_lines(text)
 
 
+def read_table(toml: Path, name: str) -> dict[str, Any]:
+    """Return a table of a TOML, empty if there is none."""
+    try:
+        table = tomllib.loads(toml.read_text("utf-8-sig")).get(name, {})
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
 def _other_files(path: Path) -> str:
     """Name the TOML that was probably meant, or else the available ones."""
     found = {str(file): file.stem for folder in (path.parent, Path("competitions")) for file in folder.glob("*.toml")}
