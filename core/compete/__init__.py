@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from compete.config.registry import InputFile, component
+from compete.config.registry import Backbone, Backbones, InputFile, component
 from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
@@ -50,6 +50,8 @@ __all__ = [
     "IMAGE_EXTENSIONS",
     "STAGES",
     "AccessError",
+    "Backbone",
+    "Backbones",
     "Basis",
     "BusyError",
     "Choice",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from compete.config.gallery import find_toml
 from compete.config.options import BoundComponent, bind, json_text, option_names, validate
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Registry
@@ -81,7 +82,8 @@ class Config:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read and check a TOML. Raise `ConfigError` with every problem at once."""
+    """Read and check a TOML, or a gallery name. Raise `ConfigError` with every problem at once."""
+    path = find_toml(path)
     written, lines = read_toml(path)
     data = apply_overrides(written, overrides)
     reader = _Reader(str(path), lines, {override_keys(override): override for override in overrides})

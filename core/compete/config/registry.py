@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import pluggy
 
@@ -17,6 +17,21 @@ from compete.text import format_list, unknown_name
 PREFIX = "register_"
 F = TypeVar("F", bound=Callable[..., Any])
 Check = Callable[..., Iterator[str]]
+
+
+class Backbone(NamedTuple):
+    """What is known of a backbone without a download: its size, its images' size and its weights' name."""
+
+    parameters: int
+    image_px: int = 0  # 0: any
+    weights: str = ""  # "": none
+
+
+class Backbones(NamedTuple):
+    """The values of a model's option `backbone`, for `compete models`."""
+
+    names: Callable[[], Sequence[str]]
+    describe: Callable[[str], Backbone]
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,7 @@ class Traits:
     gives_cosines: bool = field(default=False, metadata={"kinds": ("heads",)})
     without_weights: Mapping[str, object] = field(default_factory=dict, metadata={"kinds": ("models",)})
     pixel_options: tuple[str, ...] | None = field(default=None, metadata={"kinds": ("transforms",)})
+    backbones: Backbones | None = field(default=None, metadata={"kinds": ("models",)})
 
 
 _ATTRIBUTE = "__compete_traits__"
@@ -78,6 +94,7 @@ def component(
     gives_cosines: bool = False,
     without_weights: Mapping[str, object] | None = None,
     pixel_options: tuple[str, ...] | None = None,
+    backbones: Backbones | None = None,
 ) -> Callable[[F], F]:
     """Declare the traits of a component.
 
@@ -89,6 +106,7 @@ def component(
     `gives_cosines` (heads): returns logits that are cosines times its option `scale`.
     `without_weights` (models): options that build the bare architecture, with no download and no weights file.
     `pixel_options` (transforms): the only options that the fixed part depends on; others leave the cache as it is.
+    `backbones` (models): the names that its option `backbone` takes, and what is known of each.
 
     Raise `TypeError` for a value of another type, and for a second declaration, which would undo the first.
     """
@@ -104,6 +122,7 @@ def component(
         gives_cosines,
         dict(without_weights or {}),
         pixel_options,
+        backbones,
     )
 
     def declare(function: F) -> F:

@@ -12,7 +12,6 @@ from typing import Any
 import tomli_w
 
 from compete.errors import ConfigError
-from compete.text import format_list, nearest
 
 _HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
@@ -31,7 +30,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8, at byte {error.start}. Save the file as UTF-8.") from error
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file.{_other_files(path)}") from error
+        raise ConfigError(f"{path}: no such file.") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
@@ -41,15 +40,6 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     if _is_deep(data):
         raise ConfigError(f"{path}: not a competition TOML: nested more than {MOST_LEVELS} levels deep")
     return data, key_lines(text)
-
-
-def _other_files(path: Path) -> str:
-    """Name the TOML that was probably meant, or else the available ones."""
-    found = {str(file): file.stem for folder in (path.parent, Path("competitions")) for file in folder.glob("*.toml")}
-    near = nearest(path.stem, found.values())
-    if near is not None:
-        return " Did you mean " + " or ".join(f"'{file}'" for file, stem in found.items() if stem == near) + "?"
-    return f" Available: {format_list(found)}." if found else ""
 
 
 def key_lines(text: str) -> Lines:

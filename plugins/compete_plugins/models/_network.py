@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from compete import ConfigError
+from compete import ConfigError, did_you_mean
 
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": ""}
 
@@ -17,6 +18,15 @@ def check_arguments(arguments: Mapping[str, Any] | None, reserved: Iterable[str]
     for name in reserved:
         if name in (arguments or {}):
             yield f"arguments.{name}: set by the runner or by an option of its own. Remove it."
+
+
+def unknown_backbone(library: str, name: str, names: Iterable[str]) -> str:
+    """Explain that a library has no such backbone: there are too many to list."""
+    stem = re.match("[a-zA-Z]*", name)
+    return (
+        f"unknown {library} backbone '{name}'.{did_you_mean(name, names)} "
+        f"`compete models {stem[0] if stem else ''}` lists what there is."
+    )
 
 
 def refuse_arguments(backbone: str, error: Exception) -> ConfigError:

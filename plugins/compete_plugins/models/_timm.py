@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field
 from torch import nn
 
-from compete import CompeteError, ConfigError, InputFile, component, unknown_name
+from compete import Backbone, Backbones, CompeteError, ConfigError, InputFile, component
 
 from ._gem import pool_generalised_mean
-from ._network import WITHOUT_WEIGHTS, check_arguments, described, head_note, refuse_arguments, zero_head
+from ._network import (
+    WITHOUT_WEIGHTS,
+    check_arguments,
+    described,
+    head_note,
+    refuse_arguments,
+    unknown_backbone,
+    zero_head,
+)
 from ._weights import check_weights, input_channels, read_weights, refuse_differences, rows
 
 RESERVED = ("num_classes", "in_chans", "pretrained", "checkpoint_path", "drop_rate", "drop_path_rate")
@@ -25,14 +34,31 @@ def _check(
 
     names = timm.list_models(pretrained="." in backbone)  # "resnet18.a1_in1k" also names the weights
     if backbone not in names:
-        yield unknown_name("timm backbone", backbone, names)
+        yield unknown_backbone("timm", backbone, names)
     elif pretrained and not timm.is_model_pretrained(backbone):
         yield f"backbone = '{backbone}': timm has no pretrained weights for it. Set pretrained = false."
     yield from check_weights(pretrained, weights)
     yield from check_arguments(arguments, RESERVED)
 
 
-@component(check=_check, without_weights=WITHOUT_WEIGHTS)
+def _names() -> list[str]:
+    import timm
+
+    return list(timm.list_models())
+
+
+def _describe(backbone: str) -> Backbone:
+    """Count the parameters of a network without memory, and read its configuration."""
+    import timm
+
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in timm.create_model(backbone).parameters())
+    trained = timm.get_pretrained_cfg(backbone)
+    weights = trained.tag or "default" if timm.is_model_pretrained(backbone) else ""
+    return Backbone(parameters, trained.input_size[-1], weights)
+
+
+@component(check=_check, without_weights=WITHOUT_WEIGHTS, backbones=Backbones(_names, _describe))
 def timm_network(
     outputs: int,
     channels: int,

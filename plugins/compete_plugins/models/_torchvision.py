@@ -7,9 +7,18 @@ from typing import Any, Literal
 
 from torch import nn
 
-from compete import CompeteError, InputFile, component, unknown_name
+from compete import Backbone, Backbones, CompeteError, InputFile, component
 
-from ._network import WITHOUT_WEIGHTS, check_arguments, described, head_note, layer_outputs, refuse_arguments, zero_head
+from ._network import (
+    WITHOUT_WEIGHTS,
+    check_arguments,
+    described,
+    head_note,
+    layer_outputs,
+    refuse_arguments,
+    unknown_backbone,
+    zero_head,
+)
 from ._weights import check_weights, input_channels, load_exactly, read_weights, rows
 
 RESERVED = ("num_classes", "weights", "progress", "aux_logits", "transform_input")
@@ -20,16 +29,26 @@ AUXILIARY_HEADS = ("AuxLogits", "aux1", "aux2")
 def _check(
     backbone: str, pretrained: bool, weights: str, arguments: dict[str, Any] | None, **_: object
 ) -> Iterator[str]:
-    from torchvision import models
-
-    names = models.list_models(module=models)
+    names = _names()
     if backbone not in names:
-        yield unknown_name("torchvision backbone", backbone, names)
+        yield unknown_backbone("torchvision", backbone, names)
     yield from check_weights(pretrained, weights)
     yield from check_arguments(arguments, RESERVED)
 
 
-@component(check=_check, without_weights=WITHOUT_WEIGHTS)
+def _names() -> list[str]:
+    from torchvision import models
+
+    return list(models.list_models(module=models))
+
+
+def _describe(backbone: str) -> Backbone:
+    trained = _weights_of(backbone)
+    size = trained.transforms().crop_size
+    return Backbone(trained.meta["num_params"], size[0], trained.name)
+
+
+@component(check=_check, without_weights=WITHOUT_WEIGHTS, backbones=Backbones(_names, _describe))
 def torchvision_network(
     outputs: int,
     channels: int,
