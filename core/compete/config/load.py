@@ -25,6 +25,7 @@ from compete.config.settings import (
 from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem
+from compete.store import expand_path
 from compete.text import did_you_mean, format_list, unknown_name
 
 
@@ -151,7 +152,11 @@ class _Reader:
             )
             return []
         files = []
-        for name in value:
+        for written in value:
+            name, problem = _expanded(written)
+            if problem:
+                self.add(Problem(f'plugins "{written}"', problem), "plugins")
+                continue
             if Path(name).is_file():
                 files.append(Path(name))
                 continue
@@ -249,6 +254,14 @@ class _Reader:
                 hint = f" Did you mean {inside[0]}?" if inside else did_you_mean(name, known)
                 tables = f" Tables: {format_list(known, most=40)}."
                 self.add(Problem(f"[{name}]", f"unknown table.{hint}{tables}"), name)
+
+
+def _expanded(path: str) -> tuple[str, str]:
+    """Return a path with `~` and environment variables expanded, and what is wrong with it."""
+    try:
+        return expand_path(path), ""
+    except ValueError as error:
+        return path, str(error)
 
 
 def _key_of(problem: Problem) -> str:

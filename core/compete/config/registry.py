@@ -78,7 +78,15 @@ Registry = dict[str, dict[str, Component]]
 
 
 class FileMark:
-    """Marks an option that names a file which the component reads."""
+    """Marks an option that names a file which the component reads; `~` and environment variables are expanded."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+        """Expand the path once it is known to be a string."""
+        from pydantic_core import core_schema
+
+        from compete.store import expand_path
+
+        return core_schema.no_info_after_validator_function(expand_path, handler(source))
 
 
 InputFile = Annotated[str, FileMark()]  # a run's results depend on what is in it, not on its name alone

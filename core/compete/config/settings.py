@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from compete.config.slots import Affects
+from compete.store import expand_path
 
 FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[str, Field(pattern=FOLDER_NAME)]
+UserPath = Annotated[str, AfterValidator(expand_path)]  # `~` and environment variables are expanded
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -30,7 +32,7 @@ class Competition(Table):
     """The competition and where its files are."""
 
     name: Name = setting("nothing", ..., "folder name of the runs: `submissions/<name>/`")
-    root: str = setting("nothing", ..., "folder of the competition's files, relative to where you run `compete`")
+    root: UserPath = setting("nothing", ..., "folder of the competition's files, relative to where you run `compete`")
     title: str = setting("nothing", "", "heading of the report")
     url: str = setting("nothing", "", "address of the competition's page")
     source: str = setting("nothing", "", "where to get the data")
@@ -50,7 +52,7 @@ class Images(Table):
         "training", "error", "training images that cannot be read: stop, or skip and count them"
     )
     cache: bool = setting("training", True, "decode every image once, into a memory-mapped file of uint8")
-    cache_dir: str = setting("nothing", ".compete/cache", "folder of the cached images")
+    cache_dir: UserPath = setting("nothing", ".compete/cache", "folder of the cached images")
     mean: list[Finite] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
     std: list[Positive] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
 
@@ -75,7 +77,9 @@ class Training(Table):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = setting("training", 42, "seed of the folds and of the first member")
     seeds: Annotated[int, Field(ge=1, le=100)] = setting("submission", 1, "members per fold, each with its own seed")
     only_folds: list[int] = setting("submission", [], "train these folds only; empty: all")
-    device: Literal["auto", "cpu", "cuda"] = setting("training", "auto", "auto: a GPU if there is one")
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
+        "training", "auto", "auto: a GPU if there is one; mps: an Apple GPU"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = setting(
         "training", "auto", "auto: bf16 on hardware that supports it, fp16 on older GPUs, else fp32"
     )

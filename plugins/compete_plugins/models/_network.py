@@ -21,12 +21,10 @@ def check_arguments(arguments: Mapping[str, Any] | None, reserved: Iterable[str]
 
 
 def unknown_backbone(library: str, name: str, names: Iterable[str]) -> str:
-    """Explain that a library has no such backbone: there are too many to list."""
-    stem = re.match("[a-zA-Z]*", name)
-    return (
-        f"unknown {library} backbone '{name}'.{did_you_mean(name, names)} "
-        f"`compete models {stem[0] if stem else ''}` lists what there is."
-    )
+    """Explain that a library has no such backbone; there are too many to list."""
+    hint = did_you_mean(name, names)
+    stem = re.search("'([a-zA-Z]*)", hint)
+    return f"unknown {library} backbone '{name}'.{hint} `compete models{f' {stem[1]}' if stem else ''}` lists more."
 
 
 def refuse_arguments(backbone: str, error: Exception) -> ConfigError:

@@ -74,7 +74,7 @@ def test_a_name_that_cannot_be_imported_is_refused(here, name):
 
 
 def test_an_unknown_kind_names_the_nearest():
-    with pytest.raises(UserError, match="Did you mean 'metric'?"):
+    with pytest.raises(UserError, match="Did you mean 'metric'"):
         write_plugin("metrik", None)
 
 
@@ -97,7 +97,7 @@ def test_a_copy_is_the_gallery_s_and_overwrites_nothing():
 
 
 def test_an_unknown_competition_names_the_nearest():
-    with pytest.raises(UserError, match="Did you mean 'cassava-leaf-disease-classification'?"):
+    with pytest.raises(UserError, match="Did you mean 'cassava-leaf-disease-classification'"):
         copy_toml("casava-leaf-disease", None)
 
 
