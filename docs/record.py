@@ -19,18 +19,20 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from screenshots import FOLDER, picture, terminal
 
-MOST_LINES = 26
+MOST_LINES, COLUMNS = 16, 124
 PROMPT = "\x1b[1;32m$\x1b[0m "
 
 
 def draw_photos(folder: Path) -> None:
-    """Draw class folders and a test folder of coloured noise."""
+    """Draw class folders, a test folder and a sample submission: coloured noise."""
     rng = np.random.default_rng(0)
     for number, name in enumerate(("train/maple", "train/oak", "train/birch")):
         for image in range(40):
-            _draw(folder / "photos" / name / f"{image:03d}.jpg", rng, number)
+            _draw(folder / "photos" / name / f"{number}{image:03d}.jpg", rng, number)
     for image in range(20):
         _draw(folder / "photos/test" / f"{image:03d}.jpg", rng, image % 3)
+    rows = "".join(f"{image:03d}.jpg,maple\n" for image in range(20))
+    (folder / "photos/sample_submission.csv").write_text(f"id,label\n{rows}", encoding="utf-8")
 
 
 def _draw(path: Path, rng: np.random.Generator, channel: int) -> None:
@@ -45,7 +47,7 @@ def _nothing(_folder: Path) -> None:
 
 
 PICTURES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
-    "folder": (draw_photos, ["compete init photos"]),
+    "folder": (draw_photos, ["compete init photos", "compete validate photos.toml"]),
     "kaggle": (_nothing, ["compete competitions", "compete run leaf-classification"]),
     "plugin": (_nothing, ["compete new --plugin loss", "python -m pytest -p no:cacheprovider test_my_loss.py"]),
 }
@@ -69,7 +71,7 @@ def recorded(commands: list[str], prepare: Callable[[Path], None]) -> str:
 def main() -> None:
     """Record every picture."""
     for name, (prepare, commands) in PICTURES.items():
-        picture(terminal(recorded(commands, prepare), title="compete"), FOLDER / f"{name}.png")
+        picture(terminal(recorded(commands, prepare), "compete", COLUMNS), FOLDER / f"{name}.png")
 
 
 if __name__ == "__main__":

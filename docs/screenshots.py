@@ -28,9 +28,9 @@ def last_screen(log: str) -> str:
     return "\n".join(line for line in lines[first:] if not line.startswith("Script ")).rstrip()
 
 
-def terminal(screen: str, title: str = COMMAND) -> str:
+def terminal(screen: str, title: str = COMMAND, columns: int = COLUMNS) -> str:
     """Return an SVG of a terminal. Without an empty line below, the last line's descenders would be cut off."""
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(f"{screen}\n "))
     return console.export_svg(title=title)
 

@@ -191,7 +191,7 @@ def run(
 
 def _say_where_from(given: Path, found: Path) -> None:
     if found != given:
-        typer.echo(f"note: there is no file {given} here; this is the gallery's: {found}")
+        typer.echo(f"note: no file {given} here; this is the gallery's. `compete new {given}` makes a copy to edit")
 
 
 @app.command(rich_help_panel="Run", epilog="$ compete validate my.toml")
