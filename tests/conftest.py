@@ -27,6 +27,7 @@ SLOW = (
     "core/catalog/test_new_files.py",
     "core/test_cli.py",
     "test_install.py",
+    "test_troubleshooting.py",
     "core/init/test_gallery.py",
     "core/leaderboard/test_commands.py",
     "core/leaderboard/test_newcomer.py",

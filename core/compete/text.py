@@ -30,7 +30,8 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, or None if none is similar.
 
     What looks alike counts as equal (`o` and `0`, `l` and `1`, any separator), then come names that only go on, then
-    the most similar; of equals the shortest is the likeliest.
+    the most similar; of equals the one with
+    the longest piece in common, then the shortest.
     """
     if len(str(name)) > LONGEST_NAME:
         return None
@@ -42,8 +43,9 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
     if not near:
         return None
 
-    def rank(other: str) -> tuple[float, float, int, str]:
-        return -_similarity(alike, _look(other)), -_similarity(given, other), len(other), other
+    def rank(other: str) -> tuple[float, float, int, int, str]:
+        together = SequenceMatcher(None, given, other, autojunk=False).find_longest_match().size
+        return -_similarity(alike, _look(other)), -_similarity(given, other), -together, len(other), other
 
     return by_lower[min(near, key=rank)]
 
