@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from compete.config.registry import DataFile, InputFile, component
+from compete.config.registry import Backbone, Backbones, DataFile, InputFile, component
 from compete.errors import (
     CompeteError,
     ConfigError,
@@ -77,6 +77,8 @@ __all__ = [
     "IMAGE_EXTENSIONS",
     "STAGES",
     "AccessError",
+    "Backbone",
+    "Backbones",
     "Basis",
     "BusyError",
     "Choice",

@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from compete.text import printable
 
@@ -127,4 +128,6 @@ def error_location(error: BaseException) -> str:
 
 def is_library(filename: str) -> bool:
     """Return whether a source file is Python's own, or of an installed package."""
+    if {"site-packages", "dist-packages"} & set(Path(filename).parts):  # of any environment: --user, --target, a .pth
+        return True
     return filename.startswith((*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<"))

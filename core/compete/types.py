@@ -55,8 +55,8 @@ class TopK:
 class SampleForm:
     """How a sample submission is written, which the submission follows.
 
-    `mark`: after a byte order mark. `ends`: a line end last. `gaps`: empty lines. `index`: the cells of an unnamed first
-    column that counts the rows, its name first; tables leave it out. `quoted`, `unnamed`: columns, by number in the file.
+    `mark`: after a byte order mark. `ends`: a line end last. `gaps`: empty lines. `index`: the cells of an unnamed
+    first column that counts rows; tables leave it out. `quoted`, `unnamed`: columns, by number in the file.
     """
 
     separator: str = ","

@@ -67,7 +67,7 @@ def test_options_list_everything():
 def test_an_error_of_the_disk_is_one_sentence(tmp_path, monkeypatch, capsys):
     import compete.config.plugins
 
-    def refused():
+    def refused(_files):
         raise PermissionError(13, "Permission denied", "/data/mask")
 
     monkeypatch.setattr(compete.config.plugins, "load_plugins", refused)

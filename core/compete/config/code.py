@@ -49,4 +49,10 @@ def _used_by(module: ModuleType) -> list[ModuleType]:
 
 def _is_local(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None)
-    return file is not None and module.__name__.partition(".")[0] not in OWN and not is_library(file)
+    # `torch.ops` and its like name a file that is not there.
+    return (
+        file is not None
+        and Path(file).is_file()
+        and module.__name__.partition(".")[0] not in OWN
+        and not is_library(file)
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from compete.config.gallery import find_toml
 from compete.config.options import BoundComponent, bind, json_text, option_names, validate
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Registry
@@ -25,7 +26,7 @@ from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem
 from compete.files.safety import MOST_BYTES, MOST_CODE_BYTES, NO_FILE, unusable_file
-from compete.store import read_json
+from compete.store import expand_path, read_json
 from compete.text import did_you_mean, format_list, unknown_name
 
 
@@ -83,7 +84,8 @@ class Config:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read and check a TOML. Raise `ConfigError` with every problem at once."""
+    """Read and check a TOML, or a gallery name. Raise `ConfigError` with every problem at once."""
+    path = find_toml(path)
     written, lines = read_toml(path)
     data = apply_overrides(written, overrides)
     reader = _Reader(str(path), lines, {override_keys(override): override for override in overrides})
@@ -152,7 +154,11 @@ class _Reader:
             )
             return []
         files = []
-        for name in value:
+        for written in value:
+            name, problem = _expanded(written)
+            if problem:
+                self.add(Problem(f'plugins "{written}"', problem), "plugins")
+                continue
             problem = unusable_file(Path(name), MOST_CODE_BYTES)
             if not problem:
                 files.append(Path(name))
@@ -277,6 +283,14 @@ def _folder_of_first_toml(folder: Path) -> list[Path]:
     """Return the folder of the TOML that a run was started with, for the copy of it in the run's folder."""
     command = read_json(folder / "environment.json").get("command") or []
     return [Path(word).parent for word in command if isinstance(word, str) and word.endswith(".toml")]
+
+
+def _expanded(path: str) -> tuple[str, str]:
+    """Return a path with `~` and environment variables expanded, and what is wrong with it."""
+    try:
+        return expand_path(path), ""
+    except ValueError as error:
+        return path, str(error)
 
 
 def _key_of(problem: Problem) -> str:

@@ -13,8 +13,7 @@ import tomli_w
 
 from compete.config.slots import SLOTS
 from compete.errors import ConfigError
-from compete.files.safety import MOST_CODE_BYTES, NO_FILE, unusable_file
-from compete.text import format_list, nearest
+from compete.files.safety import MOST_CODE_BYTES, unusable_file
 
 _TOKEN = re.compile(
     r"""[ \t\r]+ | \#[^\n]*
@@ -31,7 +30,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     """Return a TOML's data and the line of each table and key. Raise `ConfigError` for an unreadable file."""
     problem = unusable_file(path, MOST_CODE_BYTES)
     if problem:
-        raise ConfigError(f"{path}: {problem}.{_other_files(path) if problem == NO_FILE else ''}")
+        raise ConfigError(f"{path}: {problem}.")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -54,15 +53,6 @@ def read_table(toml: Path, name: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}
-
-
-def _other_files(path: Path) -> str:
-    """Name the TOML that was probably meant, or else the available ones."""
-    found = {str(file): file.stem for folder in (path.parent, Path("competitions")) for file in folder.glob("*.toml")}
-    near = nearest(path.stem, found.values())
-    if near is not None:
-        return " Did you mean " + " or ".join(f"'{file}'" for file, stem in found.items() if stem == near) + "?"
-    return f" Available: {format_list(found)}." if found else ""
 
 
 def key_lines(text: str) -> Lines:

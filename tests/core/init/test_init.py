@@ -7,6 +7,7 @@ import json
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -402,7 +403,7 @@ def test_every_class_is_kept_where_the_metric_or_a_threshold_needs_it(folder, pa
 
 
 def test_predictions_that_memory_cannot_hold_are_told(folder, monkeypatch):
-    monkeypatch.setattr("compete.stages.prepare.os.sysconf", lambda name: 1000)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=1_000_000))
     put(folder, crowded("w_", "w_1") | {"page.md": b"scored by the logarithmic loss"})
     result = write_toml(folder)
     assert "Set keep_top = 20 to keep the best 20 classes of a row." in result.todo[0]

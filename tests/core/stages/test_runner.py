@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -348,7 +349,7 @@ def test_what_needs_every_probability_is_refused_with_the_best_classes_only(tiny
 
 
 def test_predictions_that_no_memory_holds_are_refused_before_training(tiny, monkeypatch):
-    monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 1000}[name])
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=1000))
     with pytest.raises(ConfigError, match=r"93 rows of 3 classes, take about .* Set keep_top = 20"):
         run(tiny)
 
