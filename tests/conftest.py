@@ -25,7 +25,7 @@ SLOW = (
     "test_gallery.py",
     "test_first_plugin.py",
     "core/test_cli.py",
-    "core/init/test_gallery.py",
+    "core/draft/test_gallery.py",
     "core/leaderboard/test_commands.py",
     "core/leaderboard/test_newcomer.py",
     "core/leaderboard/test_pairing.py",
@@ -130,7 +130,7 @@ def make_run(tiny: Path) -> Callable[..., object]:
     from compete.config.load import load_config
     from compete.identity import read_sources
     from compete.model.device import make_fabric
-    from compete.run import Run, Session
+    from compete.session import Run, Session
     from compete.stages.runner import assemble
 
     def make(*overrides: str) -> Run:

@@ -11,7 +11,7 @@ import numpy as np
 from compete.errors import TrainingError
 from compete.predict.parquet import label_columns, write_predictions
 from compete.predict.top_k import concatenate, keep_top, known_rows
-from compete.run import Run
+from compete.session import Run
 from compete.stages.members import member_predictions
 from compete.text import format_first, plural
 from compete.types import TopK

@@ -16,7 +16,6 @@ from compete.errors import CompeteError, SubmissionError
 from compete.identity import digest_file
 from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows, top_labels
-from compete.run import Run
 from compete.scores import (
     FORMAT,
     ClassScores,
@@ -28,6 +27,7 @@ from compete.scores import (
     SubmissionFacts,
     read_scores,
 )
+from compete.session import Run
 from compete.stages.blend import Blend
 from compete.submission.check import check_submission
 from compete.submission.csv_file import read_submission, write_submission

@@ -19,7 +19,7 @@ from compete.errors import CompeteError
 from compete.predict.inference import Scaler
 from compete.predict.parquet import read_predictions, write_predictions
 from compete.predict.rows import PredictionCheckpoint, predict_rows
-from compete.run import Run, call_hook
+from compete.session import Run, call_hook
 from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
 from compete.train.loop import train
 from compete.types import Epoch, Member, MemberResult

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from compete.config.load import Config
-    from compete.run import Session
+    from compete.session import Session
     from compete.types import Image, Tables, Transform
 
 MOST_LISTED, MOST_TRIED = 5, 8

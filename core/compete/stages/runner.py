@@ -20,8 +20,8 @@ from compete.model.network import build_network, build_optimizer, freeze, parame
 from compete.predict.inference import views_of
 from compete.predict.postprocessing import submission_frame
 from compete.reports import TrainingReport
-from compete.run import Run, Session, call_hook
 from compete.scores import write_scores
+from compete.session import Run, Session, call_hook
 from compete.stages.blend import blend
 from compete.stages.describe import (
     describe_images,

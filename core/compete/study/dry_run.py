@@ -15,7 +15,7 @@ from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
 from compete.model.network import build_network
-from compete.run import Run, Session
+from compete.session import Run, Session
 from compete.stages.open_images import augmentation, make_decoder
 from compete.stages.prepare import choose_members, prepare
 from compete.train.loop import plan_epoch
