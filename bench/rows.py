@@ -127,7 +127,7 @@ def run_of(config: Config, dataset: Dataset) -> Run:
     )
     members = tuple(choose_members(config, dataset.folds))
     identity = identify(config, {}, dataset, [], [])
-    return Run(session, dataset, Images(train, test, None), identity, members, nn.Identity())
+    return Run(session, dataset, Images(train, test, None), members, nn.Identity(), identity)
 
 
 def write_members(run: Run, tables: Tables, classes: int) -> None:

@@ -67,6 +67,7 @@ def load_plugins(files: Sequence[Path] = ()) -> Plugins:
     sources: dict[str, str] = {}
     for name in BUNDLED:
         _register(manager, sources, name, "bundled", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
+    code["compete"] = own_code(__version__)  # now that the bundled plugins are imported, and so found
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         package = entry.dist.name if entry.dist else "?"
         _register(manager, sources, entry.name, f"package {package}", entry.load)

@@ -35,6 +35,9 @@ class InitResult:
     todo: list[str]
     runs: bool | None
 
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
 
 @dataclass(frozen=True)
 class _Draft:
@@ -59,7 +62,7 @@ def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[
     or the file exists already.
     """
     name = _slug(folder)
-    path = output or Path(f"{name}.toml")
+    path = output or default_output(folder)
     _refuse_place(folder, path)
     from compete.config.plugins import load_plugins
     from compete.draft.output import gallery_hint, report_lines
@@ -81,6 +84,11 @@ def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[
         draft.write(todo)
     *lines, next_line = report_lines(path, sections, todo, seen, problems)
     return InitResult(path, [*lines, *hint, next_line], todo, None if seen is None else not problems)
+
+
+def default_output(folder: Path) -> Path:
+    """Return the TOML that is written for a folder, unless another one is named."""
+    return Path(f"{_slug(folder)}.toml")
 
 
 def _slug(folder: Path) -> str:

@@ -223,4 +223,5 @@ def next_commands(config: Config, folder: Path, submitted: bool) -> tuple[str, .
     kept = [override for override in config.overrides if override_keys(override) != ("training", "epochs")]
     sets = " ".join(f"--set {shlex.quote(override)}" for override in (*kept, longer))
     submit = (f"compete submit {folder}",) if submitted and config.components["uploads"] else ()
-    return (*submit, f"compete run {shlex.quote(str(config.path))} {sets}")
+    toml = config.path if config.path.name else folder / "config.toml"
+    return (*submit, f"compete run {shlex.quote(str(toml))} {sets}")

@@ -47,7 +47,7 @@ def dry_run(config: Config) -> Iterator[Run]:
     with TemporaryDirectory(prefix="compete-") as folder:
         session = Session(config, Path(folder), make_fabric(config.training), config.plugins.new_manager())
         members = tuple(choose_members(config, dataset.folds))
-        yield Run(session, dataset, Images(train, test, augmentation(transforms)), identity, members, network)
+        yield Run(session, dataset, Images(train, test, augmentation(transforms)), members, network, identity)
 
 
 def first_step(run: Run) -> tuple[Trainer, list[Batch]]:
