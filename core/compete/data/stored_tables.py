@@ -1,4 +1,4 @@
-"""The rows of a finished run, stored in its folder: it predicts new images without the competition's files."""
+"""The rows of a finished run, stored in its folder, so that it predicts other images without the competition's files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = ("train", "test", "sample")
 
 
 def write_tables(folder: Path, tables: Tables) -> str:
-    """Store the rows as `tables/*.parquet`; return why not, or an empty string.
+    """Store the rows as `tables/*-rows.parquet`; return why not, or an empty string.
 
     A table that does not come back the same, such as one with text and numbers in one column, is not stored.
     """
@@ -32,13 +32,13 @@ def write_tables(folder: Path, tables: Tables) -> str:
             return f"{name}: Parquet changes its cells"
         data[name] = buffer.getvalue()
     for name, content in data.items():
-        write_bytes(folder / FOLDER / f"{name}.parquet", content)
+        write_bytes(folder / FOLDER / f"{name}-rows.parquet", content)
     return ""
 
 
 def read_stored_tables(folder: Path) -> Tables | None:
     """Return the stored rows, or None if they are not there."""
-    files = [folder / FOLDER / f"{name}.parquet" for name in NAMES]
+    files = [folder / FOLDER / f"{name}-rows.parquet" for name in NAMES]
     if not all(file.is_file() for file in files):
         return None
     train, test, sample = map(pd.read_parquet, files)
