@@ -1,4 +1,4 @@
-"""The rows of a finished run, stored in its folder, so that it predicts other images without the competition's files."""
+"""The rows of a finished run, stored in its folder: it predicts other images without the competition's files."""
 
 from __future__ import annotations
 
