@@ -25,6 +25,7 @@ SLOW = (
     "test_gallery.py",
     "test_first_plugin.py",
     "core/test_cli.py",
+    "core/api/",
     "core/draft/test_gallery.py",
     "core/leaderboard/test_commands.py",
     "core/leaderboard/test_newcomer.py",

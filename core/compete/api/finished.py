@@ -139,9 +139,7 @@ def _members(folder: Path, scores: Scores) -> tuple[Member, ...]:
     files = [folder / "members" / name / RESULT for name in scores.members]
     missing = [str(file.parent) for file in files if not file.is_file()]
     if missing:
-        raise CompeteError(
-            f"{folder} lacks members: {format_list(missing)}. Copy the whole folder, `members/` included."
-        )
+        raise CompeteError(f"{folder}: members are missing: {format_list(missing)}. Copy the whole folder.")
     return tuple(read_result(read_json(file)).member for file in files)
 
 
@@ -162,8 +160,9 @@ def _columns(run: OpenRun, tables: Tables) -> TableColumns | None:
     own, settings = run.dataset.columns, run.config.columns
     if own is None:
         return None
+    rows = tables.test.drop(columns="image").astype(object)
     before = [run.tables.test] if run.tables.has_test else []
-    both = pd.concat([*before, tables.test], join="inner", ignore_index=True)
+    both = pd.concat([*before, rows.where(rows.notna(), "")], join="inner", ignore_index=True)
     found = encode_columns(settings, replace(tables, test=both))
     if found is None or found.names != own.names:
         new = sorted(set(found.names if found else ()) - set(own.names))

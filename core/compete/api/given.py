@@ -61,8 +61,8 @@ class Given:
 def given_rows(images: Inputs, root: Path, own: pd.DataFrame, extensions: Iterable[str], channels: int) -> Given:
     """Return the rows. Raise `DataError` with everything among them that is not an image.
 
-    Ids of files have the form that the run's `own` test rows have, such as the name without its extension; images in
-    memory are numbered. `extensions` are those that a folder's images may have.
+    Ids of files have the form that those of the run's `own` rows have, such as the name without its extension; images
+    in memory are numbered. `extensions` are those that a folder's images may have.
     """
     if isinstance(images, pd.DataFrame):
         return _of_table(images, GivenFiles(root), own, channels)

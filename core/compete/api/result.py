@@ -133,9 +133,7 @@ class Result:
         try:
             return pd.read_parquet(path).set_index("id")
         except FileNotFoundError:
-            raise CompeteError(
-                f"{path}: there is no such file; the run may have had no test rows, or it was moved"
-            ) from None
+            raise CompeteError(f"{path}: no such file; the run had no test rows, or it was removed") from None
         except Exception as error:  # a damaged parquet file can raise nearly anything
             raise CompeteError(f"{path} cannot be read ({error})") from error
 

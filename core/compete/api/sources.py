@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from compete.config.load import Config, check_config, load_config
-from compete.config.toml import read_toml
+from compete.config.toml import apply_overrides, read_toml
 from compete.draft import default_output, write_toml
 from compete.draft.output import toml_value
 from compete.errors import ConfigError, UserError
@@ -68,12 +68,19 @@ def override_list(overrides: Overrides) -> list[str]:
         return [overrides]
     if isinstance(overrides, Mapping):
         flat = dict(_flat(overrides))
-        return [f"{key}={toml_value(value)}" for key, value in plain_data(flat, "override ").items()]
+        return [f"{key}={_value_text(value)}" for key, value in plain_data(flat, "override ").items()]
     items = list(overrides)
     wrong = [item for item in items if not isinstance(item, str)]
     if wrong:
         raise ConfigError(f"override {item!r}: must be text such as 'training.epochs=3'" for item in wrong)
     return items
+
+
+def _value_text(value: object) -> str:
+    """Write a value as `--set` takes it: text without quotes where it stays text."""
+    if isinstance(value, str) and apply_overrides({}, [f"key={value}"]) == {"key": value}:
+        return value
+    return toml_value(value)
 
 
 def _flat(overrides: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
