@@ -24,6 +24,7 @@ SLOW = (
     "reliability/",
     "test_gallery.py",
     "test_first_plugin.py",
+    "test_python_page.py",
     "core/test_cli.py",
     "core/api/",
     "core/draft/test_gallery.py",
