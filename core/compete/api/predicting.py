@@ -56,6 +56,9 @@ def predict_images(finished: FinishedRun, images: Inputs, root: Path) -> pd.Data
 def write_submission_of(finished: FinishedRun, path: Path, images: Inputs, sample: Sample, root: Path) -> pd.DataFrame:
     """Write and return the submission of other images. Raise `SubmissionError` with every problem."""
     given = _given(finished, images, root)
+    repeated = given.rows["id"][given.rows["id"].duplicated()]
+    if len(repeated):
+        raise SubmissionError(f"ids are there more than once: {format_first(repeated.unique().tolist())}")
     wanted = _sample(finished.run, given.rows, sample)
     done = _predict(finished, given)
     config, rows = done.run.config, replace(done.run.tables, sample=wanted)
@@ -97,7 +100,7 @@ def _predict(finished: FinishedRun, given: Given) -> NewPredictions:
     """Predict with all members, blend, and post-process; what the run would warn of is warned of."""
     members = [_joined(parts) for parts in zip(*_in_chunks(finished, given), strict=True)]
     run = with_rows(finished, given.rows, finished.run.images.test)
-    if finished.comparing and len(given.rows) != len(finished.run.tables.test):
+    if len(given.rows) != len(finished.run.tables.test) and finished.comparing:
         warn(f"{finished.comparing} compares rows with each other: predict a whole test set at once")
     run.session.warnings.clear()  # those of the run's own rows
     blended = join_members(run, finished.oof, members)[1]

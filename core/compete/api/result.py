@@ -46,7 +46,7 @@ class Report(PathLike[str]):
         return f'<iframe sandbox="" style="{style}" srcdoc="{page}"></iframe>'  # no script of the page may run
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Result:
     """A finished run: its folder, scores, notes and warnings; tables are read from the folder when asked for.
 

@@ -68,6 +68,9 @@ def override_list(overrides: Overrides) -> list[str]:
         return [overrides]
     if isinstance(overrides, Mapping):
         flat = dict(_flat(overrides))
+        unset = [key for key, value in flat.items() if value is None]
+        if unset:
+            raise ConfigError(f"override {key}=None: an override sets a value; remove the key instead" for key in unset)
         return [f"{key}={_value_text(value)}" for key, value in plain_data(flat, "override ").items()]
     items = list(overrides)
     wrong = [item for item in items if not isinstance(item, str)]

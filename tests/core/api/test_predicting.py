@@ -203,7 +203,20 @@ def test_a_submission_of_other_images_is_the_run_s_for_its_own(tiny):
     assert done.write_submission("few.csv", ["data/test/t4.png"])["id"].tolist() == ["t4"]
     with pytest.raises(SubmissionError, match="6 ids of the sample submission without a prediction"):
         done.write_submission("less.csv", ["data/test/t4.png"], sample=pd.read_csv("data/sample.csv"))
+    with pytest.raises(SubmissionError, match="ids are there more than once: t4"):
+        done.write_submission("less.csv", ["data/test/t4.png"] * 2)
     assert not (tiny / "less.csv").exists()
+
+
+def test_weights_to_start_from_are_not_needed_again(tiny):
+    import timm
+    from safetensors.torch import save_file
+
+    start = tiny / "start.safetensors"
+    save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), start)
+    done = finish(tiny, model={"name": "timm", "backbone": "test_resnet", "weights": str(start)})
+    start.unlink()
+    assert_like_the_run(compete.load_run(done.folder).predict("data/test"), done)
 
 
 @pytest.mark.parametrize("depth", ["submissions/tiny", "submissions", "data", "nowhere"])

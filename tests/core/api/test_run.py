@@ -71,6 +71,7 @@ def test_every_mistake_at_once_in_words_of_python(tiny):
         ({"loss": {"name": print}}, None, "loss.name = <built-in function print>: TOML holds .*plugin file"),
         ({"competition": {"name": "x", "root": "."}}, None, r"\[dataset\]: the table is missing"),
         ({}, {"training.epochs": {1}}, r"override training.epochs = \{1\}: TOML holds"),
+        ({}, {"images.mean": None}, "override images.mean=None: an override sets a value"),
         ({}, [3], "override 3: must be text such as"),
         ({}, "epochs", "override epochs: must be table.key=value"),
         ({}, {"epochs": 3}, r"\[epochs\]: unknown table. Did you mean training.epochs\?"),
