@@ -19,18 +19,21 @@ from compete.stages.runner import run_competition
 __all__ = ["InitResult", "Result", "init", "load_run", "run", "validate"]
 
 
-def run(source: Source, overrides: Overrides = None, *, name: str | None = None, fresh: bool = False) -> Result:
+def run(
+    source: Source, overrides: Overrides = None, *, name: str | None = None, fresh: bool = False, doctor: bool = True
+) -> Result:
     """Train the folds, ensemble them, write a checked submission, and return the finished run.
 
     `source` is a TOML, the same as a dict, or a folder of images and tables: for that a TOML is written into the
     current folder and shown. `overrides` are `{"training.epochs": 3}` or `["training.epochs=3"]`. Relative paths are
-    relative to the current folder. `name` chooses the run's folder, `fresh` a new one that reuses no member.
+    relative to the current folder. `name` chooses the run's folder, `fresh` a new one that reuses no member;
+    `doctor` looks for classic mistakes first.
 
     A run that was stopped resumes at the same call. Raise `CompeteError` with what to do about it.
     """
     with python_words(), state_kept():
         config = read_config(source, overrides)
-        return Result.of(run_competition(config, name, fresh, interactive=sys.stdout.isatty()))
+        return Result.of(run_competition(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor))
 
 
 def validate(source: Source, overrides: Overrides = None) -> tuple[str, ...]:
