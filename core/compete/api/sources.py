@@ -19,7 +19,13 @@ from compete.stages.run_folder import STATE
 Source: TypeAlias = "str | PathLike[str] | Mapping[str, Any]"
 Overrides: TypeAlias = "Mapping[str, Any] | Iterable[str] | None"
 MOST_LEVELS = 20
-COMMAND_LINE = {"--set ": "override ", "--name ": "name = ", "--fresh": "fresh=True", "with -o": "with output=..."}
+COMMAND_LINE = {
+    "--set ": "override ",
+    "--name ": "name = ",
+    "--fresh": "fresh=True",
+    "with -o": "with output=...",
+    "--no-doctor": "doctor=False",
+}
 
 
 def read_config(source: Source, overrides: Overrides = None) -> Config:
