@@ -239,7 +239,7 @@ def init(
     ] = None,
 ) -> None:
     """Inspect a competition's folder and write a TOML that runs, with the reason for each choice."""
-    from compete.init import write_toml
+    from compete.draft import write_toml
 
     for line in write_toml(folder, output, plugin or []).lines:
         echo(line)
@@ -250,7 +250,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
     """Write the report page of a finished run again."""
     from compete.config.plugins import load_plugins
     from compete.leaderboard.records import find_candidate
-    from compete.run import call_hook
+    from compete.session import call_hook
     from compete.stages.run_folder import check_format, read_state
 
     folder = find_candidate(run).folder

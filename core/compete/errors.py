@@ -33,6 +33,10 @@ class CompeteError(Exception):
 
     exit_status = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """Let a notebook show the message alone, as the command line does: IPython asks for this."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class PluginRuntimeError(CompeteError):
     """A plugin raised an exception; the message names the plugin, its file and line."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from compete import CompeteError, DataError
 from compete.config.options import bind
 from compete.config.registry import Component
-from compete.run import metric_for
+from compete.session import metric_for
 from compete_plugins.metrics import register_metrics
 from compete_plugins.targets import (
     binary,

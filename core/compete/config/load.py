@@ -29,12 +29,14 @@ from compete.files.safety import MOST_BYTES, MOST_CODE_BYTES, NO_FILE, unusable_
 from compete.store import expand_path, read_json
 from compete.text import did_you_mean, format_list, unknown_name
 
+NO_TOML = Path()
+
 
 @dataclass(frozen=True)
 class Config:
     """A checked TOML: the core's tables, the bound components of each kind, and the plugins they came from.
 
-    `overrides` are those of the command line; `notes` say what they left out.
+    `path` is `NO_TOML` for data from Python. `overrides` are those of the command line; `notes` say what they left out.
     """
 
     path: Path
@@ -87,8 +89,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read and check a TOML, or a gallery name. Raise `ConfigError` with every problem at once."""
     path = find_toml(path)
     written, lines = read_toml(path)
+    return check_config(written, overrides, path, lines)
+
+
+def check_config(
+    written: Mapping[str, Any], overrides: Sequence[str] = (), path: Path = NO_TOML, lines: Lines | None = None
+) -> Config:
+    """Check a TOML's data, of no file by default. Raise `ConfigError` with every problem at once."""
     data = apply_overrides(written, overrides)
-    reader = _Reader(str(path), lines, {override_keys(override): override for override in overrides})
+    file = str(path) if path.name else ""
+    reader = _Reader(file, lines or {}, {override_keys(override): override for override in overrides})
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
     core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}

@@ -152,9 +152,9 @@ def override_keys(override: str) -> tuple[str, ...]:
     return keys
 
 
-def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+def apply_overrides(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Return the data with `table.key=value` overrides; a value that is not valid TOML is a string."""
-    data = deepcopy(data)
+    data = deepcopy(dict(written))
     for override in overrides:
         keys, text = override_keys(override), override.partition("=")[2]
         value = _toml_value(text)

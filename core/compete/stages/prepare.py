@@ -30,7 +30,7 @@ from compete.data.look_alikes import label_look_alikes, row_look_alikes
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, SubmissionError
 from compete.identity import folds_key
-from compete.run import metric_for
+from compete.session import metric_for
 from compete.stages.rehearse import rehearse_scores, rehearse_submission, rehearse_training
 from compete.stages.run_folder import competition_folder
 from compete.text import format_list, unknown_name

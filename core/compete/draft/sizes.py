@@ -9,12 +9,12 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from compete.config.registry import Registry, find
+from compete.draft.findings import Pixels, Source
 from compete.errors import DataError
 from compete.files.extensions import EXTRAS, SOUNDS, TABLES, extension_of
 from compete.files.proposals import Choice
 from compete.files.root import IMAGE_EXTENSIONS
 from compete.files.scan import spread
-from compete.init.findings import Pixels, Source
 
 if TYPE_CHECKING:
     from compete.files.root import Files

@@ -10,9 +10,9 @@ from glob import escape
 from typing import TYPE_CHECKING
 
 from compete.config.settings import Columns
+from compete.draft.columns import splits_test_off
+from compete.draft.findings import Goal, Group, Section, Source
 from compete.files.proposals import Choice
-from compete.init.columns import splits_test_off
-from compete.init.findings import Goal, Group, Section, Source
 from compete.text import name_words
 
 if TYPE_CHECKING:

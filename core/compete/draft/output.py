@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from compete.draft.findings import Section
 from compete.files.scan import without_packing
-from compete.init.findings import Section
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
 

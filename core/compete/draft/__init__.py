@@ -13,8 +13,8 @@ from compete.store import write_text
 
 if TYPE_CHECKING:
     from compete.config.plugins import Plugins
+    from compete.draft.findings import Section, Source
     from compete.files.scan import Scan
-    from compete.init.findings import Section, Source
 
 MOST_BYTES_REHEARSED = 1_000_000_000
 HEAD = (
@@ -35,6 +35,9 @@ class InitResult:
     todo: list[str]
     runs: bool | None
 
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
 
 @dataclass(frozen=True)
 class _Draft:
@@ -46,7 +49,7 @@ class _Draft:
     sections: list[Section]
 
     def write(self, todo: Sequence[str]) -> None:
-        from compete.init.output import toml_text
+        from compete.draft.output import toml_text
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.path, toml_text(HEAD.format(root=self.root, path=self.path), todo, self.sections, self.plugins))
@@ -59,12 +62,12 @@ def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[
     or the file exists already.
     """
     name = _slug(folder)
-    path = output or Path(f"{name}.toml")
+    path = output or default_output(folder)
     _refuse_place(folder, path)
     from compete.config.plugins import load_plugins
+    from compete.draft.output import gallery_hint, report_lines
     from compete.files.root import CACHE
     from compete.files.scan import scan_folder
-    from compete.init.output import gallery_hint, report_lines
 
     plugins = load_plugins(plugin_files)
     hint = gallery_hint(folder, name, path)
@@ -81,6 +84,11 @@ def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[
         draft.write(todo)
     *lines, next_line = report_lines(path, sections, todo, seen, problems)
     return InitResult(path, [*lines, *hint, next_line], todo, None if seen is None else not problems)
+
+
+def default_output(folder: Path) -> Path:
+    """Return the TOML that is written for a folder, unless another one is named."""
+    return Path(f"{_slug(folder)}.toml")
 
 
 def _slug(folder: Path) -> str:
@@ -102,12 +110,12 @@ def _refuse_place(folder: Path, path: Path) -> None:
 
 
 def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Source, list[Section], list[str]]:
-    from compete.init.choices import sections
-    from compete.init.columns import find_group, find_leaks
-    from compete.init.metric import guess_metric
-    from compete.init.proposals import find_source
-    from compete.init.sizes import sample_pixels
-    from compete.init.target import find_goal
+    from compete.draft.choices import sections
+    from compete.draft.columns import find_group, find_leaks
+    from compete.draft.metric import guess_metric
+    from compete.draft.proposals import find_source
+    from compete.draft.sizes import sample_pixels
+    from compete.draft.target import find_goal
 
     source = find_source(scan, plugins)
     goal = find_goal(source)
@@ -127,7 +135,7 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
 
 def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | None, list[str]]:
     """Rehearse a run, unless its tables or records are so large that reading them would take long."""
-    from compete.init.rehearsal import rehearse
+    from compete.draft.rehearsal import rehearse
 
     values = [option.value for option in source.options]
     names = [name for value in values for name in (value if isinstance(value, list) else [value])]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from compete.draft.findings import Goal, Source
+from compete.draft.kinds import label_counts, one_column_goal
 from compete.errors import DataError
 from compete.files.proposals import Choice
-from compete.init.findings import Goal, Source
-from compete.init.kinds import label_counts, one_column_goal
 from compete.text import format_list, plain_name, same_name
 
 if TYPE_CHECKING:

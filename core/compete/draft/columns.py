@@ -9,11 +9,11 @@ from itertools import combinations
 from statistics import median
 from typing import TYPE_CHECKING
 
+from compete.draft.findings import Goal, Group, Source
 from compete.errors import DataError
 from compete.files.extensions import SOUNDS, extension_of
 from compete.files.proposals import Choice
 from compete.files.scan import spread
-from compete.init.findings import Goal, Group, Source
 from compete.text import name_words
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compete.draft.columns import find_group, find_leaks
+from compete.draft.findings import Goal, Pixels, Section, Source
+from compete.draft.kinds import one_column_goal
+from compete.draft.output import toml_text, toml_value
+from compete.draft.sizes import image_keys
 from compete.errors import DataError
 from compete.files.proposals import Choice
-from compete.init.columns import find_group, find_leaks
-from compete.init.findings import Goal, Pixels, Section, Source
-from compete.init.kinds import one_column_goal
-from compete.init.output import toml_text, toml_value
-from compete.init.sizes import image_keys
 
 # --- what is predicted, and how it is written -----------------------------------------------------------------------
 

@@ -92,13 +92,12 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A complete run: rows, images, the members to train, their identity, and a network to copy for each of them."""
+class OpenRun:
+    """What predictions need of a run: rows, images, the members, and a network to copy for each of them."""
 
     session: Session
     dataset: Dataset
     images: Images
-    identity: Identity
     members: tuple[Member, ...]
     network: nn.Module
 
@@ -174,6 +173,13 @@ class Run:
     def member_folder(self, member: Member) -> Path:
         """Return the folder of a member's weights and predictions."""
         return self.folder / "members" / member.name
+
+
+@dataclass(frozen=True)
+class Run(OpenRun):
+    """A complete run, which can also train: it knows what its members' weights and predictions depend on."""
+
+    identity: Identity
 
 
 def metric_for(config: Config, target: Target) -> Metric:

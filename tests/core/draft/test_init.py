@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from compete.config.load import load_config
+from compete.draft import write_toml
 from compete.errors import UserError
-from compete.init import write_toml
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from compete_plugins.datasets import _heads
@@ -557,7 +557,7 @@ def test_test_rows_without_any_image_are_a_thing_to_do(folder):
 
 
 def test_large_records_are_not_rehearsed(folder, monkeypatch):
-    monkeypatch.setattr("compete.init.MOST_BYTES_REHEARSED", 100)
+    monkeypatch.setattr("compete.draft.MOST_BYTES_REHEARSED", 100)
     put(folder, flat(["0", "1"]))
     result = write_toml(folder)
     assert result.runs is None

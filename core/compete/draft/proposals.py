@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from compete.config.options import bind, option_names
 from compete.config.registry import find
+from compete.draft.findings import Source
 from compete.errors import ConfigError, DataError, PluginError, code_of_others, error_location
 from compete.files.extensions import READABLE, files_instead_of_images
 from compete.files.proposals import Choice, Excerpt, Proposal
 from compete.files.scan import spread
-from compete.init.findings import Source
 from compete.text import format_list, plural
 
 if TYPE_CHECKING:

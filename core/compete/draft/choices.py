@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from compete.draft.findings import Goal, Group, Pixels, Section, Source
+from compete.draft.sizes import SMALL_SIDE, image_keys, windows
+from compete.draft.suggested_columns import suggest_columns
 from compete.files.proposals import Choice
-from compete.init.findings import Goal, Group, Pixels, Section, Source
-from compete.init.sizes import SMALL_SIDE, image_keys, windows
-from compete.init.suggested_columns import suggest_columns
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
 from compete.text import format_first, name_words

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from compete.draft.findings import Goal
 from compete.errors import DataError
 from compete.files.proposals import Choice
-from compete.init.findings import Goal
 from compete.text import format_list, name_words, plain_name
 
 if TYPE_CHECKING:

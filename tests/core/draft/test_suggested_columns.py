@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from compete.config.load import load_config
+from compete.draft import write_toml
+from compete.draft.findings import Goal, Group, Source
+from compete.draft.suggested_columns import patterns, suggest_columns
 from compete.files.proposals import Choice
 from compete.identity import read_sources
-from compete.init import write_toml
-from compete.init.findings import Goal, Group, Source
-from compete.init.suggested_columns import patterns, suggest_columns
 from compete.stages.prepare import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[2]))

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from compete.cli import app
 from compete.config.plugins import load_plugins
 from compete.config.registry import Component
+from compete.draft import write_toml
+from compete.draft.proposals import find_source
 from compete.errors import DataError, UserError
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.scan import scan_folder
 from compete.hookspecs import hookimpl
-from compete.init import write_toml
-from compete.init.proposals import find_source
 from miniatures.drawing import image, put
 
 PLUGIN = '''

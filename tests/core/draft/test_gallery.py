@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from compete.config.load import load_config
-from compete.init import write_toml
+from compete.draft import write_toml
 from compete.stages.runner import run_competition
 
 sys.path.insert(0, str(Path(__file__).parents[2]))

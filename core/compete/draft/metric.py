@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from compete.draft.findings import Goal
 from compete.files.encodings import prose
 from compete.files.proposals import Choice
 from compete.files.scan import Scan
-from compete.init.findings import Goal
 
 MOST_BYTES, TEXTS = 300_000, (".md", ".txt", ".html")
 # A description praises accuracy, and shows ROC curves, before it comes to what is scored.

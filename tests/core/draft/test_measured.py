@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from compete.draft import write_toml
+from compete.draft.choices import sound_sections
+from compete.draft.findings import Pixels
+from compete.draft.sizes import image_keys, sound_pixels, windows
 from compete.errors import UserError
 from compete.files.extensions import choose_family
-from compete.init import write_toml
-from compete.init.choices import sound_sections
-from compete.init.findings import Pixels
-from compete.init.sizes import image_keys, sound_pixels, windows
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from compete_plugins.datasets._proposals.composite_ids import composite_template
