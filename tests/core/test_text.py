@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compete.text import duration
+from compete.text import duration, nearest
 
 
 @pytest.mark.parametrize(
