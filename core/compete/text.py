@@ -54,9 +54,8 @@ def echo(message: object, *, err: bool = False) -> None:
 def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, or None if none is similar.
 
-    What looks alike counts as equal (`o` and `0`, `l` and `1`, any separator), then come names that only go on, then
-    the most similar; of equals the one with
-    the longest piece in common, then the shortest.
+    Names that only go on come first, then the most similar, where what looks alike counts as equal (`o` and `0`, `l`
+    and `1`, any separator); of equals the one with the longest piece in common, then the shortest.
     """
     if len(str(name)) > LONGEST_NAME:
         return None

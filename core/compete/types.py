@@ -38,7 +38,6 @@ class TopK:
         return len(self.values)
 
     def __getitem__(self, rows: Array | slice) -> TopK:
-        """Return some of the rows."""
         return TopK(self.labels[rows], self.values[rows], self.classes)
 
     def dense(self) -> Array:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from compete.config.slots import SLOTS
 from compete.config.toml import read_toml
 from compete.errors import ConfigError
+from compete.store import read_json
 from compete.text import format_list, nearest
 
 LOCAL = Path("competitions")
@@ -77,3 +78,9 @@ def _is_competition(path: Path) -> bool:
         return "competition" in read_toml(path)[0]
     except ConfigError:
         return True  # it may be the one to mend
+
+
+def folder_of_first_toml(folder: Path) -> list[Path]:
+    """Return the folder of the TOML that a run was started with, for the copy of it in the run's folder."""
+    command = read_json(folder / "environment.json").get("command") or []
+    return [Path(word).parent for word in command if isinstance(word, str) and word.endswith(".toml")]

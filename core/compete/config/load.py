@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from compete.config.gallery import find_toml
+from compete.config.gallery import find_toml, folder_of_first_toml
 from compete.config.options import BoundComponent, bind, json_text, option_names, validate
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Registry
@@ -26,7 +26,7 @@ from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem
 from compete.files.safety import MOST_BYTES, MOST_CODE_BYTES, NO_FILE, unusable_file
-from compete.store import expand_path, read_json
+from compete.store import expand_path
 from compete.text import did_you_mean, format_list, unknown_name
 
 NO_TOML = Path()
@@ -267,7 +267,7 @@ class _Reader:
         """Refuse data files outside the root and the TOML's folder, and what is not a file of bounded size."""
         if competition is None:
             return
-        folders = [Path(competition.root), path.parent, *_folder_of_first_toml(path.parent)]
+        folders = [Path(competition.root), path.parent, *folder_of_first_toml(path.parent)]
         for kind, bound in ((kind, bound) for kind, many in components.items() for bound in many):
             for key, value in bound.data_files:
                 file = Path(value.partition("#")[0])
@@ -287,12 +287,6 @@ class _Reader:
                 hint = f" Did you mean {inside[0]}?" if inside else did_you_mean(name, known)
                 tables = f" Tables: {format_list(known, most=40)}."
                 self.add(Problem(f"[{name}]", f"unknown table.{hint}{tables}"), name)
-
-
-def _folder_of_first_toml(folder: Path) -> list[Path]:
-    """Return the folder of the TOML that a run was started with, for the copy of it in the run's folder."""
-    command = read_json(folder / "environment.json").get("command") or []
-    return [Path(word).parent for word in command if isinstance(word, str) and word.endswith(".toml")]
 
 
 def _expanded(path: str) -> tuple[str, str]:

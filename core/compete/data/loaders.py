@@ -181,6 +181,8 @@ def choose_workers(setting: int, device: str, cached: bool) -> int:
     cores = os.cpu_count() or 1
     if setting >= 0:
         return setting
+    if not hasattr(os, "fork"):  # Windows
+        return 0
     if device == "cpu":
         return 0 if cached else min(MOST_WORKERS, cores // 2)
     return min(MOST_WORKERS, cores)

@@ -15,7 +15,7 @@ def home(tiny, monkeypatch):
     """A home folder with a plugin file and weights in it."""
     monkeypatch.setenv("HOME", str(tiny))
     monkeypatch.setenv("DISK", str(tiny))
-    (tiny / "weights.pth").write_bytes(b"")
+    (tiny / "weights.pth").write_bytes(b"weights")
     (tiny / "tiny.toml").write_text((tiny / "tiny.toml").read_text().replace("tiny_plugin.py", "~/tiny_plugin.py"))
     return tiny
 
