@@ -89,6 +89,11 @@ class Problem:
     file: str = ""
     line: int | None = None
 
+    @property
+    def key(self) -> str:
+        """The key in "[table] key = value", or an empty string."""
+        return self.where.partition("] ")[2].partition(" = ")[0].partition(".")[0]
+
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.where}: {self.message}" if place else f"{self.where}: {self.message}"

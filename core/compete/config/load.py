@@ -198,7 +198,7 @@ class _Reader:
             return None
         values, problems = validate(model, table, f"[{name}]")
         for problem in problems:
-            self.add(problem, name, _key_of(problem))
+            self.add(problem, name, problem.key)
         return cast("Table | None", values)
 
     def components(self, data: Mapping[str, Any], registry: Registry) -> dict[str, tuple[BoundComponent, ...]]:
@@ -243,7 +243,7 @@ class _Reader:
         options = {key: value for key, value in table.items() if key != "name"}
         bound, problems = bind(registry[kind][name], options, where)
         for problem in problems:
-            self.add(problem, *place, _key_of(problem))
+            self.add(problem, *place, problem.key)
         return None if problems else bound
 
     def head_of_loss(self, components: Mapping[str, tuple[BoundComponent, ...]]) -> None:
@@ -295,8 +295,3 @@ def _expanded(path: str) -> tuple[str, str]:
         return expand_path(path), ""
     except ValueError as error:
         return path, str(error)
-
-
-def _key_of(problem: Problem) -> str:
-    """Return the key in "[table] key = value", or an empty string."""
-    return problem.where.partition("] ")[2].partition(" = ")[0].partition(".")[0]
