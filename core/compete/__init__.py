@@ -71,7 +71,7 @@ from compete.types import (
 )
 
 if TYPE_CHECKING:
-    from compete.api import InitResult, Result, init, load_run, run, validate
+    from compete.api.calls import InitResult, Result, init, load_run, run, validate
     from compete.config.settings import Count, Number
     from compete.data.leaks import linked_rows
     from compete.predict.top_k import top_labels
@@ -173,7 +173,7 @@ __version__ = "0.2.0"
 
 # What needs pydantic, NumPy or torch is imported when somebody asks for it.
 _LATE = {
-    **dict.fromkeys(("InitResult", "Result", "init", "load_run", "run", "validate"), "compete.api"),
+    **dict.fromkeys(("InitResult", "Result", "init", "load_run", "run", "validate"), "compete.api.calls"),
     "ClassScores": "compete.scores",
     "Count": "compete.config.settings",
     "CvScores": "compete.scores",

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from compete import __version__
+from compete.api.commands import add_api_commands
 from compete.catalog.commands import add_catalog_commands
 from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError
 from compete.leaderboard.commands import add_commands
@@ -266,6 +267,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
 add_catalog_commands(app)
 add_commands(app)
 add_study_commands(app)
+add_api_commands(app)
 
 
 def _version(value: bool) -> None:
