@@ -1,8 +1,11 @@
-"""compete: image competitions from one TOML. This module holds the names that plugin authors may import."""
+"""compete: image competitions from one TOML.
+
+A notebook or script calls `run`, `load_run`, `init` and `validate`. The other names are what plugins may import.
+"""
 
 from typing import TYPE_CHECKING
 
-from compete.config.registry import DataFile, InputFile, component
+from compete.config.registry import Backbone, Backbones, DataFile, InputFile, component
 from compete.errors import (
     CompeteError,
     ConfigError,
@@ -68,6 +71,7 @@ from compete.types import (
 )
 
 if TYPE_CHECKING:
+    from compete.api.calls import InitResult, Result, init, load_run, run, validate
     from compete.config.settings import Count, Number
     from compete.data.leaks import linked_rows
     from compete.predict.top_k import top_labels
@@ -77,6 +81,8 @@ __all__ = [
     "IMAGE_EXTENSIONS",
     "STAGES",
     "AccessError",
+    "Backbone",
+    "Backbones",
     "Basis",
     "BusyError",
     "Choice",
@@ -93,6 +99,7 @@ __all__ = [
     "Excerpt",
     "Files",
     "ImagesReport",
+    "InitResult",
     "InputFile",
     "Limits",
     "Member",
@@ -110,6 +117,7 @@ __all__ = [
     "Quota",
     "Reading",
     "Receipt",
+    "Result",
     "RowsReport",
     "RunView",
     "SampleForm",
@@ -141,8 +149,10 @@ __all__ = [
     "format_first",
     "format_list",
     "hookimpl",
+    "init",
     "left_behind",
     "linked_rows",
+    "load_run",
     "name_words",
     "path_template",
     "plain_name",
@@ -150,10 +160,12 @@ __all__ = [
     "prose",
     "read_scores",
     "readings",
+    "run",
     "same_name",
     "spread",
     "top_labels",
     "unknown_name",
+    "validate",
     "without_secrets",
 ]
 
@@ -162,6 +174,7 @@ __version__ = "0.2.0"
 
 # What needs pydantic, NumPy or torch is imported when somebody asks for it.
 _LATE = {
+    **dict.fromkeys(("InitResult", "Result", "init", "load_run", "run", "validate"), "compete.api.calls"),
     "ClassScores": "compete.scores",
     "Count": "compete.config.settings",
     "CvScores": "compete.scores",

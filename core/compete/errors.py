@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from compete.text import printable
 
@@ -31,6 +32,10 @@ class CompeteError(Exception):
     """The work failed; the message explains why."""
 
     exit_status = 1
+
+    def _render_traceback_(self) -> list[str]:
+        """Let a notebook show the message alone, as the command line does: IPython asks for this."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class PluginRuntimeError(CompeteError):
@@ -84,6 +89,11 @@ class Problem:
     file: str = ""
     line: int | None = None
 
+    @property
+    def key(self) -> str:
+        """The key in "[table] key = value", or an empty string."""
+        return self.where.partition("] ")[2].partition(" = ")[0].partition(".")[0]
+
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.where}: {self.message}" if place else f"{self.where}: {self.message}"
@@ -127,4 +137,6 @@ def error_location(error: BaseException) -> str:
 
 def is_library(filename: str) -> bool:
     """Return whether a source file is Python's own, or of an installed package."""
+    if {"site-packages", "dist-packages"} & set(Path(filename).parts):  # of any environment: --user, --target, a .pth
+        return True
     return filename.startswith((*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<"))

@@ -19,6 +19,7 @@ from compete.errors import CompeteError, RunBusyError
 CHECKPOINT = "checkpoint.pt"
 FRESH = "checkpoint.new.pt"
 SPARE = "checkpoint.previous.pt"
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*|\{\w+\})")
 NEWEST_FIRST = (CHECKPOINT, FRESH, SPARE)  # FRESH is only there when a save was cut off after it was written
 
 
@@ -54,6 +55,20 @@ def _open_private(path: str, flags: int) -> int:
 def cannot_write(path: Path, error: OSError, advice: str = "") -> CompeteError:
     """Return the error for a path that the disk refuses."""
     return CompeteError(f"cannot write {path}: {error.strerror or error}. What was there before is kept.{advice}")
+
+
+def expand_path(text: str) -> str:
+    """Return a path with `~` and environment variables expanded. Raise `ValueError` for a variable that is not set.
+
+    A path that exists as it is written stays as it is.
+    """
+    if Path(text).exists():
+        return text
+    expanded = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - keeps `~nobody`, where Path raises
+    unset = _VARIABLE.search(expanded)
+    if unset:
+        raise ValueError(f"the environment variable {unset[0]} is not set")
+    return expanded
 
 
 def make_folder(folder: Path) -> None:
@@ -216,6 +231,8 @@ def _acquire(path: Path, timeout_seconds: float) -> AcquireReturnProxy[Any]:
 
 
 def _sync_folder(folder: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folder; its journal keeps renames in order
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pandas as pd
-    import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     Image = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, C) uint8
     Array = np.ndarray[Any, Any]
@@ -32,14 +31,13 @@ class TopK:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(R, C), the shape of the array that it stands for."""
+        """(R, C)."""
         return len(self.values), self.classes
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, rows: Array | slice) -> TopK:
-        """Return some of the rows."""
         return TopK(self.labels[rows], self.values[rows], self.classes)
 
     def dense(self) -> Array:
@@ -54,11 +52,10 @@ class TopK:
 
 @dataclass(frozen=True)
 class SampleForm:
-    """How a sample submission is written, which the submission follows; by default as `to_csv` writes.
+    """How a sample submission is written, which the submission follows.
 
-    `mark`: it begins with a byte order mark. `ends`: its last line has a line end. `gaps`: it has empty lines. `index`:
-    the cells of an unnamed first column that counts the rows, which tables leave out, its name as written first.
-    `quoted`: the columns, by number in the file, whose cells are all in quotes. `unnamed`: those without a name.
+    `mark`: after a byte order mark. `ends`: a line end last. `gaps`: empty lines. `index`: the cells of an unnamed
+    first column that counts rows; tables leave it out. `quoted`, `unnamed`: columns, by number in the file.
     """
 
     separator: str = ","
@@ -68,8 +65,8 @@ class SampleForm:
     ends: bool = True
     gaps: bool = False
     index: tuple[str, ...] = ()
-    quoted: frozenset[int] = frozenset()
     quoted_header: bool = False
+    quoted: frozenset[int] = frozenset()
     unnamed: frozenset[int] = frozenset()
 
 
@@ -80,10 +77,8 @@ class Tables:
     `train` and `test` have the columns `id` (unique strings) and `image` (a path below the root, or a list of them);
     `train` also has the raw labels and, if people, patients or places repeat, a column `group`. `sample` is the sample
     submission as read, with ids as strings in its first column: the platform expects its rows, columns and order, and
-    `form` is how it is written. Without a test set `test` and `sample` have no rows, and the run ends with its CV and
-    OOF.
-    `note` is shown with every result, for example that the images are drawn; `warnings` are added to the run's, for
-    example that rows were dropped.
+    `form` is how it is written. Without a test set `test` and `sample` have no rows. `note` is shown with every result,
+    for example that the images are drawn; `warnings` are added to the run's, for example that rows were dropped.
     """
 
     train: pd.DataFrame
@@ -95,7 +90,7 @@ class Tables:
 
     @property
     def has_test(self) -> bool:
-        """Whether there are test rows to predict."""
+        """Whether there are test rows."""
         return len(self.test) > 0
 
 
@@ -106,15 +101,14 @@ class Target:
     `encode(table)` returns the targets of the loss: int64 (N,) for one head, int64 (N, heads) for several, or float32
     (N, K). `labels(table)` returns the labels for metrics, folds and samplers: int64 class numbers (N,), or float32
     (N, C). `activation` maps logits (B, K) to predictions (B, C), and `decode` predictions (T, C) to labels (T,) in the
-    competition's spelling. `heads` are the sizes of the heads, which sum to K. `separator` joins the labels of a set.
-    If labels are levels on a scale, which need not be 0 to k - 1, `ranks` maps labels (N,) and predictions (N, 1) to
-    the place of the nearest level (N,), by which metrics of classes score them.
+    competition's spelling. `heads` are the sizes of the heads, which sum to K; `separator` joins the labels of a set.
+    If labels are levels on a scale, `ranks` maps labels (N,) and predictions (N, 1) to the nearest level's place (N,).
     """
 
     classes: tuple[str, ...]
     encode: Callable[[pd.DataFrame], Array]
     labels: Callable[[pd.DataFrame], Array]
-    activation: Callable[[torch.Tensor], torch.Tensor]
+    activation: Callable[[Tensor], Tensor]
     decode: Callable[[Array], Sequence[Any]]
     heads: tuple[int, ...] = ()
     head_names: tuple[str, ...] = ()

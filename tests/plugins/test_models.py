@@ -79,7 +79,11 @@ def test_normalisation_constants_fit_the_channels():
 @pytest.mark.parametrize(
     ("name", "table", "message"),
     [
-        ("timm", {"backbone": "reset18"}, "unknown timm backbone 'reset18'. Did you mean 'resnet18'? Available: "),
+        (
+            "timm",
+            {"backbone": "reset18"},
+            "unknown timm backbone 'reset18'. Did you mean 'resnet18'? `compete models resnet` lists more.",
+        ),
         ("timm", {"backbone": "resnet18.a1_in2k"}, "unknown timm backbone 'resnet18.a1_in2k'. Did you mean 'res"),
         ("torchvision", {"backbone": "resnet81"}, "unknown torchvision backbone 'resnet81'. Did you mean 'resn"),
         ("timm", {"arguments": {"num_classes": 3}}, "arguments.num_classes: set by the runner or by an option"),

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from compete.api.result import Result
 from compete.config.load import load_config
 from compete.config.options import bind, options_model
 from compete.config.plugins import load_plugins
@@ -189,7 +190,7 @@ def outcome(data: dict[str, Any], began: list[str]) -> str:
     except ConfigError:
         return "refused by validate"
     try:
-        result = runner.run_competition(config, fresh=True)
+        result = Result.of(runner.run_competition(config, fresh=True))
     except UserError as error:
         assert not began, f"refused while it trained: {error}"
         assert all(re.search(r"\[\w+\]|column|labels?", problem) for problem in error.problems), error

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+from compete.config.gallery import find_toml
 from compete.config.option_types import type_text
 from compete.config.options import json_text, list_options
 from compete.config.plugins import Plugins, load_plugins
@@ -52,7 +53,7 @@ def component_lines(component: Component) -> Iterator[str]:
     yield f"{component.name}  ({component.kind}, from {component.owner})"
     for line in (inspect.getdoc(component.factory) or "").splitlines():
         yield f"    {line}".rstrip()
-    for option in list_options(component):
+    for option in list_options(component) if component.kind != "readers" else ():  # theirs are settings of [images]
         yield f"  {option.name}: {option.type} = {option.default}"
 
 
@@ -72,7 +73,7 @@ def _core_table_lines(table: str, key: str | None) -> Iterator[str]:
 def _load(file: Path | None) -> Plugins:
     if file is None:
         return load_plugins()
-    names = read_toml(file)[0].get("plugins", [])
+    names = read_toml(find_toml(file))[0].get("plugins", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f'{file}: plugins = {json_text(names)} must be a list of file names: ["my_loss.py"]')
     return load_plugins([Path(name) for name in names])

@@ -15,7 +15,7 @@ from uuid import NAMESPACE_URL, uuid5
 import pluggy
 
 from compete import hookspecs
-from compete.config.code import code_of
+from compete.config.code import as_imported, code_of, forget, local_modules
 from compete.config.registry import Registry, build_registry, trait_hint
 from compete.errors import PluginError, code_of_others, error_location, is_library
 from compete.files.safety import MOST_CODE_BYTES, unusable_file
@@ -65,6 +65,7 @@ def load_plugins(files: Sequence[Path] = ()) -> Plugins:
     manager = _empty_manager()
     code: dict[str, bytes] = {}
     sources: dict[str, str] = {}
+    before = dict(sys.modules)
     for name in BUNDLED:
         _register(manager, sources, name, "bundled", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
@@ -73,7 +74,7 @@ def load_plugins(files: Sequence[Path] = ()) -> Plugins:
         version = f"{package} {entry.dist.version if entry.dist else '?'}"
         code[entry.name] = version.encode() + _code_of_entry(manager.get_plugin(entry.name))
     for file in files:
-        _register(manager, sources, file.name, str(file), lambda file=file: _import_file(file, code))  # type: ignore[misc]
+        _register(manager, sources, file.name, str(file), lambda file=file: _import_file(file, code, before))  # type: ignore[misc]
     _refuse_unknown_hooks(manager)
     loaded = tuple(Plugin(name, source, _hooks_of(manager, name)) for name, source in sources.items())
     return Plugins(manager, loaded, build_registry(manager), code)
@@ -119,29 +120,42 @@ def _register(
 def _code_of_entry(plugin: object) -> bytes:
     """Return the local code of an installed plugin, as of an editable one; libraries have their version."""
     module = plugin if isinstance(plugin, ModuleType) else sys.modules[type(plugin).__module__]
-    return b"" if is_library(getattr(module, "__file__", None) or "<") else code_of(module)
+    return b"" if is_library(getattr(module, "__file__", None) or "<") else as_imported(module, code_of(module))
 
 
-def _import_file(file: Path, code: dict[str, bytes]) -> ModuleType:
+def _import_file(file: Path, code: dict[str, bytes], before: Mapping[str, ModuleType]) -> ModuleType:
     """Import a plugin file under a unique module name, so that files of the same name do not collide.
 
-    The code that it runs goes into `code`: the file may be edited before anything else looks at it.
+    The code that it runs goes into `code`: the file may be edited before anything else looks at it. A local module
+    that it uses and that was imported `before` is imported again: in a long session it may have been edited too.
     """
     if problem := unusable_file(file, MOST_CODE_BYTES):
         raise FileNotFoundError(f"{problem}: {file}")
     name = f"compete_local_{file.stem}_{uuid5(NAMESPACE_URL, str(file.resolve())).hex[:8]}"
+    if name in sys.modules:
+        forget(local_modules(sys.modules[name]).values())
+    source = file.read_bytes()
+    module = _executed(name, file, source)
+    edited = [other for other in local_modules(module).values() if before.get(other.__name__) is other]
+    if edited:
+        forget(edited)
+        module = _executed(name, file, source)
+    code[file.name] = code_of(module, source)
+    return module
+
+
+def _executed(name: str, file: Path, source: bytes) -> ModuleType:
+    """Execute a plugin file's source as a new module."""
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look modules up by name
-    source = file.read_bytes()
     try:
         exec(compile(source, str(file.resolve()), "exec"), vars(module))  # the very bytes that are counted
     except BaseException:
         del sys.modules[name]
         raise
-    code[file.name] = code_of(module, source)
     return module
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import pluggy
 
@@ -18,6 +18,21 @@ from compete.text import format_list, unknown_name
 PREFIX = "register_"
 F = TypeVar("F", bound=Callable[..., Any])
 Check = Callable[..., Iterator[str]]
+
+
+class Backbone(NamedTuple):
+    """What is known of a backbone without a download: its size, its images' size and its weights' name."""
+
+    parameters: int
+    image_px: int = 0  # 0: any
+    weights: str = ""  # "": none
+
+
+class Backbones(NamedTuple):
+    """The values of a model's option `backbone`, for `compete models`."""
+
+    names: Callable[[], Sequence[str]]
+    describe: Callable[[str], Backbone]
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class Traits:
     gives_cosines: bool = field(default=False, metadata={"kinds": ("heads",)})
     without_weights: Mapping[str, object] = field(default_factory=dict, metadata={"kinds": ("models",)})
     pixel_options: tuple[str, ...] | None = field(default=None, metadata={"kinds": ("transforms",)})
+    backbones: Backbones | None = field(default=None, metadata={"kinds": ("models",)})
 
 
 _ATTRIBUTE = "__compete_traits__"
@@ -63,7 +79,15 @@ Registry = dict[str, dict[str, Component]]
 
 
 class FileMark:
-    """Marks an option that names a file which the component reads."""
+    """Marks an option that names a file which the component reads; `~` and environment variables are expanded."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+        """Expand the path once it is known to be a string."""
+        from pydantic_core import core_schema
+
+        from compete.store import expand_path
+
+        return core_schema.no_info_after_validator_function(expand_path, handler(source))
 
 
 class DataFileMark:
@@ -84,6 +108,7 @@ def component(
     gives_cosines: bool = False,
     without_weights: Mapping[str, object] | None = None,
     pixel_options: tuple[str, ...] | None = None,
+    backbones: Backbones | None = None,
 ) -> Callable[[F], F]:
     """Declare the traits of a component.
 
@@ -95,6 +120,7 @@ def component(
     `gives_cosines` (heads): returns logits that are cosines times its option `scale`.
     `without_weights` (models): options that build the bare architecture, with no download and no weights file.
     `pixel_options` (transforms): the only options that the fixed part depends on; others leave the cache as it is.
+    `backbones` (models): the names that its option `backbone` takes, and what is known of each.
 
     Raise `TypeError` for a value of another type, and for a second declaration, which would undo the first.
     """
@@ -110,6 +136,7 @@ def component(
         gives_cosines,
         dict(without_weights or {}),
         pixel_options,
+        backbones,
     )
 
     def declare(function: F) -> F:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from compete.config.slots import Affects
+from compete.store import expand_path
 
 FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[str, Field(pattern=FOLDER_NAME)]
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+UserPath = Annotated[str, AfterValidator(expand_path)]  # `~` and environment variables are expanded
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Side = Annotated[int, Field(ge=1, le=16_384)]
 Number = Annotated[float, Field(ge=-1e30, le=1e30)]  # float32 ends at 3.4e38: room to calculate with it
@@ -32,7 +34,7 @@ class Competition(Table):
     """The competition and where its files are."""
 
     name: Name = setting("nothing", ..., "folder name of the runs: `submissions/<name>/`")
-    root: str = setting("nothing", ..., "folder of the competition's files, relative to where you run `compete`")
+    root: UserPath = setting("nothing", ..., "folder of the competition's files, relative to where you run `compete`")
     title: str = setting("nothing", "", "heading of the report")
     url: str = setting("nothing", "", "address of the competition's page")
     source: str = setting("nothing", "", "where to get the data")
@@ -63,7 +65,7 @@ class Images(Table):
     cache: bool = setting(
         "training", True, "decode every image once, into a memory map; else whenever it is needed, and once to check it"
     )
-    cache_dir: str = setting("nothing", ".compete/cache", "folder of the cached images")
+    cache_dir: UserPath = setting("nothing", ".compete/cache", "folder of the cached images")
     mean: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = setting(
         "training", None, "per channel, 0..1; default: the model's, else ImageNet's"
     )
@@ -110,7 +112,9 @@ class Training(Table):
     only_folds: list[Annotated[int, Field(ge=0, le=10_000)]] = setting(
         "submission", [], "train these folds only; empty: all"
     )
-    device: Literal["auto", "cpu", "cuda"] = setting("training", "auto", "auto: a GPU if there is one")
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
+        "training", "auto", "auto: a GPU if there is one; mps: an Apple GPU"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = setting(
         "training", "auto", "auto: bf16 on hardware that supports it, fp16 on older GPUs, else fp32"
     )

@@ -13,8 +13,7 @@ import tomli_w
 
 from compete.config.slots import SLOTS
 from compete.errors import ConfigError
-from compete.files.safety import MOST_CODE_BYTES, NO_FILE, unusable_file
-from compete.text import format_list, nearest
+from compete.files.safety import MOST_CODE_BYTES, unusable_file
 
 _TOKEN = re.compile(
     r"""[ \t\r]+ | \#[^\n]*
@@ -31,7 +30,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     """Return a TOML's data and the line of each table and key. Raise `ConfigError` for an unreadable file."""
     problem = unusable_file(path, MOST_CODE_BYTES)
     if problem:
-        raise ConfigError(f"{path}: {problem}.{_other_files(path) if problem == NO_FILE else ''}")
+        raise ConfigError(f"{path}: {problem}.")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -47,13 +46,13 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     return data, key_lines(text)
 
 
-def _other_files(path: Path) -> str:
-    """Name the TOML that was probably meant, or else the available ones."""
-    found = {str(file): file.stem for folder in (path.parent, Path("competitions")) for file in folder.glob("*.toml")}
-    near = nearest(path.stem, found.values())
-    if near is not None:
-        return " Did you mean " + " or ".join(f"'{file}'" for file, stem in found.items() if stem == near) + "?"
-    return f" Available: {format_list(found)}." if found else ""
+def read_table(toml: Path, name: str) -> dict[str, Any]:
+    """Return a table of a TOML, empty if there is none."""
+    try:
+        table = tomllib.loads(toml.read_text("utf-8-sig")).get(name, {})
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
 
 
 def key_lines(text: str) -> Lines:
@@ -153,9 +152,9 @@ def override_keys(override: str) -> tuple[str, ...]:
     return keys
 
 
-def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+def apply_overrides(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Return the data with `table.key=value` overrides; a value that is not valid TOML is a string."""
-    data = deepcopy(data)
+    data = deepcopy(dict(written))
     for override in overrides:
         keys, text = override_keys(override), override.partition("=")[2]
         value = _toml_value(text)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from compete.errors import DataError, PluginRuntimeError, code_of_others, error_
 
 if TYPE_CHECKING:
     from compete.config.settings import Images
-    from compete.files.root import Files
     from compete.types import Array, Image
 
 
@@ -29,11 +28,18 @@ NARROW = (
 BEYOND = 'images with values outside 0 to 1, which a network expects; add [[transforms]] name = "scale"'
 
 
+class Bytes(Protocol):
+    """Where a decoder reads."""
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes at a path."""
+
+
 @dataclass(frozen=True)
 class Decoder:
     """Reads one image and brings it to the size of `settings`, after the fixed transforms."""
 
-    files: Files
+    files: Bytes
     readers: Mapping[str, Callable[..., Image]]
     settings: Images
     fixed: Sequence[Callable[[Image], Image]] = ()

@@ -6,6 +6,7 @@ same batches with any number of loader processes, and can resume in its middle.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import time
@@ -171,10 +172,17 @@ def loader_processes() -> Iterator[None]:
 
 
 def choose_workers(setting: int, device: str, cached: bool) -> int:
-    """Return the number of loader processes; on a CPU a cache is fastest without any (see bench/)."""
+    """Return the number of loader processes; on a CPU a cache is fastest without any (see bench/).
+
+    Where processes cannot fork, as on Windows, there are none, and so no script needs a guard around its main part.
+    """
+    if "fork" not in multiprocessing.get_all_start_methods():
+        return 0
     cores = os.cpu_count() or 1
     if setting >= 0:
         return setting
+    if not hasattr(os, "fork"):  # Windows
+        return 0
     if device == "cpu":
         return 0 if cached else min(MOST_WORKERS, cores // 2)
     return min(MOST_WORKERS, cores)

@@ -158,7 +158,7 @@ def open_archive(path: Path, cache: Path, most_bytes: int) -> Archive:
         else:
             raise DataError(f"{path.name}: not a zip, tar or 7z archive.")
     except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{path.name}: the archive cannot be read: {error}.") from error
+        raise DataError(f"{path.name}: the archive cannot be read: {error}. Download it again.") from error
     if not members:
         raise DataError(f"{path.name}: the archive is empty.")
     return Archive(path, stamp, members, _base(members, path), unpacked)

@@ -18,11 +18,13 @@ Run = Annotated[str, typer.Argument(metavar="RUN_OR_CSV", help="A run's name or 
 
 def add_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(submit)
+    panel = "Submit"
+    app.command(rich_help_panel=panel, epilog="$ compete download leaf-classification")(download)
+    app.command(rich_help_panel=panel, epilog="$ compete submit run-001")(submit)
     # Without this, a score such as -0.5 would be read as an option.
-    app.command(context_settings={"ignore_unknown_options": True})(score)
-    app.command()(runs)
-    app.command()(download)
+    negative = {"ignore_unknown_options": True}
+    app.command(rich_help_panel=panel, epilog="$ compete score run-001 0.913", context_settings=negative)(score)
+    app.command(rich_help_panel=panel, epilog="$ compete runs mask")(runs)
 
 
 def submit(

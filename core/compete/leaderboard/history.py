@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from compete.config.toml import read_table
 from compete.errors import CompeteError
 from compete.leaderboard.platform import Uploader
 from compete.leaderboard.records import (
@@ -26,7 +27,6 @@ from compete.leaderboard.records import (
     journal_gap,
     load_records,
     parse_record,
-    read_table,
     run_folders,
 )
 from compete.leaderboard.standings import UNKNOWN, MetricUsed, Standing

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import secrets
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from compete.config.toml import read_table
 from compete.errors import RunBusyError, UserError
 from compete.leaderboard.platform import State
 from compete.store import (
@@ -249,15 +249,6 @@ def _find_run(name: str, root: Path) -> Path:
 def run_folders(root: Path) -> Iterator[Path]:
     """Yield every run folder of a submissions folder: two levels down, with a run.json."""
     yield from (file.parent for file in sorted(root.glob(f"[!.]*/*/{RUN_FILE}")) if file.is_file())
-
-
-def read_table(toml: Path, name: str) -> dict[str, Any]:
-    """Return a table of a TOML, empty if there is none."""
-    try:
-        table = tomllib.loads(toml.read_text("utf-8-sig")).get(name, {})
-    except (OSError, ValueError):
-        return {}
-    return table if isinstance(table, dict) else {}
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compete.config.toml import read_table
 from compete.errors import ConfigError, UserError
 from compete.identity import digest_file
 from compete.leaderboard.platform import Quota, Receipt, Status, Uploader
-from compete.leaderboard.records import Candidate, Record, read_table
+from compete.leaderboard.records import Candidate, Record
 from compete.scores import SCORES_FILE, Scores, read_scores
 from compete.store import read_json
 from compete.text import without_secrets

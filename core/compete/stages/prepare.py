@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from compete.config.options import option_names
 from compete.data.columns import encode_columns
@@ -30,7 +30,7 @@ from compete.data.look_alikes import label_look_alikes, row_look_alikes
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, SubmissionError
 from compete.identity import folds_key
-from compete.run import metric_for
+from compete.session import metric_for
 from compete.stages.rehearse import rehearse_scores, rehearse_submission, rehearse_training
 from compete.stages.run_folder import competition_folder
 from compete.text import format_list, unknown_name
@@ -38,19 +38,32 @@ from compete.types import Member, Metric, Tables, Target, TopK
 
 if TYPE_CHECKING:
     from compete.config.load import Config
+    from compete.config.settings import Competition
     from compete.types import Array
 
 
 def read_tables(config: Config) -> Tables:
     """Read the competition's rows, and check what all later stages rely on. Raise `DataError`."""
     root = Path(config.competition.root)
-    tables: Tables = config.one("datasets").build(root)
+    try:
+        tables: Tables = config.one("datasets").build(root)
+    except DataError as error:
+        raise error if root.is_dir() else DataError([*error.problems, *where_to_get(config.competition)]) from None
     problems = table_problems(tables)
     if not config.writes_own_ids:
         problems += sample_problems(tables)
     if problems:
         raise DataError([*problems, *tables.warnings])  # rows that the dataset dropped may be the missing ones
     return tables
+
+
+def where_to_get(competition: Competition) -> list[str]:
+    """Return where a competition's data comes from and where to put it; nothing when the TOML does not say."""
+    root, url = competition.root, competition.url
+    if "kaggle.com/competitions/" in url:
+        return [f"put the data at {root}: compete download {url} {root}"]
+    origin = ", ".join(part for part in (competition.source, url) if part)
+    return [f"put the data at {root}. It comes from: {origin}"] if origin else []
 
 
 def row_warnings(config: Config, tables: Tables, labels: Array, target: Target) -> list[str]:
@@ -138,7 +151,7 @@ def check_scale(config: Config, metric: Metric, rows: int, target: Target) -> No
 
 def _refuse_too_large(rows: int, classes: int) -> None:
     needed_bytes = rows * classes * 4
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory_bytes = psutil.virtual_memory().total
     if needed_bytes > memory_bytes:
         raise ConfigError(
             f"[inference]: the members' predictions, {rows:,} rows of {classes:,} classes, take about "

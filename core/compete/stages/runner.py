@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from compete.data.folds import write_folds
+from compete.data.stored_tables import write_tables
 from compete.errors import FAULTS, ConfigError, PluginRuntimeError, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
@@ -20,8 +20,8 @@ from compete.model.network import build_network, build_optimizer, freeze, parame
 from compete.predict.inference import views_of
 from compete.predict.postprocessing import submission_frame
 from compete.reports import TrainingReport
-from compete.run import Run, Session, call_hook
 from compete.scores import write_scores
+from compete.session import Run, Session, call_hook
 from compete.stages.blend import blend
 from compete.stages.describe import (
     describe_images,
@@ -63,20 +63,9 @@ if TYPE_CHECKING:
     from compete.types import Member, MemberResult
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run came to: its folder, what scores.json holds, and what it noted and warned of on its way."""
-
-    folder: Path
-    scores: Scores
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
-    run: Run
-
-
 def run_competition(
     config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False, doctor: bool = True
-) -> Result:
+) -> Run:
     """Run a competition from its TOML to a checked submission, resuming where an earlier try stopped.
 
     `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first. Raise
@@ -99,7 +88,7 @@ def run_competition(
             _report_plan(run)
             scores = _finish(run, _train(run))
             call_hook(session.hook.on_run_end, run=session, scores=scores)
-        return Result(session.folder, scores, tuple(session.notes), tuple(session.warnings), run)
+        return run
 
 
 @contextmanager
@@ -142,7 +131,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     if network is None:
         network = _template(config, dataset, weights=not _are_finished(members, identity, runs))
     images = open_images(session, dataset.tables, files, contents, sources)
-    run = Run(session, dataset, images, identity, tuple(members), network)
+    run = Run(session, dataset, images, tuple(members), network, identity)
     images_read = len(images.train.images), len(images.test.images)
     _report(session, describe_images(config, *images_read, dataset.column_count))
     _report_network(run)
@@ -263,6 +252,13 @@ def _train(run: Run) -> list[MemberResult]:
     return list(results)
 
 
+def _store_tables(run: Run) -> None:
+    """Store the rows, so that the run can predict other images without the competition's files."""
+    reason = write_tables(run.folder, run.tables)
+    if reason:
+        run.session.warn(f"its rows cannot be stored ({reason}): to predict new images, it reads them again")
+
+
 def _finish(run: Run, results: list[MemberResult]) -> Scores:
     """Predict, blend, post-process, check, write and score. Without a test set, nothing is submitted."""
     predict_members(run)
@@ -272,6 +268,7 @@ def _finish(run: Run, results: list[MemberResult]) -> Scores:
     if blended.test is not None:
         frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
         submission = write_checked(run, frame)
+    _store_tables(run)
     scores = score_run(run, blended, fitted, results, submission)
     write_scores(run.folder, scores)
     if submission is not None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def add_study_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(inspect)
-    app.command()(doctor)
+    app.command(rich_help_panel="Look", epilog="$ compete inspect my.toml --batch batch.png")(inspect)
+    app.command(rich_help_panel="Look", epilog="$ compete doctor my.toml")(doctor)
 
 
 def doctor(

@@ -21,7 +21,7 @@ from compete.model.losses import soft_targets
 from compete.model.network import set_training_mode
 from compete.model.non_finite import buffers_of, gradients_are_finite, leave_out, weights_are_finite
 from compete.predict.rows import predict_rows
-from compete.run import Run, call_hook
+from compete.session import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
 from compete.train.doctor import diagnose
 from compete.train.trainer import IMAGES, ROWS, STEP, Trainer, build_trainer, epoch_order

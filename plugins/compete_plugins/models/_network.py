@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from compete import ConfigError, unknown_name
+from compete import ConfigError, did_you_mean
 
 from ._weights import check_weights
 
@@ -30,13 +31,20 @@ def check_network(
     Such files would be read past our own checks, as pickles by some versions: code of whoever wrote the TOML would run.
     """
     if backbone not in known:
-        yield unknown_name(f"{library} backbone", backbone, known)
+        yield unknown_backbone(library, backbone, known)
     yield from check_weights(pretrained, weights)
     for name in arguments or {}:
         if name.startswith(LOADS_FILES):
             yield f"arguments.{name}: refused, because it can load files. Use the options pretrained and weights."
         elif name in reserved:
             yield f"arguments.{name}: set by the runner or by an option of its own. Remove it."
+
+
+def unknown_backbone(library: str, name: str, names: Iterable[str]) -> str:
+    """Explain that a library has no such backbone; there are too many to list."""
+    hint = did_you_mean(name, names)
+    stem = re.search("'([a-zA-Z]*)", hint)
+    return f"unknown {library} backbone '{name}'.{hint} `compete models{f' {stem[1]}' if stem else ''}` lists more."
 
 
 def refuse_arguments(backbone: str, error: Exception) -> ConfigError:

@@ -146,7 +146,7 @@ def test_what_is_not_toml(tmp_path, content, message):
 
 
 def test_a_missing_file_lists_the_available_ones(tiny):
-    assert "no such file. Available: tiny.toml." in problems(Path("mask.toml"))[0]
+    assert "no such file. Available: tiny.toml." in problems(Path("zzz.toml"))[0]
     assert "no such file. Did you mean 'tiny.toml'?" in problems(Path("tinny.toml"))[0]
     (tiny / "competitions").mkdir()
     (tiny / "tiny.toml").rename(tiny / "competitions/tiny.toml")

@@ -144,7 +144,8 @@ def numbers_in(annotation, metadata=()):
 
 
 def all_options():
-    for kind, components in load_plugins().registry.items():
+    registry = load_plugins().registry
+    for kind, components in ((kind, registry[kind]) for kind in registry if kind != "readers"):  # theirs are [images]
         for each in components.values():
             yield from ((f"{kind} {each.name}: {o}", f) for o, f in options_model(each).model_fields.items())
     for table, model in CORE_TABLES.items():

@@ -58,7 +58,7 @@ def test_a_slice_is_part_of_a_file(root: Path, files: Files) -> None:
     assert files.stamp("train.bson#3+4") == files.stamp("train.bson") + "#3+4"
     for place, end in (
         ("8+4", "12"),
-        ("0+99999999999", "99,999,999,999"),
+        ("0+999999999", "999,999,999"),
         ("99999999999999999+1", "100,000,000,000,000,000"),
     ):
         with pytest.raises(DataError, match=rf"the slice ends at byte {end}, the file at 10\."):

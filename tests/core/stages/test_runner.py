@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from compete.api.result import Result
 from compete.config.load import load_config
 from compete.errors import CompeteError, ConfigError, DataError, PluginRuntimeError, UserError
 from compete.identity import read_sources
@@ -25,7 +27,11 @@ FAST = ("training.epochs=1",)
 
 
 def run(tiny: Path, *overrides: str, **options: object):
-    return run_competition(load_config(tiny / "tiny.toml", [*FAST, *overrides]), **options)
+    return Result.of(run_competition(load_config(tiny / "tiny.toml", [*FAST, *overrides]), **options))
+
+
+def open_run(tiny: Path, *overrides: str):
+    return run_competition(load_config(tiny / "tiny.toml", [*FAST, *overrides]))
 
 
 def edit(path: Path, **columns: object) -> None:
@@ -166,9 +172,9 @@ def test_a_changed_column_of_the_split_gives_other_folds(tiny):
     edit(tiny / "data/train.csv", part=given)
     options = ('folds={name="fixed", column="part"}', "checks.missing_class=warn")
     drop = ("dataset.group=false",)
-    assert run(tiny, *options, *drop).run.dataset.folds.tolist() == given
+    assert run(tiny, *options, *drop).oof["fold"].tolist() == given
     edit(tiny / "data/train.csv", part=given[::-1])
-    assert run(tiny, *options, *drop).run.dataset.folds.tolist() == given[::-1]
+    assert run(tiny, *options, *drop).oof["fold"].tolist() == given[::-1]
 
 
 def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
@@ -178,9 +184,9 @@ def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
         "\n\n@hookimpl\ndef register_transforms():\n    return {'dark': dark}\n"
     )
     plugin.write_text(plugin.read_text().replace("import DataError,", "import DataError, Transform,"))
-    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').run.images.train.images[0]) == 10).all()
+    assert (np.asarray(open_run(tiny, 'transforms=[{name="dark"}]').images.train.images[0]) == 10).all()
     plugin.write_text(plugin.read_text().replace("+ 10", "+ 99"))
-    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').run.images.train.images[0]) == 99).all()
+    assert (np.asarray(open_run(tiny, 'transforms=[{name="dark"}]').images.train.images[0]) == 99).all()
 
 
 def test_a_transform_that_changes_the_size_stops_the_run_before_all_is_decoded(tiny):
@@ -348,7 +354,7 @@ def test_what_needs_every_probability_is_refused_with_the_best_classes_only(tiny
 
 
 def test_predictions_that_no_memory_holds_are_refused_before_training(tiny, monkeypatch):
-    monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 1000}[name])
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=1000))
     with pytest.raises(ConfigError, match=r"93 rows of 3 classes, take about .* Set keep_top = 20"):
         run(tiny)
 
