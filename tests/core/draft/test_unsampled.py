@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from compete.config.load import load_config
-from compete.errors import UserError
 from compete.draft import InitResult, write_toml
+from compete.errors import UserError
 from compete.stages.runner import run_competition
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
