@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from compete.config.load import Config, check_config, load_config
 from compete.config.toml import apply_overrides, read_toml
 from compete.draft import default_output, write_toml
-from compete.draft.output import toml_value
+from compete.draft.output import NEXT, toml_value
 from compete.errors import ConfigError, UserError
 from compete.stages.run_folder import STATE
 from compete.text import echo
@@ -51,7 +51,7 @@ def toml_of(path: Path, elsewhere: str = ELSEWHERE) -> Path:
         _refuse_other_folder(toml, path, elsewhere)
         _show(f"{toml}: written earlier for {path}, used as it is now; remove it to have it written again")
         return toml
-    _show("\n".join(write_toml(path, toml).lines))
+    _show("\n".join(line for line in write_toml(path, toml).lines if line != NEXT.format(toml)))
     _show(toml.read_text("utf-8"))
     return toml
 
