@@ -43,7 +43,7 @@ def one_column_goal(column: str, cells: pd.Series[str], sample: pd.DataFrame, sa
         return _regression(column, cells, asked)
     if whole and _is_level(column, counts):
         return _ordinal(column, counts)
-    return replace(_label(column, counts, whole, asked), todo=todo)
+    return replace(label_goal(column, cells, asked), todo=todo)
 
 
 def label_counts(cells: pd.Series[str]) -> dict[str, int]:
@@ -229,7 +229,9 @@ def _ordinal(column: str, counts: Mapping[str, int]) -> Goal:
     )
 
 
-def _label(column: str, counts: Mapping[str, int], whole: bool, asked: pd.Series[str]) -> Goal:
+def label_goal(column: str, cells: pd.Series[str], asked: pd.Series[str]) -> Goal:
+    """Return the goal of one label for each row."""
+    counts, whole = label_counts(cells), _all_match(cells, WHOLE)
     ranked = _places(asked) if not any(" " in label for label in counts) else 0
     keys: tuple[Choice, ...] = (Choice("name", "label", "labels as the training rows spell them"),)
     if ranked:

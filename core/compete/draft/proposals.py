@@ -12,7 +12,7 @@ from compete.config.registry import find
 from compete.draft.findings import Source
 from compete.errors import ConfigError, DataError, PluginError, code_of_others, error_location
 from compete.files.extensions import READABLE, files_instead_of_images
-from compete.files.proposals import Choice, Excerpt, Proposal
+from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.scan import spread
 from compete.text import format_list, plural
 
@@ -110,6 +110,7 @@ def _source(best: Proposal, rivals: Sequence[Proposal], scan: Scan, plugins: Plu
         rows=rows,
         sample_name=str(written.get("sample") or Source.sample_name),
         sampled=_is_sampled(excerpt.sample, written.get("sample")),
+        named=best.basis == Basis.NAMES,
         free=frozenset(option_names(component) - set(written)),
         group=group,
         todo=(*_tie(best, rivals), *best.todo),

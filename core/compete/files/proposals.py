@@ -97,6 +97,13 @@ def columns_that_repeat(table: pd.DataFrame, passed_over: Container[str] = ()) -
     return sorted(some, key=lambda name: (_is_numeric(table, name), counts[name]))
 
 
+def columns_of_numbers(table: pd.DataFrame, passed_over: Container[str] = ()) -> list[str]:
+    """Return the columns of several numbers, but for integers of which each row has its own."""
+    names = [str(name) for name in table.columns if name not in passed_over and table[name].nunique() > 1]
+    counted = [name for name in names if table[name].is_unique and table[name].str.fullmatch(r"\s*\d+\s*").all()]
+    return [name for name in names if _is_numeric(table, name) and name not in counted]
+
+
 def _place(name: str) -> tuple[bool, int]:
     known = plain_name(name) in LABEL_NAMES
     return not known, LABEL_NAMES.index(plain_name(name)) if known else 0

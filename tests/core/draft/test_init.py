@@ -608,7 +608,7 @@ def test_folders_that_are_not_read_are_named(folder):
     files |= {f"test/{number}.png": PNG for number in range(6, 9)}
     files["sample_submission.csv"] = table(["id", "label"], ([number, "cat"] for number in range(6, 9)))
     put(folder, files)
-    assert any("images in 'valid' are not read" in todo for todo in write_toml(folder).todo)
+    assert any("are not read: 'valid' (" in todo for todo in write_toml(folder).todo)
 
 
 def test_classes_whose_files_are_numbered_alike_are_no_versions_of_one_image(folder):

@@ -15,9 +15,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from compete.config import plugins
 from compete.config.load import load_config
 from compete.draft import InitResult, write_toml
 from compete.errors import UserError
+from compete.scores import read_scores
 from compete.stages.runner import run_competition
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -52,19 +54,20 @@ def lines(rows: list[dict]) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """The data's folder, below the working directory."""
+    """The data's folder, below the working directory; runs write no report page, which would take longest."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plugins, "BUNDLED", tuple(name for name in plugins.BUNDLED if name != "compete_plugins.report"))
     return Path("my {data}, 100%")
 
 
-def ran(folder: Path, files: Mapping[str, bytes], score: float = 1.0) -> tuple[InitResult, pd.DataFrame, dict]:
+def ran(folder: Path, files: Mapping[str, bytes]) -> tuple[InitResult, pd.DataFrame, dict]:
     """Draw a folder, write its TOML and run it unedited but for the network; return the OOF and the written labels."""
     put(folder, files)
     result = write_toml(folder)
     assert result.runs, result.todo
     shutil.copy(ORACLE, "oracle.py")
     done = run_competition(load_config(result.path, list(FAST)))
-    assert done.scores.cv.oof == score
+    assert read_scores(done.folder).cv.oof == 1.0
     written = done.folder / "submission.csv"
     cells = dict(pd.read_csv(written, dtype=str).to_numpy().tolist()) if written.is_file() else {}
     return result, pd.read_parquet(done.folder / "oof.parquet"), cells
@@ -119,8 +122,48 @@ def test_images_of_validation_join_the_training_rows_aloud(folder):
     put(folder, files)
     text = said(write_toml(folder))
     assert "12 images of 'train', 4 images of 'valid': all are training rows, since folds validate" in text
-    assert 'to leave out valid, set train = "train" and remove the pattern' in text
+    assert 'to leave out valid, set train = "train" without the pattern' in text
     assert "the names of its folders are not used" in text
+
+
+LEVELS = [
+    (per_class("flies/{kind}/{n}.png") | {"docs/logo.png": drawn("bee")}, 12, "1 of 13 images (7.7%) are not read: 'docs' (1)"),
+    (per_class("camera 1/{kind}/{n}.png") | per_class("camera 2/{kind}/{n}.png"), 24, "hold the same folders, bee, hover fly, whose"),
+    (per_class("part_1/{kind}{n}.png") | per_class("part_2/{kind}{n}.png"), 24, "taken from file names: 'bee' of part_1/bee0.png"),
+    (per_class("train/{kind}/{n}.png") | {"train/x.png": drawn("bee")}, 12, "are not read: 'x.png' (1)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "rows", "doubt"), LEVELS)
+def test_the_level_of_the_class_folders_is_doubted_where_it_is_doubtful(folder, files, rows, doubt):
+    result, oof, _ = ran(folder, files)
+    assert len(oof) == rows
+    [todo] = [item for item in result.todo if not item.startswith("[metric]")]
+    assert doubt in todo
+
+
+def test_names_of_folders_are_whole_labels_whatever_they_look_like(folder):
+    for kinds in (("0.5", "1.0", "2.0"), ("a", "a, b", "b"), ("a", "a b", "b")):
+        put(folder, per_class("{kind}/{n}.png", kinds))
+        result = write_toml(folder)
+        assert '# 3 classes\nname = "label"' in result.path.read_text()
+        result.path.unlink()
+        shutil.rmtree(folder)
+
+
+def test_years_below_class_folders_are_no_classes(folder):
+    _, oof, _ = ran(folder, per_class("{kind}/2020/{n}.png") | per_class("{kind}/2021/a{n}.png"))
+    assert len(oof) == 24
+
+
+def test_imbalance_decides_the_metric(folder):
+    put(folder, per_class("{kind}/{n}.png") | {f"bee/more{n}.png": drawn("bee") for n in range(60)})
+    assert 'name = "macro_f1"' in write_toml(folder).path.read_text()
+
+
+def test_a_table_that_is_no_sample_submission_does_not_hide_class_folders(folder):
+    result, _, _ = ran(folder, per_class("{kind}/{n}.png") | {"my submission notes.csv": b"a,b\n1,2\n"})
+    assert any("my submission notes.csv is not taken for a sample submission" in item for item in result.todo)
 
 
 # --- file names -----------------------------------------------------------------------------------------------------
@@ -210,6 +253,13 @@ def test_a_table_without_labels_gives_way_to_class_folders(folder):
     assert 'name = "folder"' in result.path.read_text() and len(oof) == 12
 
 
+def test_numbers_are_a_label_where_nothing_else_is(folder):
+    put(folder, TRAIN | {"t.csv": table(["file", "price"], [(name, n + 0.5) for n, (name, _) in enumerate(ROWS)])})
+    result = write_toml(folder)
+    assert '[target]\n# numbers from 0.5 to 11.5, 12 different ones\nname = "regression"' in result.path.read_text()
+    assert "[target] column: 'price' is taken for the label since it holds numbers." in result.todo
+
+
 # --- other forms ----------------------------------------------------------------------------------------------------
 
 
@@ -281,3 +331,33 @@ def test_parquet_shards_of_the_hub(folder):
     result, oof, written = ran(folder, files)
     assert (len(oof), written) == (14, {"test/0": "bee", "test/1": "hover fly"})
     assert "of which 1 for validation: all are training rows" in said(result)
+
+
+PLUGIN = """
+from compete import Choice, Proposal, Tables, hookimpl
+import pandas as pd
+
+def listing(root, *, file: str):
+    "Rows that a text file lists; without a sample submission."
+    rows = [line.split(" ", 1) for line in (root / file).read_text().splitlines()]
+    train = pd.DataFrame([(name, name, kind) for name, kind in rows], columns=["id", "image", "sort"], dtype=str)
+    none = pd.DataFrame({"id": [], "image": []}, dtype=str)
+    return Tables(train, none, none.rename(columns={"image": "label"}))
+
+@hookimpl
+def register_datasets():
+    return {"listing": listing}
+
+@hookimpl
+def propose_dataset(scan):
+    return Proposal("listing", (Choice("file", "rows.txt"),)) if "rows.txt" in scan.others else None
+"""
+
+
+def test_the_dataset_of_a_plugin_needs_no_sample_submission(folder):
+    put(folder, {name: drawn(kind) for name, kind in ROWS} | {"rows.txt": "\n".join(map(" ".join, ROWS)).encode()})
+    Path("listing.py").write_text(PLUGIN)
+    result = write_toml(folder, plugin_files=[Path("listing.py")])
+    assert result.runs, result.todo
+    text = result.path.read_text()
+    assert 'name = "listing"' in text and 'column = "sort"' in text and "there is no test set" in said(result)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
 
 from compete import DataError, Proposal, Scan
 
 from .._common import Problems
+from .._tables import sample_names
 from .class_folders import FILE_NAMES, propose_class_folders
 from .coco import propose_coco
 from .csv import propose_csv
@@ -35,9 +38,17 @@ def proposals(scan: Scan) -> list[Proposal]:
             lambda: propose_folder(scan, sample),
         ]
     )
+    if not found and not sample_names([sample.name]):  # it may only be called so: `notes on my submission.csv`
+        with suppress(DataError):
+            return [_without_notice(proposal, sample.name) for proposal in _without_sample(scan)]
     if not found:
         problems.raise_if_any()
     return found
+
+
+def _without_notice(proposal: Proposal, name: str) -> Proposal:
+    doubt = f"[submission]: {name} is not taken for a sample submission: no dataset reads its rows. Is it one?"
+    return replace(proposal, todo=(doubt, *proposal.todo))
 
 
 def _without_sample(scan: Scan) -> list[Proposal]:

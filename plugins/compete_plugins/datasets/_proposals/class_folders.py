@@ -10,10 +10,13 @@ import pandas as pd
 
 from compete import Basis, Choice, DataError, Proposal, Scan, format_first, left_behind, plural, spread
 
-from .folder import extensions_choice, in_folders, in_names, label_folder, unread
+from .._folder import label_rows
+from .folder import PATTERNS, count_labels, extensions_choice, in_folders, in_names, is_part, label_folder, unread
 from .parts import TRAIN, VALID, is_test_folder, test_folder
 from .versions import doubts_about_folders
 
+NUMBERED = re.compile(r"(part|fold|batch|chunk|shard|split|vol|volume|images?|imgs?)s?[ ._-]*\d+", re.IGNORECASE)
+FEW_BESIDE = 0.2  # of the images are beside a folder that holds the class folders
 FILE_NAMES = "[dataset] pattern: labels are taken from file names:"
 
 
@@ -25,28 +28,81 @@ def propose_class_folders(scan: Scan) -> Proposal | None:
     top = label_folder([path for path in scan.images if not _below(path, test)])
     if top is None and test and (top := label_folder(scan.images)) is not None:
         test = ""  # the only class folders are in it
-    if not test and top is not None:
-        test = _unlabelled_part(scan, top)
-    images = [path for path in scan.images if not _below(path, test)]
-    found = in_folders(scan, top, test) if top is not None else in_names(scan, images)
-    if found is None:
-        raise DataError(_nothing(scan))
-    frame, options = found
-    doubts, why = [], "there is no table: the names of folders are the labels"
     if top is None:
-        why, doubts = "there is no table and no class folder: file names hold the labels", [_doubt(frame)]
+        frame, options, doubts = _of_names(scan, [path for path in scan.images if not _below(path, test)])
     else:
-        doubts = doubts_about_folders(scan, frame, None, bool(test))
-        joined = _with_validation(scan, top, test)
-        options, doubts = (joined, doubts) if joined else (options, [*doubts, *unread(scan, frame, top, test)])
+        test = test or _unlabelled_part(scan, top)
+        frame, options, doubts = _of_folders(scan, top, test)
+    what = "there is no table: the names of folders are the labels"
     return Proposal(
         "folder",
         (*options.values(), *extensions_choice(scan, frame["image"]), *_test(scan, test)),
-        why,
+        what if top is not None else "there is no table and no class folder: file names hold the labels",
         basis=Basis.NAMES,
         rows=len(frame),
         todo=tuple(doubts),
     )
+
+
+Rows = tuple[pd.DataFrame, dict[str, Choice], list[str]]
+
+
+def _of_names(scan: Scan, images: Sequence[str]) -> Rows:
+    found = in_names(scan, images)
+    if found is None:
+        raise DataError(_nothing(scan))
+    return *found, [_doubt(found[0])]
+
+
+def _of_folders(scan: Scan, top: str, test: str) -> Rows:
+    """Return the rows of class folders, the options that read them, and what is doubtful about their level."""
+    frame, options = in_folders(scan, top, test)
+    wrapper, inner = _inner_folders(frame)
+    if wrapper:
+        frame, options = in_folders(scan, f"{top}/{wrapper}" if top else wrapper, test)
+        return frame, options, [*unread(scan, frame, options["train"].value, test)]
+    doubts = doubts_about_folders(scan, frame, None, bool(test))
+    labels = sorted(frame["label"].unique())
+    if inner and (deeper := _by_parts(scan, top, labels, test)):
+        doubt = (
+            f"[dataset] pattern: {format_first(labels)} hold the same folders, {format_first(inner)}, whose names are "
+            f"taken for the labels. If {format_first(labels)} are the labels, remove the pattern."
+        )
+        return frame, deeper, [*doubts, doubt]
+    if all(map(NUMBERED.fullmatch, labels)):
+        return _of_numbered(frame, options, [*doubts, *unread(scan, frame, top, test)])
+    parent, _, name = top.rpartition("/")
+    parts = [name, *(part for part in scan.files.list(parent) if part.lower() in VALID)]
+    joined = _by_parts(scan, parent, parts, test) if name.lower() in TRAIN and len(parts) > 1 else {}
+    return (frame, joined, doubts) if joined else (frame, options, [*doubts, *unread(scan, frame, top, test)])
+
+
+def _of_numbered(frame: pd.DataFrame, options: dict[str, Choice], doubts: list[str]) -> Rows:
+    """Return rows of folders called `part_1`, `part_2`: labels may be in the names of their files."""
+    for pattern in (each.replace("^", "/", 1) if each.startswith("^") else each for each in PATTERNS):
+        labels = count_labels(frame["id"].tolist(), pattern)
+        if labels and not doubts:
+            labelled = label_rows(frame[["id", "image"]], {}, pattern)
+            why = f"folders are called like parts; file names hold {labels} labels"
+            return labelled, {"train": options["train"], "pattern": Choice("pattern", pattern, why)}, [_doubt(labelled)]
+    names = format_first(sorted(frame["label"].unique()))
+    return frame, options, [*doubts, f"[dataset] train: are {names} classes, or parts of the images without labels?"]
+
+
+def _inner_folders(frame: pd.DataFrame) -> tuple[str, list[str]]:
+    """Return the label folder that only wraps the class folders, beside few other images, or the folders in all."""
+    parts = frame["id"].str.split("/")
+    second = parts[parts.map(len) > 2].str[1].groupby(frame["label"]).agg(set)
+    holding = [names for names in second if len(names) > 1]
+    counts = frame["label"].value_counts()
+    if len(holding) == 1 and len(counts) > 1:
+        wrapper = str(second.index[second.map(len) > 1][0])
+        inside = frame["label"] == wrapper
+        alone = (parts[inside].map(len) > 2).all() and (~inside).mean() < FEW_BESIDE
+        return (wrapper if alone else ""), []
+    shared = sorted(set.intersection(*holding)) if len(holding) == len(counts) else []
+    classes = [name for name in shared if not re.fullmatch(r"[\d ._-]+", name) and not is_part(name)]
+    return "", classes if len(classes) > 1 else []
 
 
 def _below(path: str, folder: str) -> bool:
@@ -65,30 +121,22 @@ def _unlabelled_part(scan: Scan, top: str) -> str:
     return ""
 
 
-def _with_validation(scan: Scan, top: str, test: str) -> dict[str, Choice]:
-    """Return the options that train on `train` and `valid` alike, where both are parts full of class folders."""
-    parent, _, name = top.rpartition("/")
-    if name.lower() not in TRAIN:
-        return {}
-    inside = [path for path in scan.files.walk(parent) if scan.is_image(path) and not left_behind(path)]
+def _by_parts(scan: Scan, parent: str, parts: Sequence[str], test: str) -> dict[str, Choice]:
+    """Return the options that train on the class folders of several folders, where these hold all images."""
     below = f"{parent}/" if parent else ""
+    inside = [path for path in scan.files.walk(parent) if scan.is_image(path) and not left_behind(path)]
     mine = [path for path in inside if not _below(f"{below}{path}", test)]
-    parts = {part: [path for path in mine if path.startswith(f"{part}/")] for part in _parts(mine, name)}
-    if len(parts) < 2 or sum(map(len, parts.values())) < len(mine) or any(path.count("/") < 2 for path in mine):
+    counts = {part: sum(path.startswith(f"{part}/") for path in mine) for part in parts}
+    if sum(counts.values()) < len(mine) or any(path.count("/") < 2 for path in mine):
         return {}
     pattern = f"^(?:{'|'.join(map(re.escape, parts))})/(?P<label>[^/]+)/"
-    others = [part for part in parts if part != name]
-    counts = ", ".join(f"{plural(len(paths), 'image')} of '{part}'" for part, paths in parts.items())
-    why = (
-        f"{counts}: all are training rows, since folds validate; to leave out {format_first(others)}, set train = "
-        f"{json.dumps(top, ensure_ascii=False)} and remove the pattern"
-    )
+    each = format_first([f"{plural(count, 'image')} of '{part}'" for part, count in counts.items() if count])
+    why = f"{each}: all are training rows"
+    others = [part for part in parts[1:] if part.lower() in VALID]
+    if others:
+        train = json.dumps(f"{below}{parts[0]}", ensure_ascii=False)
+        why += f", since folds validate; to leave out {format_first(others)}, set train = {train} without the pattern"
     return {"train": Choice("train", parent or ".", why), "pattern": Choice("pattern", pattern)}
-
-
-def _parts(paths: Sequence[str], train: str) -> list[str]:
-    tops = dict.fromkeys(path.partition("/")[0] for path in paths)
-    return [train, *(name for name in tops if name.lower() in VALID)]
 
 
 def _test(scan: Scan, test: str) -> list[Choice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import filterfalse
 
 import pandas as pd
@@ -136,15 +137,20 @@ def is_part(folder: str) -> bool:
 
 def unread(scan: Scan, frame: pd.DataFrame, top: str, test_folder: str) -> Iterator[str]:
     """Yield the folders with images that are neither training rows nor test images."""
-    read = set(frame["image"])
+    read = {*frame["image"]}
+    images = set(scan.images)  # of folders on disk only a few hundred, and those in archives
+    with suppress(DataError):  # a link elsewhere
+        images |= {path for path in scan.files.walk("") if scan.is_image(path) and not left_behind(path)}
+    below = f"{top}/" if top else ""
     others = Counter(
-        path.removeprefix(f"{top}/").partition("/")[0] if path.startswith(f"{top}/") else path.partition("/")[0]
-        for path in scan.images
+        path.removeprefix(below).partition("/")[0]
+        for path in images
         if path not in read and not (test_folder and path.startswith(f"{test_folder}/"))
     )
     if others:
-        names = format_first([f"'{name}'" for name, _ in others.most_common()])
-        yield f"[dataset] train: images in {names} are not read. Do they belong to the training rows?"
+        names = format_first([f"'{name}' ({count})" for name, count in others.most_common()])
+        share = f"{others.total():,} of {plural(len(images), 'image')} ({others.total() / len(images):.1%})"
+        yield f"[dataset] train: {share} are not read: {names}. Do they belong to the training rows?"
 
 
 def in_folders(scan: Scan, top: str, test_folder: str) -> tuple[pd.DataFrame, dict[str, Choice]]:
@@ -169,7 +175,7 @@ def in_names(scan: Scan, images: Sequence[str]) -> tuple[pd.DataFrame, dict[str,
     for folder, _ in sorted(folders.items(), key=lambda item: ("train" not in item[0].lower(), -item[1])):
         names = [name for name in scan.files.list(folder) if scan.is_image(name)]
         for pattern in PATTERNS:
-            labels = _labels(names, pattern)
+            labels = count_labels(names, pattern)
             if labels:
                 why = f"file names such as {names[0]} hold {labels} labels"
                 frame = label_rows(image_rows(f"{folder}/" if folder else "", names), {}, pattern)
@@ -178,7 +184,7 @@ def in_names(scan: Scan, images: Sequence[str]) -> tuple[pd.DataFrame, dict[str,
     return None
 
 
-def _labels(names: Sequence[str], pattern: str) -> int:
+def count_labels(names: Sequence[str], pattern: str) -> int:
     """Return how many labels the file names hold; 0 unless they look like labels: few, and each there often."""
     found = [match["label"] for name in names if (match := re.search(pattern, name))]
     counts = Counter(found)
