@@ -264,7 +264,7 @@ def _test(
     if not test:
         return pd.DataFrame({"id": [], "image": []}, dtype=object)
     ids = keep_unique(sample[first], "first", where).reset_index(drop=True)
-    if "{" in test:
+    if "{" in test and not files.list(test.rstrip("/")):  # a folder may be called so
         images = image_paths(pd.DataFrame({first: ids, "id": ids}), test, files, option="test")
     else:
         images = _by_name(files, test.rstrip("/"), ids, extensions)

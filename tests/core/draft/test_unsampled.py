@@ -85,7 +85,7 @@ LAYOUTS: dict[str, tuple[dict[str, bytes], int, dict[str, str]]] = {
         per_class("{kind}/a {n}.png") | to_predict("test/{n}.png"), 12, {"0.png": "bee", "1.png": "hover fly"},
     ),
     "train and Test Images, deep": (
-        per_class("d 1/train/{kind}/x/{n}.png") | to_predict("d 1/Test Images/{n}.PNG"),
+        per_class("d {{1}}/train/{kind}/x/{n}.png") | to_predict("d {{1}}/Test Images/{n}.PNG"),
         12, {"0.PNG": "bee", "1.PNG": "hover fly"},
     ),
     "train, valid and test, all in class folders": (
@@ -251,6 +251,13 @@ def test_a_table_without_labels_gives_way_to_class_folders(folder):
     sizes = table(["file", "camera"], ([path, "ab"[n % 2]] for n, path in enumerate(files)))
     result, oof, _ = ran(folder, files | {"sizes.csv": sizes})
     assert 'name = "folder"' in result.path.read_text() and len(oof) == 12
+
+
+def test_archives_in_archives_are_named(folder):
+    put(folder, {"all.zip": zipped({"train.zip": zipped(per_class("{kind}/{n}.png"))})})
+    with pytest.raises(UserError) as refused:
+        write_toml(folder)
+    assert "all.zip holds archives, which are not opened: train.zip. Unpack all.zip." in refused.value.problems
 
 
 def test_numbers_are_a_label_where_nothing_else_is(folder):
