@@ -105,8 +105,12 @@ def run_competition(
 def _events(session: Session) -> Iterator[None]:
     """Notify plugins of the start and the failure of a run."""
     session.register(RunLog(session))
-    for bound in session.config.many("callbacks"):
-        session.register(bound.build())
+    for kind in (
+        "callbacks",
+        "hooks",
+    ):  # hooks last: checkpoints number their plugins
+        for bound in session.config.many(kind):
+            session.register(bound.build())
     try:
         call_hook(session.hook.on_run_start, run=session)
         yield
@@ -149,6 +153,10 @@ def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
     """Return the network that members' weights are loaded into."""
     network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)
     _try_views(config)
+    for bound in config.many("hooks"):
+        watcher = bound.build()
+        if hasattr(watcher, "match"):
+            watcher.match(network)
     return network
 
 
@@ -222,6 +230,8 @@ def _report_plan(run: Run) -> None:
     session = run.session
     done = [member for member in run.members if finished(run, member, run.member_folder(member))]
     submitted = run.tables.has_test
+    if done and run.config.many("hooks"):
+        session.notes.append(f"[[hooks]] watch training: {plural(len(done), 'finished member')} will not be watched")
     plan = describe_plan(run.config, run.members, done, session.device, session.precision, submitted, session.notes)
     _report(session, plan)
 
