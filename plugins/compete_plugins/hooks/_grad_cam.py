@@ -132,7 +132,7 @@ def _is_map(tensor: torch.Tensor) -> bool:
 
 
 def cam(maps: torch.Tensor, slopes: torch.Tensor, size: tuple[int, int]) -> Array:
-    """Return heat (B, H, W) from maps and their gradients (B, C, h, w): equations 1 and 2, each image's highest is 1."""
+    """Return heat (B, H, W) from maps and their gradients (B, C, h, w): equations 1 and 2; the highest is 1."""
     if _is_channels_last(maps, size):
         maps, slopes = maps.permute(0, 3, 1, 2), slopes.permute(0, 3, 1, 2)
     weights = slopes.float().mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
@@ -177,7 +177,7 @@ def _caption(group: Group, prediction: Array, classes: Sequence[str]) -> str:
 
 
 def _shown(image: Array) -> Array:
-    """Return an image (H, W, C) as (H, W, 3) that can be shown; measured data from its smallest to its largest value."""
+    """Return an image (H, W, C) as (H, W, 3) to show; measured data from its smallest value to its largest."""
     if image.dtype != np.uint8:
         values = np.nan_to_num(image.astype(np.float32))
         low, high = values.min(), values.max()

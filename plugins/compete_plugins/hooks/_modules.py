@@ -56,7 +56,7 @@ def _hook(own: nn.Module, number: int, on: Direction, note: Note) -> Callable[..
                 note(number, inputs, tensor.detach())
             elif tensor.requires_grad:
                 # Not a full backward hook: that one forbids the in-place ReLU which follows in many networks.
-                tensor.register_hook(lambda gradient: note(number, (), gradient.detach()))
+                tensor.register_hook(lambda gradient: note(number, (), gradient.detach()))  # type: ignore[no-untyped-call]
 
     return seen
 

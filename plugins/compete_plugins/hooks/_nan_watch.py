@@ -52,9 +52,7 @@ class NanWatch:
         self.first.fill_(-1)
         what = "output" if self.on == "forward" else "gradient of the output"
         if number < 0:
-            return (
-                f"nan_watch saw none in the {what}s of {len(self.names)} modules: look at the loss and the step itself"
-            )
+            return f"nan_watch saw none in the {what}s of {len(self.names)} modules: look at the loss and the step"
         cause = ", whose input had them already" if before else ""
         return f"nan_watch found the first in step {step}, in the {what} of {self.names[number]}{cause}"
 
