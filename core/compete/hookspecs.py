@@ -266,8 +266,8 @@ def on_training_end(trainer: TrainerView) -> None:
 
 
 @hookspec
-def explain_non_finite(trainer: TrainerView) -> str | None:
-    """Where NaN or infinity first appeared, in words that end the sentence of a warning or error; None: not known."""
+def explain_non_finite(trainer: TrainerView, step: int) -> str | None:
+    """Where NaN or infinity came from in an epoch's first bad step (0: after the last), to end a message's sentence."""
 
 
 @hookspec

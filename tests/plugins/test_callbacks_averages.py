@@ -74,7 +74,7 @@ def test_swa_leaves_the_statistics_of_frozen_parts_alone(make_run):
 def test_swa_has_the_statistics_of_the_augmented_training_images(make_run):
     """The first norm sees the first convolution of the batches that were trained on, whatever their order."""
     run = make_run('callbacks=[{name="swa", last_epochs=1}]', "training.epochs=1", "training.batch_size=16")
-    result, weights, scaler = train(run, Member(0, 42))
+    _, weights, scaler = train(run, Member(0, 42))
     trainer = build_trainer(run, Member(0, 42))
     images = torch.stack([torch.from_numpy(run.images.train.images[int(r)].copy()) for r in trainer.train_rows])
     outputs = nn.functional.conv2d(scaler(images), weights["stem.0.weight"], weights["stem.0.bias"], padding=1)

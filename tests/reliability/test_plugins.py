@@ -41,15 +41,20 @@ COMPONENTS = {
         "def broken():\n    class Broken:\n        @hookimpl\n        def on_epoch_end(self):\n            BOOM\n"
         "    return Broken()",
     ),
+    "hooks": (
+        "hooks",
+        "def broken():\n    class Broken:\n        @hookimpl\n        def on_training_end(self):\n            BOOM\n"
+        "    return Broken()",
+    ),
     "transforms": ("transforms", "def broken():\n    def random(image, seed):\n        BOOM\n    return Transform(random=random)"),
     "batch_transforms": (
         "batch_transforms",
         "def broken():\n    def mix(images, targets):\n        BOOM\n    return mix",
     ),
 }  # fmt: skip
-REPEATED = {"tta", "postprocess", "callbacks", "transforms", "batch_transforms"}
+REPEATED = {"tta", "postprocess", "callbacks", "hooks", "transforms", "batch_transforms"}
 HOOKS = (
-    "on_run_start", "on_stage", "on_member_start", "on_step_end", "on_epoch_end", "on_member_end", "on_progress",
+    "on_run_start", "on_stage", "on_member_start", "on_step_end", "on_epoch_end", "on_training_end", "on_member_end", "on_progress",
     "on_submission_written", "on_run_end", "evaluation_network", "should_stop",
 )  # fmt: skip
 PROMISE = "A plugin raises: its file and line are named, no traceback, the run is kept"

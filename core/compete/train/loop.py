@@ -145,17 +145,17 @@ def refuse_not_finite(trainer: Trainer) -> None:
     if trainer.run.config.training.on_nan == "stop" or not sound:
         what = "training loss" if first else "weights"
         raise TrainingError(
-            f"{where}: the {what} became NaN or infinite{_found(trainer)}. The member keeps its last "
+            f"{where}: the {what} became NaN or infinite{_found(trainer, first)}. The member keeps its last "
             "checkpoint before that, and finished members stay. Lower [optimizer] lr, set [training] max_grad_norm, "
             'use precision = "32-true", or set on_nan = "skip" to leave such steps out.'
         )
     if rows == trainer.samples_seen:
-        raise TrainingError(f"{where}: no later step had a finite loss and finite gradients{_found(trainer)}")
+        raise TrainingError(f"{where}: no later step had a finite loss and finite gradients{_found(trainer, first)}")
 
 
-def _found(trainer: Trainer) -> str:
+def _found(trainer: Trainer, step: int) -> str:
     """Return what plugins know of where NaN or infinity came from, to go on with a sentence."""
-    return "".join(f"; {text}" for text in call_hook(trainer.run.hook.explain_non_finite, trainer=trainer))
+    return "".join(f"; {text}" for text in call_hook(trainer.run.hook.explain_non_finite, trainer=trainer, step=step))
 
 
 def validate(trainer: Trainer) -> tuple[float, float]:
@@ -170,7 +170,7 @@ def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
     if steps:
         trainer.run.session.warn(
             f"{trainer.member.name}: {steps} of {trainer.steps_per_epoch} steps of epoch {trainer.epoch + 1} were "
-            f"skipped, first step {first}: their loss or gradients were NaN or infinite{_found(trainer)}"
+            f"skipped, first step {first}: their loss or gradients were NaN or infinite{_found(trainer, first)}"
         )
     train_loss = float(trainer.progress.loss_sum) / max(1, trainer.samples_seen - rows)
     valid_loss, score = validate(trainer)

@@ -46,15 +46,15 @@ class NanWatch:
         self.first = torch.where(bad & (self.first[0] < 0), found, self.first)
 
     @hookimpl
-    def explain_non_finite(self) -> str | None:
-        """Name the module."""
-        number, step, before = self.first.tolist()
+    def explain_non_finite(self, step: int) -> str | None:
+        """Name the module; what follows a bad step is only its consequence."""
+        number, found, before = self.first.tolist()
         self.first.fill_(-1)
         what = "output" if self.on == "forward" else "gradient of the output"
-        if number < 0:
+        if number < 0 or 0 < step < found:
             return f"nan_watch saw none in the {what}s of {len(self.names)} modules: look at the loss and the step"
         cause = ", whose input had them already" if before else ""
-        return f"nan_watch found the first in step {step}, in the {what} of {self.names[number]}{cause}"
+        return f"nan_watch found the first in step {found}, in the {what} of {self.names[number]}{cause}"
 
     @hookimpl
     def on_training_end(self) -> None:
