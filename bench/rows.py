@@ -31,7 +31,7 @@ from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
 from compete.predict.parquet import write_predictions
 from compete.predict.postprocessing import submission_frame
-from compete.run import Run, Session
+from compete.session import Run, Session
 from compete.stages.blend import blend
 from compete.stages.finish import write_checked
 from compete.stages.members import OOF, TEST
@@ -127,7 +127,7 @@ def run_of(config: Config, dataset: Dataset) -> Run:
     )
     members = tuple(choose_members(config, dataset.folds))
     identity = identify(config, {}, dataset, [], [])
-    return Run(session, dataset, Images(train, test, None), identity, members, nn.Identity())
+    return Run(session, dataset, Images(train, test, None), members, nn.Identity(), identity)
 
 
 def write_members(run: Run, tables: Tables, classes: int) -> None:

@@ -28,11 +28,11 @@ def last_screen(log: str) -> str:
     return "\n".join(line for line in lines[first:] if not line.startswith("Script ")).rstrip()
 
 
-def terminal(screen: str) -> str:
+def terminal(screen: str, title: str = COMMAND, columns: int = COLUMNS) -> str:
     """Return an SVG of a terminal. Without an empty line below, the last line's descenders would be cut off."""
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(f"{screen}\n "))
-    return console.export_svg(title=COMMAND)
+    return console.export_svg(title=title)
 
 
 def screenshot(page: Path, image: Path, size: tuple[int, int]) -> None:
@@ -41,14 +41,18 @@ def screenshot(page: Path, image: Path, size: tuple[int, int]) -> None:
     subprocess.run(["chromium", *options, f"--screenshot={image}", page.resolve().as_uri()], check=True)
 
 
-def main(log: Path, report: Path) -> None:
-    """Draw both screenshots."""
-    drawing = terminal(last_screen(log.read_text(encoding="utf-8")))
+def picture(drawing: str, image: Path) -> None:
+    """Let the browser draw an SVG of a terminal into a PNG."""
     width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing).groups())
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "screen.html")
         page.write_text(f'<body style="margin:0">{drawing}</body>', encoding="utf-8")
-        screenshot(page, FOLDER / "run.png", (SCREEN_WIDTH, round(height * SCREEN_WIDTH / width)))
+        screenshot(page, image, (SCREEN_WIDTH, round(height * SCREEN_WIDTH / width)))
+
+
+def main(log: Path, report: Path) -> None:
+    """Draw both screenshots."""
+    picture(terminal(last_screen(log.read_text(encoding="utf-8"))), FOLDER / "run.png")
     screenshot(report, FOLDER / "report.png", REPORT_SIZE)
 
 

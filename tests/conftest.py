@@ -24,10 +24,16 @@ SLOW = (
     "reliability/",
     "test_gallery.py",
     "test_first_plugin.py",
+    "core/catalog/test_new_files.py",
+    "test_install.py",
+    "test_troubleshooting.py",
+    "test_python_page.py",
     "core/test_cli.py",
-    "core/init/test_gallery.py",
+    "core/api/",
+    "core/draft/test_gallery.py",
     "core/leaderboard/test_commands.py",
     "core/leaderboard/test_newcomer.py",
+    "core/leaderboard/test_pairing.py",
     "core/stages/test_runner.py",
     "plugins/test_uploads_",
 )
@@ -129,7 +135,7 @@ def make_run(tiny: Path) -> Callable[..., object]:
     from compete.config.load import load_config
     from compete.identity import read_sources
     from compete.model.device import make_fabric
-    from compete.run import Run, Session
+    from compete.session import Run, Session
     from compete.stages.runner import assemble
 
     def make(*overrides: str) -> Run:

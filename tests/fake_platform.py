@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -82,7 +83,11 @@ class FakePlatform:
 
     def create(self, path: Path, message: str, state: dict) -> Receipt:
         assert state.get("sent") or not state
-        match self.outcomes.pop(0) if self.outcomes else "ok":
+        outcome = self.outcomes.pop(0) if self.outcomes else "ok"
+        if late := re.fullmatch(r"late in (\d+) s", outcome):  # done, but after the client has given up waiting
+            self.time.due.append((self.time.seconds + int(late[1]), lambda: self.made.append(message)))
+            raise UnreachableError("silent", silent=True)
+        match outcome:
             case "busy":
                 raise BusyError("slow down", 3.0)
             case "refused":
@@ -94,9 +99,8 @@ class FakePlatform:
                 raise UnreachableError("connection broke")
             case "silent":
                 raise UnreachableError("silent", silent=True)
-            case "late":  # done, but after the client has given up waiting
-                self.time.due.append((self.time.seconds + 100, lambda: self.made.append(message)))
-                raise UnreachableError("silent", silent=True)
+            case "not sent":
+                raise UnreachableError("no connection", sent=False)
             case "killed before":
                 raise Killed
             case "killed after":

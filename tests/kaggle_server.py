@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import sys
 import threading
@@ -17,6 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import compete
+import compete_plugins
+
+# The child of the platform runs these sources, not those that may be installed.
+SOURCES = os.pathsep.join(str(Path(package.__path__[0]).parent) for package in (compete, compete_plugins))
 NO_RULES = "You cannot submit until you accept the competition rules"
 NO_RULES_DOWNLOAD = "You must accept this competition's rules before you'll be able to download files."
 DENIED = "Permission 'competitions.participate' was denied"
@@ -74,6 +80,7 @@ class KaggleServer:
         self.leaks: list[str] = []
         self.verdict: dict[str, Any] = {"status": "COMPLETE", "publicScore": "0.81250", "privateScore": ""}
         self.polls = 1
+        self.page_size = 20
         self.used_today = 0
         self.limited_by_total = False
         self.stalled.clear()
@@ -101,6 +108,7 @@ class KaggleServer:
             "HOME": str(home),
             "KAGGLE_CONFIG_DIR": str(home / "config"),
             "TMPDIR": str(home / "tmp"),
+            "PYTHONPATH": SOURCES,
             "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
             "HTTP_PROXY": proxy,
             "http_proxy": proxy,
@@ -231,8 +239,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.kaggle.submissions.append({**row, "verdict": dict(self.kaggle.verdict)})
         return {"message": "Successfully submitted", "ref": ref}
 
-    def _list_submissions(self, *_: Any) -> Any:
-        return {"submissions": [self._row(row) for row in reversed(self.kaggle.submissions)]}
+    def _list_submissions(self, _: Competition, request: dict[str, Any]) -> Any:
+        """Show the newest first, a page at a time; a token leads to the next one."""
+        start, size = int(request.get("pageToken") or 0), self.kaggle.page_size
+        rows = self.kaggle.submissions[::-1]
+        more = {"nextPageToken": str(start + size)} if start + size < len(rows) else {}
+        return {"submissions": [self._row(row) for row in rows[start : start + size]], **more}
 
     def _download_data_files(self, competition: Competition, _: dict[str, Any]) -> Any:
         if not competition.entered:

@@ -12,11 +12,14 @@ import pandas as pd
 import pytest
 import torch
 
-from compete import Tables
+from compete import Files, Tables
 from compete.config.load import load_config
+from compete.stages.check_file import check_file
 from compete.stages.prepare import read_tables
 from compete.stages.runner import run_competition
 from compete.submission.check import check_submission
+from compete.submission.csv_file import write_submission
+from compete_plugins.datasets._tables import find_file, find_sample
 
 sys.path.insert(0, str(Path(__file__).parent))
 from miniatures import MINIATURES, STRETCH
@@ -220,6 +223,19 @@ def test_what_the_grader_would_reject_is_a_problem(name, cell, why, tmp_path, mo
     wrong = sample.assign(**dict.fromkeys(sample.columns[1:], cell))
     check = check_submission(wrong, sample, **load_config(GALLERY[name]).checks.submission_rules())
     assert check.problems and all(re.search(why, problem) for problem in check.problems)
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_the_sample_itself_passes_and_would_be_written_as_it_is(name, tmp_path, monkeypatch):
+    tables = tables_of(name, tmp_path, monkeypatch)
+    config = load_config(GALLERY[name])
+    path = tmp_path / "mine.csv"
+    write_submission(tables.sample, path, tables.form)
+    check_file(config, path)
+    options = config.one("datasets").options
+    files = Files(Path(config.competition.root))
+    sample = find_sample(files, options["sample"])
+    assert path.read_bytes() == files.read(find_file(files, sample))
 
 
 def tables_of(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:

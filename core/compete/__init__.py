@@ -1,9 +1,23 @@
-"""compete: image competitions from one TOML. This module holds the names that plugin authors may import."""
+"""compete: image competitions from one TOML.
+
+A notebook or script calls `run`, `load_run`, `init` and `validate`. The other names are what plugins may import.
+"""
 
 from typing import TYPE_CHECKING
 
-from compete.config.registry import InputFile, component
-from compete.errors import CompeteError, ConfigError, DataError, PluginError, SubmissionError, TrainingError
+from compete.config.registry import Backbone, Backbones, DataFile, InputFile, component
+from compete.errors import (
+    CompeteError,
+    ConfigError,
+    DataError,
+    PluginError,
+    SubmissionError,
+    TrainingError,
+    code_of_others,
+    error_location,
+)
+from compete.files.archives import left_behind
+from compete.files.encodings import Decoded, Reading, decode, foreign_names, prose, readings
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.files.scan import Scan, spread
@@ -26,9 +40,11 @@ from compete.reports import (
     OptimizationReport,
     PlanReport,
     RowsReport,
+    RunView,
     StageReport,
     TrainingReport,
 )
+from compete.submission.form import counts_rows, describe_form, form_of
 from compete.text import (
     did_you_mean,
     duration,
@@ -39,10 +55,25 @@ from compete.text import (
     plural,
     same_name,
     unknown_name,
+    without_secrets,
 )
-from compete.types import Epoch, Member, MemberResult, Metric, RunView, Tables, Target, TopK, TrainerView, Transform
+from compete.types import (
+    Epoch,
+    Member,
+    MemberResult,
+    Metric,
+    SampleForm,
+    Tables,
+    Target,
+    TopK,
+    TrainerView,
+    Transform,
+)
 
 if TYPE_CHECKING:
+    from compete.api.calls import InitResult, Result, init, load_run, run, validate
+    from compete.config.settings import Count, Number
+    from compete.data.leaks import linked_rows
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
 
@@ -50,19 +81,25 @@ __all__ = [
     "IMAGE_EXTENSIONS",
     "STAGES",
     "AccessError",
+    "Backbone",
+    "Backbones",
     "Basis",
     "BusyError",
     "Choice",
     "ClassScores",
     "CompeteError",
     "ConfigError",
+    "Count",
     "CvScores",
     "DataError",
+    "DataFile",
+    "Decoded",
     "Epoch",
     "EpochScores",
     "Excerpt",
     "Files",
     "ImagesReport",
+    "InitResult",
     "InputFile",
     "Limits",
     "Member",
@@ -70,6 +107,7 @@ __all__ = [
     "MemberScores",
     "Metric",
     "NetworkReport",
+    "Number",
     "OptimizationReport",
     "PathTemplate",
     "PlanReport",
@@ -77,9 +115,12 @@ __all__ = [
     "PluginError",
     "Proposal",
     "Quota",
+    "Reading",
     "Receipt",
+    "Result",
     "RowsReport",
     "RunView",
+    "SampleForm",
     "Scan",
     "Scores",
     "StageReport",
@@ -94,21 +135,37 @@ __all__ = [
     "Transform",
     "UnreachableError",
     "Uploader",
+    "code_of_others",
     "component",
+    "counts_rows",
+    "decode",
+    "describe_form",
     "did_you_mean",
     "duration",
+    "error_location",
+    "foreign_names",
+    "form_of",
     "format_first",
     "format_list",
     "hookimpl",
+    "init",
+    "left_behind",
+    "linked_rows",
+    "load_run",
     "name_words",
     "path_template",
     "plain_name",
     "plural",
+    "prose",
     "read_scores",
+    "readings",
+    "run",
     "same_name",
     "spread",
     "top_labels",
     "unknown_name",
+    "validate",
+    "without_secrets",
 ]
 
 __version__ = "0.2.0"
@@ -116,11 +173,15 @@ __version__ = "0.2.0"
 
 # What needs pydantic, NumPy or torch is imported when somebody asks for it.
 _LATE = {
+    **dict.fromkeys(("InitResult", "Result", "init", "load_run", "run", "validate"), "compete.api.calls"),
     "ClassScores": "compete.scores",
+    "Count": "compete.config.settings",
     "CvScores": "compete.scores",
     "EpochScores": "compete.scores",
     "MemberScores": "compete.scores",
+    "Number": "compete.config.settings",
     "Scores": "compete.scores",
+    "linked_rows": "compete.data.leaks",
     "read_scores": "compete.scores",
     "top_labels": "compete.predict.top_k",
 }

@@ -15,10 +15,14 @@ import typer
 from typer.core import TyperGroup
 
 from compete import __version__
-from compete.errors import CompeteError, ConfigError, UserError
+from compete.api.commands import add_api_commands
+from compete.catalog.commands import add_catalog_commands
+from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError
 from compete.leaderboard.commands import add_commands
 from compete.study.commands import add_study_commands
+from compete.text import echo
 
+GROUPS = ("Start", "Run", "Look", "Submit", "Choose and extend")
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
@@ -34,9 +38,9 @@ def _plain_errors() -> Iterator[None]:
     except CompeteError as error:
         _complain(str(error))
         raise SystemExit(error.exit_status) from None
-    except KeyboardInterrupt:
+    except Stopped:
         with suppress(OSError):  # after a hangup, the terminal is gone
-            typer.echo("\nstopped; finished work is kept. Run the same command again to resume.", err=True)
+            echo("\nstopped; finished work is kept. Run the same command again to resume.", err=True)
         raise SystemExit(130) from None
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output is gone, as after `| head`
@@ -47,7 +51,7 @@ def _plain_errors() -> Iterator[None]:
         else:
             _complain(f"{error.filename}: {os.strerror(error.errno)}")
         raise SystemExit(1) from None
-    except Exception as error:
+    except FAULTS as error:  # a plugin may end Python itself, which must not end the command as if all were well
         if hasattr(error, "exit_code"):  # typer's own: a wrong option, --help, --version
             raise
         _complain(_unexpected(error))
@@ -55,7 +59,22 @@ def _plain_errors() -> Iterator[None]:
 
 
 class _Commands(TyperGroup):
-    """Runs commands with plain errors; typer on its own would swallow Ctrl-C."""
+    """Runs commands with plain errors, where typer would swallow Ctrl-C, and lists them by what a person wants."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as typer has it
+        """Write the help: the commands by group, each as an example to type and what it does."""
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
+        for command in self.commands.values():
+            example = (command.epilog or "").removeprefix("$ ")
+            groups[command.rich_help_panel].append((example, command.get_short_help_str(200)))  # type: ignore[attr-defined]
+        formatter.write_usage(ctx.command_path, "COMMAND ...")
+        formatter.write_paragraph()
+        formatter.write_text(self.help or "")
+        for group, rows in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(rows, col_max=46)
+        formatter.write_paragraph()
+        formatter.write_text("compete COMMAND --help shows a command's options; compete --version the version.")
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
         """Run the command."""
@@ -107,32 +126,35 @@ def _stop_at_signals() -> None:
 
     def stop(number: int, _frame: object) -> None:
         if os.getpid() == owner:
-            raise KeyboardInterrupt
+            raise Stopped
         if number == signal.SIGTERM:  # the others reach the owner too, which then ends its loader processes
             os._exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
 
 
 def _complain(message: str) -> None:
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(message, err=True)
+    echo(message, err=True)
     _name_memory_limit(message)
 
 
 def _name_memory_limit(message: str) -> None:
     """Name a limit on address space beside an error that it causes; libraries fail at it in many ways."""
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
     most_bytes = resource.getrlimit(resource.RLIMIT_AS)[0]
     if most_bytes != resource.RLIM_INFINITY and re.search(r"map segment|memory|MemoryError|SystemError", message):
         limit = f"this process may map at most {most_bytes / 2**30:.1f} GiB of memory (`ulimit -v`)"
-        typer.echo(f"{limit}; PyTorch alone maps about 5. Raise the limit, or remove it: ulimit -v unlimited", err=True)
+        echo(f"{limit}; PyTorch alone maps about 5. Raise the limit, or remove it: ulimit -v unlimited", err=True)
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: BaseException) -> str:
     """Describe an error and where it was raised; save its traceback to a file if possible."""
     import traceback
 
@@ -142,13 +164,13 @@ def _unexpected(error: Exception) -> str:
     kept = f"; the traceback is in {path}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
     except OSError:
         kept = ""
     return f"{type(error).__name__}: {error} (at {error_location(error)}{kept})"
 
 
-@app.command()
+@app.command(rich_help_panel="Run", epilog="$ compete run mask")
 def run(
     file: Annotated[Path, typer.Argument(help="The competition's TOML.")],
     overrides: Sets = None,
@@ -163,12 +185,18 @@ def run(
     from compete.config.load import load_config
 
     config = load_config(file, overrides or [])
+    _say_where_from(file, config.path)
     from compete.stages.runner import run_competition
 
     run_competition(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
 
 
-@app.command()
+def _say_where_from(given: Path, found: Path) -> None:
+    if found != given:
+        echo(f"note: no file {given} here; this is the gallery's. `compete new {given}` makes a copy to edit")
+
+
+@app.command(rich_help_panel="Run", epilog="$ compete validate my.toml")
 def validate(
     files: Annotated[list[Path], typer.Argument(help="TOML files to check.")],
     overrides: Sets = None,
@@ -184,43 +212,22 @@ def validate(
         except ConfigError as error:
             problems += error.problems
             continue
+        _say_where_from(file, config.path)
         for note in config.notes:
-            typer.echo(f"note: {note}")
+            echo(f"note: {note}")
         if submission is not None:
             from compete.stages.check_file import check_file
 
             for warning in check_file(config, submission):
-                typer.echo(f"warning: {warning}")
-            typer.echo(f"{submission}: matches the sample submission")
+                echo(f"warning: {warning}")
+            echo(f"{submission}: matches the sample submission")
         else:
-            typer.echo(f"{file}: no problem found; its data was not checked")
+            echo(f"{file}: no problem found; its data was not checked")
     if problems:
         raise ConfigError(problems)
 
 
-@app.command()
-def demo(
-    name: Annotated[str, typer.Argument(help="The competition to imitate, for example `mask`.")],
-    folder: Annotated[Path, typer.Argument(help="The folder to write to.")],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the demo data.")
-    ] = None,
-) -> None:
-    """Draw a small demo data set in the exact layout of a competition."""
-    from compete.config.options import bind
-    from compete.config.plugins import load_plugins
-    from compete.config.registry import find
-    from compete.config.toml import apply_overrides
-
-    component = find(load_plugins().registry, "demos", name)
-    bound, problems = bind(component, apply_overrides({}, overrides or []), f"demo {name}")
-    if bound is None or problems:
-        raise ConfigError(problems)
-    bound.build(folder)
-    typer.echo(f"{folder}: drawn demo data for {name}; see {folder / 'DRAWN.txt'}")
-
-
-@app.command()
+@app.command(rich_help_panel="Start", epilog="$ compete init data/leaves")
 def init(
     folder: Annotated[Path, typer.Argument(help="The competition's files, unpacked or zipped; never changed.")],
     output: Annotated[
@@ -233,41 +240,18 @@ def init(
     ] = None,
 ) -> None:
     """Inspect a competition's folder and write a TOML that runs, with the reason for each choice."""
-    from compete.init import write_toml
+    from compete.draft import write_toml
 
     for line in write_toml(folder, output, plugin or []).lines:
-        typer.echo(line)
+        echo(line)
 
 
-@app.command()
-def plugins(
-    file: Annotated[Path | None, typer.Argument(help="Also load the plugins named in this TOML.")] = None,
-) -> None:
-    """List the loaded plugins with their sources and hooks."""
-    from compete.config.listing import plugin_lines
-
-    for line in plugin_lines(file):
-        typer.echo(line)
-
-
-@app.command()
-def options(
-    kind: Annotated[str | None, typer.Argument(help="A kind of component or a TOML table: losses, loss, ...")] = None,
-    name: Annotated[str | None, typer.Argument(help="One component; default: every component of the kind.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Also load the plugins named in this TOML.")] = None,
-) -> None:
-    """List components with their options, types, defaults and documentation."""
-    from compete.config.listing import option_lines
-
-    for line in option_lines(kind, name, file):
-        typer.echo(line)
-
-
-@app.command()
+@app.command(rich_help_panel="Look", epilog="$ compete report run-001")
 def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")]) -> None:
     """Write the report page of a finished run again."""
     from compete.config.plugins import load_plugins
     from compete.leaderboard.records import find_candidate
+    from compete.session import call_hook
     from compete.stages.run_folder import check_format, read_state
 
     folder = find_candidate(run).folder
@@ -276,17 +260,19 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
     state = read_state(folder)
     if state is not None:
         check_format(folder, state)
-    load_plugins().manager.hook.write_report(folder=folder)
-    typer.echo(str(folder / "report.html"))
+    call_hook(load_plugins().manager.hook.write_report, folder=folder)
+    echo(str(folder / "report.html"))
 
 
+add_catalog_commands(app)
 add_commands(app)
 add_study_commands(app)
+add_api_commands(app)
 
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"compete {__version__}")
+        echo(f"compete {__version__}")
         raise typer.Exit
 
 

@@ -17,10 +17,13 @@ CompeteError                   the work failed (exit status 1)
 
 from __future__ import annotations
 
+import signal
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from compete.text import printable
 
@@ -29,6 +32,10 @@ class CompeteError(Exception):
     """The work failed; the message explains why."""
 
     exit_status = 1
+
+    def _render_traceback_(self) -> list[str]:
+        """Let a notebook show the message alone, as the command line does: IPython asks for this."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class PluginRuntimeError(CompeteError):
@@ -41,6 +48,10 @@ class RunBusyError(CompeteError):
 
 class TrainingError(CompeteError):
     """A member could not be trained to the end; finished work is kept."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The user, or the system, stopped a command: Ctrl-C, SIGTERM."""
 
 
 class UserError(CompeteError):
@@ -78,9 +89,42 @@ class Problem:
     file: str = ""
     line: int | None = None
 
+    @property
+    def key(self) -> str:
+        """The key in "[table] key = value", or an empty string."""
+        return self.where.partition("] ")[2].partition(" = ")[0].partition(".")[0]
+
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.where}: {self.message}" if place else f"{self.where}: {self.message}"
+
+
+FAULTS = (Exception, SystemExit, KeyboardInterrupt)  # all that code of others may raise, unless the user stopped it
+
+
+@contextmanager
+def code_of_others(
+    explain: Callable[[BaseException], CompeteError], expected: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Run a plugin's code: whatever it raises, `sys.exit()` too, becomes the error that `explain` returns.
+
+    Our own errors and the `expected` ones pass through, and so does the user's Ctrl-C.
+    """
+    passed: tuple[type[Exception], ...] = (CompeteError, *expected)
+    try:
+        yield
+    except passed:
+        raise
+    except FAULTS as error:
+        if is_a_stop(error):
+            raise
+        raise explain(error) from error
+
+
+def is_a_stop(error: BaseException) -> bool:
+    """Return whether an error is the user's Ctrl-C; where Python's own handler raises it, nothing tells it apart."""
+    by_python = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(error, Stopped) or (isinstance(error, KeyboardInterrupt) and by_python)
 
 
 def error_location(error: BaseException) -> str:
@@ -93,4 +137,6 @@ def error_location(error: BaseException) -> str:
 
 def is_library(filename: str) -> bool:
     """Return whether a source file is Python's own, or of an installed package."""
+    if {"site-packages", "dist-packages"} & set(Path(filename).parts):  # of any environment: --user, --target, a .pth
+        return True
     return filename.startswith((*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<"))

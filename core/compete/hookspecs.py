@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from compete.files.proposals import Proposal
     from compete.files.scan import Scan
-    from compete.reports import StageReport
+    from compete.reports import RunView, StageReport
     from compete.scores import Scores
-    from compete.types import Epoch, MemberResult, RunView, TrainerView
+    from compete.types import Epoch, MemberResult, TrainerView
 
 hookspec = pluggy.HookspecMarker("compete")
 hookimpl = pluggy.HookimplMarker("compete")

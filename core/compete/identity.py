@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compete import __version__
+from compete.config.code import own_code
 from compete.config.settings import CORE_TABLES, affects
 from compete.config.slots import SLOTS, Affects
 from compete.data.images import ImageIndex
+from compete.data.leaks import linked_rows
 from compete.store import plain
 
 NOT_PIXELS = {"unreadable", "cache", "cache_dir", "mean", "std"}  # of [images]
@@ -61,7 +64,8 @@ def digest_file(path: Path) -> str:
 def read_sources(config: Config) -> dict[str, str]:
     """Return the digests of what results depend on beside TOML and data: code, and files named by options."""
     named = [file for bounds in config.components.values() for bound in bounds for file in bound.files]
-    code = {owner: digest_bytes(source) for owner, source in config.plugins.code.items()}
+    executed = {"compete": own_code(__version__), **config.plugins.code}
+    code = {owner: digest_bytes(source) for owner, source in executed.items()}
     return code | {str(file): digest_file(file) for file in named}
 
 
@@ -88,10 +92,15 @@ def config_key(config: Config, sources: Mapping[str, str]) -> str:
 
 
 def folds_key(config: Config, sources: Mapping[str, str], train: pd.DataFrame, labels: Array) -> str:
-    """Return the key of a split: rows, labels, options and their files, seed, and the columns that it uses."""
+    """Return the key of a split: rows, labels, options and their files, seed, the columns that it uses, and images.
+
+    Of the images only those count that several rows share.
+    """
     folds = config.one("folds")
     named = [value for value in ("group", *_strings(folds.options)) if value in train]
     columns = ["\n".join(train[name].astype(str)) for name in dict.fromkeys(named)]
+    linked = linked_rows(train["image"].tolist())
+    columns += [] if linked is None else ["\n".join(map(str, linked.tolist()))]
     code = [*digests_of([folds.component], config, sources), *(sources[str(file)] for file in folds.files)]
     return digest(folds.name, folds.options, config.training.seed, "\n".join(train["id"]), labels, columns, code)
 

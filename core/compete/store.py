@@ -19,19 +19,20 @@ from compete.errors import CompeteError, RunBusyError
 CHECKPOINT = "checkpoint.pt"
 FRESH = "checkpoint.new.pt"
 SPARE = "checkpoint.previous.pt"
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*|\{\w+\})")
 NEWEST_FIRST = (CHECKPOINT, FRESH, SPARE)  # FRESH is only there when a save was cut off after it was written
 
 
-def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object], *, private: bool = False) -> None:
     """Write a file so that a reader sees the old content or the new one, never half of it.
 
     The content goes to a temporary neighbour, is flushed to the disk and renamed; a failed write leaves no
-    trace. Raise `CompeteError` naming the path when the disk refuses.
+    trace. Only its owner can read a `private` one. Raise `CompeteError` naming the path when the disk refuses.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_open_private if private else None) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -47,9 +48,27 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def cannot_write(path: Path, error: OSError, advice: str = "") -> CompeteError:
     """Return the error for a path that the disk refuses."""
     return CompeteError(f"cannot write {path}: {error.strerror or error}. What was there before is kept.{advice}")
+
+
+def expand_path(text: str) -> str:
+    """Return a path with `~` and environment variables expanded. Raise `ValueError` for a variable that is not set.
+
+    A path that exists as it is written stays as it is.
+    """
+    if Path(text).exists():
+        return text
+    expanded = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111 - keeps `~nobody`, where Path raises
+    unset = _VARIABLE.search(expanded)
+    if unset:
+        raise ValueError(f"the environment variable {unset[0]} is not set")
+    return expanded
 
 
 def make_folder(folder: Path) -> None:
@@ -67,26 +86,32 @@ def remove_litter(folder: Path) -> None:
             file.unlink()
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write bytes atomically."""
-    write_atomic(path, lambda file: file.write(data))
+    write_atomic(path, lambda file: file.write(data), private=private)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # a file name need not be valid text
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), private=private)  # a file name need not be valid text
 
 
-def write_json(path: Path, data: object) -> None:
+def write_json(path: Path, data: object, *, private: bool = False) -> None:
     """Write JSON atomically; NaN becomes null, which every reader understands."""
-    write_text(path, json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n", private=private)
+
+
+def is_private(path: Path) -> bool:
+    """Return whether nobody but us can have read or changed a file, as one that was written `private`."""
+    about = path.stat()
+    return os.name != "posix" or (about.st_uid == os.getuid() and not about.st_mode & 0o077)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON file's object, or an empty dict when there is none or it is broken."""
     try:
         data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # RecursionError: brackets without end
         return {}
     return data if isinstance(data, dict) else {}
 
@@ -184,9 +209,14 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Wait for a lock file, and hold it."""
-    with _acquire(path, timeout_seconds=-1):
+def file_lock(path: Path, on_wait: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Wait for a lock file, and hold it; `on_wait` is called when another process has it."""
+    try:
+        lock = _acquire(path, timeout_seconds=0)
+    except Timeout:
+        on_wait()
+        lock = _acquire(path, timeout_seconds=-1)
+    with lock:
         yield
 
 
@@ -201,6 +231,8 @@ def _acquire(path: Path, timeout_seconds: float) -> AcquireReturnProxy[Any]:
 
 
 def _sync_folder(folder: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folder; its journal keeps renames in order
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from unicodedata import normalize
 
 LONGEST_NAME = 200  # characters; comparing longer ones with thousands of names would take minutes
 MOST_CHARACTERS = 10_000  # of one message: a table's cell can be of any length
+SHORTEST_STEM = 3  # characters of a name whose rest was left out
+MOST_COMPARED = 50
+_ALIKE = str.maketrans("olisz", "01152", " _-./")
+_SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)$", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"[!-.0-~]{8,}")  # not a path
+_TOKEN = re.compile(r"\b(?:hf|api_org|KGAT)_[\w-]{16,}|(?<=bearer )[\w.~+/=-]{8,}", re.IGNORECASE)
 _LONG_WORD = re.compile(r"\S{1000,}")
 
 
@@ -23,20 +32,64 @@ def printable(message: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message)
 
 
+def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
+    """Mask the secrets given, those in the environment, and what has the form of a token, wherever a text repeats them.
+
+    Control characters become spaces: a platform's answer is one line.
+    """
+    own = (value for name, value in os.environ.items() if _SECRET_NAME.search(name) and _SECRET_VALUE.fullmatch(value))
+    for secret in sorted({*own, *filter(None, secrets)}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    text = _TOKEN.sub("***", text)
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def echo(message: object, *, err: bool = False) -> None:
+    """Print a message on stdout or stderr: as any terminal can show it, and its encoding can write it."""
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(printable(str(message)).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+
+
 def nearest(name: object, known: Iterable[str]) -> str | None:
-    """Return the known name most similar to a name, or None if none is similar."""
-    names = [known_name for known_name in known if len(known_name) <= LONGEST_NAME]
+    """Return the known name that was probably meant, or None if none is similar.
+
+    Names that only go on come first, then the most similar, where what looks alike counts as equal (`o` and `0`, `l`
+    and `1`, any separator); of equals the one with the longest piece in common, then the shortest.
+    """
     if len(str(name)) > LONGEST_NAME:
         return None
-    by_lower = {known_name.lower(): known_name for known_name in names}
-    near = get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=0.6)
-    return by_lower[near[0]] if near else None
+    given = str(name).lower()
+    by_lower = {known_name.lower(): known_name for known_name in known if len(known_name) <= LONGEST_NAME}
+    alike = _look(given)
+    longer = [other for other in by_lower if len(alike) >= SHORTEST_STEM and _look(other).startswith(alike)]
+    near = set(longer or get_close_matches(given, list(by_lower), n=MOST_COMPARED, cutoff=0.6))
+    if not near:
+        return None
+
+    def rank(other: str) -> tuple[float, float, int, int, str]:
+        together = SequenceMatcher(None, given, other, autojunk=False).find_longest_match().size
+        return -_similarity(alike, _look(other)), -_similarity(given, other), -together, len(other), other
+
+    return by_lower[min(near, key=rank)]
+
+
+def _look(name: str) -> str:
+    """Return a name as it looks at a glance: no separators, and one spelling of characters that look alike."""
+    return name.translate(_ALIKE)
+
+
+def _similarity(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
     near = nearest(name, known)
-    return "" if near is None else f" Did you mean '{near}'?"
+    if near is None:
+        return ""
+    alike = near != str(name) and normalize("NFC", near) == normalize("NFC", str(name))
+    return f" Did you mean '{near}'?" + " Only its Unicode form (NFC or NFD) differs." * alike
 
 
 def format_list(names: Iterable[str], most: int = 12) -> str:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pandas as pd
-    import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     Image = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, C) uint8
     Array = np.ndarray[Any, Any]
@@ -32,14 +31,13 @@ class TopK:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(R, C), the shape of the array that it stands for."""
+        """(R, C)."""
         return len(self.values), self.classes
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, rows: Array | slice) -> TopK:
-        """Return some of the rows."""
         return TopK(self.labels[rows], self.values[rows], self.classes)
 
     def dense(self) -> Array:
@@ -53,15 +51,34 @@ class TopK:
 
 
 @dataclass(frozen=True)
+class SampleForm:
+    """How a sample submission is written, which the submission follows.
+
+    `mark`: after a byte order mark. `ends`: a line end last. `gaps`: empty lines. `index`: the cells of an unnamed
+    first column that counts rows; tables leave it out. `quoted`, `unnamed`: columns, by number in the file.
+    """
+
+    separator: str = ","
+    encoding: str = "utf-8"
+    mark: bool = False
+    line_end: str = "\n"
+    ends: bool = True
+    gaps: bool = False
+    index: tuple[str, ...] = ()
+    quoted_header: bool = False
+    quoted: frozenset[int] = frozenset()
+    unnamed: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class Tables:
     """A competition's rows.
 
     `train` and `test` have the columns `id` (unique strings) and `image` (a path below the root, or a list of them);
     `train` also has the raw labels and, if people, patients or places repeat, a column `group`. `sample` is the sample
-    submission as read, with ids as strings in its first column: the platform expects its rows, columns and order.
-    Without a test set `test` and `sample` have no rows, and the run ends with its CV and OOF.
-    `note` is shown with every result, for example that the images are drawn; `warnings` are added to the run's, for
-    example that rows were dropped.
+    submission as read, with ids as strings in its first column: the platform expects its rows, columns and order, and
+    `form` is how it is written. Without a test set `test` and `sample` have no rows. `note` is shown with every result,
+    for example that the images are drawn; `warnings` are added to the run's, for example that rows were dropped.
     """
 
     train: pd.DataFrame
@@ -69,10 +86,11 @@ class Tables:
     sample: pd.DataFrame
     note: str = ""
     warnings: tuple[str, ...] = ()
+    form: SampleForm = SampleForm()
 
     @property
     def has_test(self) -> bool:
-        """Whether there are test rows to predict."""
+        """Whether there are test rows."""
         return len(self.test) > 0
 
 
@@ -83,19 +101,19 @@ class Target:
     `encode(table)` returns the targets of the loss: int64 (N,) for one head, int64 (N, heads) for several, or float32
     (N, K). `labels(table)` returns the labels for metrics, folds and samplers: int64 class numbers (N,), or float32
     (N, C). `activation` maps logits (B, K) to predictions (B, C), and `decode` predictions (T, C) to labels (T,) in the
-    competition's spelling. `heads` are the sizes of the heads, which sum to K. If labels are levels on a scale, which
-    need not be 0 to k - 1, `ranks` maps labels (N,) and predictions (N, 1) to the place of the nearest level (N,), by
-    which metrics of classes score them.
+    competition's spelling. `heads` are the sizes of the heads, which sum to K; `separator` joins the labels of a set.
+    If labels are levels on a scale, `ranks` maps labels (N,) and predictions (N, 1) to the nearest level's place (N,).
     """
 
     classes: tuple[str, ...]
     encode: Callable[[pd.DataFrame], Array]
     labels: Callable[[pd.DataFrame], Array]
-    activation: Callable[[torch.Tensor], torch.Tensor]
+    activation: Callable[[Tensor], Tensor]
     decode: Callable[[Array], Sequence[Any]]
     heads: tuple[int, ...] = ()
     head_names: tuple[str, ...] = ()
     ranks: Callable[[Array], Array] | None = None
+    separator: str = ""
 
     @property
     def outputs(self) -> int:
@@ -173,51 +191,6 @@ class MemberResult:
     seconds: float = 0.0
 
 
-class RunView(Protocol):
-    """What a plugin may read of a run from its first event on, and the three methods that it may call."""
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder, `submissions/<competition>/<run>`."""
-
-    @property
-    def title(self) -> str:
-        """The competition's title or, without one, its name."""
-
-    @property
-    def competition(self) -> str:
-        """The competition's name, as in the TOML."""
-
-    @property
-    def metric_name(self) -> str:
-        """The metric's name, as in the TOML."""
-
-    @property
-    def device(self) -> str:
-        """The device's name, such as "cuda:0"."""
-
-    @property
-    def precision(self) -> str:
-        """The training precision, such as "bf16-mixed"."""
-
-    @property
-    def interactive(self) -> bool:
-        """Whether the run is in a terminal."""
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """The warnings so far."""
-
-    def warn(self, message: str) -> None:
-        """Add a warning, which the run reports at its end; a repeated one is added once."""
-
-    def register(self, plugin: object) -> None:
-        """Register an object with event hooks for the rest of this run."""
-
-    def progress(self, what: str) -> Callable[[int, int], None]:
-        """Return a function `(done, total)` that reports the progress of a long task."""
-
-
 class TrainerView(Protocol):
     """What a plugin may read of a member in training, and the methods that choose its final weights."""
 
@@ -293,8 +266,8 @@ class TrainerView(Protocol):
     def evaluate(self, network: nn.Module) -> tuple[float, float]:
         """Return a network's loss and score over all of the fold's validation rows, without augmentation or TTA."""
 
-    def training_inputs(self) -> Iterator[tuple[torch.Tensor, ...]]:
+    def training_inputs(self) -> Iterator[tuple[Tensor, ...]]:
         """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained."""
 
-    def decode(self, rows: Array) -> tuple[Array, tuple[torch.Tensor, ...]]:
+    def decode(self, rows: Array) -> tuple[Array, tuple[Tensor, ...]]:
         """Return the first image (B, H, W, C) of each training row, unaugmented, and the network's inputs from them."""

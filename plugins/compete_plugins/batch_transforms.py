@@ -22,7 +22,7 @@ BatchTransform = Callable[[torch.Tensor, torch.Tensor], Batch]
 
 def mixup(
     *,
-    alpha: Annotated[float, Field(gt=0)] = 0.2,
+    alpha: Annotated[float, Field(ge=1e-3, le=1e3)] = 0.2,
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0,
 ) -> BatchTransform:
     """Blend each image with another one of the batch (mixup, Zhang et al. 2018).
@@ -43,7 +43,7 @@ def mixup(
 
 def cutmix(
     *,
-    alpha: Annotated[float, Field(gt=0)] = 1.0,
+    alpha: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0,
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5,
 ) -> BatchTransform:
     """Paste a box of another image of the batch into each image (CutMix, Yun et al. 2019).

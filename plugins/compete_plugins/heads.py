@@ -10,11 +10,10 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from compete import component, hookimpl
+from compete import Count, component, hookimpl
 
 Backbone = Callable[[int], nn.Module]
-Width = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(ge=0, le=0.99)]
 
 
 class Features(nn.Module):
@@ -98,8 +97,8 @@ def linear(
     columns: int,
     outputs: int,
     *,
-    width: Width = 128,
-    columns_width: Width = 64,
+    width: Count = 128,
+    columns_width: Count = 64,
     dropout: Rate = 0.0,
 ) -> nn.Module:
     """Take the backbone's own last layer; with `[columns]`, add a last layer on the features of both.
@@ -121,8 +120,8 @@ def multi_sample_dropout(
     *,
     samples: Annotated[int, Field(ge=1, le=64)] = 5,
     dropout: Rate = 0.5,
-    width: Width = 512,
-    columns_width: Width = 64,
+    width: Count = 512,
+    columns_width: Count = 64,
 ) -> nn.Module:
     """Average the logits of several dropouts of the same features, which speeds up training (Inoue 2019).
 
@@ -142,9 +141,9 @@ def cosine(
     columns: int,
     outputs: int,
     *,
-    width: Width = 512,
-    scale: Annotated[float, Field(gt=0)] = 30.0,
-    columns_width: Width = 64,
+    width: Count = 512,
+    scale: Annotated[float, Field(ge=1e-3, le=1e4)] = 30.0,
+    columns_width: Count = 64,
     dropout: Rate = 0.0,
 ) -> nn.Module:
     """Compare an embedding with a centre for each class by their cosine; for many classes with few images each.

@@ -17,6 +17,7 @@ from pydantic import Field
 from compete import ConfigError, hookimpl
 
 Array = np.ndarray[Any, Any]
+Rows = Annotated[int, Field(ge=1, le=100_000_000)]
 
 NO_CLASSES = '[sampler] draws by class, but the target is a number, without classes. Use name = "shuffle".'
 
@@ -35,8 +36,8 @@ def weighted(
     labels: Array,
     generator: torch.Generator,
     *,
-    power: Annotated[float, Field(ge=0)] = 1.0,
-    rows: Annotated[int, Field(ge=1)] | None = None,
+    power: Annotated[float, Field(ge=0, le=10)] = 1.0,
+    rows: Rows | None = None,
 ) -> list[int]:
     """Draw rows with replacement, rare classes more often.
 
@@ -53,7 +54,7 @@ def effective_number(
     generator: torch.Generator,
     *,
     beta: Annotated[float, Field(ge=0, lt=1)] = 0.999,
-    rows: Annotated[int, Field(ge=1)] | None = None,
+    rows: Rows | None = None,
 ) -> list[int]:
     """Draw rows with replacement, by 1 / effective number of rows of their class (Cui et al. 2019).
 
@@ -65,9 +66,7 @@ def effective_number(
     return _drawn(((1 - beta) / (1 - beta**counts))[classes], rows, generator)
 
 
-def class_balanced(
-    labels: Array, generator: torch.Generator, *, rows: Annotated[int, Field(ge=1)] | None = None
-) -> list[int]:
+def class_balanced(labels: Array, generator: torch.Generator, *, rows: Rows | None = None) -> list[int]:
     """Draw a class, all equally likely, then a row of it; no row repeats before its class is used up.
 
     `rows` is how many an epoch draws, by default as many as there are. With several label columns the class of a row is
@@ -83,9 +82,7 @@ def class_balanced(
     return drawn
 
 
-def oversample(
-    labels: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)] | None = None
-) -> list[int]:
+def oversample(labels: Array, generator: torch.Generator, *, most: Rows | None = None) -> list[int]:
     """Draw every row, and rows of smaller classes again until they match the largest class, in random order.
 
     `most` limits how often a row may appear; without it the row of a one-row class appears as often as the largest
@@ -100,7 +97,7 @@ def oversample(
     return drawn
 
 
-def capped(labels: Array, generator: torch.Generator, *, most: Annotated[int, Field(ge=1)]) -> list[int]:
+def capped(labels: Array, generator: torch.Generator, *, most: Rows) -> list[int]:
     """Draw at most `most` rows of each class, different ones in every epoch, in random order.
 
     Small classes keep all their rows. This thins out a huge majority (`empty` at a camera trap, healthy breasts) and

@@ -164,9 +164,9 @@ def plateau(
     optimizer: torch.optim.Optimizer,
     _total_steps: int,
     *,
-    patience_epochs: Annotated[int, Field(ge=0)] = 2,
+    patience_epochs: Annotated[int, Field(ge=0, le=100_000)] = 2,
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5,
-    min_lr: Annotated[float, Field(ge=0)] = 0.0,
+    min_lr: Annotated[float, Field(ge=0, le=100)] = 0.0,
 ) -> Plateau:
     """Multiply the rate by a factor when the competition's metric stops improving.
 

@@ -41,7 +41,7 @@ def rotations(*, degrees: tuple[Literal[90, 180, 270], ...] = (90, 180, 270)) ->
     return views
 
 
-def multi_crop(*, scale: Annotated[float, Field(gt=0, lt=1)] = 0.875) -> Views:
+def multi_crop(*, scale: Annotated[float, Field(ge=0.05, lt=1)] = 0.875) -> Views:
     """Crop the four corners and the centre, and enlarge them to the full size.
 
     `scale` is the share of each side that a crop keeps (Krizhevsky et al. 2012, https://papers.nips.cc/paper/4824).

@@ -103,3 +103,17 @@ def test_what_results_depend_on_is_hashed_in_one_file():
     """Others may name a temporary place by a digest, or check a file that was written; none sums up settings or data."""
     hashing = {module for module, path in MODULES.items() if re.search(r"\bhashlib\b", path.read_text())}
     assert hashing == {"identity", "files.unpacking", "submission.csv_file"}
+
+
+UNSAFE = {"eval", "pickle.load", "pickle.loads", "pickle.Unpickler", "yaml.load", "marshal.loads", "pd.read_pickle", "joblib.load", "torch.hub.load"}  # fmt: skip
+
+
+def test_no_file_can_run_code_when_it_is_read():
+    """A TOML, weights, tables and images come from strangers: torch loads tensors only, NumPy no objects."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name, options = ast.unparse(node.func), {o.arg: ast.unparse(o.value) for o in node.keywords}
+                assert name not in UNSAFE, f"{path}:{node.lineno}"
+                assert name != "torch.load" or options.get("weights_only") == "True", f"{path}:{node.lineno}"
+                assert options.get("allow_pickle", "False") == "False", f"{path}:{node.lineno}"

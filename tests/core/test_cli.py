@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+import typer
 
-from compete.cli import app
+from compete.cli import GROUPS, app
 
 COMPETE = [sys.executable, "-m", "compete"]
 
@@ -22,6 +24,48 @@ def compete(*arguments, cwd=None):
 def test_version_and_help():
     assert compete("--version").stdout.startswith("compete 0.")
     assert "validate" in compete("--help").stdout
+
+
+def commands():
+    return typer.main.get_command(app).commands
+
+
+def test_every_command_is_in_a_group_with_an_example_that_it_takes():
+    for name, command in commands().items():
+        program, *arguments = shlex.split(command.epilog.removeprefix("$ "))
+        assert command.rich_help_panel in GROUPS and [program, arguments[0]] == ["compete", name]
+        command.make_context(name, arguments[1:])  # raises for an option or argument that it does not know
+
+
+def test_help_shows_every_group_and_command():
+    shown = compete("--help").stdout
+    assert [line[:-1] for line in shown.splitlines() if line[:1].isupper() and line.endswith(":")] == list(GROUPS)
+    assert all(f"  compete {name}" in shown for name in commands())
+
+
+def test_no_command_has_two_names():
+    assert len({command.callback.__wrapped__ for command in commands().values()}) == len(commands())
+
+
+def test_nothing_of_unix_is_needed_to_start():
+    """As on Windows: no SIGHUP, no `resource`, no folder that can be opened."""
+    code = """
+import os, signal, sys
+del signal.SIGHUP, os.sysconf, os.O_DIRECTORY
+sys.modules["resource"] = sys.modules["fcntl"] = None
+from compete import cli
+sys.argv[1:] = ["run", "zzz"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and "error: zzz: no such file." in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_gallery_name_is_said_on_the_screen(tmp_path):
+    done = compete("run", "leaf-classification", cwd=tmp_path)
+    assert "note: no file leaf-classification here; this is the gallery's. `compete new leaf-" in done.stdout
+    assert "put the data at data/leaf-classification: compete download https://www.kaggle.com" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -67,7 +111,7 @@ def test_options_list_everything():
 def test_an_error_of_the_disk_is_one_sentence(tmp_path, monkeypatch, capsys):
     import compete.config.plugins
 
-    def refused():
+    def refused(_files):
         raise PermissionError(13, "Permission denied", "/data/mask")
 
     monkeypatch.setattr(compete.config.plugins, "load_plugins", refused)
@@ -131,7 +175,7 @@ os.kill(os.getpid(), signal.SIGTERM)
 time.sleep(60)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "143\n" and done.stderr.strip().endswith("KeyboardInterrupt")
+    assert done.stdout == "143\n" and done.stderr.strip().endswith("Stopped")
 
 
 @pytest.mark.parametrize("value", ["3", "[3]", '"x.py"'])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 import compete.leaderboard.platform  # noqa: F401 - its errors belong to the tree
 from compete import errors
+from compete.errors import is_library
 
 
 def tree(kind: type) -> list[tuple[str, str]]:
@@ -27,3 +30,16 @@ def test_the_location_of_an_error_is_outside_the_libraries():
         re.compile("(")
     except re.error as error:
         assert errors.error_location(error).startswith(f"{__file__}:")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "/home/me/.local/lib/python3.12/site-packages/torch/nn/functional.py",  # pip install --user
+        "/usr/lib/python3/dist-packages/numpy/core.py",  # of the distribution
+        "/opt/other-venv/lib/python3.12/site-packages/timm/models.py",  # through a .pth
+    ],
+)
+def test_a_package_of_any_environment_is_a_library(file):
+    assert is_library(file)
+    assert not is_library(file.replace("site-packages", "src").replace("dist-packages", "src"))

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from compete.api.result import Result
 from compete.config import plugins
 from compete.config.load import load_config
 from compete.config.registry import Component
@@ -41,7 +42,11 @@ def test_digests_tell_parts_apart():
 
 
 def run(tiny: Path, *overrides: str, **options: object):
-    return run_competition(load_config(tiny / "tiny.toml", ["training.epochs=1", *overrides]), **options)
+    return Result.of(run_competition(load_config(tiny / "tiny.toml", ["training.epochs=1", *overrides]), **options))
+
+
+def open_run(tiny: Path, *overrides: str):
+    return run_competition(load_config(tiny / "tiny.toml", ["training.epochs=1", *overrides]))
 
 
 def trained(result) -> list[str]:
@@ -147,10 +152,9 @@ def test_two_folders_alike_in_all_but_pixels_are_two(tiny):
         for file in sorted((tiny / folder).rglob("*.png")):
             same_size_and_times(file, value)
             os.utime(file, (1, 1))
-    first = run(tiny)
-    second = run(tiny, "competition.root=other")
+    first, second = open_run(tiny), open_run(tiny, "competition.root=other")
     assert second.folder != first.folder and len(trained(second)) == 3
-    assert (np.asarray(second.run.images.train.images[0]) != np.asarray(first.run.images.train.images[0])).any()
+    assert (np.asarray(second.images.train.images[0]) != np.asarray(first.images.train.images[0])).any()
 
 
 def test_a_plugin_s_code_counts_as_it_was_loaded(tiny):
@@ -172,7 +176,7 @@ def test_a_local_file_that_a_plugin_imports_counts(tiny, monkeypatch):
 
 def test_compete_s_own_code_counts(tiny, monkeypatch):
     before = read_sources(load_config(tiny / "tiny.toml"))
-    monkeypatch.setattr("compete.config.plugins.own_code", lambda version: b"another")
+    monkeypatch.setattr("compete.identity.own_code", lambda version: b"another")
     assert read_sources(load_config(tiny / "tiny.toml")) != before
 
 
@@ -181,8 +185,8 @@ def add_plugin(tiny: Path, source: str, names: str = "Transform") -> None:
     plugin.write_text(plugin.read_text().replace("import DataError,", f"import DataError, {names},") + source)
 
 
-def first_pixel(result) -> int:
-    return int(np.asarray(result.run.images.train.images[0])[0, 0, 0])
+def first_pixel(run) -> int:
+    return int(np.asarray(run.images.train.images[0])[0, 0, 0])
 
 
 def test_a_file_of_a_fixed_transform_counts_for_its_pixels(tiny):
@@ -195,7 +199,7 @@ def test_a_file_of_a_fixed_transform_counts_for_its_pixels(tiny):
     )
     for value in (10, 99):
         (tiny / "level.txt").write_text(str(value))
-        assert first_pixel(run(tiny, 'transforms=[{name="level", path="level.txt"}]')) == value
+        assert first_pixel(open_run(tiny, 'transforms=[{name="level", path="level.txt"}]')) == value
 
 
 def test_every_option_of_a_transform_counts_for_its_pixels_unless_it_declares_which(tiny):
@@ -205,7 +209,7 @@ def test_every_option_of_a_transform_counts_for_its_pixels_unless_it_declares_wh
         "\n\n@hookimpl\ndef register_transforms():\n    return {'dim': dim}\n",
     )
     for amount in (10, 99):
-        assert first_pixel(run(tiny, f'transforms=[{{name="dim", fixed=true, amount={amount}}}]')) == amount
+        assert first_pixel(open_run(tiny, f'transforms=[{{name="dim", fixed=true, amount={amount}}}]')) == amount
 
 
 @pytest.mark.parametrize(("type_text", "value"), [("InputFile | None", '"f.txt"'), ("list[InputFile]", '["f.txt"]')])
@@ -236,4 +240,4 @@ def test_columns_that_a_split_names_in_a_list_count(tiny):
     for given in ([n % 3 for n in range(24)], [(n + 1) % 3 for n in range(24)]):
         table.assign(site=given).to_csv(tiny / "data/train.csv", index=False)
         options = 'folds={name="sites", columns=["site"]}', "dataset.group=false", "checks.missing_class=warn"
-        assert run(tiny, *options).run.dataset.folds.tolist() == given
+        assert run(tiny, *options).oof["fold"].tolist() == given

@@ -14,6 +14,7 @@ from compete.errors import CompeteError, RunBusyError
 from compete.store import (
     CHECKPOINT,
     append_line,
+    expand_path,
     folder_lock,
     load_checkpoint,
     read_json,
@@ -129,3 +130,45 @@ def test_names_that_are_not_text_do_not_stop_a_record(tmp_path):
     append_line(tmp_path / "log.jsonl", {"file": "caf\udce9.jpg"})
     assert read_json(tmp_path / "a.json") == {"file": "caf\udce9.jpg"}
     assert json.loads((tmp_path / "log.jsonl").read_text())["file"] == "caf\udce9.jpg"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("", ""),
+        ("data/mask", "data/mask"),
+        ("~", "HOME"),
+        ("~/mask", "HOME/mask"),
+        ("$DATA/mask", "/disk/mask"),
+        ("${DATA}/mask", "/disk/mask"),
+        ("a/~/b", "a/~/b"),
+        ("$1.csv", "$1.csv"),
+        ("costs$", "costs$"),
+        ("~there", "~there"),  # a folder of this name exists
+        ("$DATA there", "$DATA there"),
+    ],
+)
+def test_home_and_variables_are_expanded_in_a_path(tmp_path, monkeypatch, written, meant):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DATA", "/disk")
+    for name in ("~there", "$DATA there"):
+        (tmp_path / name).mkdir()
+    assert expand_path(written) == meant.replace("HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("written", ["$NOT_SET_AT_ALL/mask", "${NOT_SET_AT_ALL}/mask", "/a/$NOT_SET_AT_ALL"])
+def test_a_variable_that_is_not_set_is_named(written):
+    with pytest.raises(ValueError, match=r"NOT_SET_AT_ALL}? is not set"):
+        expand_path(written)
+
+
+def test_files_are_written_where_folders_cannot_be_opened(tmp_path, monkeypatch):
+    monkeypatch.delattr("os.O_DIRECTORY")  # as on Windows
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.open", refused)
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"

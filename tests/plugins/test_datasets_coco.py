@@ -78,7 +78,7 @@ def test_other_keys_a_bare_list_and_another_encoding(root: Path) -> None:
     assert tables.train["species"].tolist() == ["0", "31", "31"]
     assert tables.train["note"].tolist()[1] == "blé"
     assert tables.test["id"].tolist() == ["1", "0"]
-    with pytest.raises(DataError, match=r"train.json, line 1: not in the encoding utf-8"):
+    with pytest.raises(DataError, match=r"train.json, line 1: not UTF-8\. It may read 'blé' in cp1252\."):
         read(root, **keys)
 
 
@@ -97,7 +97,7 @@ def test_several_files_and_images_that_are_missing(root: Path) -> None:
         read(root, train=("train.json", "val.json"))
     tables = read(root, train=("train.json", "val.json"), missing_images="skip")
     assert tables.train["id"].tolist() == ["7", "x-8", "9"]
-    assert tables.note == "1 training row left out: no image."
+    assert tables.note == "1 of 4 training rows (25.0%) left out: no image: 10."
 
 
 def test_annotations_that_agree_are_one_label(root: Path) -> None:
@@ -110,7 +110,10 @@ def test_annotations_that_disagree_by_policy(root: Path, policy: str, expected: 
     put_json(root, "train.json", {"images": IMAGES, "annotations": [*ANNOTATIONS, {"image_id": 9, "category_id": 4}]})
     with pytest.raises(DataError, match=r"train.json: 1 annotations give .* earlier one: 9\. Set several_labels"):
         read(root)
-    assert read(root, several_labels=policy).train["category_id"].tolist() == ["0", "31", expected]
+    tables = read(root, several_labels=policy)
+    assert tables.train["category_id"].tolist() == ["0", "31", expected]
+    assert tables.note.startswith("1 of 3 images of train.json (33.3%) with several labels, ")
+    assert tables.note.endswith(": 9.")
 
 
 def test_images_without_a_label_are_counted(root: Path) -> None:
@@ -118,7 +121,10 @@ def test_images_without_a_label_are_counted(root: Path) -> None:
     (root / "train/images/a/7.jpg").unlink()
     tables = read(root, missing_images="skip")
     assert tables.train["id"].tolist() == ["9"]
-    assert tables.note == ("1 image of train.json left out: no annotation. 1 training row left out: no image.")
+    assert tables.note == (
+        "1 of 3 images of train.json (33.3%) left out: no annotation: x-8. "
+        "1 of 2 training rows (50.0%) left out: no image: 7."
+    )
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,9 @@ def test_joined_rows_keep_the_images_they_have(breasts: Path) -> None:
     tables = read_breasts(breasts, missing_images="skip")
     assert tables.train["image"].tolist() == [["train/10/1.png"], ["train/10/3.png", "train/10/5.png"]]
     assert tables.test["image"].tolist() == [[], ["test/20/6.png", "test/20/7.png"]]
-    told = "1 image of train.csv missing from rows that have others. 1 training row left out: no image."
-    assert told in tables.note
-    assert tables.note.endswith("1 test row without an image: predicted as the mean.")
+    assert "1 image of train.csv missing from rows that have others: train/10/2.png." in tables.note
+    assert "1 of 3 training rows (33.3%) left out: no image: 11_L." in tables.note
+    assert tables.note.endswith("1 of 2 test rows (50.0%) without an image, predicted as the mean: 20_R.")
 
 
 def test_a_test_row_without_a_image_is_refused_without_the_policy(breasts: Path) -> None:

@@ -136,7 +136,7 @@ def test_repeated_ids_by_policy(root: Path) -> None:
     assert kept.train["image"].tolist() == ["train/007.jpg", "train/008.jpg", "train/007.jpg", "train/007.jpg"]
     first = read(root, duplicates="first")
     assert first.train["target"].tolist() == ["0", "1"]
-    assert first.note == "2 training rows left out: repeated id."
+    assert first.note == "2 of 4 training rows (50.0%) left out: repeated id: 007, 007."
 
 
 def test_missing_images_by_policy(root: Path) -> None:
@@ -153,7 +153,7 @@ def test_missing_images_by_policy(root: Path) -> None:
     tables = read(root, missing_images="skip")
     assert tables.train["id"].tolist() == ["007", "010"]
     assert tables.train.index.tolist() == [0, 1]
-    assert tables.note == "1 training row left out: no image."
+    assert tables.note == "1 of 3 training rows (33.3%) left out: no image: 008."
 
 
 def test_skipping_never_leaves_nothing_and_never_touches_the_test_rows(root: Path) -> None:
@@ -224,3 +224,49 @@ def test_columns_with_several_values_must_agree(root: Path) -> None:
     put(root, "train.csv", "image_name,folder,target\na|b,c|d|e,0\n")
     with pytest.raises(DataError, match="the columns folder, image_name hold different numbers of values"):
         read(root, image="{folder}/{image_name}.jpg", image_separator="|")
+
+
+def test_cells_are_spelled_another_way_in_both_tables(root: Path) -> None:
+    put(root, "test.csv", "image_name,site\n100,head \n101,head\n")
+    tables = read(root, test="test.csv", replace={"site": {"head ": "head", "None": "arm"}})
+    assert tables.train["site"].tolist() == ["head", "", "arm"]
+    assert tables.test["site"].tolist() == ["head", "head"]
+    assert tables.note == "2 cells of site replaced: 'head ' by 'head', 'None' by 'arm'."
+
+
+def test_a_spelling_that_no_cell_has_is_refused(root: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(root, replace={"site": {"haed": "head"}, "sit": {"a": "b"}})
+    assert [problem.split(" Its columns")[0] for problem in caught.value.problems] == [
+        "replace.site: no cell is 'haed'. Did you mean 'head'?",
+        "replace = 'sit': train.csv has no such column. Did you mean 'site'?",
+    ]
+
+
+def test_images_may_lie_in_several_folders(root: Path) -> None:
+    (root / "more").mkdir()
+    (root / "train/010.jpg").rename(root / "more/010.jpg")
+    put(root, "more/007.jpg")
+    tables = read(root, image=("train/{id}.jpg", "more/{id}.jpg"))
+    assert tables.train["image"].tolist() == ["train/007.jpg", "train/008.jpg", "more/010.jpg"]
+    assert tables.note == "1 image (33.3%) chosen among several files: train/007.jpg before more/007.jpg."
+    with pytest.raises(
+        DataError, match=r"image = 'train/\{id\}.jpg', 'none/\{id\}.jpg': 1 of 3 .*Missing: train/010.jpg"
+    ):
+        read(root, image=("train/{id}.jpg", "none/{id}.jpg"))
+
+
+def test_a_class_that_goes_with_its_images_is_named(root: Path) -> None:
+    rows = [f"{number},{'rare' if number < 2 else 'usual'}" for number in range(8)]
+    put(root, "train.csv", "\n".join(["image_name,target", *rows]))
+    put_images(root, *(f"train/{number}.jpg" for number in range(2, 8)))
+    tables = read(root, missing_images="skip")
+    assert tables.note == "2 of 8 training rows (25.0%) left out: no image: 0, 1."
+    assert tables.warnings == ("With them go the rows with target = 'rare' (2 of 2).",)
+
+
+def test_paths_written_by_windows_find_their_images(root: Path) -> None:
+    put(root, "train.csv", "image_name,target\ntrain\\007.jpg,0\ntrain\\008.jpg,1\n")
+    tables = read(root, image="{id}")
+    assert tables.train["image"].tolist() == ["train/007.jpg", "train/008.jpg"]
+    assert tables.train["id"].tolist() == ["train\\007.jpg", "train\\008.jpg"]

@@ -54,16 +54,17 @@ def test_byte_order_mark_separator_and_encoding(root: Path) -> None:
     put(root, "train.csv", "image_name;target\n007;blé,noir\n".encode("latin-1"))
     put(root, "sample_submission.csv", "image_name;target\n100;0\n")
     assert read(root, separator=";", encoding="latin-1").train["target"].tolist() == ["blé,noir"]
-    with pytest.raises(DataError, match=r"train.csv, line 2: not in the encoding utf-8\. Try encoding = 'latin-1'"):
+    with pytest.raises(
+        DataError, match=r"line 2: not UTF-8\. It may read 'blé' in cp1252\. .* encoding = \"cp1252\"\."
+    ):
         read(root, separator=";")
-    with pytest.raises(DataError, match=r"encoding = 'utf-9': unknown encoding"):
+    with pytest.raises(DataError, match=r'encoding = "utf-9": unknown encoding'):
         read(root, encoding="utf-9")
 
 
 def test_a_byte_order_mark_of_another_encoding_is_recognised(root: Path) -> None:
     put(root, "train.csv", "image_name,target\n007,1\n".encode("utf-16"))
-    with pytest.raises(DataError, match=r"train.csv, line 1: not in the encoding utf-8\. Try encoding = 'utf-16'"):
-        read(root)
+    assert read(root).train["target"].tolist() == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -142,8 +143,12 @@ def test_a_sample_that_repeats_ids_is_no_matter_of_training_rows(root: Path) -> 
     with pytest.raises(DataError) as caught:
         read(root)
     (problem,) = caught.value.problems
-    assert problem.startswith("sample_submission.csv: 1 rows repeat an id of an earlier row: 101. They are the sample")
-    assert "training" not in problem
+    assert problem.startswith(
+        "sample_submission.csv: 1 id in several rows: '101' in rows 1, 3 (counted without the header)"
+    )
+    put(root, "test.csv", "image_name\n100\n101\n")
+    with pytest.raises(DataError, match="'101' in rows 1, 3"):
+        read(root, test="test.csv")
     assert read(root, duplicates="first").test["id"].tolist() == ["101", "100"]
     put(root, "test.csv", "image_name\n101\n101\n")
     with pytest.raises(DataError, match=r"test.csv: 1 rows repeat .* With duplicates = 'first' one row of each"):

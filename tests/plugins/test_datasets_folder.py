@@ -193,3 +193,65 @@ def test_neither_sample_nor_test_images(seedlings: Path) -> None:
 def test_options_are_checked_when_the_toml_is_read(table: dict[str, Any], message: str) -> None:
     _, problems = bind(Component("datasets", "folder", folder, "test"), table, "[dataset]")
     assert any(message in str(problem) for problem in problems), problems
+
+
+def test_a_label_is_spelled_another_way(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.png", "train/cat /2.png", "train/dog/3.png", "test/x.png")
+    tables = folder(tmp_path, replace={"label": {"cat ": "cat"}})
+    assert tables.train["label"].tolist() == ["cat", "cat", "dog"]
+    assert "1 cell of label replaced: 'cat ' by 'cat'." in tables.note
+
+
+def test_what_programs_leave_behind_is_no_class_and_no_row(seedlings: Path) -> None:
+    touch(
+        seedlings, "train/.ipynb_checkpoints/a-checkpoint.png", "train/Maize/.ipynb_checkpoints/c-checkpoint.png",
+        "train/__MACOSX/Maize/c.png", "train/Maize/deep/@eaDir/c.png/THUMB_M.jpg", "train/.git/x.png",
+        "train/Maize/.c.png.part.png", "train/Maize/._c.png", "train/Maize/Thumbs.db", "test/.thumbnails/x.png",
+    )  # fmt: skip
+    tables = folder(seedlings)
+    assert tables.train["id"].tolist() == ["Maize/c.png", "Sugar beet/a.png", "Sugar beet/deep/b.PNG"]
+    assert tables.note == (
+        "6 of 9 images in 'train' left out, hidden or left behind by programs: "
+        ".ipynb_checkpoints (2), .git (1), .c.png.part.png (1), @eaDir (1), __MACOSX (1)."
+    )
+    chosen = folder(seedlings, labels={".git": "g", "Maize": "m"})  # a folder that is named is meant
+    assert chosen.train["label"].tolist() == ["g", "m"]
+
+
+def test_files_that_may_be_images_but_are_not_read_are_counted(seedlings: Path) -> None:
+    touch(seedlings, "train/Maize/x.heic", "train/Wheat/y.HEIC")
+    (seedlings / "train/Empty").mkdir()
+    tables = folder(seedlings)
+    assert tables.note == "2 files in 'train' left out, not images: .heic (2)."
+    assert tables.warnings == ("2 folders of 'train' without an image, so without a class: Empty, Wheat",)
+
+
+def test_class_folders_may_be_links_below_the_root(seedlings: Path) -> None:
+    touch(seedlings, "store/Wheat/w.png")
+    (seedlings / "train/Wheat").symlink_to("../store/Wheat")
+    assert folder(seedlings).train["label"].value_counts().to_dict() == {"Sugar beet": 2, "Maize": 1, "Wheat": 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("/", r"Wheat is a link to /, outside the root"),
+        ("../train", r"Wheat is a link to .*train, which holds it"),
+        ("../nothing", r"Wheat is a link to \.\./nothing, where nothing is"),
+    ],
+)
+def test_class_folders_that_lead_elsewhere_are_refused(seedlings: Path, target: str, message: str) -> None:
+    (seedlings / "train/Wheat").symlink_to(target)
+    with pytest.raises(DataError, match=message):
+        folder(seedlings)
+
+
+def test_a_test_id_that_names_several_images_is_refused(seedlings: Path) -> None:
+    touch(seedlings, "test/x.jpg")
+    (seedlings / "sample_submission.csv").write_text("file,species\nx,Maize\ny,Maize\n")
+    with pytest.raises(DataError) as caught:
+        folder(seedlings)
+    (problem,) = caught.value.problems
+    assert problem.startswith("test = 'test': 1 test id names several images, x: x.jpg, x.png. Write the extension: ")
+    (seedlings / "test/y.jpg").write_bytes(b"")
+    assert folder(seedlings, test="test/{id}.jpg").test["image"].tolist() == ["test/x.jpg", "test/y.jpg"]

@@ -291,3 +291,23 @@ def test_options_have_bounds(name, options):
     component = Component("folds", name, register_folds()[name], "folds")
     assert bind(component, options, "[folds]")[1]
     assert bind(component, {}, "[folds]")[1] == []
+
+
+@pytest.mark.parametrize("name", ["auto", "kfold", "stratified", "group", "stratified_group", "binned", "holdout"])
+def test_rows_of_one_image_stay_in_one_fold(name):
+    rows = 60
+    images = [f"{row % 40}.png" for row in range(rows)]
+    train = pd.DataFrame({"id": [str(row) for row in range(rows)], "image": images, "group": np.arange(rows) // 3})
+    labels = np.arange(rows) % 3 if name != "binned" else np.arange(rows, dtype=float).reshape(-1, 1)
+    if name in ("auto", "kfold", "stratified", "holdout"):
+        train = train.drop(columns="group")
+    folds = register_folds()[name](train, labels, 1)
+    assert (pd.Series(folds).groupby(images).nunique() == 1).all()
+    assert len(set(folds.tolist())) == (2 if name == "holdout" else 5)
+    if "group" in train:
+        assert (pd.Series(folds).groupby(train["group"]).nunique() == 1).all()
+
+
+def test_fixed_folds_are_the_users_own():
+    train = pd.DataFrame({"id": ["a", "b"], "image": "x.png", "fold": [0, 1]})
+    assert register_folds()["fixed"](train, np.array([0, 1]), 0).tolist() == [0, 1]

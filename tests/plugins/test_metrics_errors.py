@@ -140,8 +140,7 @@ def test_rmse_compares_the_same_columns():
         ({"tpr_thresholds": [0, 0.5, 0.4, 1], "weights": [1, 1, 1]}, "tpr_thresholds = [0.0, 0.5, 0.4, 1.0] must rise"),
         ({"tpr_thresholds": [0.1, 0.5, 1]}, "tpr_thresholds = [0.1, 0.5, 1.0] must rise from 0 to 1."),
         ({"weights": [1, 2, 3]}, "weights = [1.0, 2.0, 3.0] must hold one weight for each of the 2 bands."),
-        ({"weights": [0, 0]}, "weights = [0.0, 0.0] must not be negative, nor all 0."),
-        ({"weights": [2, -1]}, "weights = [2.0, -1.0] must not be negative, nor all 0."),
+        ({"weights": [0, 0]}, "weights = [0.0, 0.0] must not all be 0."),
     ],
 )
 def test_weighted_auc_checks_its_bands_when_the_toml_is_read(table, problem):

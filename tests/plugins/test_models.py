@@ -79,13 +79,41 @@ def test_normalisation_constants_fit_the_channels():
 @pytest.mark.parametrize(
     ("name", "table", "message"),
     [
-        ("timm", {"backbone": "reset18"}, "unknown timm backbone 'reset18'. Did you mean 'resnet18'? Available: "),
+        (
+            "timm",
+            {"backbone": "reset18"},
+            "unknown timm backbone 'reset18'. Did you mean 'resnet18'? `compete models resnet` lists more.",
+        ),
         ("timm", {"backbone": "resnet18.a1_in2k"}, "unknown timm backbone 'resnet18.a1_in2k'. Did you mean 'res"),
         ("torchvision", {"backbone": "resnet81"}, "unknown torchvision backbone 'resnet81'. Did you mean 'resn"),
         ("timm", {"arguments": {"num_classes": 3}}, "arguments.num_classes: set by the runner or by an option"),
-        ("timm", {"arguments": {"pretrained_cfg": {"file": "a.pth"}}}, "arguments.pretrained_cfg: set by the runner"),
-        ("timm", {"arguments": {"pretrained_cfg_overlay": {"file": "a.pth"}}}, "arguments.pretrained_cfg_overlay: set"),
-        ("torchvision", {"arguments": {"weights": "x"}}, "arguments.weights: set by the runner or by an option"),
+        (
+            "timm",
+            {"arguments": {"pretrained_cfg_overlay": {"file": "evil.pth"}}},
+            "arguments.pretrained_cfg_overlay: refused",
+        ),
+        (
+            "timm",
+            {"arguments": {"pretrained_cfg": {"file": "evil.pth"}}},
+            "arguments.pretrained_cfg: refused, because it can",
+        ),
+        (
+            "timm",
+            {"arguments": {"pretrained_strict": False}},
+            "arguments.pretrained_strict: refused, because it can load",
+        ),
+        (
+            "timm",
+            {"arguments": {"checkpoint_path": "evil.pth"}},
+            "arguments.checkpoint_path: refused, because it can load",
+        ),
+        ("timm", {"arguments": {"cache_dir": "evil"}}, "arguments.cache_dir: refused, because it can load files"),
+        (
+            "torchvision",
+            {"arguments": {"weights_backbone": "DEFAULT"}},
+            "arguments.weights_backbone: refused, because it",
+        ),
+        ("torchvision", {"arguments": {"weights": "x"}}, "arguments.weights: refused, because it can load files"),
         ("timm", {"backbone": "vit_tiny_patch16_224", "head_init": "one"}, 'must be "zero" or "default".'),
     ],
 )
@@ -165,7 +193,7 @@ def test_resnet9_is_the_well_known_one():
     assert sum(p.numel() for p in network.parameters()) == 6_573_120  # as in Page's series, head included
     assert sum(isinstance(m, nn.Conv2d) for m in network.modules()) == 8
     (problem,) = bound("resnet9", width=0)[1]
-    assert "must be an integer >= 1" in problem
+    assert "must be an integer, 1 <= x <= 1024" in problem
 
 
 USER_CODE = """
@@ -228,3 +256,18 @@ def test_a_network_from_a_file_that_is_not_there_is_found_when_the_toml_is_read(
 def test_a_factory_that_fails_is_named(factory, arguments, message, user_file):
     with pytest.raises(PluginError, match=message):
         build("file", path=user_file, factory=factory, arguments=arguments)
+
+
+def test_no_argument_of_timm_that_names_weights_is_passed_on():
+    """The arguments of timm's own builders, as installed: whatever one is called that loads a file, it is refused."""
+    import inspect
+
+    import timm
+    from timm.models import build_model_with_cfg
+
+    known = {*inspect.signature(timm.create_model).parameters, *inspect.signature(build_model_with_cfg).parameters}
+    loading = {
+        name for name in known if any(word in name for word in ("pretrained", "checkpoint", "cache", "cfg", "dir"))
+    }
+    for name in loading - {"model_cfg", "feature_cfg"}:  # of the architecture; the two are given by each network itself
+        assert any(name in problem for problem in bound("timm", arguments={name: "evil.pth"})[1]), name

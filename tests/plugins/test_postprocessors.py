@@ -308,7 +308,7 @@ def test_open_set_takes_numbers_and_names_the_nearest_class():
         ("threshold", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 must not be below min_labels = 3."),
         ("threshold", {"scope": "label"}, "global"),
         ("prior", {"tau": 3.0}, "must be a number, 0 <= x <= 2."),
-        ("cut_points", {"steps": 1}, "must be an integer >= 2."),
+        ("cut_points", {"steps": 1}, "must be an integer, 2 <= x <= 10000."),
     ],
 )
 def test_bad_options_show_when_the_toml_is_read(name, options, message):

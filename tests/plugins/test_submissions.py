@@ -240,7 +240,7 @@ def test_long_names_rows_that_fit_no_image():
         ("long", {"template": "{id}_{class"}, "template: expected '}' before end of string."),
         ("tokens", {"min_labels": 3, "max_labels": 2}, "max_labels = 2 must not be below min_labels = 3."),
         ("probabilities", {"digits": 9}, "must be an integer, 1 <= x <= 8."),
-        ("top_k", {"k": 0}, "must be an integer >= 1."),
+        ("top_k", {"k": 0}, "must be an integer, 1 <= x <= 100000."),
     ],
 )
 def test_bad_options_show_when_the_toml_is_read(name, options, message):
@@ -254,3 +254,35 @@ def test_every_format_binds_without_options(name):
     assert (
         bind(Component("submissions", name, register_submissions()[name], "submissions"), {}, "[submission]")[1] == []
     )
+
+
+# --- labels that are joined -------------------------------------------------------------------------------------
+
+
+def joined_by(separator: str) -> Target:
+    return Target(("a", "b"), *[lambda *_: None] * 4, separator=separator)
+
+
+def test_labels_are_joined_as_the_target_splits_them_unless_another_separator_is_set():
+    rows = predicted("x", [[0.9, 0.8]], ["a", "b"])
+    for options, cell in (({}, "a|b"), ({"separator": ","}, "a,b")):
+        assert tokens(sample("x", labels=""), rows, joined_by("|"), **options)["labels"].tolist() == [cell]
+    assert tokens(sample("x", labels=""), rows, joined_by(""))["labels"].tolist() == ["a b"]
+
+
+@pytest.mark.parametrize(("form", "options"), [(tokens, {}), (top_k, {"k": 2})])
+def test_labels_that_hold_their_separator_are_refused(form, options):
+    rows = predicted("x", [[0.9, 0.8, 0.1]], ["red fox", "elk", "grey wolf"])
+    with pytest.raises(SubmissionError, match="separator = ' ' is inside 2 labels: 'red fox', 'grey wolf'"):
+        form(sample("x", labels=""), rows, target(), **options)
+    form(sample("x", labels=""), rows, target(), separator="|", **options)
+    top_k(sample("x", labels=""), rows, target(), k=1)
+
+
+def test_label_numbers_are_places_in_the_order_of_the_classes():
+    rows = predicted("xy", [[0.9, 0.1], [0.2, 0.8]], ["dog", "cat"])
+    named = target(("dog", "cat"), ("dog", "cat"))
+    assert label(sample("xy", ans="0"), rows, named)["ans"].tolist() == ["dog", "cat"]
+    assert label(sample("xy", ans="0"), rows, named, numbers=True)["ans"].tolist() == [0, 1]
+    with pytest.raises(ConfigError, match="numbers = true: 'dog' is not one class"):
+        label(sample("xy", ans="0"), rows, target(("d", "c"), ("dog", "cat")), numbers=True)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from compete import CompeteError, DataError
 from compete.config.options import bind
 from compete.config.registry import Component
-from compete.run import metric_for
+from compete.session import metric_for
 from compete_plugins.metrics import register_metrics
 from compete_plugins.targets import (
     binary,
@@ -399,18 +399,22 @@ def test_regression_refuses_values_outside_and_no_range():
         ("one_hot", {"columns": ["a", "a"]}, "columns names 'a' twice."),
         ("votes", {"columns": ["a"]}, "columns needs at least two names."),
         ("heads", {"columns": ["a", "b"], "sizes": [3]}, "sizes = [3] must hold one number of classes, 2 or more"),
-        ("heads", {"columns": ["a", "b"], "sizes": [3, 1]}, "sizes = [3, 1] must hold one number"),
+        (
+            "heads",
+            {"columns": ["a", "b"], "sizes": [3, 1]},
+            "must be a list of integers, 2 <= x <= 100000, but sizes.1 is 1",
+        ),
         ("heads", {"columns": ["a", "b"], "classes": {"c": ["x", "y"]}}, "classes.c: not one of the columns a, b."),
         ("heads", {"columns": ["a", "b"], "sizes": [2, 2], "classes": {}}, "set either 'sizes' or 'classes'"),
         ("columns", {"columns": []}, "columns needs at least one name."),
         ("columns", {"columns": ["a", "a"]}, "columns names 'a' twice."),
         ("tokens", {"separator": ""}, "separator is empty."),
         ("tokens", {"classes": ["a", "a"]}, "classes names 'a' twice."),
-        ("ordinal", {"levels": 1}, "must be an integer, 2 <= x <= 10000, or a list of integers."),
+        ("ordinal", {"levels": 1}, "must be an integer, 2 <= x <= 10000, or a list of integers"),
         ("ordinal", {"levels": [3, 2]}, "levels = [3, 2] must list at least two integers, in ascending order."),
         ("ordinal", {"levels": [3, 3]}, "in ascending order."),
         ("ordinal", {"levels": [3]}, "at least two integers"),
-        ("ordinal", {"levels": [3, 10**30]}, "levels must lie between -2,147,483,647 and 2,147,483,647."),
+        ("ordinal", {"levels": [3, 10**30]}, "or a list of integers, -2147483647 <= x <= 2147483647."),
         ("heads", {}, "is required and missing"),
     ],
 )
@@ -428,3 +432,34 @@ def test_every_target_binds_and_has_a_summary(name):
         warnings.simplefilter("error")
         assert bind(component, needs, "[target]")[1] == []
     assert component.summary.endswith(".")
+
+
+# --- separators -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "separator", "advice"),
+    [
+        (["scab, rust", "rust", "scab"], " ", "holds both 'scab,' and 'scab'. Set [target] separator = ', '"),
+        (["a, b", "a,b", "b", "a"], ", ", "holds both 'a,b' and 'a', 'b'. Set [target] separator = ','"),
+        (["a b|c", "b", "c", "b|c"], " ", "separator = '|'"),
+    ],
+)
+def test_labels_that_another_separator_would_split_are_refused(cells, separator, advice):
+    with pytest.raises(DataError) as caught:
+        tokens(table(labels=cells), separator=separator)
+    assert advice in str(caught.value)
+
+
+def test_classes_that_hold_the_separator_are_refused():
+    with pytest.raises(DataError, match="classes: 'powdery mildew' holds the separator ' '"):
+        tokens(table(labels=["rust"]), classes=["rust", "powdery mildew"])
+
+
+def test_a_target_of_label_sets_says_what_joins_them():
+    assert tokens(table(labels=["a|b", "a"]), separator="|").separator == "|"
+
+
+def test_combinations_that_would_have_one_name_are_refused():
+    with pytest.raises(DataError, match="separator = ' ': 'a b c' is more than one combination"):
+        heads(table(x=["a", "a b"], y=["b c", "c"]), columns=["x", "y"], labels="names")

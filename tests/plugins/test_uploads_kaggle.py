@@ -16,6 +16,7 @@ from compete_plugins.uploads._kaggle import kaggle
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from kaggle_fixtures import archive, csv_file, impatient, open_kaggle, running, server, shared, uploader  # noqa: F401
+from kaggle_server import _Handler
 
 HALF = 1_500_000
 
@@ -106,6 +107,80 @@ def test_the_answer_of_create_is_lost_and_the_submission_found(uploader, server,
     assert uploader.find("compete-lost").reference == "101"
 
 
+def list_many(server, count, marker="compete-lost"):
+    """Let the user have made many submissions, the one with the marker first of all."""
+    for number in range(count):
+        description = f"run {marker}" if number == 0 else "run compete-other"
+        server.submissions.append({"ref": 101 + number, "description": description, "polls": 0, "verdict": {}})
+
+
+@pytest.mark.parametrize("count", [1, 20, 21, 75])
+def test_a_lost_submission_is_found_on_any_page(uploader, server, count):
+    list_many(server, count)
+    assert uploader.find("compete-lost").reference == "101"
+    assert server.log.count("ListSubmissions") == -(-count // server.page_size)
+    assert uploader.find("compete-xyz") is None
+
+
+@pytest.mark.parametrize(
+    ("page", "match"),
+    [
+        ({"submissions": [], "nextPageToken": "same"}, "has no end"),
+        ({"submissions": {"ref": 1}}, "is not a list"),
+        ({"submissions": ["x"]}, "is not a list"),
+        ({"submissions": [{"description": "compete-lost"}]}, "has no submission number"),
+        ({"submissions": [{"description": "compete-lost", "ref": "x"}]}, "has no submission number"),
+    ],
+)
+def test_a_list_that_cannot_tell_is_no_list_without_the_submission(uploader, monkeypatch, page, match):
+    monkeypatch.setattr(_Handler, "_list_submissions", lambda *_: page)
+    with pytest.raises(UnreachableError, match=match):
+        uploader.find("compete-lost")
+
+
+@pytest.mark.parametrize(
+    ("request_name", "method", "answer", "match"),
+    [
+        ("get_competition", "check", [], "not Kaggle answered .*: JSON of type list instead of an object"),
+        ("get_competition", "check", None, "did not understand the answer"),
+        ("get_submission_limits", "quota", {"numToday": 1, "numAllowedNow": "many"}, "odd: numAllowedNow = 'many'"),
+        ("get_submission_limits", "quota", {"code": "x"}, "did not understand the answer"),
+        ("poll", "status", {"ref": 7}, "answered about submission 7 instead of 101"),
+    ],
+)
+def test_odd_answers_name_what_is_odd(uploader, monkeypatch, request_name, method, answer, match):
+    monkeypatch.setattr(_Handler, f"_{request_name}", lambda *_: answer)
+    with pytest.raises(UnreachableError, match=match):
+        getattr(uploader, method)(*(["101"] if method == "status" else []))
+
+
+@pytest.mark.parametrize("answer", [{}, {"token": "t"}, {"token": None, "createUrl": "http://x"}, {"token": 5}])
+def test_an_upload_without_an_address(uploader, monkeypatch, csv_file, answer):
+    monkeypatch.setattr(_Handler, "_start_submission_upload", lambda *_: answer)
+    with pytest.raises(UnreachableError, match="odd: it has no"):
+        uploader.send(csv_file, {}, lambda: None)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/html"])
+@pytest.mark.parametrize("code", [403, 404, 502])
+def test_a_web_page_of_a_proxy_is_no_refusal(uploader, server, csv_file, code, content_type):
+    state = {}
+    uploader.send(csv_file, state, lambda: None)
+    server.fail("CreateSubmission", code=code, message=None, headers={"Content-Type": content_type})
+    with pytest.raises(UnreachableError, match=r"not Kaggle answered but a proxy, .*: a web page") as caught:
+        uploader.create(csv_file, "compete-x", state)
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize("ref", [None, "", "x", 0, -1, True, [1]])
+def test_a_number_that_is_none_counts_as_lost(uploader, server, csv_file, monkeypatch, ref):
+    state = {}
+    uploader.send(csv_file, state, lambda: None)
+    monkeypatch.setattr(_Handler, "_create_submission", lambda *_: {"ref": ref})
+    with pytest.raises(UnreachableError, match="no submission number"):
+        uploader.create(csv_file, "m", state)
+
+
 def test_an_answer_without_a_number_counts_as_lost(uploader, server, csv_file):
     state = {}
     uploader.send(csv_file, state, lambda: None)
@@ -161,7 +236,7 @@ def test_an_error_inside_an_answer_of_status_200(uploader, server):
 
 def test_an_answer_that_is_not_json(uploader, server):
     server.fail("GetCompetition", http_code=200, message=None)
-    with pytest.raises(UnreachableError, match="connection to Kaggle broke"):
+    with pytest.raises(UnreachableError, match=r"not Kaggle answered but a proxy, .*: a web page$"):
         uploader.check()
 
 
@@ -182,11 +257,21 @@ def test_impossible_competition_names(name):
     assert list(check(competition="digit-recognizer-2")) == []
 
 
-def test_unaccepted_rules_are_reported_before_anything_is_sent(open_kaggle, server):
+@pytest.mark.parametrize("facts", [{}, {"userHasEntered": False}])
+@pytest.mark.parametrize("limits", [{}, {"numAllowedNow": 5}, {"numAllowedNow": 4, "numToday": 1}])
+def test_unaccepted_rules_are_reported_before_anything_is_sent(open_kaggle, server, monkeypatch, facts, limits):
+    monkeypatch.setattr(_Handler, "_get_submission_limits", lambda *_: limits)
+    monkeypatch.setattr(_Handler, "_get_competition", lambda *_: facts)
     with pytest.raises(AccessError, match="have not accepted the rules") as caught:
         open_kaggle("digit-sounds").quota()
     assert "https://www.kaggle.com/competitions/digit-sounds/rules" in str(caught.value)
     assert server.log.count("StartSubmissionUpload") == 0
+
+
+def test_who_has_submitted_before_has_accepted_the_rules(uploader, monkeypatch):
+    monkeypatch.setattr(_Handler, "_get_submission_limits", lambda *_: {"numTotal": 3, "numAllowedNow": 5})
+    monkeypatch.setattr(_Handler, "_get_competition", lambda *_: {})
+    assert uploader.quota().remaining == 5
 
 
 def test_unaccepted_rules_are_recognised_when_reported_at_the_end(open_kaggle, server, csv_file):

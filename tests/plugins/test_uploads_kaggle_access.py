@@ -6,22 +6,28 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from compete.leaderboard.platform import AccessError, PlatformError, UnreachableError
-from compete_plugins.uploads import _kaggle, _kaggle_client
+from compete_plugins.uploads import _kaggle, _kaggle_client, _kaggle_errors
 from compete_plugins.uploads._child import ChildFailure
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from kaggle_fixtures import archive, impatient, open_kaggle, point_here, running, server, shared, uploader  # noqa: F401
+from kaggle_fixtures import archive, csv_file, impatient, open_kaggle, point_here, running, server, shared, uploader  # noqa: F401
+from kaggle_server import SOURCES
 
+CRLF = b"\r\n"
 CREDENTIALS = {
     "token file": ({}, {".kaggle/access_token": "good-token"}),
     "key in variables": ({"KAGGLE_USERNAME": "ann", "KAGGLE_KEY": "good-key"}, {}),
@@ -101,7 +107,7 @@ def test_a_token_repeated_by_the_server_is_not_shown(uploader, server):
 @pytest.mark.parametrize("package", ["kaggle", "six"])
 def test_a_package_that_is_not_installed(monkeypatch, tmp_path, open_kaggle, package):
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{package!r}] = None\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{SOURCES}")
     with pytest.raises(AccessError, match=rf"package '{package}', which is not installed: pip install"):
         open_kaggle().check()
 
@@ -181,3 +187,123 @@ def test_a_full_disk_is_not_a_broken_connection(uploader):
 def test_download_needs_the_rules_too(open_kaggle, tmp_path):
     with pytest.raises(AccessError, match="have not accepted the rules"):
         open_kaggle("digit-sounds").download(tmp_path, lambda _: None)
+
+
+PATHS = ("HOME", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME")
+
+
+def test_a_home_that_cannot_be_written(monkeypatch, open_kaggle, tmp_path):
+    (tmp_path / "file").write_text("")
+    for name in PATHS:
+        monkeypatch.setenv(name, str(tmp_path / "file/home"))
+    monkeypatch.delenv("KAGGLE_API_TOKEN")
+    with pytest.raises(AccessError, match=r"settings, but cannot write .*/file/home.*: Not a directory\. Set HOME, or"):
+        open_kaggle().check()
+
+
+REFUSED = "Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("variables", "error", "message"),
+    [
+        ({}, UnreachableError, f"Kaggle cannot be reached: {REFUSED}"),
+        (
+            {"HTTP_PROXY": "http://ann:SECRET@127.0.0.1:9", "HTTPS_PROXY": ""},
+            UnreachableError,
+            f"Kaggle cannot be reached through the proxy HTTP_PROXY = 127.0.0.1:9 ({REFUSED})",
+        ),
+        ({"HTTP_PROXY": "http://", "HTTPS_PROXY": ""}, UnreachableError, "Please check proxy URL"),
+    ],
+)
+def test_what_never_left_this_machine_says_why(monkeypatch, open_kaggle, csv_file, variables, error, message):
+    uploader, state = open_kaggle(), {}
+    uploader.send(csv_file, state, lambda: None)
+    uploader.close()
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name)
+    for name, value in {"NO_PROXY": "" if variables else "*", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KAGGLE_USERNAME", "ann")  # signs in without asking the server
+    monkeypatch.setenv("KAGGLE_KEY", "good-key")
+    monkeypatch.delenv("KAGGLE_API_TOKEN")
+    with pytest.raises(error) as caught:
+        uploader.create(csv_file, "m", state)
+    assert message in str(caught.value) and "SECRET" not in str(caught.value)
+    assert caught.value.sent is False
+
+
+def explained(url: str) -> Exception:
+    """Return what a request becomes, through both sides of the child."""
+    import requests
+
+    with pytest.raises(OSError) as caught:
+        requests.post(url, json={}, timeout=10)
+    return _kaggle_errors.explain(ChildFailure(**_kaggle_client._explain(caught.value)))
+
+
+@pytest.fixture
+def lone(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def answer_once():
+    """Return a function that starts a server for one connection; it gives the address."""
+    threads = []
+
+    def start(data: bytes, context: ssl.SSLContext | None = None) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def serve() -> None:
+            with listener, suppress(OSError):
+                connection = listener.accept()[0]
+                if context is not None:
+                    connection = context.wrap_socket(connection, server_side=True)
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(data)
+
+        threads.append(threading.Thread(target=serve))
+        threads[-1].start()
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for thread in threads:
+        thread.join(10)
+
+
+def test_a_wrong_certificate_is_named(lone, answer_once, tmp_path, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    error = explained(f"https://{answer_once(b'', context)}")
+    assert type(error) is AccessError
+    assert str(error).startswith("The certificate of Kaggle's server cannot be checked (")
+    assert "self-signed certificate" in str(error) and "REQUESTS_CA_BUNDLE" in str(error)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    assert "(no such file: REQUESTS_CA_BUNDLE = /nowhere.pem)" in str(explained("https://127.0.0.1:9"))
+
+
+def test_a_proxy_that_lets_nothing_through_is_named(lone, answer_once, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{answer_once(b'HTTP/1.1 403 Forbidden' + 2 * CRLF)}")
+    error = explained("https://api.kaggle.com")
+    assert "through the proxy HTTPS_PROXY = http://127.0.0.1:" in str(error) and "403 Forbidden" in str(error)
+    assert error.sent is False
+
+
+def test_a_request_that_was_lost_behind_a_proxy_may_have_arrived(lone, answer_once, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://{answer_once(b'')}")
+    error = explained("http://api.kaggle.com")
+    assert "the connection to Kaggle broke (" in str(error) and error.sent is True
+
+
+def test_a_child_that_ends_says_how(monkeypatch, tmp_path, open_kaggle):
+    (tmp_path / "sitecustomize.py").write_text("import os\nos._exit(3)\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{SOURCES}")
+    with pytest.raises(UnreachableError, match="process of Kaggle's package ended with status 3") as caught:
+        open_kaggle().check()
+    assert caught.value.sent is False

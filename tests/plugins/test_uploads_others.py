@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import email
 import json
+import shutil
+import socket
+import ssl
+import subprocess
 import threading
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +19,7 @@ from compete.config.options import bind
 from compete.config.plugins import load_plugins
 from compete.leaderboard.platform import AccessError, BusyError, Limits, PlatformError, UnreachableError
 from compete_plugins.uploads import huggingface, manual, register_uploads
+from compete_plugins.uploads._http import Answer, post_form
 
 CSV = b"id,label\n1,0\n"
 
@@ -154,9 +160,19 @@ def test_hugging_face_is_one_post(server, space, csv_file):
         (200, {"response": "Competition has ended"}, PlatformError, "refused: Competition has ended"),
         (422, {"detail": "field required"}, PlatformError, "refused: field required"),
         (429, {}, BusyError, "slow down"),
-        (500, b"Internal Server Error", UnreachableError, r"failed \(500\)"),
-        (200, b"<html>", UnreachableError, r"failed \(200\)"),
-        (302, {}, UnreachableError, r"failed \(302\)"),
+        (500, b"Internal Server Error", UnreachableError, r"failed \(500\): 'Internal Server Error' instead of a JSON"),
+        (200, b"<html><title>Log\nin</title>", UnreachableError, r"failed \(200\): a web page \('Log in'\) instead of"),
+        (302, {}, UnreachableError, r"failed \(302\): JSON without a response"),
+        (302, b"", UnreachableError, r"failed \(302\): a redirect to /elsewhere, which is not followed"),
+        (200, b"", UnreachableError, r"failed \(200\): an empty answer"),
+        (200, b"[" * 100_000, UnreachableError, r"failed \(200\): '\[+' instead of a JSON object"),
+        (200, b"x" * 2_000_000, UnreachableError, r"failed \(200\): more than 1,000,000 bytes"),
+        (200, [1, 2], UnreachableError, r"failed \(200\): '\[1, 2\]' instead of a JSON object"),
+        (200, {"response": {"odd": ["hf-secret"]}}, PlatformError, r"refused: \{'odd': \['\*\*\*'\]\}"),
+        (200, {"response": None, "detail": 7}, PlatformError, "refused: 7"),
+        (200, {"response": "bad: hf-secret"}, PlatformError, r"refused: bad: \*\*\*$"),
+        (200, {"response": "x" * 290 + "hf-secret"}, PlatformError, r"x\*\*\*$"),  # masked, then cut
+        (200, b"<title>hf-secret</title><html>", UnreachableError, r"'<title>\*\*\*</title><html>' instead"),
         (200, "hang up", UnreachableError, "connection to the Hugging Face Space broke"),
         (200, "silence", UnreachableError, "is silent: no answer for 1 s"),
     ],
@@ -176,13 +192,97 @@ def test_hugging_face_needs_a_token(space, monkeypatch):
         space.check()
 
 
-def test_a_token_never_travels_in_the_clear():
-    with pytest.raises(AccessError, match=r"http://example\.org: a token is only sent over https"):
-        huggingface(competition="org/name", address="http://example.org").check()
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://example.org", "https://example.org", "http://org-name.hf.space", "https://hf.space.example.org",
+        "https://org-name.hf.space@example.org", "https://example.org/.hf.space", "https://example.org#.hf.space",
+        "https://example.org\\.hf.space", "https://evilhf.space", "https://org-name.hf.space:8080",
+        "https://a.b.hf.space", "https://org-name.hf.spaсe", "http://127.0.0.1.example.org",
+        "http://localhost@example.org", "https://org-name.hf.space\n.example.org", "ftp://org-name.hf.space",
+    ],
+)  # fmt: skip
+def test_a_token_goes_to_no_other_host(address, csv_file, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: pytest.fail("the token was read"))
+    monkeypatch.setattr("requests.post", lambda *_, **__: pytest.fail("sent"))
+    space = huggingface(competition="org/name", address=address)
+    for ask in (space.check, lambda: space.create(csv_file, "m", {})):
+        with pytest.raises(AccessError, match="your token is only sent to a Space, over https"):
+            ask()
+    options = {"competition": "org/name", "address": address}
+    bound, problems = bind(load_plugins().registry["uploads"]["huggingface"], options, "[upload]")
+    assert any("your token is only sent to a Space" in str(problem) for problem in problems), bound
 
 
-def test_hugging_face_that_is_not_there(server, csv_file, monkeypatch):
+@pytest.mark.parametrize("competition", ["org/name", "Org/My_Name", "org/name.v2", "evil.com/x"])
+def test_the_address_of_a_space_is_its_own(competition, csv_file, monkeypatch):
+    sent: list[str] = []
     monkeypatch.setenv("HF_TOKEN", "hf-secret")
+    monkeypatch.setattr(
+        "compete_plugins.uploads._huggingface.post_form",
+        lambda url, *_, **__: sent.append(url) or Answer(200, {"response": "Success"}),
+    )
+    huggingface(competition=competition).create(csv_file, "m", {})
+    own = competition.lower().replace("/", "-").replace("_", "-").replace(".", "-")
+    assert sent == [f"https://{own}.hf.space/new_submission"]
+
+
+def send(url: str, path: Path) -> Answer:
+    return post_form(url, {}, ("file", path), platform="It", timeout_seconds=5.0, token="secret-1")
+
+
+def no_such_name(*_: object) -> None:
+    raise socket.gaierror(-2, "Name or service not known")
+
+
+def test_what_cannot_be_reached_is_named_and_got_nothing(server, csv_file, monkeypatch):
     server.close()
-    with pytest.raises(UnreachableError, match="connection to the Hugging Face Space broke"):
-        huggingface(competition="org/name", address=server.address).create(csv_file, "m", {})
+    with pytest.raises(PlatformError, match=r"nothing was sent: .*refused\. Check the network") as caught:
+        send(server.address, csv_file)
+    assert type(caught.value) is PlatformError
+    with (
+        monkeypatch.context() as without_dns,
+        pytest.raises(PlatformError, match=r"nothing was sent: .*not known\. Che"),
+    ):
+        without_dns.setattr("socket.getaddrinfo", no_such_name)
+        send("https://no-such-host.invalid", csv_file)
+    monkeypatch.setenv("HTTPS_PROXY", server.address)
+    with pytest.raises(PlatformError, match=r"the proxy in the variable HTTPS_PROXY does not answer \(.*refused"):
+        send("https://org-name.hf.space", csv_file)
+
+
+def test_a_server_on_this_machine_is_not_asked_through_a_proxy(server, csv_file, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert send(server.address, csv_file).code == 200
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_certificate_that_nobody_signed_is_named(server, csv_file, tmp_path):
+    key, signed = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*make, "-subj", "/CN=localhost", "-keyout", key, "-out", signed], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(signed, key)
+    server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
+    server.http.handle_error = lambda *_: None
+    with pytest.raises(PlatformError) as caught:
+        send(f"https://localhost:{server.http.server_port}", csv_file)
+    assert server.forms == []
+    assert "nothing was sent: the certificate of localhost is not accepted" in str(caught.value)
+    assert "REQUESTS_CA_BUNDLE" in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["hf-\u200bsecret", "hf secret"])
+def test_an_odd_token_is_refused_before_it_is_sent(space, monkeypatch, token):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: token)
+    with pytest.raises(AccessError, match="has characters that no token has"):
+        space.check()
+
+
+def test_a_token_that_cannot_be_read_is_named(space, monkeypatch):
+    def refuse() -> str:
+        raise PermissionError(13, "Permission denied", "/home/me/.cache/huggingface/token")
+
+    monkeypatch.setattr("huggingface_hub.get_token", refuse)
+    with pytest.raises(AccessError, match=r"cannot be read: .*Permission denied: '/home/me"):
+        space.check()

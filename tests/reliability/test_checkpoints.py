@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from compete.api.result import Result
 from compete.config.load import load_config
 from compete.errors import CompeteError
 from compete.stages.members import finish_member, member_predictions, predict_members
@@ -54,7 +55,7 @@ DAMAGES = {
 
 
 def run(tiny: Path, **options: object):
-    return run_competition(load_config(tiny / "tiny.toml", OVERRIDES), **options)
+    return Result.of(run_competition(load_config(tiny / "tiny.toml", OVERRIDES), **options))
 
 
 @pytest.fixture

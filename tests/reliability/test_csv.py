@@ -6,6 +6,7 @@ import csv
 import io
 import resource
 import time
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -245,7 +246,9 @@ def test_cells_are_read_exactly(tables, count, fuzz):
         found = []
         if not refusal(lambda: found.append(read_tables(config).sample)):
             header, *cells = rows_of(
-                data.decode("utf-8-sig").removeprefix("\ufeff")
+                data.decode("utf-16" if data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig").removeprefix(
+                    "\ufeff"
+                )
             )  # pandas removes a second mark too
             assert found[0].to_numpy().tolist() == cells
             assert list(found[0].columns) == [name or f"Unnamed: {place}" for place, name in enumerate(header)]

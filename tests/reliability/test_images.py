@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from compete.api.result import Result
 from compete.config.load import load_config
 from compete.errors import DataError
 from compete.stages.runner import run_competition
@@ -34,7 +35,7 @@ IMAGES = {"train": "train/p03_1.png", "test": "test/t2.png"}
 
 
 def run(tiny: Path, *overrides: str, **options: object):
-    return run_competition(load_config(tiny / "tiny.toml", [*FAST, *overrides]), **options)
+    return Result.of(run_competition(load_config(tiny / "tiny.toml", [*FAST, *overrides]), **options))
 
 
 @pytest.mark.promise("An unreadable image in train, valid or test: refused with its path (n: damages and ways to read)")
@@ -117,7 +118,7 @@ def test_what_could_not_be_read_is_tried_again(tiny):
     caches = set((tiny / ".compete/cache").glob("*.npy"))
     image.write_bytes(good)
     os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
-    done = run(tiny)
-    assert not any("readable" in warning for warning in done.warnings)
+    done = run_competition(load_config(tiny / "tiny.toml", FAST))
+    assert not any("readable" in warning for warning in done.session.warnings)
     assert caches < set((tiny / ".compete/cache").glob("*.npy"))
-    assert all(image.any() for image in done.run.images.train.images)
+    assert all(image.any() for image in done.images.train.images)

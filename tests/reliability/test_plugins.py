@@ -144,3 +144,96 @@ def test_a_state_that_no_checkpoint_takes_is_found_at_the_first(tiny, broken_plu
     status, text, _ = broken_plugin(source, 'callbacks=[{name="counting"}]')
     assert status == 1 and "checkpoint.new.pt could not be read back (Unsupported " in text
     assert "numpy" in text and "state_dict() returns may hold tensors, numbers and text only" in text
+
+
+# --- a plugin that ends Python itself, which must not end the command as if all were well ---
+
+ENDS = ("raise SystemExit(0)", "raise KeyboardInterrupt", "import sys; sys.exit()")
+ENDING = "A plugin calls `sys.exit(0)` or raises `KeyboardInterrupt`: a failure that names it, never status 0 or 130"
+
+
+@pytest.fixture
+def ending_plugin(tiny, compete):
+    """Run a command with a second plugin of this source; return exit status and output."""
+
+    def run(source, *overrides, command="run"):
+        (tiny / "ending.py").write_text(HEAD + source)
+        toml = (tiny / "tiny.toml").read_text().replace('["tiny_plugin.py"]', '["tiny_plugin.py", "ending.py"]')
+        (tiny / "tiny.toml").write_text(toml.replace("epochs = 2", "epochs = 2\nonly_folds = [0]"))
+        sets = [argument for override in overrides for argument in ("--set", override)]
+        return compete(command, "tiny.toml", *sets)
+
+    return run
+
+
+def named(status, text):
+    errors = text.split("error: ")[1:]
+    assert status in (1, 2) and len(errors) == 1, text
+    assert "ending.py:" in errors[0] and ("SystemExit" in errors[0] or "KeyboardInterrupt" in errors[0]), text
+
+
+@pytest.mark.promise(ENDING)
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("command", ["validate", "run", "plugins"])
+def test_ending_at_import(ending_plugin, command, end):
+    named(*ending_plugin(f"{end}\n", command=command))
+
+
+@pytest.mark.promise(ENDING)
+@pytest.mark.parametrize("kind", COMPONENTS)
+def test_ending_in_a_component(ending_plugin, kind):
+    table, source = COMPONENTS[kind]
+    value = '[{name="broken"}]' if table in REPEATED else '{name="broken"}'
+    register = f"\n\n\n@hookimpl\ndef register_{kind}():\n    return {{'broken': broken}}\n"
+    named(*ending_plugin(source.replace("BOOM", ENDS[len(kind) % 2]) + register, f"{table}={value}"))
+
+
+@pytest.mark.promise(ENDING)
+@pytest.mark.parametrize("hook", [*HOOKS, "register_losses", "on_run_start"])
+def test_ending_in_a_hook(ending_plugin, hook):
+    named(*ending_plugin(f"@hookimpl\ndef {hook}():\n    {ENDS[len(hook) % 2]}\n"))
+
+
+@pytest.mark.promise(ENDING)
+def test_ending_in_a_report_of_an_error(ending_plugin):
+    source = "@hookimpl\ndef on_epoch_end():\n    raise SystemExit(3)\n\n\n@hookimpl(tryfirst=True)\n"
+    status, text = ending_plugin(source + "def on_run_error():\n    raise SystemExit(0)\n")
+    named(status, text)
+    assert "SystemExit(3)" in text
+
+
+@pytest.mark.promise(ENDING)
+@pytest.mark.parametrize("part", ["random", "fixed"])
+def test_ending_in_a_loader_process(ending_plugin, part):
+    source = (
+        "def broken():\n    def change(image, *seed):\n        raise SystemExit(0)\n    return Transform(PART=change)\n\n\n"
+        "@hookimpl\ndef register_transforms():\n    return {'broken': broken}\n"
+    )
+    overrides = 'transforms=[{name="broken"}]', "training.workers=2", "images.cache=false"
+    named(*ending_plugin(source.replace("PART", part), *overrides))
+
+
+@pytest.mark.promise(ENDING)
+@pytest.mark.parametrize("place", ["", "    def forward(self, images):\n        EXIT\n", "        EXIT\n"])
+def test_ending_in_a_network_file(tiny, compete, place):
+    head = "import sys\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self, outputs, channels):\n        super().__init__()\n"
+    (tiny / "ending.py").write_text(
+        head + place.replace("EXIT", "sys.exit(0)") + ("" if place else "\n\nsys.exit(0)\n")
+    )
+    network = 'model={name="file", path="ending.py", factory="Net"}'
+    named(*compete("run", "tiny.toml", "--set", network))
+
+
+@pytest.mark.promise(ENDING)
+def test_ending_in_a_check_of_options(ending_plugin):
+    source = (
+        "from compete import component\n\n\ndef check(**options):\n    raise SystemExit(0)\n\n\n@component(check=check)\n"
+        "def loss(targets, *, x: float = 1.0):\n    return None\n\n\n@hookimpl\ndef register_losses():\n    return {'ending': loss}\n"
+    )
+    named(*ending_plugin(source, "loss={name='ending'}", command="validate"))
+
+
+@pytest.mark.promise(ENDING)
+def test_ending_in_a_proposal_of_a_dataset(tiny, compete):
+    (tiny / "ending.py").write_text(HEAD + "@hookimpl\ndef propose_dataset(scan):\n    raise SystemExit(0)\n")
+    named(*compete("init", "data", "--plugin", "ending.py", "-o", "x.toml"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from compete.config.gallery import find_toml, folder_of_first_toml
 from compete.config.options import BoundComponent, bind, json_text, option_names, validate
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Registry
@@ -24,14 +25,18 @@ from compete.config.settings import (
 from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem
+from compete.files.safety import MOST_BYTES, MOST_CODE_BYTES, NO_FILE, unusable_file
+from compete.store import expand_path
 from compete.text import did_you_mean, format_list, unknown_name
+
+NO_TOML = Path()
 
 
 @dataclass(frozen=True)
 class Config:
     """A checked TOML: the core's tables, the bound components of each kind, and the plugins they came from.
 
-    `overrides` are those of the command line; `notes` say what they left out.
+    `path` is `NO_TOML` for data from Python. `overrides` are those of the command line; `notes` say what they left out.
     """
 
     path: Path
@@ -81,10 +86,19 @@ class Config:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read and check a TOML. Raise `ConfigError` with every problem at once."""
+    """Read and check a TOML, or a gallery name. Raise `ConfigError` with every problem at once."""
+    path = find_toml(path)
     written, lines = read_toml(path)
+    return check_config(written, overrides, path, lines)
+
+
+def check_config(
+    written: Mapping[str, Any], overrides: Sequence[str] = (), path: Path = NO_TOML, lines: Lines | None = None
+) -> Config:
+    """Check a TOML's data, of no file by default. Raise `ConfigError` with every problem at once."""
     data = apply_overrides(written, overrides)
-    reader = _Reader(str(path), lines, {override_keys(override): override for override in overrides})
+    file = str(path) if path.name else ""
+    reader = _Reader(file, lines or {}, {override_keys(override): override for override in overrides})
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
     core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
@@ -92,6 +106,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         reader.leave_out_options_of_others(data, written, plugins.registry)
     components = reader.components(data, plugins.registry) if plugins else {}
     reader.head_of_loss(components)
+    reader.data_files(components, path, core["competition"])
     reader.unknown_tables(data)
     if reader.problems or plugins is None:
         raise ConfigError(reader.problems)
@@ -149,9 +164,17 @@ class _Reader:
             )
             return []
         files = []
-        for name in value:
-            if Path(name).is_file():
+        for written in value:
+            name, problem = _expanded(written)
+            if problem:
+                self.add(Problem(f'plugins "{written}"', problem), "plugins")
+                continue
+            problem = unusable_file(Path(name), MOST_CODE_BYTES)
+            if not problem:
                 files.append(Path(name))
+                continue
+            if problem != NO_FILE:
+                self.add(Problem(f'plugins "{name}"', f"{problem}."), "plugins")
                 continue
             beside = folder / name
             hint = f" There is one beside the TOML: write '{beside}'." if beside.is_file() else ""
@@ -175,7 +198,7 @@ class _Reader:
             return None
         values, problems = validate(model, table, f"[{name}]")
         for problem in problems:
-            self.add(problem, name, _key_of(problem))
+            self.add(problem, name, problem.key)
         return cast("Table | None", values)
 
     def components(self, data: Mapping[str, Any], registry: Registry) -> dict[str, tuple[BoundComponent, ...]]:
@@ -220,7 +243,7 @@ class _Reader:
         options = {key: value for key, value in table.items() if key != "name"}
         bound, problems = bind(registry[kind][name], options, where)
         for problem in problems:
-            self.add(problem, *place, _key_of(problem))
+            self.add(problem, *place, problem.key)
         return None if problems else bound
 
     def head_of_loss(self, components: Mapping[str, tuple[BoundComponent, ...]]) -> None:
@@ -238,6 +261,23 @@ class _Reader:
                 message = f"must be the scale of the head, {head.options.get('scale')}. Write [head] scale = {scale}."
                 self.add(Problem(f"[loss] scale = {scale}", message), "loss", "scale")
 
+    def data_files(
+        self, components: Mapping[str, Sequence[BoundComponent]], path: Path, competition: Competition | None
+    ) -> None:
+        """Refuse data files outside the root and the TOML's folder, and what is not a file of bounded size."""
+        if competition is None:
+            return
+        folders = [Path(competition.root), path.parent, *folder_of_first_toml(path.parent)]
+        for kind, bound in ((kind, bound) for kind, many in components.items() for bound in many):
+            for key, value in bound.data_files:
+                file = Path(value.partition("#")[0])
+                inside = any(file.resolve().is_relative_to(folder.resolve()) for folder in folders)
+                outside = "leads outside: a data file lies below [competition] root, or beside the TOML"
+                problem = unusable_file(file, MOST_BYTES) if inside else outside
+                if problem not in ("", NO_FILE):  # the component says what it looked for
+                    where = f"[{SLOTS[kind].table}] {key} = {json_text(value)}"
+                    self.add(Problem(where, f"{problem}."), SLOTS[kind].table, key)
+
     def unknown_tables(self, data: Mapping[str, Any]) -> None:
         """Refuse tables and keys that nobody reads."""
         known = ["plugins", *CORE_TABLES, *(slot.table for slot in SLOTS.values())]
@@ -249,6 +289,9 @@ class _Reader:
                 self.add(Problem(f"[{name}]", f"unknown table.{hint}{tables}"), name)
 
 
-def _key_of(problem: Problem) -> str:
-    """Return the key in "[table] key = value", or an empty string."""
-    return problem.where.partition("] ")[2].partition(" = ")[0].partition(".")[0]
+def _expanded(path: str) -> tuple[str, str]:
+    """Return a path with `~` and environment variables expanded, and what is wrong with it."""
+    try:
+        return expand_path(path), ""
+    except ValueError as error:
+        return path, str(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from compete.config.option_types import expected_text, type_text
-from compete.config.registry import Component, FileMark
+from compete.config.registry import Component, DataFileMark, FileMark
 from compete.config.settings import RENAMED
-from compete.errors import CompeteError, PluginError, Problem, error_location
+from compete.errors import PluginError, Problem, code_of_others, error_location
+from compete.files.safety import NO_FILE, unusable_file
 from compete.text import did_you_mean, format_list
 
 
@@ -29,12 +31,14 @@ from compete.text import did_you_mean, format_list
 class BoundComponent:
     """A component with its options filled in; call `build` with the runner's positional arguments.
 
-    `files` are the existing files that options of type `InputFile` name.
+    `files` are the existing files that options of type `InputFile` name, `data_files` those of type `DataFile` by
+    option.
     """
 
     component: Component
     options: dict[str, Any]
     files: tuple[Path, ...] = ()
+    data_files: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -63,36 +67,55 @@ def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bo
     if values is None:
         return None, problems
     options = {name: getattr(values, name) for name in model.model_fields}
+    marked = {mark: tuple(_marked(model, options, mark)) for mark in (FileMark, DataFileMark)}
+    problems = [Problem(f"{where} {place}", "must be finite.") for place in _not_finite(options)]
+    problems += [
+        Problem(f"{where} {key} = {json_text(value)}", f"{reason}.")
+        for key, value in marked[FileMark]
+        if (reason := unusable_file(Path(value))) not in ("", NO_FILE)  # the check knows which name was meant
+    ]
     check = component.traits.check
-    if check is not None:
+    if check is not None and not problems:
         problems = [Problem(where, message) for message in _run_check(component, check, options)]
-    return BoundComponent(component, options, tuple(_input_files(model, options))), problems
+    files = tuple(Path(value) for _, value in marked[FileMark] if not unusable_file(Path(value)))
+    return BoundComponent(component, options, files, marked[DataFileMark]), problems
+
+
+def _not_finite(value: object, place: str = "") -> Iterator[str]:
+    """Yield `key = value` for each infinity or NaN inside a table or list whose items may be anything."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _not_finite(item, f"{place}.{key}" if place else str(key))
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{place} = {value}"
 
 
 def _run_check(component: Component, check: Callable[..., Iterator[str]], options: Mapping[str, Any]) -> list[str]:
     """Return what a component's own check finds; its mistakes are the plugin's, not the user's."""
-    try:
+
+    def raised(error: BaseException) -> PluginError:
+        return PluginError(f"{_where(component)}: its check raised {error!r} at {error_location(error)}")
+
+    with code_of_others(raised):
         found = check(**options)
         messages = [] if isinstance(found, str) else list(found)
-    except CompeteError:
-        raise
-    except Exception as error:
-        raise PluginError(f"{_where(component)}: its check raised {error!r} at {error_location(error)}") from error
     if isinstance(found, str) or not all(isinstance(message, str) for message in messages):
         raise PluginError(f"{_where(component)}: its check must yield strings")
     return messages
 
 
-def _input_files(model: type[BaseModel], options: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield the existing files that options of type `InputFile` name, also where it is optional or in a list."""
+def _marked(model: type[BaseModel], options: Mapping[str, Any], mark: type) -> Iterator[tuple[str, str]]:
+    """Yield the options of a marked type with the file that they name, also where it is optional or in a list."""
     for name, field in model.model_fields.items():
-        if _marks_a_file(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation):
-            values = options[name] if isinstance(options[name], list | tuple) else [options[name]]
-            yield from (Path(value) for value in values if isinstance(value, str) and Path(value).is_file())
+        if _has_mark(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation, mark):
+            value = options[name]
+            # A list beside a marked string, as of classes, is no list of files.
+            values = value if isinstance(value, list | tuple) and mark is FileMark else [value]
+            yield from ((name, item) for item in values if isinstance(item, str) and item)
 
 
-def _marks_a_file(annotation: object) -> bool:
-    return isinstance(annotation, FileMark) or any(map(_marks_a_file, get_args(annotation)))
+def _has_mark(annotation: object, mark: type) -> bool:
+    return isinstance(annotation, mark) or any(_has_mark(inner, mark) for inner in get_args(annotation))
 
 
 def validate(model: type[BaseModel], table: Mapping[str, Any], where: str) -> tuple[BaseModel | None, list[Problem]]:
@@ -113,7 +136,7 @@ def options_model(component: Component) -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: (hints[name], ... if p.default is p.empty else p.default) for name, p in parameters.items()
     }
-    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=(), allow_inf_nan=False)
     return create_model(component.name, __config__=config, **fields)
 
 
@@ -136,6 +159,8 @@ def json_text(value: object) -> str:
     """Write a value almost as TOML does: `"text"`, `true`, `[1, 2]`."""
     if value is None:
         return "none"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON would write Infinity
     return json.dumps(value, default=str, ensure_ascii=False)
 
 
@@ -189,6 +214,8 @@ def _problem(model: type[BaseModel], details: ErrorDetails, table: Mapping[str, 
 
 def _wrong_value(model: type[BaseModel], details: ErrorDetails, value: object, key: str) -> str:
     field = model.model_fields[key]
+    if details["type"] == "finite_number":
+        return f"must be finite{_wrong_item(details, value, key)}."
     if details["type"] in ("value_error", "assertion_error"):
         return f"{details['msg'].partition(', ')[2].rstrip('.')}."
     # The model keeps a type's limits beside it; put back together, they read as in a listing.

@@ -14,10 +14,11 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pluggy
 
-from compete import __version__, hookspecs
-from compete.config.code import code_of, own_code
+from compete import hookspecs
+from compete.config.code import as_imported, code_of, forget, local_modules
 from compete.config.registry import Registry, build_registry, trait_hint
-from compete.errors import PluginError, error_location, is_library
+from compete.errors import PluginError, code_of_others, error_location, is_library
+from compete.files.safety import MOST_CODE_BYTES, unusable_file
 from compete.text import did_you_mean
 
 ENTRY_POINTS = "compete"
@@ -49,7 +50,7 @@ class Plugins:
     manager: pluggy.PluginManager
     loaded: tuple[Plugin, ...]
     registry: Registry
-    code: Mapping[str, bytes]  # what each plugin runs that is not bundled, and "compete" itself
+    code: Mapping[str, bytes]  # what each plugin runs that is not bundled
 
     def new_manager(self) -> pluggy.PluginManager:
         """Return a manager of its own with the same plugins, so that what one run registers no other run sees."""
@@ -62,8 +63,9 @@ class Plugins:
 def load_plugins(files: Sequence[Path] = ()) -> Plugins:
     """Load every plugin into a new manager. Raise `PluginError` for the first that does not load."""
     manager = _empty_manager()
-    code: dict[str, bytes] = {"compete": own_code(__version__)}
+    code: dict[str, bytes] = {}
     sources: dict[str, str] = {}
+    before = dict(sys.modules)
     for name in BUNDLED:
         _register(manager, sources, name, "bundled", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
@@ -72,7 +74,7 @@ def load_plugins(files: Sequence[Path] = ()) -> Plugins:
         version = f"{package} {entry.dist.version if entry.dist else '?'}"
         code[entry.name] = version.encode() + _code_of_entry(manager.get_plugin(entry.name))
     for file in files:
-        _register(manager, sources, file.name, str(file), lambda file=file: _import_file(file, code))  # type: ignore[misc]
+        _register(manager, sources, file.name, str(file), lambda file=file: _import_file(file, code, before))  # type: ignore[misc]
     _refuse_unknown_hooks(manager)
     loaded = tuple(Plugin(name, source, _hooks_of(manager, name)) for name, source in sources.items())
     return Plugins(manager, loaded, build_registry(manager), code)
@@ -91,15 +93,16 @@ def _register(
     source: str,
     load: Callable[[], object],
 ) -> None:
-    try:
+
+    def explain(error: BaseException) -> PluginError:
+        if isinstance(error, SyntaxError):
+            place = f"{error.filename}:{error.lineno}"
+            return PluginError(f"plugin {name} ({source}) is not valid Python: {place}: {error.msg}")
+        where = f"{error!r} at {error_location(error)}{trait_hint(error)}"
+        return PluginError(f"plugin {name} ({source}) could not be imported: {where}")
+
+    with code_of_others(explain):
         plugin = load()
-    except SyntaxError as error:
-        place = f"{error.filename}:{error.lineno}"
-        raise PluginError(f"plugin {name} ({source}) is not valid Python: {place}: {error.msg}") from error
-    except Exception as error:
-        raise PluginError(
-            f"plugin {name} ({source}) could not be imported: {error!r} at {error_location(error)}{trait_hint(error)}"
-        ) from error
     if name in sources:
         raise PluginError(f"two plugins are named {name}: {sources[name]} and {source}. Rename one.")
     try:
@@ -117,29 +120,42 @@ def _register(
 def _code_of_entry(plugin: object) -> bytes:
     """Return the local code of an installed plugin, as of an editable one; libraries have their version."""
     module = plugin if isinstance(plugin, ModuleType) else sys.modules[type(plugin).__module__]
-    return b"" if is_library(getattr(module, "__file__", None) or "<") else code_of(module)
+    return b"" if is_library(getattr(module, "__file__", None) or "<") else as_imported(module, code_of(module))
 
 
-def _import_file(file: Path, code: dict[str, bytes]) -> ModuleType:
+def _import_file(file: Path, code: dict[str, bytes], before: Mapping[str, ModuleType]) -> ModuleType:
     """Import a plugin file under a unique module name, so that files of the same name do not collide.
 
-    The code that it runs goes into `code`: the file may be edited before anything else looks at it.
+    The code that it runs goes into `code`: the file may be edited before anything else looks at it. A local module
+    that it uses and that was imported `before` is imported again: in a long session it may have been edited too.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"no such file: {file}")
+    if problem := unusable_file(file, MOST_CODE_BYTES):
+        raise FileNotFoundError(f"{problem}: {file}")
     name = f"compete_local_{file.stem}_{uuid5(NAMESPACE_URL, str(file.resolve())).hex[:8]}"
+    if name in sys.modules:
+        forget(local_modules(sys.modules[name]).values())
+    source = file.read_bytes()
+    module = _executed(name, file, source)
+    edited = [other for other in local_modules(module).values() if before.get(other.__name__) is other]
+    if edited:
+        forget(edited)
+        module = _executed(name, file, source)
+    code[file.name] = code_of(module, source)
+    return module
+
+
+def _executed(name: str, file: Path, source: bytes) -> ModuleType:
+    """Execute a plugin file's source as a new module."""
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look modules up by name
-    source = file.read_bytes()
     try:
         exec(compile(source, str(file.resolve()), "exec"), vars(module))  # the very bytes that are counted
     except BaseException:
         del sys.modules[name]
         raise
-    code[file.name] = code_of(module, source)
     return module
 
 

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, TypeVar
+from functools import partial
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import pluggy
 
 from compete import hookspecs
-from compete.errors import PluginError
+from compete.errors import PluginError, code_of_others, error_location
 from compete.text import format_list, unknown_name
 
 PREFIX = "register_"
 F = TypeVar("F", bound=Callable[..., Any])
 Check = Callable[..., Iterator[str]]
+
+
+class Backbone(NamedTuple):
+    """What is known of a backbone without a download: its size, its images' size and its weights' name."""
+
+    parameters: int
+    image_px: int = 0  # 0: any
+    weights: str = ""  # "": none
+
+
+class Backbones(NamedTuple):
+    """The values of a model's option `backbone`, for `compete models`."""
+
+    names: Callable[[], Sequence[str]]
+    describe: Callable[[str], Backbone]
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,7 @@ class Traits:
     gives_cosines: bool = field(default=False, metadata={"kinds": ("heads",)})
     without_weights: Mapping[str, object] = field(default_factory=dict, metadata={"kinds": ("models",)})
     pixel_options: tuple[str, ...] | None = field(default=None, metadata={"kinds": ("transforms",)})
+    backbones: Backbones | None = field(default=None, metadata={"kinds": ("models",)})
 
 
 _ATTRIBUTE = "__compete_traits__"
@@ -62,9 +79,22 @@ Registry = dict[str, dict[str, Component]]
 
 
 class FileMark:
-    """Marks an option that names a file which the component reads."""
+    """Marks an option that names a file which the component reads; `~` and environment variables are expanded."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+        """Expand the path once it is known to be a string."""
+        from pydantic_core import core_schema
+
+        from compete.store import expand_path
+
+        return core_schema.no_info_after_validator_function(expand_path, handler(source))
 
 
+class DataFileMark:
+    """Marks an option that names a file of the data, perhaps with `#` and one of its columns."""
+
+
+DataFile = Annotated[str, DataFileMark()]  # it lies below the root or beside the TOML
 InputFile = Annotated[str, FileMark()]  # a run's results depend on what is in it, not on its name alone
 
 
@@ -78,6 +108,7 @@ def component(
     gives_cosines: bool = False,
     without_weights: Mapping[str, object] | None = None,
     pixel_options: tuple[str, ...] | None = None,
+    backbones: Backbones | None = None,
 ) -> Callable[[F], F]:
     """Declare the traits of a component.
 
@@ -89,6 +120,7 @@ def component(
     `gives_cosines` (heads): returns logits that are cosines times its option `scale`.
     `without_weights` (models): options that build the bare architecture, with no download and no weights file.
     `pixel_options` (transforms): the only options that the fixed part depends on; others leave the cache as it is.
+    `backbones` (models): the names that its option `backbone` takes, and what is known of each.
 
     Raise `TypeError` for a value of another type, and for a second declaration, which would undo the first.
     """
@@ -104,6 +136,7 @@ def component(
         gives_cosines,
         dict(without_weights or {}),
         pixel_options,
+        backbones,
     )
 
     def declare(function: F) -> F:
@@ -115,7 +148,7 @@ def component(
     return declare
 
 
-def trait_hint(error: Exception) -> str:
+def trait_hint(error: BaseException) -> str:
     """Return the nearest traits where an error is `component()`'s for an unknown one, else an empty string."""
     unknown = _UNKNOWN_TRAIT.match(str(error))
     traits = [trait.name for trait in fields(Traits)]
@@ -163,10 +196,8 @@ def _registered(kind: str, caller: pluggy.HookCaller) -> Iterator[Component]:
     # One implementation at a time, not caller(): its joined results would not say who returned what.
     for implementation in caller.get_hookimpls():
         owner = implementation.plugin_name
-        try:
+        with code_of_others(partial(_raised, f"plugin {owner}: {PREFIX}{kind}")):
             components = implementation.function()
-        except Exception as error:
-            raise PluginError(f"plugin {owner}: {PREFIX}{kind} raised {error!r}") from error
         if not isinstance(components, dict):
             raise PluginError(
                 f"plugin {owner}: {PREFIX}{kind} must return a dict {{name: callable}}, not {type(components).__name__}"
@@ -181,6 +212,10 @@ def _registered(kind: str, caller: pluggy.HookCaller) -> Iterator[Component]:
             new = Component(kind, name, factory, owner)
             _refuse_wrong_traits(new)
             yield new
+
+
+def _raised(who: str, error: BaseException) -> PluginError:
+    return PluginError(f"{who} raised {error!r} at {error_location(error)}")
 
 
 def _refuse_wrong_traits(declared: Component) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from compete.config.slots import Affects
+from compete.store import expand_path
 
 FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[str, Field(pattern=FOLDER_NAME)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+UserPath = Annotated[str, AfterValidator(expand_path)]  # `~` and environment variables are expanded
 Count = Annotated[int, Field(ge=1, le=100_000)]
+Side = Annotated[int, Field(ge=1, le=16_384)]
+Number = Annotated[float, Field(ge=-1e30, le=1e30)]  # float32 ends at 3.4e38: room to calculate with it
 
 
 def setting(affects: Affects, default: Any, description: str) -> Any:  # noqa: ANN401 - as pydantic's Field
@@ -25,14 +27,14 @@ def setting(affects: Affects, default: Any, description: str) -> Any:  # noqa: A
 class Table(BaseModel):
     """A TOML table: frozen, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Competition(Table):
     """The competition and where its files are."""
 
     name: Name = setting("nothing", ..., "folder name of the runs: `submissions/<name>/`")
-    root: str = setting("nothing", ..., "folder of the competition's files, relative to where you run `compete`")
+    root: UserPath = setting("nothing", ..., "folder of the competition's files, relative to where you run `compete`")
     title: str = setting("nothing", "", "heading of the report")
     url: str = setting("nothing", "", "address of the competition's page")
     source: str = setting("nothing", "", "where to get the data")
@@ -42,7 +44,7 @@ class Competition(Table):
 class Images(Table):
     """How images are read, before augmentation."""
 
-    size: tuple[Count, Count] = setting("training", (224, 224), "height and width of the network's input, in pixels")
+    size: tuple[Side, Side] = setting("training", (224, 224), "height and width of the network's input, in pixels")
     resize: Literal["stretch", "pad", "crop"] = setting(
         "training", "stretch", "stretch to the size, pad to keep the aspect ratio, or crop the centre"
     )
@@ -54,7 +56,7 @@ class Images(Table):
     background: str = setting(
         "training", "white", 'what shows through transparent pixels: a colour, or "none" for their own'
     )
-    value_range: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = setting(
+    value_range: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = setting(
         "training", None, "stored values that become black and white, such as `[0, 4095]`; default: the reader's"
     )
     unreadable: Literal["error", "skip"] = setting(
@@ -63,9 +65,13 @@ class Images(Table):
     cache: bool = setting(
         "training", True, "decode every image once, into a memory map; else whenever it is needed, and once to check it"
     )
-    cache_dir: str = setting("nothing", ".compete/cache", "folder of the cached images")
-    mean: list[Finite] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
-    std: list[Positive] | None = setting("training", None, "per channel, 0..1; default: the model's, else ImageNet's")
+    cache_dir: UserPath = setting("nothing", ".compete/cache", "folder of the cached images")
+    mean: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = setting(
+        "training", None, "per channel, 0..1; default: the model's, else ImageNet's"
+    )
+    std: list[Annotated[float, Field(ge=1e-6, le=1e6)]] | None = setting(
+        "training", None, "per channel, 0..1; default: the model's, else ImageNet's"
+    )
 
     @field_validator("value_range")
     @classmethod
@@ -98,11 +104,17 @@ class Training(Table):
     epochs: Count = setting("training", 10, "passes over the rows that the sampler draws")
     batch_size: Count = setting("training", 32, "images in a micro-batch")
     accumulation_steps: Count = setting("training", 1, "micro-batches per optimizer step")
-    max_grad_norm: Annotated[float, Field(ge=0)] = setting("training", 0.0, "clip gradients to this norm; 0: never")
+    max_grad_norm: Annotated[float, Field(ge=0, le=1e6)] = setting(
+        "training", 0.0, "clip gradients to this norm; 0: never"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = setting("training", 42, "seed of the folds and of the first member")
     seeds: Annotated[int, Field(ge=1, le=100)] = setting("submission", 1, "members per fold, each with its own seed")
-    only_folds: list[int] = setting("submission", [], "train these folds only; empty: all")
-    device: Literal["auto", "cpu", "cuda"] = setting("training", "auto", "auto: a GPU if there is one")
+    only_folds: list[Annotated[int, Field(ge=0, le=10_000)]] = setting(
+        "submission", [], "train these folds only; empty: all"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
+        "training", "auto", "auto: a GPU if there is one; mps: an Apple GPU"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = setting(
         "training", "auto", "auto: bf16 on hardware that supports it, fp16 on older GPUs, else fp32"
     )
@@ -111,7 +123,7 @@ class Training(Table):
     deterministic: bool = setting("training", False, "on a GPU, use deterministic kernels only (slower)")
     drop_last: bool = setting("training", True, "in training, drop an epoch's last batch if it is smaller")
     workers: Annotated[int, Field(ge=-1, le=128)] = setting("nothing", -1, "loader processes; -1: chosen automatically")
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = setting(
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=1e6)] = setting(
         "nothing", 10.0, "time between checkpoints inside an epoch or a long prediction, in minutes"
     )
     on_nan: Literal["stop", "skip"] = setting(
@@ -128,7 +140,7 @@ class Finetune(Table):
     freeze: Literal["none", "backbone"] | list[str] = setting(
         "training", "none", "frozen modules: `backbone` is all but the head; or name patterns such as `layer1*`"
     )
-    backbone_lr_ratio: Annotated[float, Field(gt=0, le=1)] = setting(
+    backbone_lr_ratio: Annotated[float, Field(ge=1e-6, le=1)] = setting(
         "training", 1.0, "learning rate of the backbone divided by that of the head"
     )
 
@@ -138,7 +150,7 @@ class Inference(Table):
 
     batch_size: Count | None = setting("nothing", None, "default: twice the training batch")
     pool: Literal["mean", "max"] = setting("training", "mean", "how to combine the predictions of a row's images")
-    keep_top: Annotated[int, Field(ge=0)] = setting(
+    keep_top: Annotated[int, Field(ge=0, le=100_000)] = setting(
         "inference", 0, "keep only this many classes of each row, the most probable ones, to save memory; 0: all"
     )
 
@@ -149,8 +161,11 @@ class Checks(Table):
     missing_class: Literal["error", "warn"] = setting(
         "submission", "error", "a class without a row in the training or validation part of a fold"
     )
-    low: float | None = setting("submission", None, "smallest value allowed in a submission")
-    high: float | None = setting("submission", None, "largest value allowed in a submission")
+    look_alike: Literal["error", "warn"] = setting(
+        "submission", "error", "classes that differ only in spaces or invisible characters"
+    )
+    low: Number | None = setting("submission", None, "smallest value allowed in a submission")
+    high: Number | None = setting("submission", None, "largest value allowed in a submission")
     rows_sum_to_one: bool = setting("submission", False, "each row of the submission must sum to one")
     integers: bool = setting("submission", False, "a submission must hold integers only")
     allowed: list[str | int] = setting("submission", [], "labels allowed in a submission; empty: not checked")
@@ -159,7 +174,7 @@ class Checks(Table):
 
     def submission_rules(self) -> dict[str, Any]:
         """Return the keyword arguments of `check_submission`."""
-        rules = self.model_dump(exclude={"missing_class"})
+        rules = self.model_dump(exclude={"missing_class", "look_alike"})
         return {**rules, "allowed": self.allowed or None, "separator": self.separator or None}
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from compete.config.slots import SLOTS
 from compete.errors import ConfigError
-from compete.text import format_list, nearest
+from compete.files.safety import MOST_CODE_BYTES, unusable_file
 
-_HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
-MOST_BYTES = 10_000_000
+_TOKEN = re.compile(
+    r"""[ \t\r]+ | \#[^\n]*
+    | (?P<token> \"{3}(?:\\.|[^\\])*?\"{3,5} | '{3}.*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*'
+      | [\[\]{}=,.\n] | [^\s\[\]{}=,.\#"']+ )""",
+    re.DOTALL | re.VERBOSE,
+)
 MOST_LEVELS = 20
 
 Lines = dict[tuple[str, ...], int]
@@ -24,14 +28,13 @@ Lines = dict[tuple[str, ...], int]
 
 def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     """Return a TOML's data and the line of each table and key. Raise `ConfigError` for an unreadable file."""
+    problem = unusable_file(path, MOST_CODE_BYTES)
+    if problem:
+        raise ConfigError(f"{path}: {problem}.")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ConfigError(f"{path}: not a competition TOML: larger than {MOST_BYTES:,} bytes")
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8, at byte {error.start}. Save the file as UTF-8.") from error
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file.{_other_files(path)}") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
@@ -43,31 +46,101 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     return data, key_lines(text)
 
 
-def _other_files(path: Path) -> str:
-    """Name the TOML that was probably meant, or else the available ones."""
-    found = {str(file): file.stem for folder in (path.parent, Path("competitions")) for file in folder.glob("*.toml")}
-    near = nearest(path.stem, found.values())
-    if near is not None:
-        return " Did you mean " + " or ".join(f"'{file}'" for file, stem in found.items() if stem == near) + "?"
-    return f" Available: {format_list(found)}." if found else ""
+def read_table(toml: Path, name: str) -> dict[str, Any]:
+    """Return a table of a TOML, empty if there is none."""
+    try:
+        table = tomllib.loads(toml.read_text("utf-8-sig")).get(name, {})
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
 
 
 def key_lines(text: str) -> Lines:
-    """Return the line of every table header and key: `("tta", "0", "name") -> 12`."""
-    lines: Lines = {}
-    counts: dict[str, int] = {}
+    """Return the line of every table, key and list item of a valid TOML: `("tta", "0", "name") -> 12`."""
+    scanner = _Scanner(list(_tokens(text)))
     table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            name = header[2]
-            table = tuple(part.strip(" \"'") for part in name.split("."))
-            if header[1]:
-                table = (*table, str(counts.get(name, 0)))
-                counts[name] = counts.get(name, 0) + 1
-            lines.setdefault(table, number)
-        elif key := _KEY.match(line):
-            lines.setdefault((*table, *(part.strip("\"'") for part in key[1].split("."))), number)
-    return lines
+    while scanner.ahead():
+        if scanner.skip("["):
+            table = scanner.header()
+        elif not scanner.skip("\n"):
+            scanner.assignment(table)
+    return scanner.lines
+
+
+def _tokens(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each string, bare word and mark with its line; comments and spaces are left out."""
+    line = 1
+    for found in _TOKEN.finditer(text):
+        if found.lastgroup == "token":
+            yield found[0], line
+        line += found[0].count("\n")
+
+
+class _Scanner:
+    """Walks over a valid TOML and notes lines: of what occurs several times, the first."""
+
+    def __init__(self, tokens: list[tuple[str, int]]) -> None:
+        self.tokens, self.at = tokens, 0
+        self.lines: Lines = {}
+        self.counts: dict[tuple[str, ...], int] = {}  # how many tables each array of tables has so far
+
+    def ahead(self) -> str:
+        """Return the next token, or an empty string at the end."""
+        return self.tokens[self.at][0] if self.at < len(self.tokens) else ""
+
+    def skip(self, mark: str) -> bool:
+        """Go past the next token if it is this one."""
+        found = self.ahead() == mark
+        self.at += found
+        return found
+
+    def keys(self, table: tuple[str, ...]) -> tuple[str, ...]:
+        """Read a dotted key inside a table, note its line, and return the path; of an array of tables, the last one."""
+        line, path = self.tokens[self.at][1], table
+        while True:
+            if path in self.counts:
+                path = (*path, str(self.counts[path] - 1))
+            token = self.ahead()
+            self.at += 1
+            path = (*path, str(tomllib.loads(f"key = {token}")["key"]) if token[0] in "\"'" else token)
+            self.lines.setdefault(path, line)
+            if not self.skip("."):
+                return path
+
+    def header(self) -> tuple[str, ...]:
+        """Read `[table]` or `[[table]]`, after its first bracket, and return its path."""
+        repeats = self.skip("[")
+        path = self.keys(())
+        if repeats:
+            number = self.counts[path] = self.counts.get(path, 0) + 1
+            path = (*path, str(number - 1))
+            self.lines[path] = self.tokens[self.at][1]
+        while self.skip("]"):
+            pass
+        return path
+
+    def assignment(self, table: tuple[str, ...]) -> None:
+        """Read `key = value`."""
+        path = self.keys(table)
+        self.at += 1  # the sign
+        self.value(path)
+
+    def value(self, path: tuple[str, ...]) -> None:
+        """Read a value, and note what is inside a list or an inline table."""
+        if self.skip("["):
+            number = 0
+            while not self.skip("]"):
+                if not (self.skip(",") or self.skip("\n")):
+                    self.lines[*path, str(number)] = self.tokens[self.at][1]
+                    self.value((*path, str(number)))
+                    number += 1
+        elif self.skip("{"):
+            while not self.skip("}"):
+                if not (self.skip(",") or self.skip("\n")):
+                    self.assignment(path)
+        else:
+            while self.ahead() not in ("", "\n", ",", "]", "}"):
+                self.at += 1
 
 
 def override_keys(override: str) -> tuple[str, ...]:
@@ -79,9 +152,9 @@ def override_keys(override: str) -> tuple[str, ...]:
     return keys
 
 
-def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+def apply_overrides(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Return the data with `table.key=value` overrides; a value that is not valid TOML is a string."""
-    data = deepcopy(data)
+    data = deepcopy(dict(written))
     for override in overrides:
         keys, text = override_keys(override), override.partition("=")[2]
         value = _toml_value(text)
@@ -113,8 +186,12 @@ def _toml_value(text: str) -> object:
 
 def _put(data: dict[str, Any], keys: Sequence[str], value: object, override: str) -> None:
     place: Any = data
+    if len(keys) > 2 and any(slot.repeats and slot.table == keys[0] for slot in SLOTS.values()):
+        data.setdefault(keys[0], [])  # `tta.0.name=flips` needs no [[tta]] in the file
     for key in keys[:-1]:
         if isinstance(place, list):
+            if key == str(len(place)) and len(keys) > 2:
+                place.append({})
             place = place[_index(place, key, override)]
         elif isinstance(place, dict):
             place = place.setdefault(key, {})

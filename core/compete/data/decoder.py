@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from compete.errors import CompeteError, DataError, PluginRuntimeError, error_location
+from compete.errors import DataError, PluginRuntimeError, code_of_others, error_location
 
 if TYPE_CHECKING:
     from compete.config.settings import Images
-    from compete.files.root import Files
     from compete.types import Array, Image
 
 
@@ -28,11 +28,18 @@ NARROW = (
 BEYOND = 'images with values outside 0 to 1, which a network expects; add [[transforms]] name = "scale"'
 
 
+class Bytes(Protocol):
+    """Where a decoder reads."""
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes at a path."""
+
+
 @dataclass(frozen=True)
 class Decoder:
     """Reads one image and brings it to the size of `settings`, after the fixed transforms."""
 
-    files: Files
+    files: Bytes
     readers: Mapping[str, Callable[..., Image]]
     settings: Images
     fixed: Sequence[Callable[[Image], Image]] = ()
@@ -55,30 +62,28 @@ class Decoder:
     def _read(self, path: str, notes: list[str]) -> Image:
         reader = self._reader(path)
         try:
-            return reader(self.files.read(path), **_options(reader, self.settings, notes.append))
+            with code_of_others(partial(_raised, f"{path}: its reader"), (ValueError, OSError)):
+                return reader(self.files.read(path), **_options(reader, self.settings, notes.append))
         except (ValueError, OSError, DataError) as error:
             raise ValueError(f"{path}: {error}") from error
-        except Exception as error:
-            raise PluginRuntimeError(f"{path}: its reader raised {error!r} at {error_location(error)}") from error
 
     def _transformed(self, path: str, image: Image) -> Image:
         try:
-            for transform in self.fixed:
-                image = transform(image)
+            with code_of_others(partial(_raised, f"{path}: [[transforms]] fixed")):
+                for transform in self.fixed:
+                    image = transform(image)
         except DataError as error:  # of this image, such as a crop larger than it
             raise ValueError(f"{path}: {error}") from error
-        except CompeteError:
-            raise
-        except Exception as error:
-            raise PluginRuntimeError(
-                f"{path}: [[transforms]] fixed raised {error!r} at {error_location(error)}"
-            ) from error
         return image
 
     def _reader(self, path: str) -> Callable[..., Image]:
         extension = self.settings.reader or path.partition("#")[0].rpartition(".")[2].lower()
         # Without a known extension the bytes tell the format, and the reader of "jpg" goes by the bytes.
         return self.readers.get(extension, self.readers["jpg"])
+
+
+def _raised(what: str, error: BaseException) -> PluginRuntimeError:
+    return PluginRuntimeError(f"{what} raised {error!r} at {error_location(error)}")
 
 
 def reader_parameters(reader: Callable[..., Image]) -> set[str]:

@@ -57,23 +57,6 @@ def write_folds(path: Path, train: pd.DataFrame, folds: Array) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
-def group_leaks(train: pd.DataFrame, folds: Array) -> list[str]:
-    """Return a problem that names the first groups with rows in more than one fold, if there are any."""
-    if "group" not in train:
-        return []
-    seen = pd.DataFrame({"group": train["group"].to_numpy(), "fold": folds}).drop_duplicates()
-    straddling = seen[seen.duplicated("group", keep=False)].groupby("group")["fold"].agg(sorted)
-    if straddling.empty:
-        return []
-    groups = seen["group"].nunique()
-    first = [f"{group} in {'/'.join(map(str, f))}" for group, f in straddling.iloc[:MOST_LISTED].items()]
-    return [
-        f"[folds]: {len(straddling)} of {plural(groups, 'group')} are in more than one fold "
-        f"({format_first(first, MOST_LISTED, len(straddling))}). A network that has seen a person, patient or place in "
-        'training scores too well on its other images. Set [folds] name = "stratified_group" or "group".'
-    ]
-
-
 def missing_classes(folds: Array, labels: Array, target: Target, ids: pd.Series[str]) -> list[str]:
     """Return the classes that the training or validation rows of a fold lack.
 

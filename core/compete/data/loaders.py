@@ -6,6 +6,7 @@ same batches with any number of loader processes, and can resume in its middle.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import time
@@ -19,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from compete.data.decoder import as_fractions
-from compete.errors import CompeteError, DataError, PluginRuntimeError, TrainingError, error_location
+from compete.errors import CompeteError, DataError, PluginRuntimeError, TrainingError, code_of_others, error_location
 
 if TYPE_CHECKING:
     from compete.data.images import ImagesByRow, ImageSequence
@@ -82,12 +83,8 @@ def augmented(transform: Callable[[Image, int], Image] | None, image: Image, see
     if image.dtype == np.float16:  # the cache's type for measured data; transforms need float32
         image = image.astype(np.float32)
     seed_host(seed)
-    try:
+    with code_of_others(_raised):
         changed = transform(image, seed)
-    except CompeteError:
-        raise
-    except Exception as error:
-        raise PluginRuntimeError(f"[[transforms]] random raised {error!r} at {error_location(error)}") from error
     if not isinstance(changed, np.ndarray) or changed.dtype != image.dtype:
         kind = getattr(changed, "dtype", type(changed).__name__)
         raise DataError(f"[[transforms]] random: an image of type {image.dtype} became {kind}. Its type must stay.")
@@ -97,6 +94,10 @@ def augmented(transform: Callable[[Image, int], Image] | None, image: Image, see
             "must keep the size: use RandomResizedCrop with the size of [images], or move the crop to `fixed`."
         )
     return changed
+
+
+def _raised(error: BaseException) -> PluginRuntimeError:
+    return PluginRuntimeError(f"[[transforms]] random raised {error!r} at {error_location(error)}")
 
 
 def _stacked(images: list[Image]) -> Array:
@@ -171,10 +172,17 @@ def loader_processes() -> Iterator[None]:
 
 
 def choose_workers(setting: int, device: str, cached: bool) -> int:
-    """Return the number of loader processes; on a CPU a cache is fastest without any (see bench/)."""
+    """Return the number of loader processes; on a CPU a cache is fastest without any (see bench/).
+
+    Where processes cannot fork, as on Windows, there are none, and so no script needs a guard around its main part.
+    """
+    if "fork" not in multiprocessing.get_all_start_methods():
+        return 0
     cores = os.cpu_count() or 1
     if setting >= 0:
         return setting
+    if not hasattr(os, "fork"):  # Windows
+        return 0
     if device == "cpu":
         return 0 if cached else min(MOST_WORKERS, cores // 2)
     return min(MOST_WORKERS, cores)

@@ -18,13 +18,18 @@ from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 from compete.errors import DataError
-from compete.files.safety import ListedMember, clean_name, refuse_unsafe, zip_member
+from compete.files.safety import ListedMember, clean_name, name_encoding, refuse_unsafe, zip_members
 from compete.files.unpacking import decompress, extract_7z, unpacked_once
 from compete.text import plural
 
 Packing = Literal["zip", "tar", "7z", "gz", "bz2", "xz"]
 
 EXTENSIONS = (".zip", ".tar", ".7z", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+# Folders of macOS, Windows, storage servers and Python that hold copies, thumbnails and deleted files.
+LEFT_BEHIND = {
+    "__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "$recycle.bin",
+    "system volume information", "lost+found", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini",
+}  # fmt: skip
 _PLAIN = -1  # the method of a member whose bytes are stored as they are, without a zip header
 _LOCAL_HEADER_BYTES = 30
 
@@ -135,6 +140,8 @@ def open_archive(path: Path, cache: Path, most_bytes: int) -> Archive:
 
     Raise `DataError` for a damaged archive, and for what `refuse_unsafe` refuses.
     """
+    if not path.stat().st_size:
+        raise DataError(f"{path.name}: the file is empty. Download it again.")
     kind = packing(path)
     stamp = file_stamp(path)
     unpacked = None
@@ -151,7 +158,9 @@ def open_archive(path: Path, cache: Path, most_bytes: int) -> Archive:
         else:
             raise DataError(f"{path.name}: not a zip, tar or 7z archive.")
     except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{path.name}: the archive cannot be read: {error}.") from error
+        raise DataError(f"{path.name}: the archive cannot be read: {error}. Download it again.") from error
+    if not members:
+        raise DataError(f"{path.name}: the archive is empty.")
     return Archive(path, stamp, members, _base(members, path), unpacked)
 
 
@@ -170,26 +179,31 @@ def is_clutter(name: str) -> bool:
     return last.startswith("._") or last in {".DS_Store", "Thumbs.db"} or name.split("/", 1)[0] == "__MACOSX"
 
 
+def left_behind(path: str) -> str:
+    """Return the part of a path that a program left there: a hidden file or folder, or one of `LEFT_BEHIND`; or ""."""
+    parts = path.split("/")
+    return next((part for part in parts if part.startswith(".") or part.lower() in LEFT_BEHIND), "")
+
+
 def _index_zip(path: Path) -> dict[str, Member]:
     with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if not (info.is_dir() or zip_member(info).is_link)]
-    refuse_unsafe(path, map(zip_member, infos))
+        files = [(member, info) for member, info in zip_members(archive.infolist()) if not member.is_link]
+    refuse_unsafe(path, [member for member, _ in files])
     return {
-        name: Member(info.header_offset, info.file_size, info.compress_size, info.compress_type, info.CRC)
-        for info in infos
-        if not is_clutter(name := clean_name(info.filename))
+        member.name: Member(info.header_offset, info.file_size, info.compress_size, info.compress_type, info.CRC)
+        for member, info in files
+        if not is_clutter(member.name)
     }
 
 
 def _index_tar(path: Path) -> dict[str, Member]:
     with tarfile.open(path, "r:") as archive:
-        members = {
-            clean_name(info.name): Member(info.offset_data, info.size)
-            for info in archive
-            if info.isreg() and not info.issparse()
-        }
+        infos = [info for info in archive if info.isreg() and not info.issparse()]
         end = archive.offset
-    refuse_unsafe(path, (ListedMember(name, member.size) for name, member in members.items()))
+    raw = [os.fsencode(info.name) for info in infos]
+    encoding = name_encoding([name for name in raw if not name.isascii()])
+    members = [(clean_name(name.decode(encoding)), info) for name, info in zip(raw, infos, strict=True)]
+    refuse_unsafe(path, [ListedMember(name, info.size) for name, info in members])
     with path.open("rb") as file:
         file.seek(end)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile stops in silence at a cut-off header
@@ -197,7 +211,7 @@ def _index_tar(path: Path) -> dict[str, Member]:
                 f"{path.name}: the archive ends after {plural(len(members), 'file')} without a tar's end mark: it was "
                 "cut off. Download it again."
             )
-    return {name: member for name, member in members.items() if not is_clutter(name)}
+    return {name: Member(info.offset_data, info.size) for name, info in members if not is_clutter(name)}
 
 
 def _index_folder(folder: Path) -> dict[str, Member]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from compete.errors import DataError
 from compete.files.archives import EXTENSIONS, Archive, file_stamp, is_clutter, open_archive, packing
+from compete.files.safety import MOST_BYTES
 from compete.files.templates import IMAGE_EXTENSIONS, PathTemplate, path_template
 from compete.files.unpacking import built_once
 from compete.text import did_you_mean
@@ -22,8 +23,9 @@ __all__ = ["CACHE", "IMAGE_EXTENSIONS", "Files", "PathTemplate", "path_template"
 
 CACHE = Path(".compete")
 CACHE_PREFIX = "cache:"
-MOST_BYTES = 2 << 30
-_SLICE = re.compile(r"(.+)#(\d+)\+(\d+)")
+_IMAGES = tuple(f".{extension}" for extension in IMAGE_EXTENSIONS)
+MOST_NAME_BYTES = 255  # of any file system
+_SLICE = re.compile(r"(.+)#(\d{1,18})\+(\d{1,18})")
 
 
 class Files:
@@ -55,6 +57,8 @@ class Files:
         """Return a file's bytes."""
         found, offset, length = self._locate(path)
         if isinstance(found, Path):
+            if (found.stat().st_size if length is None else length) > self.most_bytes:
+                raise DataError(f"'{path}': more than {self.most_bytes:,} bytes are not read at once.")
             return _read(found, path, offset, length)
         if length is not None:
             raise DataError(f"'{path}': only an unpacked file can be sliced. Unpack the archive.")
@@ -89,7 +93,7 @@ class Files:
     def walk(self, folder: str) -> list[str]:
         """Return the paths of all files below a folder or archive, relative to it, sorted.
 
-        Links to folders are not followed.
+        Links to folders below the root are followed; others, broken ones and circles raise `DataError`.
         """
         place = self._place(_clean(folder))
         if place is None:
@@ -97,7 +101,7 @@ class Files:
         where, inside = place
         if isinstance(where, Archive):
             return where.walk(inside)
-        return sorted(_files_below(where))
+        return sorted(self._files_below(where, (where.resolve(),)))
 
     def list(self, folder: str) -> list[str]:
         """Return the sorted names in a folder or archive, or none if there is no such folder."""
@@ -183,12 +187,41 @@ class Files:
                 "Copy the files, or make the root itself the link."
             )
 
+    def _files_below(self, folder: Path, above: tuple[Path, ...], prefix: str = "") -> Iterator[str]:
+        """Yield the files below a folder; `above` are the real folders that the links on the way to it led to."""
+        for entry in _entries(folder):
+            if entry.is_dir():
+                inside = above
+                if entry.is_symlink():
+                    inside = (*above, self._link_target(Path(entry.path), above))
+                yield from self._files_below(Path(entry.path), inside, f"{prefix}{entry.name}/")
+            elif entry.is_symlink() and not Path(entry.path).exists() and not entry.name.lower().endswith(_IMAGES):
+                raise DataError(f"{entry.path} is a link to {Path(entry.path).readlink()}, where nothing is.")
+            elif not is_clutter(entry.name):
+                yield prefix + entry.name
+
+    def _link_target(self, link: Path, above: tuple[Path, ...]) -> Path:
+        """Return the folder that a link leads to. Raise `DataError` if it is outside the root, or holds the link."""
+        self._refuse_link_outside(link)
+        real = link.resolve()
+        if any(folder.is_relative_to(real) for folder in (*above, link.parent.resolve())):
+            raise DataError(f"{link} is a link to {real}, which holds it: a circle without an end. Remove the link.")
+        return real
+
     def _nearest(self, path: str) -> str:
         folder, _, name = _clean(path).rpartition("/")
         names = self.list(folder)
         if not names and folder:
             return f" There is no folder or archive '{folder}'.{did_you_mean(folder, self.list(''))}"
         return did_you_mean(name, names[:1000])  # the comparison is slow
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}.") from error
 
 
 def _clean(path: str) -> str:
@@ -200,6 +233,8 @@ def _clean(path: str) -> str:
     parts = [part for part in rest.split("/") if part not in ("", ".")]
     if rest.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", rest):
         raise DataError(f"'{path}' leads outside the root. Paths are relative to the root, without '..'.")
+    if any(len(part.encode(errors="surrogatepass")) > MOST_NAME_BYTES for part in parts):
+        raise DataError(f"'{path}': no file has a name of more than {MOST_NAME_BYTES} bytes. Check [dataset].")
     return prefix + "/".join(parts)
 
 
@@ -211,18 +246,12 @@ def _split_slice(path: str) -> tuple[str, int, int | None]:
 def _read(file: Path, path: str, offset: int, length: int | None) -> bytes:
     if length is None:
         return file.read_bytes()
+    size = file.stat().st_size
+    if offset + length > size:  # before reading, which would reserve memory for any length
+        raise DataError(f"'{path}': the slice ends at byte {offset + length:,}, the file at {size:,}.")
     with file.open("rb") as opened:
         opened.seek(offset)
-        data = opened.read(length)
-    if len(data) != length:
-        raise DataError(f"'{path}': the file ends before the slice does.")
-    return data
-
-
-def _files_below(folder: Path) -> Iterator[str]:
-    for path, _, names in os.walk(folder):
-        below = Path(path).relative_to(folder)
-        yield from ((below / name).as_posix() for name in names if not is_clutter(name))
+        return opened.read(length)
 
 
 def _archive_file(folder: Path, part: str) -> Path | None:

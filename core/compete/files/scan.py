@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from compete.errors import DataError
-from compete.files.archives import EXTENSIONS, is_clutter
+from compete.files.archives import EXTENSIONS, is_clutter, left_behind
+from compete.files.encodings import foreign_names
 from compete.files.extensions import READABLE, choose_family, extension_of
 from compete.files.root import Files
 
@@ -28,7 +29,8 @@ class Scan:
 
     `tables` and `records` (JSON, BSON) map the name that a TOML uses to the path it is read from. `images` are at most
     a few hundred paths of each folder, without the extension of an archive, since a path below `train` also leads
-    into `train.zip`; `extensions` are those that count as images here. `unopened` says which archives cannot be read.
+    into `train.zip`; `extensions` are those that count as images here. `unopened` says which archives
+    cannot be read, and which file names.
     """
 
     files: Files
@@ -53,8 +55,11 @@ def scan_folder(folder: Path, cache: Path) -> Scan:
     if not files.list(""):
         raise DataError(f"{folder} is empty; put the competition's files there.")
     sorter = _Sorter(files)
-    for path in _walk(files.root):
-        sorter.sort(path)
+    paths = list(_walk(files, sorter.unopened))
+    sorter.unopened += filter(None, [foreign_names(paths, str(folder))])
+    for path in paths:
+        if not foreign_names([path], ""):
+            sorter.sort(path)
     extensions = choose_family(Counter(map(extension_of, sorter.images)))
     images = [path for path in sorter.images if extension_of(path) in extensions]
     others = [*sorter.others, *(path for path in sorter.images if extension_of(path) not in extensions)]
@@ -114,39 +119,51 @@ class _Sorter:
         if len(members) == 1 and _is_data(stem):
             self._add(stem, f"{path}/{members[0]}")
             return
+        members = [name for name in members if not left_behind(name)]
         data = [name for name in members if _is_data(name)]
         others = [name for name in members if not _is_data(name)]
         for member in [*data, *spread(others, MOST_MEMBERS)]:
             self._add(f"{stem}/{member}", f"{path}/{member}")
 
 
-def _walk(root: Path) -> Iterator[str]:
+def _walk(files: Files, unopened: list[str]) -> Iterator[str]:
     """Yield files, folder by folder from the top, with a sample of what large folders hold."""
     folders, depth, seen = [""], 0, 0
     while folders and depth < MOST_DEPTH:
         below: list[str] = []
         for folder in folders[: MOST_FOLDERS - seen]:
-            names, subfolders = _entries(root / folder)
+            names, subfolders = _entries(files, folder, unopened)
             yield from (_join(folder, name) for name in names)
             below += [_join(folder, name) for name in spread(subfolders, MOST_SUBFOLDERS)]
         seen += len(folders)
         folders, depth = spread(below, MOST_FOLDERS), depth + 1
 
 
-def _entries(folder: Path) -> tuple[list[str], list[str]]:
+def _entries(files: Files, folder: str, unopened: list[str]) -> tuple[list[str], list[str]]:
     """Return the names of a folder's files, of images only a sample, and of its subfolders."""
     images, others, subfolders = [], [], []
-    with os.scandir(folder) as entries:
+    with os.scandir(files.root / folder) as entries:
         for entry in entries:
-            if is_clutter(entry.name):
+            if is_clutter(entry.name) or left_behind(entry.name):
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                subfolders.append(entry.name)
+            if entry.is_dir():
+                if not entry.is_symlink() or _leads_below(files, _join(folder, entry.name), unopened):
+                    subfolders.append(entry.name)
             elif extension_of(entry.name) in READABLE:
                 images.append(entry.name)
             else:
                 others.append(entry.name)
     return spread(sorted(images), MOST_NAMES) + spread(sorted(others), MOST_NAMES), sorted(subfolders)
+
+
+def _leads_below(files: Files, link: str, unopened: list[str]) -> bool:
+    """Return whether a link leads to a folder below the root that does not hold it, or keep why it does not."""
+    try:
+        files.list(link)
+    except DataError as error:
+        unopened += error.problems
+        return False
+    return not (files.root / link).parent.resolve().is_relative_to((files.root / link).resolve())
 
 
 def _is_data(name: str) -> bool:

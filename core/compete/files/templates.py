@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy")
 _ANY_EXTENSION = ".*"
-_FIELD = re.compile(r"([^\[\]{}]+)(?:\[(-?\d+)\]|\[(-?\d*):(-?\d*)\])?")
+_FIELD = re.compile(r"([^\[\]{}]+)(?:\[(-?\d{1,9})\]|\[(-?\d{0,9}):(-?\d{0,9})\])?")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|.")
 
 
@@ -66,9 +66,10 @@ class PathTemplate:
     def apply(self, table: pd.DataFrame, files: Lists) -> list[str]:
         """Return the path for each row (N); a final `.*` is replaced by the extension of the file in the folder.
 
-        A path without a file keeps its `.*`. Raise `DataError` if there are several.
+        A path without a file keeps its `.*`. Backslashes, which no path may have, are read as slashes. Raise
+        `DataError` if there are several.
         """
-        paths = self.fill(table)
+        paths = self.fill(table).str.replace("\\", "/", regex=False)
         if not self.text.endswith(_ANY_EXTENSION):
             return paths.tolist()
         stems = [path.removesuffix(_ANY_EXTENSION) for path in paths]

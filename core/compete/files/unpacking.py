@@ -44,7 +44,11 @@ def extract_7z(path: Path, to: Path, most_bytes: int) -> None:
         with py7zr.SevenZipFile(path) as archive:
             if archive.needs_password():
                 raise DataError(f"{path.name}: {LOCKED}")
-            members = [ListedMember(clean_name(info.filename), info.uncompressed) for info in archive.list()]
+            members = [
+                ListedMember(clean_name(info.filename), info.uncompressed, content=getattr(info, "crc32", None))
+                for info in archive.list()
+                if not getattr(info, "is_directory", False)
+            ]
             refuse_unsafe(path, members, unpacked_limit(path, most_bytes))
             archive.extractall(to)
     except (py7zr.exceptions.ArchiveError, lzma.LZMAError) as error:

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
+
+from compete.errors import is_a_stop
+from compete.text import echo
 
 Run = Annotated[str, typer.Argument(metavar="RUN_OR_CSV", help="A run's name or folder, or a CSV file.")]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(submit)
+    panel = "Submit"
+    app.command(rich_help_panel=panel, epilog="$ compete download leaf-classification")(download)
+    app.command(rich_help_panel=panel, epilog="$ compete submit run-001")(submit)
     # Without this, a score such as -0.5 would be read as an option.
-    app.command(context_settings={"ignore_unknown_options": True})(score)
-    app.command()(runs)
-    app.command()(download)
+    negative = {"ignore_unknown_options": True}
+    app.command(rich_help_panel=panel, epilog="$ compete score run-001 0.913", context_settings=negative)(score)
+    app.command(rich_help_panel=panel, epilog="$ compete runs mask")(runs)
 
 
 def submit(
@@ -34,7 +40,8 @@ def submit(
         bool, typer.Option("--resume", help="Finish what an earlier call began; without RUN_OR_CSV, all of it.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Submit although this file was submitted before, or is being submitted.")
+        bool,
+        typer.Option("--again", help="Submit although these bytes were submitted before, or changed after the run."),
     ] = False,
 ) -> None:
     """Submit a run's file, or any CSV file, and wait for its score.
@@ -50,9 +57,9 @@ def submit(
         if not resume:
             raise UserError("name a run, its folder, or a CSV file to submit. `compete runs` lists the runs.")
         with _interrupted("compete submit --resume"):
-            resume_all(config, deadline_seconds, typer.echo)
+            resume_all(config, deadline_seconds, echo)
         return
-    request = Request(find_candidate(run), config, message, deadline_seconds, typer.echo)
+    request = Request(find_candidate(run), config, message, deadline_seconds, echo)
     with _interrupted(f"compete submit {run} --resume"):
         if resume:
             resume_one(request)
@@ -62,18 +69,26 @@ def submit(
 
 def score(
     run: Run,
-    value: Annotated[float, typer.Argument(help="The public leaderboard's score.")],
+    value: Annotated[
+        float | None, typer.Argument(help="The public leaderboard's score; without it, the platform is asked.")
+    ] = None,
     private: Annotated[float | None, typer.Option(help="The private leaderboard's score.")] = None,
 ) -> None:
-    """Enter the score of the newest submission, where the platform does not report it."""
-    from compete.leaderboard.flow import BY_HAND, enter_score
+    """Enter the score of the newest submission, where the platform does not report it; or ask for every score."""
+    from compete.errors import UserError
+    from compete.leaderboard.flow import BY_HAND, Request, enter_score, resume_one
     from compete.leaderboard.records import find_candidate
 
     candidate = find_candidate(run)
+    if value is None:
+        if private is not None:
+            raise UserError(f"--private {private:g}: enter the public score as well: compete score {run} VALUE")
+        resume_one(Request(candidate, None, "", 0.0, echo), only_scores=True)
+        return
     record = enter_score(candidate, value, private)
     by_hand = f"; no submission of it was known, so it counts as one {BY_HAND}" if record.platform == BY_HAND else ""
-    typer.echo(f"{candidate.name}: {value:g} recorded{by_hand}")
-    typer.echo(f"next: compete runs {record.competition}")
+    echo(f"{candidate.name}: {value:g} recorded{by_hand}")
+    echo(f"next: compete runs {record.competition}")
 
 
 def runs(
@@ -81,15 +96,17 @@ def runs(
     export: Annotated[Path | None, typer.Option(help="Write the table to this .csv or .json file.")] = None,
 ) -> None:
     """List runs and submissions, best CV first, with CV against the leaderboard."""
+    from shutil import get_terminal_size
+
     from compete.errors import UserError
-    from compete.leaderboard.history import final_picks_of, read_run, read_submissions
-    from compete.leaderboard.records import SUBMISSIONS, run_folders
+    from compete.leaderboard.history import final_picks_of, metrics_of, read_run, read_submissions
+    from compete.leaderboard.records import SUBMISSIONS, UNFINISHED, run_folders
     from compete.leaderboard.standings import export as write_export
     from compete.leaderboard.standings import standings, table_lines
     from compete.text import plural, unknown_name
 
     if not SUBMISSIONS.is_dir():
-        typer.echo(f"no run in {SUBMISSIONS} yet; make one: compete run competitions/<name>.toml")
+        echo(f"no run in {SUBMISSIONS} yet; make one: compete run competitions/<name>.toml")
         return
     folders = list(run_folders(SUBMISSIONS))
     records = [item.record for item in read_submissions(SUBMISSIONS, _warn)]
@@ -99,13 +116,18 @@ def runs(
     rows = []
     for name in names if competition is None else [competition]:
         of_name = [read_run(folder, _warn) for folder in folders if folder.parent.name == name]
-        table = standings(of_name, [record for record in records if record.competition == name])
+        of_records = [record for record in records if record.competition == name]
+        table = standings(of_name, of_records, metrics_of(of_name, _warn))
         rows += table
-        for line in table_lines(name, table, final_picks_of(SUBMISSIONS / name, of_name)) if export is None else ():
-            typer.echo(line)
+        picks = final_picks_of(SUBMISSIONS / name, of_name)
+        for line in table_lines(name, table, picks, get_terminal_size((0, 0)).columns) if export is None else ():
+            echo(line)
+        waiting = [record for record in of_records if record.phase in UNFINISHED]
+        if waiting and export is None:
+            echo(f"{plural(len(waiting), 'submission')} not finished; to finish: compete submit --resume")
     if export is not None:
         write_export(rows, export)
-        typer.echo(f"{export}: {plural(len(rows), 'row')}")
+        echo(f"{export}: {plural(len(rows), 'row')}")
 
 
 def download(
@@ -123,9 +145,9 @@ def download(
     slug = slug_of(competition)
     folder = folder or Path("data") / slug.rpartition("/")[2]
     with _interrupted(f"compete download {competition}"), open_platform(platform, slug) as uploader:
-        files = fetch(uploader, folder, platform, log=typer.echo, progress=_report_tenths())
-    typer.echo(f"{folder}: {files} files")
-    typer.echo(f"next: compete init {folder} -o competitions/{folder.name}.toml")
+        files = fetch(uploader, folder, platform, log=echo, progress=_report_tenths())
+    echo(f"{folder}: {files} files")
+    echo(f"next: compete init {quote(str(folder))} -o {quote(f'competitions/{folder.name}.toml')}")
 
 
 @contextmanager
@@ -133,8 +155,10 @@ def _interrupted(command: str) -> Iterator[None]:
     """After Ctrl-C, print how to resume; the exit status is 130."""
     try:
         yield
-    except KeyboardInterrupt:
-        typer.echo(f"\nstopped; what was done is recorded. Resume with: {command}", err=True)
+    except KeyboardInterrupt as error:
+        if not is_a_stop(error):
+            raise
+        echo(f"\nstopped; what was done is recorded. Resume with: {command}", err=True)
         raise typer.Exit(130) from None
 
 
@@ -146,10 +170,10 @@ def _report_tenths() -> Callable[[int], None]:
         nonlocal reported
         if percent // 10 > reported:
             reported = percent // 10
-            typer.echo(f"{reported * 10} %", err=True)
+            echo(f"{reported * 10} %", err=True)
 
     return report
 
 
 def _warn(message: str) -> None:
-    typer.echo(f"warning: {message}", err=True)
+    echo(f"warning: {message}", err=True)

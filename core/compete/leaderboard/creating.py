@@ -1,26 +1,30 @@
 """The one step that must not happen twice: make the submission, and find out whether it was made.
 
-It is recorded before it is tried. When its answer is lost, or the process died in it, the platform's list is searched
-before it is tried again; where that cannot tell, nothing is tried.
+It is recorded before it is tried. Only a definite refusal, or a connection that was never opened, proves that nothing
+was made. After anything else the platform's list is searched, and nothing is tried again until the lost request is
+certain to be over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from compete.errors import CompeteError
+from compete.errors import CompeteError, UserError
+from compete.identity import digest_file
 from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Receipt, UnreachableError, Uploader
 from compete.leaderboard.records import Candidate, Record, time_text, update_record
-from compete.leaderboard.retry import LONGEST_PAUSE_SECONDS, Clock, Log, retry
+from compete.leaderboard.retry import Clock, Log, retry
 
 T = TypeVar("T")
 
-SEARCH_PAUSES_SECONDS = (1.0, 4.0, 10.0)
-# By then a server is done with a lost request, one way or the other.
-SETTLED_SECONDS = 120.0
+# A server can be at work for minutes after it hung up or answered with 5xx.
+SEARCH_PAUSES_SECONDS = (1.0, 4.0, 10.0, 15.0, 30.0, 60.0)
+SETTLED_PAUSES_SECONDS = (0.0, 4.0, 10.0)
+# By then no server and no gateway is still at a lost request, and no list lags behind.
+SETTLED_SECONDS = 3600.0
 
 
 @dataclass
@@ -54,34 +58,44 @@ def resume_command(candidate: Candidate) -> str:
 
 
 def create_once(job: Job) -> Receipt:
-    """Make the submission, or find the one that an earlier try has made."""
-    if job.record.phase == "creating":
-        _let_settle(job)
-        if found := _search(job):
-            return found
-    busy = lost = 0
-    while True:
-        job.update(phase="creating", tried_at=job.now)
-        try:
-            return job.uploader.create(job.candidate.file, job.record.message, dict(job.record.state))
-        except BusyError as error:  # a plain "slow down": nothing was made
-            job.update(phase="sending")
-            busy += 1
-            pause = 10.0 if error.wait_seconds is None else error.wait_seconds
-            if busy > 1 or pause > LONGEST_PAUSE_SECONDS:
-                raise
-            job.log(f"{error}; asking again in {pause:g} s")
-            job.clock.pause(pause)
-        except UnreachableError as error:
-            lost += 1
-            job.log(f"{error}; checking whether the submission was made")
-            if found := _search(job):
-                return found
-            if lost > 1 or error.silent:  # a silent server may still be at it
-                raise PlatformError(_unsure(job)) from error
-        except (PlatformError, AccessError) as error:
-            record_refusal(job, error)
-            raise
+    """Make the submission, whose bytes are sent, and find it when the answer is lost."""
+    return job.ask(lambda: _create(job))
+
+
+def find_earlier(job: Job) -> Receipt | None:
+    """Return what an earlier try has made; None when it certainly made nothing, and then the record says so.
+
+    Raise `PlatformError` while that is not certain.
+    """
+    if job.record.phase != "creating":
+        return None
+    settled = job.clock.now() >= _settled_at(job)
+    job.log("checking whether the submission was made")
+    if found := search(job, SETTLED_PAUSES_SECONDS if settled else SEARCH_PAUSES_SECONDS):
+        return found
+    if not settled:
+        raise PlatformError(_unsure(job))
+    # Fewer left than before means that something was counted, perhaps a teammate's.
+    quota = job.ask(job.uploader.quota) if job.uploader.quota is not None else None
+    before = job.record.quota_before
+    if quota is not None and before is not None and quota.remaining < before:
+        raise PlatformError(
+            f"{_unsure(job)} Its list does not have the submission, yet something was counted since: "
+            f"{before} were left before, {quota.remaining} are now."
+        )
+    job.log("the lost try made no submission; making it now")
+    job.update(phase="sending")
+    return None
+
+
+def check_unchanged(job: Job) -> None:
+    """Raise `UserError` unless the file still is what the record says."""
+    file = job.candidate.file
+    if not file.is_file() or digest_file(file) != job.record.file_hash:
+        raise UserError(
+            f"{file} {'has changed' if file.is_file() else 'was removed'} since its submission was begun. "
+            f"Submit the new one with: compete submit {job.candidate.name} --again"
+        )
 
 
 def record_refusal(job: Job, error: CompeteError) -> None:
@@ -90,45 +104,58 @@ def record_refusal(job: Job, error: CompeteError) -> None:
         job.update(phase="refused", reason=str(error), state={})
 
 
-def _let_settle(job: Job) -> None:
-    """Wait until a request that was lost a moment ago can no longer be under way."""
-    tried = datetime.fromisoformat(job.record.tried_at or job.record.begun_at)
-    # If the clock was put back since, the wait would be long.
-    left = min(SETTLED_SECONDS, SETTLED_SECONDS - (job.clock.now() - tried).total_seconds())
-    if left > 0 and job.uploader.find is not None:
-        job.log(f"the last try was a moment ago; checking again in {left:.0f} s")
-        job.clock.pause(left)
-
-
-def _search(job: Job) -> Receipt | None:
-    """Search the platform's list for the submission. Raise when that cannot tell whether it was made."""
+def search(job: Job, pauses: Sequence[float]) -> Receipt | None:
+    """Search the platform's list after each pause. Raise `PlatformError` when it cannot be read in the end."""
     find = job.uploader.find
     if find is None:
         raise PlatformError(_unsure(job))
-    try:
-        for pause in SEARCH_PAUSES_SECONDS:
-            job.clock.pause(pause)
+    for number, pause in enumerate(pauses, start=1):
+        job.clock.pause(pause)
+        try:
             found = job.ask(lambda: find(job.record.id))
+        except (UnreachableError, BusyError) as error:
+            if number == len(pauses):
+                raise PlatformError(f"{error}; {_unsure(job)}") from error
+        else:
             if found is not None:
                 return found
-        # A list may lag behind. Fewer left than before means that something was counted, perhaps a teammate's.
-        quota = job.ask(job.uploader.quota) if job.uploader.quota is not None else None
-    except (UnreachableError, BusyError) as error:
-        raise PlatformError(_unsure(job)) from error
-    before = job.record.quota_before
-    if quota is not None and before is not None and quota.remaining < before:
-        raise PlatformError(_unsure(job))
     return None
+
+
+def _create(job: Job) -> Receipt:
+    """Try once. `BusyError` and an `UnreachableError` that was not sent are left for another try."""
+    check_unchanged(job)
+    job.update(phase="creating", tried_at=job.now)
+    try:
+        return job.uploader.create(job.candidate.file, job.record.message, dict(job.record.state))
+    except (BusyError, UnreachableError) as error:
+        if isinstance(error, BusyError) or not error.sent:  # nothing was made
+            job.update(phase="sending")
+            raise
+        job.log(f"{error}; checking whether the submission was made, for up to {sum(SEARCH_PAUSES_SECONDS):.0f} s")
+        if found := search(job, SEARCH_PAUSES_SECONDS):
+            return found
+        raise PlatformError(_unsure(job)) from error
+    except (PlatformError, AccessError) as error:
+        record_refusal(job, error)
+        raise
+
+
+def _settled_at(job: Job) -> datetime:
+    """Return when a lost request can no longer be under way."""
+    return datetime.fromisoformat(job.record.tried_at or job.record.begun_at) + timedelta(seconds=SETTLED_SECONDS)
 
 
 def _unsure(job: Job) -> str:
     name, platform = job.candidate.name, job.uploader.platform
-    if job.uploader.find is not None:
+    if job.uploader.find is None:
         return (
-            f"the answer of {platform} was lost, and it is unknown whether the submission was made. "
-            f"Nothing is sent twice: check again in a few minutes with: {resume_command(job.candidate)}"
+            f"the answer of {platform} was lost, and it has no list to search. Look at its page: if the submission is "
+            f"there, enter its score with: compete score {name} VALUE; if not, submit with: compete submit {name} "
+            "--again"
         )
     return (
-        f"the answer of {platform} was lost, and it has no list to search. Look at its page: if the submission is "
-        f"there, enter its score with: compete score {name} VALUE; if not, submit with: compete submit {name} --again"
+        f"the answer of {platform} was lost, and it is unknown whether the submission was made. Nothing is sent twice: "
+        f"check again in a few minutes with: {resume_command(job.candidate)}. From {_settled_at(job):%Y-%m-%d %H:%M} "
+        "UTC on it is made again if it is still missing in the list."
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from compete.errors import CompeteError, UserError
 from compete.identity import digest_file
-from compete.leaderboard.history import counted_times, read_submissions
-from compete.leaderboard.platform import PlatformError, Uploader
+from compete.leaderboard.creating import Job, resume_command
+from compete.leaderboard.history import read_submissions
+from compete.leaderboard.platform import BusyError, PlatformError, UnreachableError, Uploader
 from compete.leaderboard.records import (
     COUNTED,
     SUBMISSIONS,
@@ -26,12 +26,13 @@ from compete.leaderboard.records import (
     time_text,
     update_record,
 )
-from compete.leaderboard.retry import CLOCK, Log
-from compete.leaderboard.setup import check_candidate, cv_of, find_toml, open_uploader
-from compete.leaderboard.submitting import make_message, refuse_repetition, remaining, resume, submit, wait
-from compete.submission.csv_file import read_submission
+from compete.leaderboard.retry import CLOCK, Clock, Log
+from compete.leaderboard.setup import check_candidate, cv_of, find_toml, open_uploader, scores_of
+from compete.leaderboard.submitting import check_before, make_message, resume, submit
+from compete.submission.csv_file import count_rows
 
 BY_HAND = "by hand"
+LONGEST_POLL_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -51,39 +52,48 @@ def submit_one(request: Request, *, again: bool = False, dry_run: bool = False) 
     with open_uploader(toml, request.candidate) as (candidate, config, uploader):
         for warning in check_candidate(config, candidate):
             log(f"warning: {warning}")
-        text = f"{cv_of(candidate)} {request.note}".strip()
-        earlier = _earlier(request, uploader)
+        _check_edits(candidate, log, again=again)
+        text = f"{_cv_of(candidate)} {request.note}".strip()
         if not dry_run:
             record = submit(
-                uploader, candidate, text, log=log, config=str(toml), again=again, earlier=earlier, clock=CLOCK
+                uploader, candidate, text, log=log, config=_config_of(toml, candidate), again=again, clock=CLOCK
             )
             left = "" if record.quota_before is None else f"; {record.quota_before - 1} left now"
             _finish(request, candidate, uploader, record, left)
             return
         for line in _describe(candidate, uploader, make_message(candidate, new_id(), text)):
             log(line)
-        if not again:
-            refuse_repetition(candidate, uploader)
-        quota = remaining(uploader, earlier, log, CLOCK)
+        quota = check_before(uploader, candidate, log, again=again, clock=CLOCK)
         log(f"left now     {'unknown' if quota is None else quota}")
         log("dry run: nothing was sent; the same command without --dry-run sends it")
 
 
-def resume_one(request: Request) -> None:
-    """Finish the unfinished submissions of a candidate; without any, ask for scores that may have come since."""
-    records = load_records(request.candidate.records)
-    unfinished = [record for record in records if record.phase in UNFINISHED]
+def resume_one(request: Request, *, only_scores: bool = False) -> None:
+    """Finish the unfinished submissions of a candidate; without any, ask for scores that may have come since.
+
+    With `only_scores`, those that have no number yet are left alone, so that nothing is sent.
+    """
+    records = load_records(request.candidate.records) or _adopt(request)
+    unfinished = [r for r in records if r.phase in UNFINISHED and not (only_scores and r.phase != "submitted")]
     if not unfinished:
         unfinished = [replace(r, phase="submitted") for r in records if r.phase == "scored" and r.reference]
     if not unfinished:
         name = request.candidate.name
+        if only_scores:
+            raise UserError(f"{name}: no score to ask for. Enter it with: compete score {name} VALUE")
         raise UserError(f"{name}: no submission to finish. Submit with: compete submit {name}")
+    failures: list[CompeteError] = []
     for record in unfinished:
-        toml = find_toml(request.candidate, request.toml, record)
-        with open_uploader(toml, request.candidate) as (candidate, _, uploader):
-            earlier = _earlier(request, uploader)
-            record = resume(uploader, candidate, record, log=request.log, earlier=earlier, clock=CLOCK)
-            _finish(request, candidate, uploader, record)
+        try:
+            toml = find_toml(request.candidate, request.toml, record)
+            with open_uploader(toml, request.candidate) as (candidate, _, uploader):
+                _finish(request, candidate, uploader, resume(uploader, candidate, record, log=request.log, clock=CLOCK))
+        except CompeteError as error:  # the others may still be finished
+            failures.append(error)
+    for failure in failures[1:]:
+        request.log(f"error: {failure}")
+    if failures:
+        raise failures[0]
 
 
 def resume_all(toml: Path | None, deadline_seconds: float | None, log: Log) -> None:
@@ -134,16 +144,54 @@ def enter_score(candidate: Candidate, public: float, private: float | None) -> R
     return record
 
 
-def _earlier(request: Request, uploader: Uploader) -> list[datetime]:
-    """Return when submissions were made that count against the platform's quota."""
-    known = read_submissions(request.candidate.root, lambda warning: request.log(f"warning: {warning}"))
-    return counted_times(known, uploader)
+def _adopt(request: Request) -> list[Record]:
+    """Take over the records of a CSV file that was moved or renamed without them: they are known by its bytes."""
+    candidate = request.candidate
+    if candidate.folder is not None or not candidate.file.is_file():
+        return []
+    digest = digest_file(candidate.file)
+    known = read_submissions(candidate.root, lambda warning: request.log(f"warning: {warning}"))
+    found = [item.record for item in known if item.record.file_hash == digest and not Path(item.name).exists()]
+    for record in found:
+        save_record(candidate, record)
+    return found
+
+
+def _check_edits(candidate: Candidate, log: Log, *, again: bool) -> None:
+    """Refuse a file that was changed after its run wrote it, unless asked for: the run's CV is not its own."""
+    if not _edited(candidate):
+        return
+    problem = (
+        f"{candidate.file} is not the file that the run wrote: it was changed since, and the run's CV is not its own."
+    )
+    if not again:
+        raise UserError(
+            f"{problem} Run `compete run` with its TOML again to write it anew, or add --again to submit it without CV."
+        )
+    log(f"warning: {problem}")
+
+
+def _edited(candidate: Candidate) -> bool:
+    scores = scores_of(candidate)
+    written = scores.submission if scores is not None else None
+    return written is not None and written.sha256 != digest_file(candidate.file)
+
+
+def _cv_of(candidate: Candidate) -> str:
+    """Describe the CV of what is submitted; a file that was changed after the run has none."""
+    return "changed after the run" if candidate.file.is_file() and _edited(candidate) else cv_of(candidate)
+
+
+def _config_of(toml: Path, candidate: Candidate) -> str:
+    """Return the TOML as a record keeps it: nothing for the run's own, which moves along with it."""
+    folder = candidate.folder
+    return "" if folder is not None and toml.absolute().parent == folder.absolute() else str(toml.absolute())
 
 
 def _describe(candidate: Candidate, uploader: Uploader, message: str) -> Iterator[str]:
     yield f"platform     {uploader.platform}, competition {uploader.competition}"
     yield f"file         {candidate.file}, {candidate.file.stat().st_size:,} bytes"
-    yield f"rows         {len(read_submission(candidate.file)):,}"
+    yield f"rows         {count_rows(candidate.file):,}"
     yield f"SHA-256      {digest_file(candidate.file)}"
     yield f"message      {message}"
 
@@ -165,9 +213,50 @@ def _outcome(candidate: Candidate, record: Record) -> Iterator[str]:
     if record.phase == "scored":
         scores = {"public": record.public, "private": record.private}
         board = ", ".join(f"{name} {score:g}" for name, score in scores.items() if score is not None)
-        yield " · ".join(part for part in (cv_of(candidate), f"leaderboard {board or 'no score shown'}") if part)
+        yield " · ".join(part for part in (_cv_of(candidate), f"leaderboard {board or 'no score shown'}") if part)
         yield f"next: compete runs {candidate.competition}"
     elif record.phase == "unscored":
         yield f"when the score is known: compete score {candidate.name} VALUE"
     else:
         yield f"no score yet; ask for it with: compete submit {candidate.name} --resume"
+
+
+def wait(
+    uploader: Uploader, candidate: Candidate, record: Record, deadline_seconds: float, *, log: Log,
+    clock: Clock = CLOCK,
+) -> Record:  # fmt: skip
+    """Ask for the score until it is there or `deadline_seconds` are over; return the record as it is then."""
+    job = Job(uploader, candidate, record, log, clock)
+    until = clock.seconds() + deadline_seconds
+    pause, reported = 1.0, ""
+    while True:
+        news = _ask_status(job)
+        if job.record.phase != "submitted":
+            return job.record
+        if news != reported:
+            log(news)
+            reported = news
+        left = until - clock.seconds()
+        if left <= 0:
+            log(f"no score after {deadline_seconds / 60:g} min. Ask again with: {resume_command(candidate)}")
+            return job.record
+        clock.pause(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+
+
+def _ask_status(job: Job) -> str:
+    """Ask once for the submission's status; record an outcome, or return the news as a sentence."""
+    assert job.uploader.status is not None
+    status_of, record = job.uploader.status, job.record
+    try:
+        status = job.ask(lambda: status_of(record.reference))
+    except (UnreachableError, BusyError) as error:
+        return f"{error}; still waiting for the score of submission {record.reference}"
+    match status.state:
+        case "complete":
+            job.update(phase="scored", public=status.public, private=status.private, scored_at=job.now, reason="")
+        case "error":
+            job.update(phase="failed", reason=status.reason, scored_at=job.now)
+        case "unknown":
+            return f"{job.uploader.platform} reports the state '{status.reason}', which compete does not know; waiting"
+    return f"submission {record.reference} is waiting for its score"

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from compete.config.toml import read_table
 from compete.errors import CompeteError
 from compete.leaderboard.platform import Uploader
 from compete.leaderboard.records import (
     COUNTED,
     JOURNAL,
+    LOST,
     RECORDS_FILE,
     RECORDS_SUFFIX,
     RUN_FILE,
     Record,
+    furthest,
+    inode,
+    journal_gap,
     load_records,
     parse_record,
-    read_table,
     run_folders,
 )
-from compete.leaderboard.standings import Standing
+from compete.leaderboard.standings import UNKNOWN, MetricUsed, Standing
 from compete.scores import SCORES_FILE, read_scores
 from compete.store import read_json
 
 Warn = Callable[[str], None]
+# Parsing 500 TOMLs would take longer than all the rest.
+_METRIC_TABLE = re.compile(r"^\[metric\]$.*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,10 @@ def read_submissions(root: Path, warn: Warn) -> list[Submission]:
     """Return the newest state of every submission, oldest first.
 
     A run folder is right about its own, under whatever name; a journal knows those of CSV files and of runs elsewhere.
+    A copy of a folder has none of its own: its submissions stay with the folder in which they were begun.
     """
-    found = {item.record.id: item for journal in sorted(root.glob(f"*/{JOURNAL}")) for item in _read(journal, warn)}
+    found = {item.record.id: item for journal in _journals(root, warn) for item in _read(journal, warn)}
+    copies: dict[str, list[Submission]] = {}
     for folder in run_folders(root):
         try:
             records = load_records(folder / RECORDS_FILE)
@@ -56,9 +67,32 @@ def read_submissions(root: Path, warn: Warn) -> list[Submission]:
             warn(f"{error} Its entries in {JOURNAL} are used.")
             continue
         for record in records:
-            moved = replace(record, competition=folder.parent.name, run=folder.name)
-            found[record.id] = Submission(moved, folder / RECORDS_FILE)
+            copies.setdefault(record.id, []).append(Submission(record, folder / RECORDS_FILE))
+    for marker, places in copies.items():
+        owner = min(places, key=_strangeness) if len(places) > 1 else places[0]
+        states = [owner.record, *(item.record for item in places)]
+        newest = furthest([*states, found[marker].record] if marker in found else states)
+        folder = owner.records.parent
+        found[marker] = Submission(replace(newest, competition=folder.parent.name, run=folder.name), owner.records)
     return sorted(found.values(), key=lambda item: item.record.begun_at)
+
+
+def _strangeness(item: Submission) -> tuple[bool, bool, float]:
+    """Sort the folder in which a submission was begun before its copies."""
+    folder, record = item.records.parent, item.record
+    return inode(folder) != record.home, folder.name != record.run, (folder / RUN_FILE).stat().st_ctime
+
+
+def _journals(root: Path, warn: Warn) -> Iterator[Path]:
+    """Yield every competition's journal; report those that were lost."""
+    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+        if journal_gap(folder) == "now":
+            warn(
+                f"{folder / JOURNAL} was lost: submissions of CSV files and of moved runs are unknown, as is how many "
+                "were made today."
+            )
+        elif (folder / JOURNAL).exists():
+            yield folder / JOURNAL
 
 
 def counted_times(submissions: Sequence[Submission], uploader: Uploader) -> list[datetime]:
@@ -74,6 +108,7 @@ def read_run(folder: Path, warn: Warn) -> Standing:
     row = Standing(
         competition=folder.parent.name,
         run=folder.name,
+        metric=metric_text(_metric_table(folder / "config.toml")),
         config_hash=state.get("config"),
         git_commit=git.get("commit"),
         git_changed_files=git.get("changed_files"),
@@ -88,7 +123,7 @@ def read_run(folder: Path, warn: Warn) -> Standing:
         return row
     return replace(
         row,
-        metric=scores.metric,
+        metric=row.metric or scores.metric,
         higher_is_better=scores.higher_is_better,
         cv_mean=scores.cv.mean,
         cv_std=scores.cv.std,
@@ -96,6 +131,54 @@ def read_run(folder: Path, warn: Warn) -> Standing:
         cv_folds=dict(scores.cv.folds),
         file_hash=scores.submission.sha256 if scores.submission else "",
     )
+
+
+def metrics_of(runs: Sequence[Standing], warn: Warn) -> Callable[[Record], MetricUsed]:
+    """Return a function that tells the metric of a submission without a run: that of the TOML it was submitted with.
+
+    Where that TOML is gone, it is the metric of the competition's runs, if they have only one.
+    """
+    known = {
+        run.metric: MetricUsed(run.metric, run.higher_is_better) for run in runs if run.higher_is_better is not None
+    }
+
+    def metric_of(record: Record) -> MetricUsed:
+        if not record.config or not Path(record.config).is_file():
+            return next(iter(known.values())) if len(known) == 1 else UNKNOWN
+        if record.config not in by_toml:
+            wanted = metric_text(read_table(Path(record.config), "metric")) or ""
+            same = [used for text, used in known.items() if set(wanted.split()) <= set((text or "").split())]
+            by_toml[record.config] = same[0] if len(same) == 1 else _metric_of_toml(Path(record.config), warn)
+        return by_toml[record.config]
+
+    by_toml: dict[str, MetricUsed] = {}
+    return metric_of
+
+
+def metric_text(table: Mapping[str, Any]) -> str | None:
+    """Return a table `[metric]` in words: "map_at_k k=5"; None for an empty one."""
+    options = (f"{key}={value}" for key, value in table.items() if key != "name")
+    return " ".join([str(table["name"]), *options]) if "name" in table else None
+
+
+def _metric_table(toml: Path) -> dict[str, Any]:
+    """Return the table `[metric]` of a run's TOML, which holds every option."""
+    try:
+        found = _METRIC_TABLE.search(toml.read_text("utf-8"))
+        return dict(tomllib.loads(found[0])["metric"]) if found else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _metric_of_toml(toml: Path, warn: Warn) -> MetricUsed:
+    from compete.config.load import load_config  # takes seconds, so only where no run tells
+
+    try:
+        bound = load_config(toml).one("metrics")
+        return MetricUsed(metric_text({"name": bound.name, **bound.options}), bound.build().higher_is_better)
+    except CompeteError as error:
+        warn(f"{toml}: the metric of what was submitted with it is not known: {error}")
+        return UNKNOWN
 
 
 def _time_of(seconds: object, file: Path, warn: Warn) -> str | None:
@@ -128,6 +211,8 @@ def _read(journal: Path, warn: Warn) -> Iterator[Submission]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
+            if LOST in row:
+                continue
             yield Submission(parse_record(row), Path(row["records"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             warn(f"{journal}:{number}: damaged line skipped.")

@@ -33,12 +33,13 @@ class BusyError(PlatformError):
 class UnreachableError(PlatformError):
     """No usable answer came: a broken connection, a failing server, or (`silent`) none in time.
 
-    What was asked for may have happened all the same.
+    What was asked for may have happened all the same, unless it was never `sent`: no connection could be opened.
     """
 
-    def __init__(self, message: str, *, silent: bool = False) -> None:
+    def __init__(self, message: str, *, silent: bool = False, sent: bool = True) -> None:
         super().__init__(message)
         self.silent = silent
+        self.sent = sent
 
 
 class AccessError(UserError):
@@ -88,13 +89,14 @@ class Uploader:
     Every function returns or raises within a time of its own. Each may raise `AccessError`, `PlatformError`,
     `BusyError` and `UnreachableError`; core tries again after the last two.
 
-    - `create(path, message, state) -> Receipt` makes the submission. It is the only function that does, and it is
-      called once for each, unless `find` has shown that the call before was lost.
+    - `create(path, message, state) -> Receipt` makes the submission. It is the only function that does. It is called
+      again only after `BusyError`, after an `UnreachableError` that says that nothing was `sent`, or when `find` shows
+      long after a lost call that nothing was made.
     - `check()` raises when a submission could not be made. It changes nothing.
     - `quota() -> Quota | None`; None when the platform does not report it; then `limits` apply.
     - `send(path, state, save)` brings the bytes over before `create`, where a platform has two steps. It keeps what it
       needs to go on in `state` (JSON) and calls `save()` after each step; it may be called again with that state.
-    - `find(marker) -> Receipt | None` finds the submission with the marker in its message.
+    - `find(marker) -> Receipt | None` finds the submission with the marker in its message, among all of the user's.
     - `status(reference) -> Status`; without it, the score is typed in with `compete score`.
     - `download(folder, progress) -> Path` fetches the competition's files and returns the archive; it resumes where an
       earlier call stopped. `progress` gets the percentage.

@@ -6,20 +6,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from compete.config.toml import read_table
 from compete.errors import ConfigError, UserError
 from compete.identity import digest_file
-from compete.leaderboard.platform import Uploader
-from compete.leaderboard.records import Candidate, Record, read_table
+from compete.leaderboard.platform import Quota, Receipt, Status, Uploader
+from compete.leaderboard.records import Candidate, Record
 from compete.scores import SCORES_FILE, Scores, read_scores
 from compete.store import read_json
-from compete.submission.csv_file import read_submission
+from compete.text import without_secrets
 
 if TYPE_CHECKING:
     from compete.config.load import Config
 
+RUN_TOML = "config.toml"
 SOURCE_FILE = ".downloaded.json"  # `compete download` leaves it with the files
+ANSWERING = ("check", "quota", "send", "create", "find", "status", "download")
+LONGEST_ANSWER = 2000
 
 
 def find_toml(candidate: Candidate, given: Path | None, record: Record | None = None) -> Path:
@@ -29,12 +33,15 @@ def find_toml(candidate: Candidate, given: Path | None, record: Record | None = 
     """
     if given is not None:
         return given
-    # The TOML in a run's folder was moved along with it.
-    if record is not None and record.config and (candidate.folder is None or Path(record.config).is_file()):
-        return Path(record.config)
+    # A run's own TOML moves along with its folder; what lies at its old path may be another run's.
+    if record is not None and record.config and (candidate.folder is None or Path(record.config).name != RUN_TOML):
+        if Path(record.config).is_file():
+            return Path(record.config)
+        if candidate.folder is None:
+            raise UserError(f"{candidate.name}: its TOML {record.config} is gone. Name the TOML with: --config")
     if candidate.folder is None:
         raise UserError(f"{candidate.file} belongs to no run. Name its TOML: --config competitions/<name>.toml")
-    own, original = candidate.folder / "config.toml", _original_toml(candidate.folder)
+    own, original = candidate.folder / RUN_TOML, _original_toml(candidate.folder)
     return original if original and read_table(original, "upload") and not read_table(own, "upload") else own
 
 
@@ -70,14 +77,13 @@ def open_platform(name: str, competition: str) -> Iterator[Uploader]:
 def check_candidate(config: Config, candidate: Candidate) -> list[str]:
     """Check the file against the sample submission; return warnings. Raise `UserError` with every problem.
 
-    A run's file that has not changed since the run checked it is only read, so that the data need not be there.
+    A run's file that has not changed since the run checked it needs no check, and no data.
     """
     if not candidate.file.is_file():
         hint = "" if candidate.folder is None else " To finish its run, run `compete run` with its TOML again."
         raise UserError(f"{candidate.file}: no such file.{hint}")
     scores = scores_of(candidate)
     if scores is not None and scores.submission and scores.submission.sha256 == digest_file(candidate.file):
-        read_submission(candidate.file)
         return []
     from compete.stages.check_file import check_file
 
@@ -101,12 +107,41 @@ def cv_of(candidate: Candidate) -> str:
 
 @contextmanager
 def _opened(build: Callable[[], Uploader]) -> Iterator[Uploader]:
-    uploader = build()
+    uploader = _guarded(build())
     try:
         yield uploader
     finally:
         if uploader.close is not None:
             uploader.close()
+
+
+def _guarded(uploader: Uploader) -> Uploader:
+    """Return the platform with answers and errors that are safe to print and to store: they may repeat a token."""
+    offered = {name: function for name in ANSWERING if (function := getattr(uploader, name)) is not None}
+    clean: dict[str, Any] = {name: _with_clean_answers(function) for name, function in offered.items()}
+    return replace(uploader, **clean)
+
+
+def _with_clean_answers(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: object) -> object:
+        try:
+            answer = function(*arguments)
+        except Exception as error:
+            error.args = _clean(error.args)
+            if isinstance(error, UserError):
+                error.problems = _clean(error.problems)
+            raise
+        return replace(answer, **_clean(vars(answer))) if isinstance(answer, Receipt | Status | Quota) else answer
+
+    return call
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401 - texts, also in tuples, lists and dictionaries
+    if isinstance(value, str):
+        return without_secrets(value)[:LONGEST_ANSWER]
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    return type(value)(map(_clean, value)) if isinstance(value, list | tuple) else value
 
 
 def _original_toml(folder: Path) -> Path | None:

@@ -1,23 +1,38 @@
 """Submit one file once: send it, make the submission, wait for its score, and record every step before it is taken.
 
-One call of `submit` never makes two submissions: see `creating`.
+One call of `submit` never makes two submissions: see `creating`. Whatever decides whether something is sent is read
+while the competition is held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from compete.errors import UserError
 from compete.identity import digest_file
-from compete.leaderboard.creating import Job, create_once, record_refusal, resume_command
-from compete.leaderboard.platform import AccessError, BusyError, Limits, PlatformError, UnreachableError, Uploader
+from compete.leaderboard.creating import (
+    Job,
+    check_unchanged,
+    create_once,
+    find_earlier,
+    record_refusal,
+    resume_command,
+    search,
+)
+from compete.leaderboard.history import Submission, counted_times, read_submissions
+from compete.leaderboard.platform import AccessError, Limits, PlatformError, Uploader
 from compete.leaderboard.records import (
+    JOURNAL,
     UNFINISHED,
     Candidate,
     Record,
     begin_record,
+    furthest,
+    journal_gap,
     load_records,
     new_id,
     save_record,
@@ -26,76 +41,76 @@ from compete.leaderboard.records import (
     update_record,
 )
 from compete.leaderboard.retry import CLOCK, Clock, Log, retry
+from compete.store import file_lock, make_folder
 
-LONGEST_POLL_SECONDS = 30.0
+LONGEST_DAY = timedelta(days=2)  # whatever the time zone
+NEWS = ("phase", "tried_at", "submitted_at", "scored_at", "reference", "public", "private", "reason")
 
 
 def submit(
     uploader: Uploader, candidate: Candidate, text: str, *, log: Log, config: str = "", again: bool = False,
-    earlier: Sequence[datetime] = (), clock: Clock = CLOCK,
+    clock: Clock = CLOCK,
 ) -> Record:  # fmt: skip
     """Make one submission; return its record, not yet scored.
 
-    `text` is sent along, after the run's name and a marker by which the submission can be found. `earlier` are the
-    times of the competition's submissions, for platforms that report no quota. Raise `UserError` when one of this file
-    is unfinished, or was made before, unless `again` is given.
+    `text` is sent along, after the run's name and a marker by which the submission can be found. Raise `UserError` when
+    one of these bytes is unfinished, or was made before, unless `again` is given.
     """
-    with transfer_lock(candidate.file.parent):
-        if not again:
-            refuse_repetition(candidate, uploader)
-        left = remaining(uploader, earlier, log, clock)
+    with _competition_lock(uploader, candidate, log):
+        left = check_before(uploader, candidate, log, again=again, clock=clock)
         marker = new_id()
         record = begin_record(
             candidate, time_text(clock.now()), id=marker, platform=uploader.platform, target=uploader.competition,
             message=make_message(candidate, marker, text), phase="sending", quota_before=left, config=config,
         )  # fmt: skip
         for other in load_records(candidate.records):
-            if other.phase in UNFINISHED:
-                update_record(candidate, other, phase="abandoned", reason="given up for a new one", state={})
+            if other.phase in {"sending", "creating"} and _target(other) == _target(record):
+                _give_up(Job(uploader, candidate, other, log, clock))
         save_record(candidate, record)
         return _send_and_create(Job(uploader, candidate, record, log, clock))
 
 
-def resume(
-    uploader: Uploader, candidate: Candidate, record: Record, *, log: Log, earlier: Sequence[datetime] = (),
-    clock: Clock = CLOCK,
-) -> Record:  # fmt: skip
+def resume(uploader: Uploader, candidate: Candidate, record: Record, *, log: Log, clock: Clock = CLOCK) -> Record:
     """Take an unfinished submission to where it has a number; one that has is returned as it is."""
+    if _target(record) != (uploader.platform, uploader.competition):
+        raise UserError(
+            f"{candidate.name}: its submission of {_format_time(record.begun_at)} is one to {record.platform}, "
+            f"{record.target}, not to {uploader.platform}, {uploader.competition}. Name the TOML that has it: --config"
+        )
     if record.phase not in {"sending", "creating"}:
         return record
-    with transfer_lock(candidate.file.parent):
-        if digest_file(candidate.file) != record.file_hash:
-            raise UserError(
-                f"{candidate.file} has changed since its submission was begun. "
-                f"Submit the new one with: compete submit {candidate.name} --again"
-            )
+    with _competition_lock(uploader, candidate, log):
+        known = read_submissions(candidate.root, _warning(log))
+        record = _newest(candidate, record, known)
+        if record.phase in {"refused", "abandoned"}:
+            why = f"was {record.phase}: {record.reason}"
+            raise UserError(f"{candidate.name}: its submission of {_format_time(record.begun_at)} {why}")
+        if record.phase not in {"sending", "creating"}:
+            return record
         job = Job(uploader, candidate, record, log, clock)
         if record.phase == "sending":
-            job.update(quota_before=remaining(uploader, earlier, log, clock))
+            check_unchanged(job)
+            # A copy of this folder on another machine may have been faster.
+            if uploader.find is not None and (found := search(job, [0.0])):
+                return job.update(phase="submitted", reference=found.reference, submitted_at=job.now, state={})
+            job.update(quota_before=remaining(uploader, counted_times(known, uploader), log, clock))
         return _send_and_create(job)
 
 
-def wait(
-    uploader: Uploader, candidate: Candidate, record: Record, deadline_seconds: float, *, log: Log,
-    clock: Clock = CLOCK,
-) -> Record:  # fmt: skip
-    """Ask for the score until it is there or `deadline_seconds` are over; return the record as it is then."""
-    job = Job(uploader, candidate, record, log, clock)
-    until = clock.seconds() + deadline_seconds
-    pause, reported = 1.0, ""
-    while True:
-        news = _ask_status(job)
-        if job.record.phase != "submitted":
-            return job.record
-        if news != reported:
-            log(news)
-            reported = news
-        left = until - clock.seconds()
-        if left <= 0:
-            log(f"no score after {deadline_seconds / 60:g} min. Ask again with: {resume_command(candidate)}")
-            return job.record
-        clock.pause(min(pause, left))
-        pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+def check_before(
+    uploader: Uploader, candidate: Candidate, log: Log, *, again: bool = False, clock: Clock = CLOCK
+) -> int | None:
+    """Raise `UserError` when this file should not be submitted now; return how many are left today, if known.
+
+    With `again`, what speaks against it is only logged: the same bytes were submitted, or today's count is incomplete.
+    """
+    known = read_submissions(candidate.root, _warning(log))
+    for problem in (repetition(candidate, uploader, known), _incomplete_count(candidate, uploader, clock.now())):
+        if problem and not again:
+            raise UserError(f"{problem} To go ahead all the same, add --again.")
+        if problem:
+            log(f"warning: {problem}")
+    return remaining(uploader, counted_times(known, uploader), log, clock)
 
 
 def remaining(uploader: Uploader, earlier: Sequence[datetime], log: Log, clock: Clock = CLOCK) -> int | None:
@@ -111,26 +126,100 @@ def remaining(uploader: Uploader, earlier: Sequence[datetime], log: Log, clock: 
     return quota.remaining
 
 
-def refuse_repetition(candidate: Candidate, uploader: Uploader) -> None:
-    """Raise `UserError` while a submission of this candidate is unfinished, or when this very file was submitted."""
-    digest = digest_file(candidate.file)
-    for record in load_records(candidate.records):
+def repetition(candidate: Candidate, uploader: Uploader, known: Sequence[Submission]) -> str:
+    """Return why a submission would be a repetition, or an empty string.
+
+    One is when a submission of this candidate is unfinished, or when the same bytes were submitted, in this file or
+    another.
+    """
+    digest, target = digest_file(candidate.file), (uploader.platform, uploader.competition)
+    own = {record.id: record for record in load_records(candidate.records) if _target(record) == target}
+    for record in own.values():
         if record.phase in UNFINISHED:
-            raise UserError(
+            return (
                 f"a submission of {candidate.name} was begun at {_format_time(record.begun_at)} and is not finished "
-                f"({record.phase}). Finish it with: {resume_command(candidate)}. To make another one, add --again."
+                f"({record.phase}). Finish it with: {resume_command(candidate)}."
             )
-        same = (record.file_hash, record.platform, record.target) == (digest, uploader.platform, uploader.competition)
-        if same and record.phase in {"scored", "unscored"}:
-            raise UserError(
+    same = [record for record in own.values() if record.file_hash == digest]
+    for record in same:
+        if record.phase in {"scored", "unscored"}:
+            return (
                 f"{candidate.file} was submitted before, at {_format_time(record.counts_at)}{_format_score(record)}, "
-                "and has not changed. To spend another submission on the same file, add --again."
+                "and has not changed."
             )
+    for item in known:
+        record = item.record
+        if record.id in own or record.file_hash != digest or _target(record) != target:
+            continue
+        if record.phase in {*UNFINISHED, "scored", "unscored"}:
+            state = f"unfinished: {record.phase}" if record.phase in UNFINISHED else "submitted before"
+            return (
+                f"{candidate.file} has the same bytes as {item.name} ({state}, at {_format_time(record.counts_at)}"
+                f"{_format_score(record)})."
+            )
+    return ""
 
 
 def make_message(candidate: Candidate, marker: str, text: str) -> str:
     """Return what goes with a submission: the run, a marker to find it by, a text."""
     return f"{candidate.run} {marker} {text}".rstrip()
+
+
+@contextmanager
+def _competition_lock(uploader: Uploader, candidate: Candidate, log: Log) -> Iterator[None]:
+    """Hold the file's folder and the competition: one run at a time is counted and sent."""
+    name = re.sub(r"[^\w.-]+", "_", f"{uploader.platform}-{uploader.competition}")[:100]
+    with transfer_lock(candidate.file.parent):
+        make_folder(candidate.root)
+        waiting = f"another process submits to {uploader.platform}, {uploader.competition}; waiting for it"
+        with file_lock(candidate.root / f".submit-{name}.lock", lambda: log(waiting)):
+            yield
+
+
+def _newest(candidate: Candidate, record: Record, known: Sequence[Submission]) -> Record:
+    """Return a record as it is now, on disk too: this file, a copy of its folder or the journal may be ahead."""
+    own = [item for item in load_records(candidate.records) if item.id == record.id]
+    if not own:
+        raise UserError(f"{candidate.records} no longer has the submission of {_format_time(record.begun_at)}.")
+    ahead = furthest([*own, *(item.record for item in known if item.record.id == record.id)])
+    if ahead.phase == own[0].phase:
+        return own[0]
+    news = {name: getattr(ahead, name) for name in NEWS}
+    return update_record(candidate, own[0], **news)
+
+
+def _give_up(job: Job) -> None:
+    """End an unfinished submission for a new one; one that was made after all keeps its number, and gets its score."""
+    if job.record.phase == "creating" and job.uploader.find is not None and (found := search(job, [0.0])):
+        job.log(f"the unfinished submission was made: number {found.reference}")
+        job.update(phase="submitted", reference=found.reference, submitted_at=job.now, state={})
+    else:
+        if job.record.phase == "creating":
+            job.log(f"warning: whether the submission of {_format_time(job.record.begun_at)} was made is not known")
+        job.update(phase="abandoned", reason="given up for a new one", state={})
+
+
+def _incomplete_count(candidate: Candidate, uploader: Uploader, now: datetime) -> str:
+    """Return why the submissions of today cannot be counted where the platform does not, or an empty string."""
+    limits = uploader.limits
+    if uploader.quota is not None or (limits.max_per_day is None and not limits.min_interval_minutes):
+        return ""
+    folder = candidate.root / candidate.competition
+    since = journal_gap(folder)
+    if not since or (since != "now" and datetime.fromisoformat(since) < now - LONGEST_DAY):
+        return ""
+    return (
+        f"{folder / JOURNAL} was lost, so the submissions of today cannot be counted. Look at the page of "
+        f"{uploader.competition} to see whether one is left."
+    )
+
+
+def _target(record: Record) -> tuple[str, str]:
+    return record.platform, record.target
+
+
+def _warning(log: Log) -> Callable[[str], None]:
+    return lambda text: log(f"warning: {text}")
 
 
 def _left_by_limits(limits: Limits, earlier: Sequence[datetime], now: datetime, where: str) -> int | None:
@@ -175,42 +264,30 @@ def _format_score(record: Record) -> str:
 
 
 def _send_and_create(job: Job) -> Record:
-    """Send the bytes, then make the submission."""
-    uploader, path = job.uploader, job.candidate.file
-    state = dict(job.record.state)
+    """Send the bytes, then make the submission, unless an earlier try has."""
+    receipt = find_earlier(job)
+    if receipt is None:
+        _send(job)
+        receipt = create_once(job)
+    for note in receipt.notes:
+        job.log(note)
+    phase = "submitted" if job.uploader.status is not None else "unscored"
+    return job.update(phase=phase, reference=receipt.reference, submitted_at=job.now, state={})
+
+
+def _send(job: Job) -> None:
+    """Bring the bytes over, or those that are still missing."""
+    send, path, state = job.uploader.send, job.candidate.file, dict(job.record.state)
+    if send is None:
+        return
 
     def save() -> None:
         job.update(state=dict(state))
 
-    if uploader.send is not None and job.record.phase == "sending":
-        send = uploader.send
-        job.log(f"sending {path} to {uploader.platform}")
-        try:
-            job.ask(lambda: send(path, state, save))
-        except (PlatformError, AccessError) as error:
-            record_refusal(job, error)
-            raise
-        save()
-    receipt = create_once(job)
-    for note in receipt.notes:
-        job.log(note)
-    phase = "submitted" if uploader.status is not None else "unscored"
-    return job.update(phase=phase, reference=receipt.reference, submitted_at=job.now, state={})
-
-
-def _ask_status(job: Job) -> str:
-    """Ask once for the submission's status; record an outcome, or return the news as a sentence."""
-    assert job.uploader.status is not None
-    status_of, record = job.uploader.status, job.record
+    job.log(f"sending {path} to {job.uploader.platform}")
     try:
-        status = job.ask(lambda: status_of(record.reference))
-    except (UnreachableError, BusyError) as error:
-        return f"{error}; still waiting for the score of submission {record.reference}"
-    match status.state:
-        case "complete":
-            job.update(phase="scored", public=status.public, private=status.private, scored_at=job.now, reason="")
-        case "error":
-            job.update(phase="failed", reason=status.reason, scored_at=job.now)
-        case "unknown":
-            return f"{job.uploader.platform} reports the state '{status.reason}', which compete does not know; waiting"
-    return f"submission {record.reference} is waiting for its score"
+        job.ask(lambda: send(path, state, save))
+    except (PlatformError, AccessError) as error:
+        record_refusal(job, error)
+        raise
+    save()

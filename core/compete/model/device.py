@@ -33,20 +33,26 @@ def make_fabric(settings: Training) -> Fabric:
 
 
 def choose_device(setting: str) -> str:
-    """Return "cuda" or "cpu". Raise `ConfigError` if a GPU is required and there is none."""
+    """Return "cuda", "mps" or "cpu". Raise `ConfigError` if a GPU is required and there is none."""
     if setting == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             '[training] device = "cuda": torch finds no CUDA device. Check `nvidia-smi`, or set device = "auto".'
         )
-    return "cuda" if setting != "cpu" and torch.cuda.is_available() else "cpu"
+    if setting == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError('[training] device = "mps": torch finds no Apple GPU. Set device = "auto".')
+    if setting != "auto":
+        return setting
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def choose_precision(setting: str, device: str) -> str:
     """Return the precision for a device: the configured one, or the fastest that its hardware supports."""
     if setting == "16-mixed" and device == "cpu":
         raise ConfigError('[training] precision = "16-mixed": a CPU cannot train in fp16. Use "auto" or "bf16-mixed".')
-    if setting != "auto":
-        return setting
+    if setting not in ("auto", "32-true") and device == "mps":
+        raise ConfigError(f'[training] precision = "{setting}": an Apple GPU trains in fp32 here. Set it to "auto".')
+    if setting != "auto" or device == "mps":
+        return "32-true" if setting == "auto" else setting
     if device == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     return "bf16-mixed" if _cpu_has_bf16() else "32-true"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 from torch import nn
 
-from compete.errors import CompeteError, ConfigError, error_location
+from compete.errors import ConfigError, code_of_others, error_location
 from compete.text import did_you_mean, format_list
 
 if TYPE_CHECKING:
@@ -104,15 +104,15 @@ def _redraw_zeros(body: nn.Module, heads: Sequence[str]) -> None:
 @torch.inference_mode()
 def _try(model: BoundComponent, network: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
     """Run the network once, so that images of a wrong shape are refused before any training."""
-    try:
-        logits: torch.Tensor = network(*inputs)
-    except CompeteError:
-        raise
-    except Exception as error:
-        raise ConfigError(
+
+    def refused(error: BaseException) -> ConfigError:
+        return ConfigError(
             f'[model] name = "{model.name}": the network cannot take images of shape {tuple(inputs[0].shape[1:])}: '
             f"{type(error).__name__}: {error} (at {error_location(error)}). Check [images] size and channels."
-        ) from error
+        )
+
+    with code_of_others(refused):
+        logits: torch.Tensor = network(*inputs)
     return logits
 
 

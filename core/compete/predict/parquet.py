@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -37,12 +37,16 @@ def write_predictions(
 
     They have a column per class or, if only the best k classes are kept, the columns `top1`, `p1` to `topk`, `pk`.
     """
-    if isinstance(predictions, TopK):
-        columns = _top_columns(predictions, classes)
-    else:
-        columns = dict(zip(class_columns(classes), np.asfortranarray(predictions).T, strict=True))  # C x (R,)
+    columns = prediction_columns(predictions, classes)
     table = pa.table({"id": pa.array(ids, pa.string()), **keys, **columns})
     write_atomic(path, lambda file: pq.write_table(table, file))
+
+
+def prediction_columns(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the columns of predictions (R, C), each (R,)."""
+    if isinstance(predictions, TopK):
+        return _top_columns(predictions, classes)
+    return dict(zip(class_columns(classes), np.asfortranarray(predictions).T, strict=True))
 
 
 def read_predictions(path: Path, ids: Sequence[str], classes: Sequence[str]) -> Predictions:

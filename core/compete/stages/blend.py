@@ -11,7 +11,7 @@ import numpy as np
 from compete.errors import TrainingError
 from compete.predict.parquet import label_columns, write_predictions
 from compete.predict.top_k import concatenate, keep_top, known_rows
-from compete.run import Run
+from compete.session import OpenRun, Run
 from compete.stages.members import member_predictions
 from compete.text import format_first, plural
 from compete.types import TopK
@@ -40,20 +40,27 @@ def blend(run: Run) -> Blend:
     for member, predictions in zip(run.members, member_oof, strict=True):
         rows = known_rows(predictions)
         scores[member.name] = float(metric.score(dataset.labels[rows], predictions[rows]))
-    # An ensemble takes test predictions too: without any, one validated row of each member stands in for them.
-    some = member_test or [predictions[known_rows(predictions)][:1] for predictions in member_oof]
-    oof, test = _ensembled(run, member_oof, some)
+    oof, test = join_members(run, member_oof, member_test)
     classes, tables = dataset.target.classes, dataset.tables
     keys = {"fold": dataset.folds, **label_columns(dataset.labels, classes)}
     write_predictions(run.folder / "oof.parquet", tables.train["id"].tolist(), oof, classes, **keys)
     if not tables.has_test:
         return Blend(oof, None, scores)
-    test = _fill_unreadable(run, test)
     write_predictions(run.folder / "test.parquet", tables.test["id"].tolist(), test, classes)
     return Blend(oof, test, scores)
 
 
-def _ensembled(run: Run, oof: Sequence[Any], test: Sequence[Any]) -> tuple[Predictions, Predictions]:
+def join_members(run: OpenRun, oof: Sequence[Any], test: Sequence[Any]) -> tuple[Predictions, Predictions]:
+    """Join the members' OOF M x (N, C) and test predictions M x (T, C) by `[ensemble]`; no test row stays without.
+
+    An ensemble takes test predictions too: without any, one validated row of each member stands in for them.
+    """
+    some = test or [predictions[known_rows(predictions)][:1] for predictions in oof]
+    joined, joined_test = _ensembled(run, oof, some)
+    return joined, _fill_unreadable(run, joined_test)
+
+
+def _ensembled(run: OpenRun, oof: Sequence[Any], test: Sequence[Any]) -> tuple[Predictions, Predictions]:
     ensemble = run.config.one("ensembles")
     if isinstance(oof[0], TopK):
         return join_top(run, ensemble, oof, 0), join_top(run, ensemble, test, 1)
@@ -62,7 +69,7 @@ def _ensembled(run: Run, oof: Sequence[Any], test: Sequence[Any]) -> tuple[Predi
     return joined
 
 
-def join_top(run: Run, ensemble: BoundComponent, members: Sequence[TopK], which: int) -> TopK:
+def join_top(run: OpenRun, ensemble: BoundComponent, members: Sequence[TopK], which: int) -> TopK:
     """Join the members' best classes, some rows at a time, by an ensemble that works row by row.
 
     Only classes that some member has among those rows become columns; all other classes are 0 there. `which` is 0 for
@@ -76,7 +83,7 @@ def _in_chunks(members: Sequence[TopK]) -> Iterator[list[TopK]]:
         yield [member[start : start + ROWS_AT_ONCE] for member in members]
 
 
-def _join_some(run: Run, ensemble: BoundComponent, members: Sequence[TopK], which: int) -> TopK:
+def _join_some(run: OpenRun, ensemble: BoundComponent, members: Sequence[TopK], which: int) -> TopK:
     k, classes = members[0].labels.shape[1], members[0].classes
     named = np.unique([member.labels for member in members])  # M x (R, k) -> (U,)
     columns = np.union1d(named, np.arange(k)) if len(named) < k else named  # rows without an image have no class
@@ -89,7 +96,7 @@ def _join_some(run: Run, ensemble: BoundComponent, members: Sequence[TopK], whic
     return keep_top(joined, k, columns, classes)
 
 
-def _fill_unreadable(run: Run, test: Predictions) -> Predictions:
+def _fill_unreadable(run: OpenRun, test: Predictions) -> Predictions:
     """Give test rows without a readable image the mean prediction, with a warning: no row may disappear."""
     lost = ~known_rows(test)
     if not lost.any():

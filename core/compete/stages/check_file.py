@@ -19,7 +19,11 @@ def check_file(config: Config, path: Path) -> list[str]:
     tables = read_tables(config)
     if not tables.has_test:
         raise ConfigError("[dataset]: there is no test set and no sample submission to compare a file with")
-    check = check_submission(read_submission(path), tables.sample, **config.checks.submission_rules())
+    frame = read_submission(path, tables.form)
+    check = check_submission(frame, tables.sample, **config.checks.submission_rules())
+    if check.problems and frame.equals(tables.sample):
+        cells = " ".join(check.problems)
+        return [f"this is the sample submission itself. Its cells stand for predictions, and would not pass: {cells}"]
     if check.problems:
         raise SubmissionError([f"{path}: {problem}" for problem in check.problems])
     return list(check.warnings)

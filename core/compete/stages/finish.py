@@ -16,7 +16,6 @@ from compete.errors import CompeteError, SubmissionError
 from compete.identity import digest_file
 from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows, top_labels
-from compete.run import Run
 from compete.scores import (
     FORMAT,
     ClassScores,
@@ -28,6 +27,7 @@ from compete.scores import (
     SubmissionFacts,
     read_scores,
 )
+from compete.session import Run
 from compete.stages.blend import Blend
 from compete.submission.check import check_submission
 from compete.submission.csv_file import read_submission, write_submission
@@ -89,8 +89,8 @@ def write_checked(run: Run, frame: pd.DataFrame) -> SubmissionFacts:
         raise SubmissionError(before.problems)
     path = run.folder / "submission.csv"
     _keep_edited(run, path)
-    digest = write_submission(frame, path)
-    after = check_submission(read_submission(path), data.tables.sample, train_shares=shares, **rules)
+    digest = write_submission(frame, path, data.tables.form)
+    after = check_submission(read_submission(path, data.tables.form), data.tables.sample, train_shares=shares, **rules)
     if after.problems:
         raise SubmissionError(after.problems)
     for warning in after.warnings:
@@ -223,4 +223,5 @@ def next_commands(config: Config, folder: Path, submitted: bool) -> tuple[str, .
     kept = [override for override in config.overrides if override_keys(override) != ("training", "epochs")]
     sets = " ".join(f"--set {shlex.quote(override)}" for override in (*kept, longer))
     submit = (f"compete submit {folder}",) if submitted and config.components["uploads"] else ()
-    return (*submit, f"compete run {shlex.quote(str(config.path))} {sets}")
+    toml = config.path if config.path.name else folder / "config.toml"
+    return (*submit, f"compete run {shlex.quote(str(toml))} {sets}")

@@ -19,7 +19,7 @@ from compete.errors import CompeteError
 from compete.predict.inference import Scaler
 from compete.predict.parquet import read_predictions, write_predictions
 from compete.predict.rows import PredictionCheckpoint, predict_rows
-from compete.run import Run, call_hook
+from compete.session import OpenRun, Run, call_hook
 from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
 from compete.train.loop import train
 from compete.types import Epoch, Member, MemberResult
@@ -165,7 +165,7 @@ def _prediction_key(run: Run, member: Member, file: str) -> str:
     return run.identity.oof(member) if file == OOF else run.identity.predictions(member)
 
 
-def load_member(run: Run, member: Member) -> tuple[nn.Module, Scaler]:
+def load_member(run: OpenRun, member: Member) -> tuple[nn.Module, Scaler]:
     """Return a copy of the run's network with a finished member's weights, on the device, and its scaler."""
     network = deepcopy(run.network)
     scaling = read_json(run.member_folder(member) / RESULT)["scaling"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compete.data.decoder import READER_SETTINGS, Decoder, reader_parameters
+from compete.data.decoder import READER_SETTINGS, Bytes, Decoder, reader_parameters
 from compete.data.images import ImageIndex, Images, ImageSet, open_image_set, unreadable_problem
 from compete.data.loaders import augmented
 from compete.errors import ConfigError, DataError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from compete.config.load import Config
-    from compete.run import Session
+    from compete.session import Session
     from compete.types import Image, Tables, Transform
 
 MOST_LISTED, MOST_TRIED = 5, 8
@@ -92,7 +92,7 @@ def _pipeline(config: Config, files: Files) -> tuple[Decoder, Augment | None]:
     return make_decoder(config, transforms, files), augmentation(transforms)
 
 
-def make_decoder(config: Config, transforms: list[Transform], files: Files) -> Decoder:
+def make_decoder(config: Config, transforms: list[Transform], files: Bytes) -> Decoder:
     """Return the decoder of the TOML for `files`, with the fixed transforms."""
     readers: dict[str, Any] = {name: c.factory for name, c in config.plugins.registry["readers"].items()}
     chosen = config.images.reader

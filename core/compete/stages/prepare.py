@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import psutil
 
+from compete.config.options import option_names
 from compete.data.columns import encode_columns
 from compete.data.dataset import Dataset
-from compete.data.folds import group_leaks, missing_classes, split, split_once
+from compete.data.folds import class_counts, missing_classes, split, split_once
+from compete.data.leaks import (
+    group_leaks,
+    image_notes,
+    linked_rows,
+    placeholders,
+    same_content,
+    straddling,
+    weights_leaks,
+)
+from compete.data.look_alikes import label_look_alikes, row_look_alikes
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, SubmissionError
 from compete.identity import folds_key
-from compete.run import metric_for
-from compete.stages.rehearse import rehearse_submission
+from compete.session import metric_for
+from compete.stages.rehearse import rehearse_scores, rehearse_submission, rehearse_training
+from compete.stages.run_folder import competition_folder
 from compete.text import format_list, unknown_name
 from compete.types import Member, Metric, Tables, Target, TopK
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from compete.config.load import Config
+    from compete.config.settings import Competition
     from compete.types import Array
 
 
 def read_tables(config: Config) -> Tables:
     """Read the competition's rows, and check what all later stages rely on. Raise `DataError`."""
     root = Path(config.competition.root)
-    tables: Tables = config.one("datasets").build(root)
+    try:
+        tables: Tables = config.one("datasets").build(root)
+    except DataError as error:
+        raise error if root.is_dir() else DataError([*error.problems, *where_to_get(config.competition)]) from None
     problems = table_problems(tables)
     if not config.writes_own_ids:
         problems += sample_problems(tables)
@@ -40,15 +57,33 @@ def read_tables(config: Config) -> Tables:
     return tables
 
 
+def where_to_get(competition: Competition) -> list[str]:
+    """Return where a competition's data comes from and where to put it; nothing when the TOML does not say."""
+    root, url = competition.root, competition.url
+    if "kaggle.com/competitions/" in url:
+        return [f"put the data at {root}: compete download {url} {root}"]
+    origin = ", ".join(part for part in (competition.source, url) if part)
+    return [f"put the data at {root}. It comes from: {origin}"] if origin else []
+
+
 def row_warnings(config: Config, tables: Tables, labels: Array, target: Target) -> list[str]:
     """Return warnings about rows and labels. Raise `DataError` for labels that the submission must not hold."""
     allowed = config.checks.allowed
-    problems = label_problems(allowed, tables.train, labels, target.classes)
+    unseen, alike = _label_look_alikes(config, tables, labels, target)
+    refused = unseen if config.checks.look_alike == "error" else []
+    problems = [*refused, *label_problems(allowed, tables.train, labels, target.classes)]
     if problems:
         raise DataError(problems)
-    warnings = [*tables.warnings, *label_warnings(allowed, labels, target.classes)]
+    warnings = [*tables.warnings, *unseen, *alike, *row_look_alikes(tables)]
+    warnings += label_warnings(allowed, labels, target.classes)
     own_ids = config.writes_own_ids or not tables.has_test
     return warnings if own_ids else [*warnings, *sample_warnings(tables)]
+
+
+def _label_look_alikes(config: Config, tables: Tables, labels: Array, target: Target) -> tuple[list[str], list[str]]:
+    counts = class_counts(labels, len(target.classes))
+    rows = {} if counts is None else dict(zip(target.classes, counts.tolist(), strict=True))
+    return label_look_alikes(tables, rows, "replace" in option_names(config.one("datasets").component))
 
 
 def fold_warnings(config: Config, train: pd.DataFrame, folds: Array, labels: Array, target: Target) -> list[str]:
@@ -116,7 +151,7 @@ def check_scale(config: Config, metric: Metric, rows: int, target: Target) -> No
 
 def _refuse_too_large(rows: int, classes: int) -> None:
     needed_bytes = rows * classes * 4
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory_bytes = psutil.virtual_memory().total
     if needed_bytes > memory_bytes:
         raise ConfigError(
             f"[inference]: the members' predictions, {rows:,} rows of {classes:,} classes, take about "
@@ -138,6 +173,16 @@ def choose_members(config: Config, folds: Array) -> list[Member]:
     return [Member(fold, seed) for seed in seeds for fold in sorted(set(chosen))]
 
 
+def refuse_weights_leaks(config: Config, train: pd.DataFrame, folds: Array, members: Sequence[Member]) -> None:
+    """Raise `ConfigError` for weights of a member of a run that was trained on rows that are now validated."""
+    model, validated = config.one("models"), sorted({member.fold for member in members})
+    runs = competition_folder(config)
+    named = {Path(value).resolve(): name for name, value in model.options.items() if isinstance(value, str)}
+    leaks = [(file, weights_leaks(file, runs, train["id"], folds, validated)) for file in model.files]
+    if problems := [f'[model] {named.get(file.resolve(), "")} = "{file}": {leak}' for file, leak in leaks if leak]:
+        raise ConfigError(problems)
+
+
 def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | None) -> Dataset:
     """Return rows, labels and folds. Raise `CompeteError` for all that is known to fail later.
 
@@ -153,13 +198,51 @@ def prepare(config: Config, sources: Mapping[str, str], folds_folder: Path | Non
     warnings = row_warnings(config, tables, labels, target)
     folds, key = _folds(config, sources, tables.train, labels, folds_folder)
     warnings += fold_warnings(config, tables.train, folds, labels, target)
+    warnings += image_notes(linked_rows(tables.train["image"].tolist()), tables.train["id"], folds, labels)
     metric, members = metric_for(config, target), choose_members(config, folds)
+    refuse_weights_leaks(config, tables.train, folds, members)
     check_scale(config, metric, (len(tables.train) + len(tables.test)) * len(members), target)
     try_metric(metric, labels, len(target.classes), config.inference.keep_top)
-    problems = rehearse_submission(config, tables, target, labels, metric) if tables.has_test else []
-    if problems:
-        raise SubmissionError(problems)
+    rehearse_scores(config, target, labels, folds, metric, members)
+    rehearse_training(config, target, targets, labels, folds, members)
+    if tables.has_test:
+        rehearsed = rehearse_submission(config, tables, target, labels, metric)
+        if rehearsed.problems:
+            raise SubmissionError(rehearsed.problems)
+        warnings += rehearsed.warnings
     return Dataset(tables, target, targets, labels, columns, folds, key, tuple(warnings))
+
+
+def with_copies_together(
+    config: Config, sources: Mapping[str, str], dataset: Dataset, digests: Sequence[str], folds_folder: Path
+) -> Dataset:
+    """Split again where files with the same bytes are in more than one fold; `digests` are those of all images.
+
+    The dataset that is returned has the warnings of this alone.
+    """
+    train, folds, key = dataset.tables.train, dataset.folds, dataset.folds_key
+    known, images = linked_rows(train["image"].tolist()), same_content(train["image"].tolist(), digests)
+    linked = linked_rows(images)
+    warnings = placeholders(images, train["id"])
+    if linked is None or (known is not None and len(set(linked.tolist())) == len(set(known.tolist()))):
+        return replace(dataset, warnings=tuple(warnings))
+    if len(straddling(linked, folds)):
+        together = train.assign(image=pd.Series(images, index=train.index, dtype=object))
+        with suppress(DataError):  # too few different images for the folds
+            found, new_key = _folds(config, sources, together, dataset.labels, folds_folder)
+            if _is_no_worse(found, dataset):
+                folds, key = found, new_key
+    warnings += image_notes(linked, train["id"], folds, dataset.labels)
+    return replace(dataset, folds=folds, folds_key=key, warnings=tuple(warnings))
+
+
+def _is_no_worse(folds: Array, dataset: Dataset) -> bool:
+    """Return whether every fold is there, and no more classes are missing in some."""
+    before, after = (
+        missing_classes(each, dataset.labels, dataset.target, dataset.tables.train["id"])
+        for each in (dataset.folds, folds)
+    )
+    return set(folds.tolist()) == set(dataset.folds.tolist()) and len(after) <= len(before)
 
 
 def _folds(

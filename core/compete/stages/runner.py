@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from compete.data.folds import write_folds
-from compete.errors import ConfigError, PluginRuntimeError
+from compete.data.stored_tables import write_tables
+from compete.errors import FAULTS, ConfigError, PluginRuntimeError, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
@@ -20,8 +20,8 @@ from compete.model.network import build_network, build_optimizer, freeze, parame
 from compete.predict.inference import views_of
 from compete.predict.postprocessing import submission_frame
 from compete.reports import TrainingReport
-from compete.run import Run, Session, call_hook
 from compete.scores import write_scores
+from compete.session import Run, Session, call_hook
 from compete.stages.blend import blend
 from compete.stages.describe import (
     describe_images,
@@ -34,7 +34,8 @@ from compete.stages.finish import fit_postprocessing, score_run, write_checked
 from compete.stages.log import RunLog
 from compete.stages.members import RESULT, finish_member, finished, predict_members, read_finished, reuse_members
 from compete.stages.open_images import open_images, read_contents, try_images
-from compete.stages.prepare import choose_members, prepare
+from compete.stages.prepare import choose_members, prepare, with_copies_together
+from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
     changed_since,
     choose_folder,
@@ -62,20 +63,9 @@ if TYPE_CHECKING:
     from compete.types import Member, MemberResult
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run came to: its folder, what scores.json holds, and what it noted and warned of on its way."""
-
-    folder: Path
-    scores: Scores
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
-    run: Run
-
-
 def run_competition(
     config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False, doctor: bool = True
-) -> Result:
+) -> Run:
     """Run a competition from its TOML to a checked submission, resuming where an earlier try stopped.
 
     `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first. Raise
@@ -98,25 +88,24 @@ def run_competition(
             _report_plan(run)
             scores = _finish(run, _train(run))
             call_hook(session.hook.on_run_end, run=session, scores=scores)
-        return Result(session.folder, scores, tuple(session.notes), tuple(session.warnings), run)
+        return run
 
 
 @contextmanager
 def _events(session: Session) -> Iterator[None]:
     """Notify plugins of the start and the failure of a run."""
     session.register(RunLog(session))
-    for kind in (
-        "callbacks",
-        "hooks",
-    ):  # hooks last: checkpoints number their plugins
-        for bound in session.config.many(kind):
-            session.register(bound.build())
+    config = session.config
+    for bound in (*config.many("callbacks"), *config.many("hooks")):  # in this order: checkpoints number them
+        session.register(bound.build())
     try:
         call_hook(session.hook.on_run_start, run=session)
         yield
     except BaseException as error:
-        with suppress(Exception):  # a plugin that fails at this must not hide why the run stopped
+        with suppress(*FAULTS):  # a plugin that fails at this must not hide why the run stopped
             session.hook.on_run_error(run=session, error=error)
+        if isinstance(error, SystemExit | KeyboardInterrupt) and not is_a_stop(error):
+            raise PluginRuntimeError(f"a plugin raised {error!r} at {error_location(error)}") from error
         raise
 
 
@@ -129,24 +118,43 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     dataset = prepare(config, sources, competition_folder(config) / "folds")
     for warning in dataset.warnings:
         session.warn(warning)
-    rows = describe_rows(config, dataset.tables, dataset.target, dataset.labels, dataset.folds, dataset.folds_key)
-    _report(session, rows)
+    _report_rows(session, dataset)
     members = choose_members(config, dataset.folds)
     # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
     network = None if _may_be_finished(members, runs) else _template(config, dataset, weights=True)
     files = Files(Path(config.competition.root))
     try_images(config, dataset.tables, files)
     contents = read_contents(session, dataset.tables, files)
+    dataset = _with_copies_together(session, sources, dataset, contents.train)
+    members = choose_members(config, dataset.folds)
     identity = identify(config, sources, dataset, contents.train, contents.test)
     _leave_other_data_alone(session, identity, sources, held)
     if network is None:
         network = _template(config, dataset, weights=not _are_finished(members, identity, runs))
     images = open_images(session, dataset.tables, files, contents, sources)
-    run = Run(session, dataset, images, identity, tuple(members), network)
+    run = Run(session, dataset, images, tuple(members), network, identity)
     images_read = len(images.train.images), len(images.test.images)
     _report(session, describe_images(config, *images_read, dataset.column_count))
     _report_network(run)
     return run
+
+
+def _report_rows(session: Session, dataset: Dataset) -> None:
+    labels, folds, key = dataset.labels, dataset.folds, dataset.folds_key
+    _report(session, describe_rows(session.config, dataset.tables, dataset.target, labels, folds, key))
+
+
+def _with_copies_together(
+    session: Session, sources: Mapping[str, str], dataset: Dataset, digests: Sequence[str]
+) -> Dataset:
+    """Keep rows whose image files have the same bytes in one fold, and report the new folds."""
+    folder = competition_folder(session.config) / "folds"
+    found = with_copies_together(session.config, sources, dataset, digests, folder)
+    for warning in found.warnings:
+        session.warn(warning)
+    if found.folds_key != dataset.folds_key:
+        _report_rows(session, found)
+    return found
 
 
 def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
@@ -157,6 +165,7 @@ def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
         watcher = bound.build()
         if hasattr(watcher, "match"):
             watcher.match(network)
+    rehearse_single(config, dataset, choose_members(config, dataset.folds), network)
     return network
 
 
@@ -250,6 +259,13 @@ def _train(run: Run) -> list[MemberResult]:
     return list(results)
 
 
+def _store_tables(run: Run) -> None:
+    """Store the rows, so that the run can predict other images without the competition's files."""
+    reason = write_tables(run.folder, run.tables)
+    if reason:
+        run.session.warn(f"its rows cannot be stored ({reason}): to predict new images, it reads them again")
+
+
 def _finish(run: Run, results: list[MemberResult]) -> Scores:
     """Predict, blend, post-process, check, write and score. Without a test set, nothing is submitted."""
     predict_members(run)
@@ -259,6 +275,7 @@ def _finish(run: Run, results: list[MemberResult]) -> Scores:
     if blended.test is not None:
         frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
         submission = write_checked(run, frame)
+    _store_tables(run)
     scores = score_run(run, blended, fitted, results, submission)
     write_scores(run.folder, scores)
     if submission is not None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compete.text import echo
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
 
 def add_study_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(inspect)
-    app.command()(doctor)
-    app.command()(lr)
+    app.command(rich_help_panel="Look", epilog="$ compete inspect my.toml --batch batch.png")(inspect)
+    app.command(rich_help_panel="Look", epilog="$ compete doctor my.toml")(doctor)
+    app.command(rich_help_panel="Look", epilog="$ compete lr my.toml -o lr.png")(lr)
 
 
 def doctor(
@@ -40,11 +42,11 @@ def doctor(
     with dry_run(load_config(file, overrides or [])) as run:
         problems = 0
         for check, found in diagnose(first_step(run)[0]):
-            typer.echo(f"{'found' if found else 'ok   '}  {check}")
+            echo(f"{'found' if found else 'ok   '}  {check}")
             for text in found:
-                typer.echo(f"       {text}")
+                echo(f"       {text}")
             problems += len(found)
-    typer.echo("nothing found" if not problems else f"{problems} found")
+    echo("nothing found" if not problems else f"{problems} found")
     if problems:
         raise typer.Exit(1)
 
@@ -82,18 +84,18 @@ def lr(
     suggestion = suggest(table, high)
     if plot is not None:
         write_plot(table, suggestion, plot)
-        typer.echo(f"{plot}: {len(table)} steps")
+        echo(f"{plot}: {len(table)} steps")
     _show(table if csv is not None else table.iloc[:: max(1, len(table) // 20)], csv)
     stopped = f"stopped at {table['lr'].iloc[-1]:.2g}: the loss diverged" if len(table) < steps else "did not diverge"
-    typer.echo(f"{len(table)} of {steps} steps from {low:g} to {high:g}; {stopped}")
+    echo(f"{len(table)} of {steps} steps from {low:g} to {high:g}; {stopped}")
     if suggestion is None:
-        typer.echo("the loss never fell clearly below that of the first steps: no suggestion. Try `compete doctor`")
+        echo("the loss never fell clearly below that of the first steps: no suggestion. Try `compete doctor`")
         raise typer.Exit(1)
     for note in suggestion.notes:
-        typer.echo(f"note: {note}")
-    typer.echo(f"steepest descent of the smoothed loss     {suggestion.steepest:.2g}")
-    typer.echo(f"a tenth of the rate at its minimum        {suggestion.tenth:.2g}  (suggested)")
-    typer.echo(f"--set {option_to_set(config, suggestion.tenth)}")
+        echo(f"note: {note}")
+    echo(f"steepest descent of the smoothed loss     {suggestion.steepest:.2g}")
+    echo(f"a tenth of the rate at its minimum        {suggestion.tenth:.2g}  (suggested)")
+    echo(f"--set {option_to_set(config, suggestion.tenth)}")
 
 
 def inspect(
@@ -134,12 +136,12 @@ def _of_toml(
 
     with dry_run(load_config(path, overrides)) as run:
         for warning in run.dataset.warnings:
-            typer.echo(f"warning: {warning}")
+            echo(f"warning: {warning}")
         if batch is not None:
             from compete.study.preview import write_preview
 
             count = write_preview(run, batch)
-            typer.echo(f"{batch}: {count} training images, each before and after the random transforms")
+            echo(f"{batch}: {count} training images, each before and after the random transforms")
         elif parameters:
             from compete.study.parameters import parameter_table
 
@@ -164,13 +166,13 @@ def _show_modules(run: Any, depth: int, csv: Path | None) -> None:  # noqa: ANN4
         from compete.store import write_text
 
         write_text(csv, pd.DataFrame(rows).to_csv(index=False))
-        typer.echo(f"{csv}: {len(rows)} modules")
+        echo(f"{csv}: {len(rows)} modules")
         return
     shown = [row for row in rows if not depth or row.depth <= depth]
     for line in _tree(shown, rows[0].parameters):
-        typer.echo(line)
+        echo(line)
     if len(shown) < len(rows):
-        typer.echo(f"{len(rows) - len(shown)} deeper modules are left out; --depth 0 shows them")
+        echo(f"{len(rows) - len(shown)} deeper modules are left out; --depth 0 shows them")
 
 
 def _tree(rows: Iterable[ModuleRow], total: int) -> Iterable[str]:
@@ -208,7 +210,7 @@ def _of_weights(path: Path, csv: Path | None) -> None:
         from compete.identity import digest_file
 
         _show(tensor_table(path), csv)
-        typer.echo(f"fingerprint (SHA-256) {digest_file(path)}")
+        echo(f"fingerprint (SHA-256) {digest_file(path)}")
     else:
         raise UserError(f"{path}: name a TOML, a run's folder, or weights ({', '.join(EXTENSIONS)}).")
 
@@ -219,13 +221,13 @@ def _show(table: pd.DataFrame, csv: Path | None) -> None:
         from compete.store import write_text
 
         write_text(csv, table.to_csv(index=False))
-        typer.echo(f"{csv}: {len(table)} rows")
+        echo(f"{csv}: {len(table)} rows")
         return
     text = [[name, *(_cell(value) for value in table[name])] for name in table]
     for line in _aligned(list(zip(*text, strict=True)), left=2):
-        typer.echo(line)
+        echo(line)
     if "requires_grad" in table or "dtype" in table:
-        typer.echo(f"{len(table)} tensors, {table['parameters'].sum():,} parameters")
+        echo(f"{len(table)} tensors, {table['parameters'].sum():,} parameters")
 
 
 def _cell(value: object) -> str:

@@ -15,7 +15,7 @@ from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
 from compete.model.network import build_network
-from compete.run import Run, Session
+from compete.session import Run, Session
 from compete.stages.open_images import augmentation, make_decoder
 from compete.stages.prepare import choose_members, prepare
 from compete.train.loop import plan_epoch
@@ -47,7 +47,7 @@ def dry_run(config: Config) -> Iterator[Run]:
     with TemporaryDirectory(prefix="compete-") as folder:
         session = Session(config, Path(folder), make_fabric(config.training), config.plugins.new_manager())
         members = tuple(choose_members(config, dataset.folds))
-        yield Run(session, dataset, Images(train, test, augmentation(transforms)), identity, members, network)
+        yield Run(session, dataset, Images(train, test, augmentation(transforms)), members, network, identity)
 
 
 def first_step(run: Run) -> tuple[Trainer, list[Batch]]:

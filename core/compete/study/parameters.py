@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from compete.run import Run
+from compete.session import Run
 from compete.study.dry_run import first_step
 from compete.train.loop import gradients
 

@@ -12,7 +12,7 @@ from compete.store import write_atomic
 from compete.study.dry_run import first_step
 
 if TYPE_CHECKING:
-    from compete.run import Run
+    from compete.session import Run
     from compete.types import Array
 
 MOST_IMAGES, COLUMNS = 24, 6

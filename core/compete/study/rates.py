@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from compete.config.load import Config
     from compete.data.loaders import Batch
-    from compete.run import Run
+    from compete.session import Run
     from compete.types import Array
 
 KEPT = 0.9  # the share of the running mean that each step keeps; it tells when the loss has diverged

@@ -146,8 +146,8 @@ def _empty_problems(rows: _Rows) -> Iterator[str]:
 
 def _not_finite_problems(rows: _Rows, allowed: set[str]) -> Iterator[str]:
     for column, cells in rows.cells.items():
-        not_a_number = (cells.str.lower() == "nan") & ~cells.isin(allowed)
-        bad = np.isinf(rows.numbers(column)) | not_a_number.to_numpy()
+        bad = np.isinf(rows.numbers(column)) | (cells.str.lower() == "nan").to_numpy()
+        bad &= ~cells.isin(allowed).to_numpy()
         if bad.any():
             yield f"column '{column}' contains NaN or infinity in {rows.name(bad, column)}."
 

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
+from compete.errors import FAULTS, is_a_stop
 from compete.model.network import build_network, set_training_mode
 from compete.text import format_first, plural
 from compete.train.data_checks import decoding_is_repeatable, labels_follow_pixels, loading_keeps_up
@@ -50,8 +51,10 @@ def diagnose(trainer: Trainer, quick: bool = False) -> Iterator[tuple[str, list[
                 torch.manual_seed(0)
                 try:
                     found = list(check.examine(patient))
-                except Exception as error:  # such as a full memory: an experiment must not stop a run
-                    found = [f"the experiment failed: {type(error).__name__}: {str(error).splitlines()[0]}"]
+                except FAULTS as error:  # such as a full memory: an experiment must not stop a run
+                    if is_a_stop(error):
+                        raise
+                    found = [f"the experiment failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"]
             yield check.name, found
 
 

@@ -18,7 +18,7 @@ from compete.data.loaders import loader_processes, read_batches, seed_host
 from compete.errors import TrainingError
 from compete.model.network import set_training_mode
 from compete.model.non_finite import buffers_of, gradients_are_finite, kept_buffers, leave_out, weights_are_finite
-from compete.run import Run, call_hook
+from compete.session import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
 from compete.train.doctor import diagnose
 from compete.train.trainer import STEP, Trainer, build_trainer, draw_epoch, prepare

@@ -27,7 +27,7 @@ from compete.model.memory import BatchSplitter
 from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
 from compete.predict.inference import Scaler, scaler_for
 from compete.predict.rows import predict_rows
-from compete.run import Run, call_hook
+from compete.session import Run, call_hook
 from compete.train.progress import Progress
 from compete.types import Epoch, Member, Metric, Target
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from compete import Epoch, TrainerView, hookimpl
+from compete import Count, Epoch, TrainerView, hookimpl
 
 from ._averages import GreedySoup, StochasticAverage
 
@@ -152,8 +152,8 @@ def best_checkpoint() -> BestCheckpoint:
 
 def early_stopping(
     *,
-    patience_epochs: Annotated[int, Field(ge=1)] = 3,
-    min_delta: Annotated[float, Field(ge=0)] = 0.0,
+    patience_epochs: Count = 3,
+    min_delta: Annotated[float, Field(ge=0, le=1e30)] = 0.0,
 ) -> EarlyStopping:
     """End a member after `patience_epochs` epochs without a better score.
 
@@ -171,7 +171,7 @@ def ema(*, decay: Annotated[float, Field(gt=0, lt=1)] = 0.999, warmup: bool = Tr
     return WeightAverage(decay, warmup)
 
 
-def swa(*, last_epochs: Annotated[int, Field(ge=1, le=100_000)] = 5) -> StochasticAverage:
+def swa(*, last_epochs: Count = 5) -> StochasticAverage:
     """Validate and predict with the mean of the weights after each of the last epochs (SWA, Izmailov et al. 2018).
 
     `last_epochs` are averaged, of `[training] epochs`; before them nothing changes. After each of them BatchNorm's

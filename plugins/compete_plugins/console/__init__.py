@@ -1,4 +1,4 @@
-"""What a run prints: live on a terminal, one plain record per line everywhere else."""
+"""What a run prints: live on a terminal and in a notebook, one plain record per line everywhere else."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console
 
 from compete import hookimpl
 
+from ._notebook import Notebook
 from ._records import Records
 from ._terminal import Terminal
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 def on_run_start(run: RunView) -> None:
     """Register the printer for this run; it prints the run's name at once."""
     console = Console(highlight=False)
-    run.register(Terminal(run, console) if _is_live(run, console) else Records(run, sys.stdout))
+    if console.is_jupyter:
+        run.register(Notebook(run))
+    else:
+        run.register(Terminal(run, console) if _is_live(run, console) else Records(run, sys.stdout))
 
 
 def _is_live(run: RunView, console: Console) -> bool:

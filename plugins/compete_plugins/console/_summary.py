@@ -82,7 +82,7 @@ def _member_table(scores: Scores) -> Table:
     table.add_column("epoch", justify="right", no_wrap=True)
     for name, score in scores.cv.folds.items():
         member = scores.members.get(name)
-        table.add_row(name, decimal(score), str(member.best_epoch) if member else NO_VALUE)
+        table.add_row(Text(clean(name)), decimal(score), str(member.best_epoch) if member else NO_VALUE)
     return table
 
 

@@ -10,15 +10,15 @@ import pandas as pd
 
 from compete import DataError, Tables, component, format_first, plural
 
-from ._common import Files, Problems, check_group, check_template, need_column
+from ._common import Files, Problems, Templates, check_group, check_template, need_column, replaced
 from ._json import read_json, rows_under, text_table
 from ._rows import Places, Policies, Read, place_and_assemble
-from ._tables import find_sample, read_table
+from ._tables import read_sample
 
 SeveralLabels = Literal["error", "first", "join"]
 
 
-def _check(*, image: str, test_image: str, group: str, group_pattern: str, **_: object) -> Iterator[str]:
+def _check(*, image: Templates, test_image: Templates, group: str, group_pattern: str, **_: object) -> Iterator[str]:
     yield from check_template("image", image)
     yield from check_template("test_image", test_image)
     yield from check_group(group, group_pattern)
@@ -29,16 +29,17 @@ def coco(
     root: Path,
     *,
     train: str | tuple[str, ...],
-    image: str,
+    image: str | tuple[str, ...],
     test: str = "",
     sample: str = "",
-    test_image: str = "",
+    test_image: str | tuple[str, ...] = "",
     label_key: str = "category_id",
     id_key: str = "id",
     image_id_key: str = "image_id",
     images_key: str = "images",
     annotations_key: str = "annotations",
     several_labels: Literal["error", "first", "join"] = "error",
+    replace: dict[str, dict[str, str]] | None = None,
     group: str = "",
     group_pattern: str = "",
     encoding: str = "utf-8",
@@ -54,7 +55,7 @@ def coco(
     annotation calls it, and `label_key`, which names the label column too, what holds its label.
     `several_labels`: an image whose annotations disagree is refused, gets its `first` label, or all of them, `join`ed
     by spaces. Images without an annotation are left out of the training rows, counted.
-    `group`, `group_pattern`, `encoding` (herbarium: latin-1), `duplicates`, `missing_images`: as for `csv`.
+    `replace`, `group`, `group_pattern`, `encoding` (herbarium: latin-1), `duplicates`, `missing_images`: as for `csv`.
     """
     files = Files(root)
     problems, notes = Problems(), list[str]()
@@ -65,15 +66,16 @@ def coco(
         with problems.collecting():
             parts.append(_train(read_json(files, name, encoding), keys, several_labels, name, notes))
     with problems.collecting():
-        sample_name = find_sample(files, sample)
-        sample_table = read_table(files, sample_name)
+        sample_read = read_sample(files, sample, encoding=encoding)
     with problems.collecting():
         test_table = _images(read_json(files, test, encoding), keys, test) if test else None
     problems.raise_if_any()
-    train_table = pd.concat(parts, ignore_index=True).fillna("")
+    merged = pd.concat(parts, ignore_index=True).fillna("")
+    given = [merged] if test_table is None else [merged, test_table]
+    train_table, *tests = replaced(replace, ", ".join(names), given, notes)
     return place_and_assemble(
         files,
-        Read(train_table, ", ".join(names), test_table, test, sample_table, sample_name),
+        Read(train_table, ", ".join(names), tests[0] if tests else None, test, sample_read),
         id_key,
         Places(image, test_image),
         Policies(group, group_pattern, duplicates, missing_images, notes=tuple(notes)),
@@ -101,8 +103,16 @@ def _train(data: Any, keys: Keys, several: SeveralLabels, where: str, notes: lis
     images = _images(data, keys, where)
     annotations = text_table(rows_under(data, keys.annotations, "annotations_key", where))
     labelled = labelled_images(images, annotations, keys, several, where)
+    pairs = annotations[[keys.image_id, keys.label]].drop_duplicates()
+    twice = pairs.loc[pairs[keys.image_id].duplicated(), keys.image_id].unique().tolist()
+    if twice:
+        how = "the first counts" if several == "first" else "joined"
+        share = f"{len(twice):,} of {plural(len(images), 'image')} of {where} ({len(twice) / len(images):.1%})"
+        notes.append(f"{share} with several labels, {how}: {format_first(twice)}.")
     if len(labelled) < len(images):
-        notes.append(f"{plural(len(images) - len(labelled), 'image')} of {where} left out: no annotation.")
+        lost = images[keys.id][~images[keys.id].isin(labelled[keys.id])].tolist()
+        count = f"{len(lost):,} of {plural(len(images), 'image')} of {where} ({len(lost) / len(images):.1%})"
+        notes.append(f"{count} left out: no annotation: {format_first(lost)}.")
     if labelled.empty:
         raise DataError(
             f"{where}: no annotation's '{keys.image_id}' is the '{keys.id}' of an image: "
@@ -136,4 +146,10 @@ def _one_label(labels: pd.DataFrame, keys: Keys, several: SeveralLabels, where: 
         )
     if several == "first":
         return labels[~repeated]
+    spaced = labels.loc[labels[keys.label].str.contains(" ", regex=False), keys.label]
+    if len(spaced):
+        raise DataError(
+            f"several_labels = 'join': '{spaced.iloc[0]}' of {where} holds a space, by which labels would be joined. "
+            "Set several_labels = 'first'."
+        )
     return labels.groupby(keys.image_id, sort=False)[keys.label].agg(" ".join).reset_index()

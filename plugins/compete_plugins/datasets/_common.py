@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -19,13 +19,20 @@ from compete import (
     format_first,
     format_list,
     path_template,
+    plural,
 )
 
 __all__ = ["IMAGE_EXTENSIONS", "Files", "PathTemplate", "path_template"]
 
 Duplicates = Literal["error", "keep", "first"]
+Templates = str | tuple[str, ...]
+Replace = Mapping[str, Mapping[str, str]]
 MissingImages = Literal["error", "skip"]
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+# Of how many columns values are looked at, and how often a value is there on average: labels, not ids.
+MOST_COLUMNS, MOST_VALUES, ROWS_OF_A_VALUE = 200, 20, 5
 
 
 class Problems(list[str]):
@@ -50,12 +57,15 @@ def is_image(path: str, extensions: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
     return path.rpartition(".")[2].lower() in extensions
 
 
-def check_template(option: str, text: str) -> Iterator[str]:
-    """Yield what is wrong with a template before any table is read."""
-    try:
-        path_template(text)
-    except DataError as error:
-        yield f"{option} = {error}"
+def check_template(option: str, templates: Templates) -> Iterator[str]:
+    """Yield what is wrong with one template or several before any table is read."""
+    if not templates and not isinstance(templates, str):
+        yield f"{option} = []: names no template."
+    for text in listed(templates):
+        try:
+            path_template(text)
+        except DataError as error:
+            yield f"{option} = {error}"
 
 
 def check_regex(option: str, pattern: str) -> Iterator[str]:
@@ -101,6 +111,31 @@ def need_column(table: pd.DataFrame, column: str, where: str, option: str = "") 
         raise DataError(f"{lack}{did_you_mean(column, known)} Its columns: {format_list(known)}.")
 
 
+def replaced(replace: Replace | None, where: str, tables: list[pd.DataFrame], notes: list[str]) -> list[pd.DataFrame]:
+    """Return tables with cells spelled another way: `{column: {cell: what becomes of it}}`.
+
+    Raise `DataError` for a column that the first table, `where`, lacks, and for a cell that no table has.
+    """
+    problems = Problems()
+    for column, spellings in (replace or {}).items():
+        with problems.collecting():
+            need_column(tables[0], column, where, "replace")
+            cells = pd.concat([table[column] for table in tables if column in table]).astype(str)
+            counts = cells[cells.isin(spellings)].value_counts()
+            if lacking := [repr(cell) for cell in spellings if cell not in counts]:
+                near = did_you_mean(lacking[0][1:-1], cells.unique().tolist()[:1000])
+                raise DataError(f"replace.{column}: no cell is {format_first(lacking)}.{near}")
+            shown = format_first([f"{cell!r} by {new!r}" for cell, new in spellings.items()])
+            notes.append(f"{plural(int(counts.sum()), 'cell')} of {column} replaced: {shown}.")
+            tables = [_spelled(table, column, spellings) for table in tables]
+    problems.raise_if_any()
+    return tables
+
+
+def _spelled(table: pd.DataFrame, column: str, spellings: Mapping[str, str]) -> pd.DataFrame:
+    return table.assign(**{column: table[column].replace(dict(spellings))}) if column in table else table
+
+
 def group_of(table: pd.DataFrame, group: str, pattern: str, where: str, option: str = "group") -> pd.Series[str]:
     """Return each row's group: a column, or a template over columns, and what `pattern` finds in it."""
     if "{" not in group:
@@ -130,34 +165,91 @@ def refuse_unmatched(values: pd.Series[str], found: pd.Series[str], option: str,
 
 
 def image_paths(
-    table: pd.DataFrame, template: str, files: Files, separator: str = "", option: str = "image", where: str = ""
+    table: pd.DataFrame,
+    templates: Templates,
+    files: Files,
+    separator: str = "",
+    option: str = "image",
+    where: str = "",
+    notes: list[str] | None = None,
 ) -> pd.Series[Any]:
-    """Return each row's path; with a separator, a list: one path for each value of a cell that holds several."""
+    """Return each row's path; with a separator, a list: one path for each value of a cell that holds several.
+
+    Of several templates the first that finds a file counts, which is noted where a later one finds another.
+    """
     try:
-        parsed = path_template(template, table.columns)
+        parsed = [path_template(text, table.columns) for text in listed(templates)]
         if separator:
-            return _several_paths(table[parsed.columns], parsed, files, separator)
-        return pd.Series(parsed.apply(table, files), index=table.index, dtype=object)
+            return _several_paths(table, parsed, files, separator, notes)
+        return pd.Series(_first_there(table, parsed, files, notes), index=table.index, dtype=object)
     except DataError as error:
         place = f"{where}: {option}" if where else option
         raise DataError(f"{place} = {problem}" for problem in error.problems) from error
 
 
-def _several_paths(cells: pd.DataFrame, template: PathTemplate, files: Files, separator: str) -> pd.Series[Any]:
-    numbered = cells.reset_index(drop=True)
+def listed(templates: Templates) -> tuple[str, ...]:
+    """Return one template or several as several."""
+    return (templates,) if isinstance(templates, str) else templates
+
+
+def _first_there(
+    table: pd.DataFrame, templates: Sequence[PathTemplate], files: Files, notes: list[str] | None
+) -> list[str]:
+    """Return the path of each row by the first template that finds a file, or else by the first of all."""
+    paths = templates[0].apply(table, files)
+    if len(templates) == 1:
+        return paths
+    found, twice = files.present(paths), list[str]()
+    for template in templates[1:]:
+        more = template.apply(table, files)
+        there = files.present(more)
+        twice += [f"{paths[row]} before {more[row]}" for row in np.flatnonzero(there & found).tolist()]
+        for row in np.flatnonzero(there & ~found).tolist():
+            paths[row] = more[row]
+        found |= there
+    if twice and notes is not None:
+        share = f"{len(twice) / len(paths):.1%}"
+        notes.append(f"{plural(len(twice), 'image')} ({share}) chosen among several files: {format_first(twice)}.")
+    return paths
+
+
+def _several_paths(
+    table: pd.DataFrame, templates: Sequence[PathTemplate], files: Files, separator: str, notes: list[str] | None
+) -> pd.Series[Any]:
+    columns = list(dict.fromkeys(column for template in templates for column in template.columns))
+    numbered = table[columns].reset_index(drop=True)
     lists = {
         column: numbered[column].str.split(separator, regex=False)
-        for column in template.columns
+        for column in columns
         if numbered[column].str.contains(separator, regex=False).any()
     }
     counts = [values.map(len) for values in lists.values()]
     if any((count != counts[0]).any() for count in counts):
         raise DataError(
-            f"'{template.text}': the columns {format_list(lists)} hold different numbers of values in a row."
+            f"'{templates[0].text}': the columns {format_list(lists)} hold different numbers of values in a row."
         )
     flat = numbered.assign(**lists).explode(list(lists)) if lists else numbered
-    paths = pd.Series(template.apply(flat, files), index=flat.index, dtype=object)
-    return paths.groupby(level=0).agg(list).set_axis(cells.index)
+    paths = pd.Series(_first_there(flat, templates, files, notes), index=flat.index, dtype=object)
+    return paths.groupby(level=0).agg(list).set_axis(table.index)
+
+
+def values_lost(table: pd.DataFrame, lost: Mask) -> list[str]:
+    """Return the values, of columns that hold few, most of whose rows are to be left out: a whole class may go."""
+    found = []
+    for name, cells in list(table.items())[:MOST_COLUMNS]:
+        counts = cells.astype(str).value_counts()
+        if len(counts) > max(MOST_VALUES, len(cells) / ROWS_OF_A_VALUE):
+            continue
+        out = cells[lost].astype(str).value_counts().reindex(counts.index, fill_value=0).astype(int)
+        all_of_several, most_of_many = (out == counts) & (counts > 1), (out > counts / 2) & (counts > MOST_VALUES / 5)
+        gone = counts[all_of_several | most_of_many]
+        if len(gone) and len(gone) < len(counts):
+            lost_rows = out.to_dict()
+            some = format_first(
+                [f"'{value}' ({lost_rows[value]} of {count})" for value, count in gone.to_dict().items()]
+            )
+            found.append(f"With them go the rows with {name} = {some}.")
+    return found
 
 
 def present(paths: pd.Series[Any], files: Files) -> Mask:

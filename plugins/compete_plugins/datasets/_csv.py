@@ -12,16 +12,16 @@ from pydantic import Field
 from compete import DataError, Tables, component
 
 from ._combine import Chosen, Where, check_where, choose
-from ._common import Files, Problems, check_group, check_template, group_of, need_column
+from ._common import Files, Problems, Templates, check_group, check_template, group_of, need_column, replaced
 from ._rows import Places, Policies, Read, choose_id_column, place_and_assemble
-from ._tables import find_sample, read_table
+from ._tables import read_sample, read_table
 
 
 def _check(
     *,
-    image: str,
+    image: Templates,
     test: str,
-    test_image: str,
+    test_image: Templates,
     id: str,
     test_id: str,
     group: str,
@@ -50,16 +50,17 @@ def _check(
 def csv(
     root: Path,
     *,
-    image: str,
+    image: str | tuple[str, ...],
     train: str = "train.csv",
     test: str = "",
     sample: str = "",
-    test_image: str = "",
+    test_image: str | tuple[str, ...] = "",
     id: str = "",
     test_id: str = "",
     group: str = "",
     group_pattern: str = "",
     drop: tuple[str, ...] = (),
+    replace: dict[str, dict[str, str]] | None = None,
     more: tuple[str, ...] = (),
     train_where: dict[str, str | list[str]] | None = None,
     test_where: dict[str, str | list[str]] | None = None,
@@ -76,17 +77,20 @@ def csv(
 
     `image` and `test_image` (default: as `image`) are templates over the table's columns: `train/{id}.jpg`,
     `train/{id[0]}/{id}.npy`, `{folder}/{name}`, or `train/{id}.*` where the ending is unknown. `{id}` is the id
-    column under any name. Images may be in archives: `train/{id}.jpg` also finds `train.zip`. With
+    column under any name. Of a list of templates the first that finds a row's file counts:
+    `["part_1/{id}.jpg", "part_2/{id}.jpg"]`. Images may be in archives: `train/{id}.jpg` also finds `train.zip`. With
     `image_separator = "|"` a cell may hold several values, and the row has several images.
     `train`, `test` and `sample` are tables, packed or not; without `test` the test rows are those of the sample
     submission, and without `sample` it is found by its name. `id` is the id column, by default the sample
     submission's first, and `test_id` that of `test` where it is another. `group` is a column, or a template, whose
     rows stay in one fold; `group_pattern` is a regular expression that cuts the group out of it. `drop` removes
-    columns that leak the label. `more` are tables whose columns are added, matched by the columns in common;
+    columns that leak the label. `replace` spells cells another way, in both tables:
+    `{ label = { "cat " = "cat" } }`. `more` are tables whose columns are added, matched by the columns in common;
     training rows that such a table lacks are a warning, test rows that are left out for it an error.
     `train_where` and `test_where` choose rows by their cells, `{ fold = "0" }` or `{ split = ["train", "val"] }`, and
     so `train` and `test` may be one table. In a `ragged` table rows may be longer than the header: what is left over
     stays in the last column, joined by `separator`.
+    `encoding` is that of the files that are not UTF-8, such as `cp949`; the submission is written as the sample is.
     `join_on`, a column or template, makes the rows with one key a single row with several images, whose id is the
     key: `"{patient_id}_{laterality}"`. They must agree in the columns `join_labels`; others that differ are left out.
     `duplicates`: what becomes of training ids that are there twice: refused, kept as `id#2`, or the first kept.
@@ -106,25 +110,22 @@ def csv(
         chosen = read(train, "train_where", train_where)
         train_table, warnings = _without(chosen.table, drop, train), (*chosen.lost, *chosen.empty)
     with problems.collecting():
-        sample_name = find_sample(files, sample)
-        sample_table = read_table(files, sample_name, separator, encoding)
+        sample_read = read_sample(files, sample, separator, encoding)
     with problems.collecting():
         test_table = _test_rows(read(test, "test_where", test_where), test != train) if test else None
     problems.raise_if_any()
+    notes = list[str]()
+    tables = replaced(replace, train, [train_table] if test_table is None else [train_table, test_table], notes)
     if join_on:
-        id = str(sample_table.columns[0])
-        with problems.collecting():
-            train_table[id] = group_of(train_table, join_on, "", train, "join_on")
-        with problems.collecting():
-            if test_table is not None:
-                test_table[id] = group_of(test_table, join_on, "", test, "join_on")
-        problems.raise_if_any()
+        id = str(sample_read.table.columns[0])
+        tables = _with_keys(tables, (train, test), join_on, id)
+    train_table, test_table = tables[0], tables[1] if len(tables) > 1 else None
     return place_and_assemble(
         files,
-        Read(train_table, train, test_table, test, sample_table, sample_name),
-        choose_id_column(id, train_table, sample_table, train),
+        Read(train_table, train, test_table, test, sample_read),
+        choose_id_column(id, train_table, sample_read.table, train),
         Places(image, test_image, image_separator, test_id),
-        Policies(group, group_pattern, duplicates, missing_images, join_labels, warnings=warnings),
+        Policies(group, group_pattern, duplicates, missing_images, join_labels, tuple(notes), warnings),
     )
 
 
@@ -133,6 +134,16 @@ def _test_rows(chosen: Chosen, alone: bool) -> pd.DataFrame:
     if alone and chosen.lost:
         raise DataError(chosen.lost)
     return chosen.table
+
+
+def _with_keys(tables: list[pd.DataFrame], names: tuple[str, ...], join_on: str, column: str) -> list[pd.DataFrame]:
+    """Return the tables with the keys that `join_on` makes in a column."""
+    problems, found = Problems(), list[pd.DataFrame]()
+    for table, name in zip(tables, names, strict=False):
+        with problems.collecting():
+            found.append(table.assign(**{column: group_of(table, join_on, "", name, "join_on")}))
+    problems.raise_if_any()
+    return found
 
 
 def _without(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> pd.DataFrame:

@@ -7,23 +7,25 @@ import io
 import json
 import mmap
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
 import pandas as pd
 
-from compete import DataError
+from compete import DataError, Reading, decode, format_list, readings
 
 from ._bson import bson_path, documents
 from ._common import Files
 from ._json import text_table
-from ._tables import decode, parse_table
+from ._tables import parse_table, without_index
 
 MOST_ROWS, MOST_DOCUMENTS = 200_000, 20_000
 BYTES_OF_A_ROW, FEWEST_BYTES = 512, 1 << 20
 WINDOW_BYTES = 32 << 20
 BLOCK_BYTES = 1 << 22
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LIST_START = re.compile(rb'"([^"\\\n]{1,60})"\s*:\s*\[\s*\{')
 
 
@@ -36,6 +38,7 @@ class Table:
     rows: int
     separator: str
     encoding: str
+    readings: tuple[Reading, ...] = ()  # where it is not UTF-8
 
     @property
     def columns(self) -> list[str]:
@@ -52,13 +55,15 @@ def read_head(files: Files, name: str, place: str, most_rows: int | None = None)
     with _opened(files, place) as file:
         data = file.read(max(FEWEST_BYTES, BYTES_OF_A_ROW * most_rows))
         complete = not file.read(1)
+    if not complete and data.startswith(UTF_16):  # whose rows do not end where bytes say
+        data, complete = files.read(place), True
     data = data if complete else _whole_rows(data)
-    encoding = _encoding(data)
-    text = decode(data, place, encoding)
+    found, encoding = likely_encoding(data)
+    text = decode(data, place, encoding).text
     separator = _separator(text.partition("\n")[0])
-    frame = parse_table(text, place, separator, most_rows)
+    frame = without_index(parse_table(text, place, separator, most_rows))
     rows = len(frame) if complete and len(frame) < most_rows else _lines(files, place) - 1
-    return Table(name, frame, rows, separator, encoding)
+    return Table(name, frame, rows, separator, encoding, found)
 
 
 def _opened(files: Files, place: str) -> IO[bytes]:
@@ -84,15 +89,36 @@ def _lines(files: Files, place: str) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
 
 
-def _encoding(data: bytes | mmap.mmap) -> str:
+def likely_encoding(data: bytes | mmap.mmap) -> tuple[tuple[Reading, ...], str]:
+    """Return the likely readings of bytes that are not UTF-8, and the likeliest encoding; for UTF-8 none is needed."""
+    if data[:2] in UTF_16 or _is_utf8(data):
+        return (), "utf-8"
+    found = tuple(readings(data))
+    return found, found[0].encoding if found else "utf-8"
+
+
+def _is_utf8(data: bytes | mmap.mmap) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), BLOCK_BYTES):
             decoder.decode(data[start : start + BLOCK_BYTES])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+        return False
+    return b"\0" not in data[:BLOCK_BYTES]
+
+
+def encoding_doubts(heads: Iterable[Table | JsonHead]) -> Iterator[str]:
+    """Yield what to ask about the encoding of files that are not UTF-8: bytes alone do not prove one."""
+    foreign = [head for head in heads if head.readings]
+    for head in foreign:
+        first, *others = head.readings
+        also = f" It could also read {' or '.join(map(str, others))}." if others else ""
+        yield f"[dataset] encoding: {head.name} is not UTF-8. Does it read {first}?{also}"
+    different = {head.encoding: head.name for head in foreign}
+    if len(different) > 1:
+        each = format_list(f"{name} ({encoding})" for encoding, name in different.items())
+        yield f"[dataset] encoding: one is for all files, and these seem to differ: {each}. Save them as UTF-8."
 
 
 @dataclass(frozen=True)
@@ -117,6 +143,7 @@ class JsonHead:
     name: str
     lists: dict[str, Objects]
     encoding: str
+    readings: tuple[Reading, ...] = ()
 
 
 def read_json_head(files: Files, name: str, place: str, whole: bool = False) -> JsonHead:
@@ -131,20 +158,25 @@ def read_json_head(files: Files, name: str, place: str, whole: bool = False) -> 
 
 
 def _lists(name: str, data: bytes | mmap.mmap, whole: bool) -> JsonHead:
-    encoding = _encoding(data)
-    start = re.search(rb"\S", data)
+    found, encoding = likely_encoding(data)
+    if data[:2] in UTF_16 or encoding.startswith("utf-16"):
+        data, whole = decode(data[:], name, encoding).text.encode(), True
+        encoding = "utf-8"
+    at = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
+    start = re.compile(rb"\S").search(data, at)
     if start is not None and start[0] == b"[":
-        return JsonHead(name, {"": _objects(data, start.end(), encoding, whole)}, encoding)
+        return JsonHead(name, {"": _objects(data, start.end(), encoding, whole)}, encoding, found)
     starts: dict[str, int] = {}
     for match in _LIST_START.finditer(data):
         starts.setdefault(match[1].decode(encoding), match.end() - 1)
-    found = {key: _objects(data, at, encoding, whole) for key, at in starts.items()}
-    return JsonHead(name, found, encoding)
+    lists = {key: _objects(data, at, encoding, whole) for key, at in starts.items()}
+    return JsonHead(name, lists, encoding, found)
 
 
 def _objects(data: bytes | mmap.mmap, start: int, encoding: str, whole: bool) -> Objects:
     """Decode objects one by one from `start` on, until the list ends or, unless `whole`, the window does."""
-    text = data[start : len(data) if whole else start + WINDOW_BYTES].decode(encoding, "ignore")
+    window = data[start : len(data) if whole else start + WINDOW_BYTES]
+    text = codecs.getincrementaldecoder(encoding)().decode(window)  # a character that the window cuts is left
     decode_next, skip = json.JSONDecoder().raw_decode, re.compile(r"[\s,]*")
     rows: list[dict[str, Any]] = []
     at = skip.match(text).end()  # type: ignore[union-attr]  # it matches anything

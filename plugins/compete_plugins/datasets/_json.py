@@ -7,17 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from compete import DataError, did_you_mean, format_list
+from compete import DataError, decode, did_you_mean, format_list
 
 from ._common import Files
-from ._tables import decode, find_file
+from ._tables import find_file
 
 
 def read_json(files: Files, path: str, encoding: str) -> Any:  # noqa: ANN401 - any JSON value
     """Read a JSON file, which may be packed. Raise `DataError` with the line of a fault."""
     place = find_file(files, path)
     try:
-        return json.loads(decode(files.read(place), place, encoding))
+        return json.loads(decode(files.read(place), place, encoding).text)
     except json.JSONDecodeError as error:
         raise DataError(f"{place}, line {error.lineno}: not valid JSON: {error.msg}.") from None
 

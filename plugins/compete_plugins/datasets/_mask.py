@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, format_first, plural
+from compete import DataError, Tables, describe_form, format_first, plural
 
 from ._common import Files, Problems, is_image, keep_unique, missing_message, need_column, present
-from ._tables import read_table
+from ._tables import Sample, read_sample, read_table
 
 LISTING, INFO = "train/train.csv", "eval/info.csv"
 STEMS = {**{f"mask{number}": 0 for number in range(1, 6)}, "incorrect_mask": 1, "normal": 2}
@@ -46,7 +47,8 @@ def mask(root: Path) -> Tables:
     with problems.collecting():
         test, sample = _test(files)
     problems.raise_if_any()
-    return Tables(train, test, sample, " ".join(notes))
+    notes += filter(None, [describe_form(sample.form, INFO)])
+    return Tables(train, test, sample.table, " ".join(notes), form=sample.form)
 
 
 def _drawn(files: Files) -> list[str]:
@@ -158,12 +160,12 @@ def _oddities(files: Files, people: list[str], found: pd.DataFrame, known: pd.Da
         yield f"{plural(len(unlisted), 'folder')} left out, not in {LISTING}: {format_first(unlisted)}."
 
 
-def _test(files: Files) -> tuple[pd.DataFrame, pd.DataFrame]:
-    sample = read_table(files, INFO)
+def _test(files: Files) -> tuple[pd.DataFrame, Sample]:
+    sample = read_sample(files, INFO)
     for column in ("ImageID", "ans"):
-        need_column(sample, column, INFO)
-    sample = sample[["ImageID", "ans"]]
-    ids = keep_unique(sample["ImageID"], "error", INFO)
+        need_column(sample.table, column, INFO)
+    sample = replace(sample, table=sample.table[["ImageID", "ans"]])
+    ids = keep_unique(sample.table["ImageID"], "error", INFO)
     images = ("eval/images/" + ids).astype(object)
     there = present(images, files)
     if not there.all():

@@ -19,7 +19,7 @@ from compete import DataError, Files, Tables, component, did_you_mean, format_fi
 from ._common import Problems, check_group, need_column
 from ._json import text_table
 from ._rows import Policies, Rows, assemble
-from ._tables import find_sample, read_table
+from ._tables import read_sample
 
 BYTES, ROWS, PLACES = "images.bin", "rows.parquet", "places.npy"
 ROWS_AT_ONCE = 256
@@ -62,7 +62,7 @@ def parquet(
         test_rows = _rows(files, "test", test, image, id) if test else None
     sample_table = None
     with problems.collecting():
-        sample_table = read_table(files, find_sample(files, sample)) if sample else None
+        sample_table = read_sample(files, sample) if sample else None
     problems.raise_if_any()
     return assemble(files, train_rows, test_rows, sample_table, Policies(group, group_pattern, duplicates))
 

@@ -11,13 +11,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, component, did_you_mean, format_list
+from compete import Count, DataError, Tables, component, did_you_mean, format_list
 
 from ._bson import bson_path, documents
-from ._common import Files, Problems, check_group, need_column
+from ._common import Files, Problems, check_group, need_column, replaced
 from ._json import object_list, read_json, text_table
 from ._rows import Policies, Rows, assemble, choose_id_column
-from ._tables import find_file, find_sample, read_table
+from ._tables import find_file, read_sample
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 ROWS, PLACES = "rows.parquet", "places.npz"
@@ -42,8 +42,9 @@ def records(
     test: str,
     sample: str = "",
     bands: tuple[str, ...] = (),
-    shape: tuple[int, int] | None = None,
+    shape: tuple[Count, Count] | None = None,
     id: str = "",
+    replace: dict[str, dict[str, str]] | None = None,
     group: str = "",
     group_pattern: str = "",
     encoding: str = "utf-8",
@@ -57,7 +58,7 @@ def records(
     BSON (`train` ends in .bson, not packed): every block of bytes in a document is an encoded image; a row has as
     many images as its document has. They are read where they lie; only their places are kept in `.compete/records/`.
     `sample` is the sample submission, found by its name if not given. `id` is the id's key, by default the sample
-    submission's first column. `group`, `group_pattern`, `encoding` and `duplicates`: as for `csv`.
+    submission's first column. `replace`, `group`, `group_pattern`, `encoding` and `duplicates`: as for `csv`.
     """
     files = Files(root)
     problems = Problems()
@@ -66,16 +67,18 @@ def records(
     with problems.collecting():
         test_rows = _read(files, test, bands, shape, encoding)
     with problems.collecting():
-        sample_name = find_sample(files, sample)
-        sample_table = read_table(files, sample_name)
+        sample_read = read_sample(files, sample, encoding=encoding)
     problems.raise_if_any()
-    id_column = choose_id_column(id, train_rows.table, sample_table, train)
+    notes = list[str]()
+    train_table, test_table = replaced(replace, train, [train_rows.table, test_rows.table], notes)
+    train_rows, test_rows = train_rows._replace(table=train_table), test_rows._replace(table=test_table)
+    id_column = choose_id_column(id, train_rows.table, sample_read.table, train)
     return assemble(
         files,
         _rows(train_rows, train, id_column),
         _rows(test_rows, test, id_column),
-        sample_table,
-        Policies(group, group_pattern, duplicates),
+        sample_read,
+        Policies(group, group_pattern, duplicates, notes=tuple(notes)),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compete import DataError, Tables, plural
+from compete import DataError, Tables, describe_form, format_first, plural
 
 from ._combine import joined
 from ._common import (
@@ -17,23 +17,24 @@ from ._common import (
     Mask,
     MissingImages,
     Problems,
+    Templates,
     group_of,
     image_paths,
     keep_unique,
+    listed,
     missing_message,
     need_column,
     present,
+    values_lost,
     without_missing,
 )
+from ._spelling import as_in_sample, as_on_disk, spelling_note
+from ._tables import Sample, refuse_repeated_ids
 
 _SKIP = " Training rows can be left out with missing_images = 'skip'."
 _SKIP_TEST = " With missing_images = 'skip' they would get the mean prediction."
 _TWICE = " Set duplicates = 'keep' to keep all training rows, or 'first' to leave out later ones."
 _TWICE_IN_TEST = " With duplicates = 'first' one row of each id is predicted."
-_TWICE_IN_SAMPLE = (
-    " They are the sample submission's: is it as the platform gives it? Then, with duplicates = 'first', each id is "
-    "predicted once and all of its rows are written."
-)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Rows:
     images: pd.Series[Any]
     image_option: str
     sure: bool = False  # the images are known to be there
-    of_sample: bool = False  # the ids are the sample submission's, which may mean them to be there twice
+    of_sample: bool = False  # the ids are the sample submission's
 
     @property
     def ids(self) -> pd.Series[str]:
@@ -71,8 +72,8 @@ class Policies:
 class Places:
     """The options that say where images are."""
 
-    image: str
-    test_image: str = ""
+    image: Templates
+    test_image: Templates = ""
     separator: str = ""
     test_id: str = ""
 
@@ -85,8 +86,7 @@ class Read:
     train_name: str
     test: pd.DataFrame | None
     test_name: str
-    sample: pd.DataFrame
-    sample_name: str
+    sample: Sample
 
 
 def with_id(table: pd.DataFrame, id_column: str) -> pd.DataFrame:
@@ -122,44 +122,57 @@ def test_table(
 
 def place_and_assemble(files: Files, read: Read, id_column: str, places: Places, by: Policies) -> Tables:
     """Find the images of tables by their templates, then `assemble` everything."""
-    problems = Problems()
-    test, test_id = test_table(read.test, read.sample, id_column, read.test_name, places.test_id)
-    test_name = read.test_name or read.sample_name
+    problems, notes = Problems(), list(by.notes)
+    test, test_id = test_table(read.test, read.sample.table, id_column, read.test_name, places.test_id)
+    test_name = read.test_name or read.sample.name
     option, test_image = ("test_image", places.test_image) if places.test_image else ("image", places.image)
     with problems.collecting():
         images = image_paths(
-            with_id(read.train, id_column), places.image, files, places.separator, where=read.train_name
+            with_id(read.train, id_column), places.image, files, places.separator, where=read.train_name, notes=notes
         )
     with problems.collecting():
-        test_images = image_paths(with_id(test, test_id), test_image, files, places.separator, option, test_name)
+        rows = with_id(test, test_id)
+        test_images = image_paths(rows, test_image, files, places.separator, option, test_name, notes)
     problems.raise_if_any()
     return assemble(
         files,
-        Rows(read.train, read.train_name, id_column, images, f"image = '{places.image}'"),
-        Rows(test, test_name, test_id, test_images, f"{option} = '{test_image}'", of_sample=read.test is None),
+        Rows(read.train, read.train_name, id_column, images, _written("image", places.image)),
+        Rows(test, test_name, test_id, test_images, _written(option, test_image), of_sample=read.test is None),
         read.sample,
-        by,
+        replace(by, notes=tuple(notes)),
     )
 
 
-def assemble(files: Files, train: Rows, test: Rows | None, sample: pd.DataFrame | None, by: Policies) -> Tables:
+def _written(option: str, templates: Templates) -> str:
+    return f"{option} = " + ", ".join(f"'{text}'" for text in listed(templates))
+
+
+def assemble(files: Files, train: Rows, test: Rows | None, sample: Sample | None, by: Policies) -> Tables:
     """Join everything into `Tables`, or raise every problem at once.
 
     Without test rows there is no test set; without a sample submission every test row is predicted.
     """
-    problems, notes = Problems(), list(by.notes)
+    problems, notes, warnings = Problems(), list(by.notes), list(by.warnings)
     with problems.collecting():
-        train_table = _train(files, _joined(train, by.join_labels, notes), by, notes)
+        train_table = _train(files, _joined(train, by.join_labels, notes), by, notes, warnings)
     test_rows = pd.DataFrame(columns=["id", "image"])
     with problems.collecting():
         if test is not None:
             test_rows = _test(files, _joined(test, by.join_labels, notes), by, notes)
+        if test is not None and sample is not None:
+            test_rows["id"], respelled = as_in_sample(test_rows["id"], sample.table)
+            notes += spelling_note(respelled, "id", test.where)
+    with problems.collecting():
+        if by.duplicates == "error" and sample is not None:
+            refuse_repeated_ids(sample)
     problems.raise_if_any()
-    if sample is None and test is not None:
-        notes.append(f"No sample submission: the {len(test_rows)} rows of {test.where} are predicted.")
     if sample is None or test is None:
-        sample = pd.DataFrame({"id": test_rows["id"], "label": ""})
-    return Tables(train_table, test_rows, sample, " ".join(notes), by.warnings)
+        if test is not None:
+            notes.append(f"No sample submission: the {len(test_rows)} rows of {test.where} are predicted.")
+        made = pd.DataFrame({"id": test_rows["id"], "label": ""})
+        return Tables(train_table, test_rows, made, " ".join(notes), tuple(warnings))
+    notes += filter(None, [describe_form(sample.form, sample.name)])
+    return Tables(train_table, test_rows, sample.table, " ".join(notes), tuple(warnings), sample.form)
 
 
 def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:
@@ -170,14 +183,16 @@ def _joined(rows: Rows, labels: tuple[str, ...], notes: list[str]) -> Rows:
     return replace(rows, table=table, images=images)
 
 
-def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
+def _train(files: Files, rows: Rows, by: Policies, notes: list[str], warnings: list[str]) -> pd.DataFrame:
     ids = keep_unique(rows.ids, by.duplicates, rows.where, _TWICE)
     if len(ids) < len(rows.table):
-        notes.append(f"{plural(len(rows.table) - len(ids), 'training row')} left out: repeated id.")
+        repeated = rows.ids[~rows.ids.index.isin(ids.index)]
+        notes.append(f"{_share(repeated, len(rows.table))} left out: repeated id: {_names(repeated)}.")
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, ("", _SKIP), notes)
     some = images.map(bool).to_numpy(dtype=bool)
     if not some.all():
-        notes.append(f"{plural(int((~some).sum()), 'training row')} left out: no image.")
+        notes.append(f"{_share(ids[~some], len(ids))} left out: no image: {_names(ids[~some])}.")
+        warnings += values_lost(rows.table.loc[ids.index], ~some)
     kept = rows.table.loc[ids.index[some]]
     table = _named(kept, rows.id_column, ids[some], images[some])
     if by.group:
@@ -185,15 +200,24 @@ def _train(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataF
     return table.reset_index(drop=True)
 
 
+def _share(rows: pd.Series[str], of: int) -> str:
+    return f"{len(rows):,} of {plural(of, 'training row')} ({len(rows) / of:.1%})"
+
+
+def _names(ids: pd.Series[str]) -> str:
+    return format_first(ids.tolist())
+
+
 def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFrame:
-    # Of a repeated test id one row is predicted; the sample submission keeps all of its rows.
-    hint = _TWICE_IN_SAMPLE if rows.of_sample else _TWICE_IN_TEST
-    ids = keep_unique(rows.ids, "error" if by.duplicates == "error" else "first", rows.where, hint)
+    # Of a repeated test id one row is predicted; the sample submission, checked on its own, keeps all of its rows.
+    alone = by.duplicates == "error" and not rows.of_sample
+    ids = keep_unique(rows.ids, "error" if alone else "first", rows.where, _TWICE_IN_TEST)
     hint = "" if rows.image_option.startswith("test_") else " Are the test images elsewhere? Set test_image."
     images = _there(files, rows, rows.images.loc[ids.index], by.missing_images, (hint, _SKIP_TEST), notes)
-    lost = int((~images.map(bool)).sum())
-    if lost:
-        notes.append(f"{plural(lost, 'test row')} without an image: predicted as the mean.")
+    lost = ids[~images.map(bool)]
+    if len(lost):
+        count = f"{len(lost):,} of {plural(len(ids), 'test row')} ({len(lost) / len(ids):.1%})"
+        notes.append(f"{count} without an image, predicted as the mean: {_names(lost)}.")
     return _named(rows.table.loc[ids.index], rows.id_column, ids, images).reset_index(drop=True)
 
 
@@ -201,6 +225,9 @@ def _there(
     files: Files, rows: Rows, images: pd.Series[Any], policy: MissingImages, hints: tuple[str, str], notes: list[str]
 ) -> pd.Series[Any]:
     """Return the images that are there; by the policy, or where there is none at all, a missing one is refused."""
+    if not rows.sure:
+        images, respelled = as_on_disk(images, files)
+        notes += spelling_note(respelled, "image name", rows.where)
     there = np.ones(len(images), dtype=bool) if rows.sure else _present(files, rows, images)
     if there.all():
         return images
@@ -209,9 +236,10 @@ def _there(
         raise DataError(missing_message(rows.image_option, images, there, files, rows.where) + hint)
     kept = without_missing(images, files)
     some = kept.map(bool)
-    lost = images[some].explode().size - kept[some].explode().size
-    if lost:
-        notes.append(f"{plural(lost, 'image')} of {rows.where} missing from rows that have others.")
+    lost = images[some].explode()[~images[some].explode().isin(kept[some].explode())]
+    if len(lost):
+        names = format_first(lost.tolist())
+        notes.append(f"{plural(len(lost), 'image')} of {rows.where} missing from rows that have others: {names}.")
     return kept
 
 

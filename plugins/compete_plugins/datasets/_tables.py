@@ -8,12 +8,25 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from compete import DataError, did_you_mean, format_list, plain_name
+from compete import (
+    DataError,
+    SampleForm,
+    counts_rows,
+    decode,
+    did_you_mean,
+    form_of,
+    format_first,
+    format_list,
+    plain_name,
+    plural,
+)
 
 from ._common import Files
 
@@ -21,6 +34,15 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 PACKED = (".zip", ".7z", ".gz", ".tar.gz", ".tar")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The sample submission: its table, its file's name, and how it is written."""
+
+    table: pd.DataFrame
+    name: str
+    form: SampleForm = field(default_factory=SampleForm)
 
 
 def read_table(
@@ -32,22 +54,38 @@ def read_table(
     column go into that column, joined by the separator. Raise `DataError` with file and line.
     """
     place = find_file(files, path)
-    text = decode(files.read(place), place, encoding)
+    text = decode(files.read(place), place, encoding).text
     if ragged:
         text = _gathered(text, separator)
-    return parse_table(text, place, separator)
+    return without_index(parse_table(text, place, separator))
 
 
-def decode(data: bytes, place: str, encoding: str) -> str:
-    """Turn bytes into text without a byte order mark; raise `DataError` with the line that is in another encoding."""
-    try:
-        return data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        other = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin-1"  # its byte order mark
-        raise DataError(f"{place}, line {line}: not in the encoding {encoding}. Try encoding = '{other}'.") from error
-    except LookupError as error:
-        raise DataError(f"encoding = '{encoding}': unknown encoding.") from error
+def read_sample(files: Files, sample: str, separator: str = ",", encoding: str = "utf-8") -> Sample:
+    """Read the sample submission, found by its name where none is given, with the form in which it is written."""
+    name = find_sample(files, sample)
+    place = find_file(files, name)
+    decoded = decode(files.read(place), place, encoding)
+    table = parse_table(decoded.text, place, separator)
+    form = form_of(decoded, _header(decoded.text, separator), table, separator)
+    return Sample(without_index(table), name, form)
+
+
+def refuse_repeated_ids(sample: Sample) -> None:
+    """Raise `DataError` for a sample submission that has an id twice, with the rows of the first ones."""
+    ids = sample.table.iloc[:, 0]
+    repeated = ids[ids.duplicated()].unique().tolist()
+    if repeated:
+        rows = [f"'{id}' in rows {format_list(map(str, np.flatnonzero(ids == id)[:3] + 1))}" for id in repeated[:3]]
+        raise DataError(
+            f"{sample.name}: {plural(len(repeated), 'id')} in several rows: {format_first(rows, 3, len(repeated))} "
+            "(counted without the header). Remove the copies; if the platform's own file has them, set duplicates = "
+            "'first': each id is predicted once, and all of its rows are written."
+        )
+
+
+def without_index(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without an index that was written along; an unnamed first column that holds ids stays."""
+    return table.iloc[:, 1:] if counts_rows(table) else table
 
 
 def find_file(files: Files, path: str) -> str:
@@ -96,7 +134,9 @@ def _only(archive: str, members: list[str]) -> str:
 
 
 def parse_table(text: str, place: str, separator: str, most_rows: int | None = None) -> pd.DataFrame:
-    """Return a table of text, or its first rows. Raise `DataError` with the line of a fault."""
+    """Return a table of text, or its first rows, index and all. Raise `DataError` with the line of a fault."""
+    if "\0" in text:
+        raise DataError(f"{place}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: a zero byte in a cell.")
     _refuse_other_separator(text, place, separator)
     try:
         with warnings.catch_warnings():
@@ -123,7 +163,7 @@ def parse_table(text: str, place: str, separator: str, most_rows: int | None = N
     # pandas fills a row that is too short with empty cells, so only a table with some of them needs the slower look.
     if table.shape[1] > 1 and (table.iloc[:, -1] == "").any() and (fault := _ragged(text, place, separator)):
         raise DataError(fault)
-    return table.drop(columns="Unnamed: 0", errors="ignore")  # an index that was written by mistake
+    return table
 
 
 def _refuse_other_separator(text: str, place: str, separator: str) -> None:

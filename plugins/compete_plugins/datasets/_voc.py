@@ -13,7 +13,7 @@ from compete import DataError, Files, Tables, component, did_you_mean, format_fi
 
 from ._common import IMAGE_EXTENSIONS, Problems, check_group, is_image
 from ._rows import Policies, Rows, assemble
-from ._tables import find_sample, read_table
+from ._tables import read_sample
 
 SeveralLabels = Literal["error", "join", "largest"]
 SEPARATOR = "|"
@@ -60,7 +60,7 @@ def voc(
     with problems.collecting():
         test_rows = _test(files, test, by_name, extensions) if test else None
     with problems.collecting():
-        sample_table = read_table(files, find_sample(files, sample)) if sample else None
+        sample_table = read_sample(files, sample) if sample else None
     problems.raise_if_any()
     assert train_rows is not None
     return assemble(files, train_rows, test_rows, sample_table, Policies(group, group_pattern, notes=tuple(notes)))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import component
+from compete import Count, component
 
 from ._folder import fill_folder
 from ._people import Plan, plan_people
@@ -31,11 +31,11 @@ def _check_size(*, size: tuple[int, int], **_: object) -> Iterator[str]:
 def mask_demo(
     folder: Path,
     *,
-    people: Annotated[int, Field(ge=12)] = 200,
-    test_people: Annotated[int, Field(ge=6)] = 80,
-    size: tuple[int, int] = (120, 160),
+    people: Annotated[int, Field(ge=12, le=100_000)] = 200,
+    test_people: Annotated[int, Field(ge=6, le=100_000)] = 80,
+    size: tuple[Count, Count] = (120, 160),
     label_noise: Annotated[float, Field(ge=0, le=0.2)] = 0.01,
-    seed: Annotated[int, Field(ge=0)] = 42,
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42,
 ) -> None:
     """Draw people with and without masks, in the layout of the mask competition and with its traps.
 

@@ -27,7 +27,7 @@ def mean(oof: Array, _labels: Array, test: Array, _metric: Metric) -> Blended:
 
 
 def weighted(
-    oof: Array, labels: Array, test: Array, metric: Metric, *, rounds: Annotated[int, Field(ge=1)] = 30
+    oof: Array, labels: Array, test: Array, metric: Metric, *, rounds: Annotated[int, Field(ge=1, le=1000)] = 30
 ) -> Blended:
     """Average the members with the weights that maximise the metric on OOF.
 

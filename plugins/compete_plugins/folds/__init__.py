@@ -1,6 +1,6 @@
 """Folds: which fold validates each row, with groups kept whole and classes spread evenly.
 
-The same seed always gives the same folds.
+The same seed always gives the same folds. Rows that show one image stay in one fold, but with `fixed`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ._strata import (
     groups_if_any,
     indicator,
     is_label_sets,
+    linked,
     one_class_each,
     refuse_too_few,
     require_column,
@@ -33,16 +34,16 @@ MOST_FOLDS = 10_000
 
 def kfold(train: pd.DataFrame, _labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
     """Split rows at random into `n` folds of equal size, regardless of labels and groups."""
-    return _rows(np.zeros(len(train), dtype=np.int64), _equal(n), seed)
+    return _rows(train, np.zeros(len(train), dtype=np.int64), _equal(n), seed)
 
 
-def stratified(_train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
+def stratified(train: pd.DataFrame, labels: Array, seed: int, *, n: Annotated[int, Field(ge=2, le=100)] = 5) -> Array:
     """Split rows into `n` folds with equal shares of every class.
 
     A class with fewer rows than folds reaches as many folds as it has rows. Shares of votes count as their largest
     class. Groups are ignored: use `stratified_group` where people or places repeat.
     """
-    return _rows(one_class_each(labels, "stratified"), _equal(n), seed)
+    return _rows(train, one_class_each(labels, "stratified"), _equal(n), seed)
 
 
 def group(
@@ -58,7 +59,7 @@ def group(
     `column` names the group of each row; the rows of a group are validated in the same fold.
     """
     one_class = np.zeros(len(train), dtype=np.int64)
-    return _groups(one_class, group_numbers(train, column), _equal(n), seed)
+    return _groups(train, one_class, group_numbers(train, column), _equal(n), seed)
 
 
 def stratified_group(
@@ -70,7 +71,7 @@ def stratified_group(
     with rare classes are placed first.
     """
     classes = one_class_each(labels, "stratified_group")
-    return _groups(classes, group_numbers(train, column), _equal(n), seed)
+    return _groups(train, classes, group_numbers(train, column), _equal(n), seed)
 
 
 def multilabel_stratified(
@@ -81,7 +82,7 @@ def multilabel_stratified(
     Rows with rare labels are placed first (iterative stratification, Sechidis et al. 2011). Where the table has the
     column `column`, its groups stay whole.
     """
-    return _groups(labels, groups_if_any(train, column), _equal(n), seed)
+    return _groups(train, labels, groups_if_any(train, column), _equal(n), seed)
 
 
 def binned(
@@ -90,7 +91,7 @@ def binned(
     seed: int,
     *,
     n: Annotated[int, Field(ge=2, le=100)] = 5,
-    bins: Annotated[int, Field(ge=2)] = 10,
+    bins: Annotated[int, Field(ge=2, le=10_000)] = 10,
     column: str = "group",
 ) -> Array:
     """Split rows into `n` folds in which a number to predict is distributed alike.
@@ -99,7 +100,7 @@ def binned(
     column `column`, its groups stay whole.
     """
     ranges = value_ranges(labels.reshape(len(labels), -1)[:, 0], bins)
-    return _stratify(ranges, groups_if_any(train, column), _equal(n), seed)
+    return _stratify(train, ranges, groups_if_any(train, column), _equal(n), seed)
 
 
 def fixed(train: pd.DataFrame, _labels: Array, _seed: int, *, column: str = "fold") -> Array:
@@ -134,8 +135,8 @@ def holdout(
     `column`, its groups stay whole.
     """
     groups = groups_if_any(train, column)
-    validated = _stratify(labels, groups, (share, 1 - share), seed) == 0
-    if groups is None and not is_label_sets(labels):
+    validated = _stratify(train, labels, groups, (share, 1 - share), seed) == 0
+    if groups is None and linked(train, None) is None and not is_label_sets(labels):
         validated[untrained_rows(strata(labels), validated)] = False
     if not validated.any():
         raise DataError(f"[folds] share = {share:g}: too small for {plural(len(train), 'row')}, none would validate.")
@@ -150,7 +151,7 @@ def auto(
     With the column `column` this is `stratified_group`, without it `stratified`; label sets are split as by
     `multilabel_stratified`, numbers as by `binned`.
     """
-    return _stratify(labels, groups_if_any(train, column), _equal(n), seed)
+    return _stratify(train, labels, groups_if_any(train, column), _equal(n), seed)
 
 
 @hookimpl
@@ -173,19 +174,26 @@ def _equal(n: int) -> list[float]:
     return [1 / n] * n
 
 
-def _stratify(labels: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
+def _stratify(train: pd.DataFrame, labels: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
     """Stratify by the kind of labels, keeping groups whole if there are any."""
     if groups is None and not is_label_sets(labels):
-        return _rows(strata(labels), shares, seed)
-    return _groups(labels, groups, shares, seed)
+        return _rows(train, strata(labels), shares, seed)
+    return _groups(train, labels, groups, shares, seed)
 
 
-def _rows(classes: Array, shares: Sequence[float], seed: int) -> Array:
-    refuse_too_few(len(shares), len(classes), "rows")
-    return deal_rows(classes, shares, seed)
+def _rows(train: pd.DataFrame, classes: Array, shares: Sequence[float], seed: int) -> Array:
+    """Deal rows; of those that show one image the first is dealt, and the others follow it."""
+    together = linked(train, None)
+    if together is None:
+        refuse_too_few(len(shares), len(classes), "rows")
+        return deal_rows(classes, shares, seed)
+    first, others = np.unique(together, return_index=True, return_inverse=True)[1:]
+    refuse_too_few(len(shares), len(first), "images")
+    return deal_rows(classes[first], shares, seed)[others]  # (images,) -> (N,)
 
 
-def _groups(labels: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
-    alone = np.arange(len(labels)) if groups is None else groups
-    refuse_too_few(len(shares), len(np.unique(alone)), "rows" if groups is None else "groups")
+def _groups(train: pd.DataFrame, labels: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
+    together = linked(train, groups)
+    alone = np.arange(len(labels)) if together is None else together
+    refuse_too_few(len(shares), len(np.unique(alone)), "rows" if together is None else "groups")
     return deal_groups(alone, indicator(labels), shares, seed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from compete import ConfigError, DataError, did_you_mean, format_first, format_list, plural
+from compete import ConfigError, DataError, did_you_mean, format_first, format_list, linked_rows, plural
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -84,6 +84,12 @@ def group_numbers(train: pd.DataFrame, column: str) -> Array:
 def groups_if_any(train: pd.DataFrame, column: str) -> Array | None:
     """Return the groups (N,) if the table has them, else None."""
     return group_numbers(train, column) if column in train else None
+
+
+def linked(train: pd.DataFrame, groups: Array | None) -> Array | None:
+    """Return the groups (N,) in which the rows of one image are together; None if every row is alone."""
+    found = linked_rows(train["image"].tolist(), groups) if "image" in train else None
+    return groups if found is None else found
 
 
 def refuse_too_few(n: int, units: int, what: str) -> None:

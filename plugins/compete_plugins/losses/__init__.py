@@ -44,7 +44,7 @@ def cross_entropy(
 def focal(
     targets: torch.Tensor,
     *,
-    gamma: Annotated[float, Field(ge=0)] = 2.0,
+    gamma: Annotated[float, Field(ge=0, le=100)] = 2.0,
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     class_weights: Literal["none", "balanced", "sqrt", "effective"] = "none",
 ) -> Loss:
@@ -61,7 +61,7 @@ def class_balanced(
     targets: torch.Tensor,
     *,
     beta: Annotated[float, Field(ge=0, lt=1)] = 0.999,
-    gamma: Annotated[float, Field(ge=0)] = 0.0,
+    gamma: Annotated[float, Field(ge=0, le=100)] = 0.0,
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
 ) -> Loss:
     """Cross entropy or focal loss, weighted by 1 / effective number of rows of a class (Cui et al. 2019).

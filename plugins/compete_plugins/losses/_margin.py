@@ -20,7 +20,7 @@ def arcface(
     targets: torch.Tensor,
     *,
     margin: Annotated[float, Field(ge=0, lt=math.pi / 2)] = 0.3,
-    scale: Annotated[float, Field(gt=0)] = 30.0,
+    scale: Annotated[float, Field(ge=1e-3, le=1e4)] = 30.0,
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Cross entropy of cosines, with a margin added to the true class's angle (ArcFace, Deng et al. 2019).

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
-from compete import Metric, TopK, top_labels
+from compete import Count, Metric, TopK, top_labels
 
 from ._arrays import Array, class_pairs, finite, known_classes
 
@@ -55,7 +54,7 @@ def kappa(*, weights: Literal["quadratic", "linear", "none"] = "quadratic") -> M
     return Metric(partial(_kappa, distance=_DISTANCES[weights]), top=1)
 
 
-def map_at_k(*, k: Annotated[int, Field(ge=1)] = 5) -> Metric:
+def map_at_k(*, k: Count = 5) -> Metric:
     """Mean average precision of the `k` most probable classes, with one true class: 1 / rank, or 0 beyond `k`.
 
     Among equal probabilities the class with the lower number ranks first.

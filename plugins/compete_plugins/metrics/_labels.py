@@ -12,8 +12,10 @@ from compete import Metric, plural
 
 from ._arrays import Array, finite, in_unit_range, indicators, misfit
 
+Weight = Annotated[float, Field(ge=1e-6, le=1e6)]
 
-def label_set_f1(*, threshold: float = 0.5) -> Metric:
+
+def label_set_f1(*, threshold: Annotated[float, Field(ge=0, le=1)] = 0.5) -> Metric:
     """Micro F1 over label sets: F1 of all (row, label) pairs together.
 
     A label is predicted where its probability is at least `threshold`. Labels that no row has are left out, as by
@@ -24,8 +26,8 @@ def label_set_f1(*, threshold: float = 0.5) -> Metric:
 
 def multilabel_log_loss(
     *,
-    weights: list[Annotated[float, Field(gt=0)]] | None = None,
-    positive_weight: Annotated[float, Field(gt=0)] = 1.0,
+    weights: list[Weight] | None = None,
+    positive_weight: Weight = 1.0,
 ) -> Metric:
     """Binary log loss of every label, weighted and averaged within each row, then over rows; lower is better.
 

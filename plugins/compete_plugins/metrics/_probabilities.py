@@ -30,7 +30,7 @@ def kl_divergence() -> Metric:
     return Metric(_kl_divergence, higher_is_better=False)
 
 
-def probabilistic_f1(*, beta: Annotated[float, Field(gt=0)] = 1.0) -> Metric:
+def probabilistic_f1(*, beta: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0) -> Metric:
     """F-beta of two classes, with probabilities in place of counts.
 
     `beta` is how many times as important recall is as precision. Predictions are clipped to 0..1. The score is 0

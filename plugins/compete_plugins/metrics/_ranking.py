@@ -25,7 +25,7 @@ def roc_auc() -> Metric:
 
 def mean_column_auc(
     *,
-    columns: list[Annotated[int, Field(ge=0)] | str] | None = None,
+    columns: list[Annotated[int, Field(ge=0, le=100_000)] | str] | None = None,
     one_class: Literal["skip", "error"] = "skip",
 ) -> Metric:
     """Area under the ROC curve of each column, averaged.
@@ -61,13 +61,15 @@ def check_weighted_auc(*, tpr_thresholds: tuple[float, ...], weights: tuple[floa
         yield f"tpr_thresholds = {list(tpr_thresholds)} must rise from 0 to 1."
     if len(weights) != len(tpr_thresholds) - 1:
         yield f"weights = {list(weights)} must hold one weight for each of the {len(tpr_thresholds) - 1} bands."
-    if any(weight < 0 for weight in weights) or sum(weights) == 0:
-        yield f"weights = {list(weights)} must not be negative, nor all 0."
+    if sum(weights) == 0:
+        yield f"weights = {list(weights)} must not all be 0."
 
 
 @component(check=check_weighted_auc)
 def weighted_auc(
-    *, tpr_thresholds: tuple[float, ...] = (0.0, 0.4, 1.0), weights: tuple[float, ...] = (2.0, 1.0)
+    *,
+    tpr_thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0.0, 0.4, 1.0),
+    weights: tuple[Annotated[float, Field(ge=0, le=1e6)], ...] = (2.0, 1.0),
 ) -> Metric:
     """Area under the ROC curve, weighted by bands of the true positive rate.
 

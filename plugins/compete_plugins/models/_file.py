@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from compete import InputFile, PluginError, component, unknown_name
+from compete import InputFile, PluginError, code_of_others, component, error_location, unknown_name
 
 
 def _check(path: str, factory: str, **_: object) -> Iterator[str]:
@@ -22,7 +21,7 @@ def _check(path: str, factory: str, **_: object) -> Iterator[str]:
         yield f"path = '{path}': no such file: {Path(path).resolve()}."
         return
     try:
-        tree = ast.parse(Path(path).read_text("utf-8"))
+        tree = ast.parse(Path(path).read_bytes())
     except (SyntaxError, ValueError) as error:
         yield f"path = '{path}': not valid Python: {error}."
         return
@@ -40,11 +39,12 @@ def network_from_file(
     `factory` names an `nn.Module` class, or a function that returns a module; the module maps images
     (B, channels, H, W) to logits (B, outputs), and may have the attributes `head_name`, `mean`, `std` and `notes`.
     """
-    try:
+
+    def raised(error: BaseException) -> PluginError:
+        return PluginError(f"{path}: {factory} raised {error!r} at {error_location(error)}")
+
+    with code_of_others(raised):
         network = _import(Path(path), factory)(outputs, channels, **(arguments or {}))
-    except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        raise PluginError(f"{path}: {factory} raised {error!r} at {frame.filename}:{frame.lineno}") from error
     if not isinstance(network, nn.Module):
         raise PluginError(f"{path}: {factory} returned {type(network).__name__}, not an nn.Module")
     return network

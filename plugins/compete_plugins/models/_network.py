@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
 
-from compete import ConfigError, unknown_name
+from compete import ConfigError, did_you_mean
 
 from ._weights import check_weights
 
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": ""}
+LOADS_FILES = ("pretrained", "weights", "checkpoint", "cache_dir", "model_dir")  # how such arguments' names begin
 
 
 def check_network(
@@ -25,13 +26,25 @@ def check_network(
     weights: str,
     arguments: Mapping[str, Any] | None,
 ) -> Iterator[str]:
-    """Yield an unknown backbone, wrong weights, and each argument that is `reserved`, by names or patterns."""
+    """Yield an unknown backbone, wrong weights, and each argument that is `reserved` or may name a file of weights.
+
+    Such files would be read past our own checks, as pickles by some versions: code of whoever wrote the TOML would run.
+    """
     if backbone not in known:
-        yield unknown_name(f"{library} backbone", backbone, known)
+        yield unknown_backbone(library, backbone, known)
     yield from check_weights(pretrained, weights)
     for name in arguments or {}:
-        if any(fnmatchcase(name, pattern) for pattern in reserved):
+        if name.startswith(LOADS_FILES):
+            yield f"arguments.{name}: refused, because it can load files. Use the options pretrained and weights."
+        elif name in reserved:
             yield f"arguments.{name}: set by the runner or by an option of its own. Remove it."
+
+
+def unknown_backbone(library: str, name: str, names: Iterable[str]) -> str:
+    """Explain that a library has no such backbone; there are too many to list."""
+    hint = did_you_mean(name, names)
+    stem = re.search("'([a-zA-Z]*)", hint)
+    return f"unknown {library} backbone '{name}'.{hint} `compete models{f' {stem[1]}' if stem else ''}` lists more."
 
 
 def refuse_arguments(backbone: str, error: Exception) -> ConfigError:

@@ -11,7 +11,7 @@ from torch import nn
 LOGIT_SCALE = 0.125  # keeps the first softmaxes soft, as in Page's recipe
 
 
-def resnet9(outputs: int, channels: int, *, width: Annotated[int, Field(ge=1)] = 64) -> nn.Module:
+def resnet9(outputs: int, channels: int, *, width: Annotated[int, Field(ge=1, le=1024)] = 64) -> nn.Module:
     """Build a ResNet-9, which trains fast on images of about 32 to 128 px (Page 2018, "How to train your ResNet").
 
     `width` is the number of channels of the first layer; the last has eight times as many. Any size from 8 x 8 pixels

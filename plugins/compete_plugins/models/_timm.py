@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field
 from torch import nn
 
-from compete import CompeteError, ConfigError, InputFile, component
+from compete import Backbone, Backbones, CompeteError, ConfigError, InputFile, component
 
 from ._gem import pool_generalised_mean
 from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, refuse_arguments, zero_head
 from ._weights import input_channels, read_weights, refuse_differences, rows
 
-# Through `pretrained_cfg*`, timm loads files of any kind, some of which can run code.
-RESERVED = ("num_classes", "in_chans", "pretrained*", "checkpoint_path", "cache_dir", "drop_rate", "drop_path_rate")
-Rate = Annotated[float, Field(ge=0, lt=1)]
+RESERVED = ("num_classes", "in_chans", "drop_rate", "drop_path_rate")
+Rate = Annotated[float, Field(ge=0, le=0.99)]
 
 
 def _check(
@@ -31,7 +31,24 @@ def _check(
         yield f"backbone = '{backbone}': timm has no pretrained weights for it. Set pretrained = false."
 
 
-@component(check=_check, without_weights=WITHOUT_WEIGHTS)
+def _names() -> list[str]:
+    import timm
+
+    return list(timm.list_models())
+
+
+def _describe(backbone: str) -> Backbone:
+    """Count the parameters of a network without memory, and read its configuration."""
+    import timm
+
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in timm.create_model(backbone).parameters())
+    trained = timm.get_pretrained_cfg(backbone)
+    weights = trained.tag or "default" if timm.is_model_pretrained(backbone) else ""
+    return Backbone(parameters, trained.input_size[-1], weights)
+
+
+@component(check=_check, without_weights=WITHOUT_WEIGHTS, backbones=Backbones(_names, _describe))
 def timm_network(
     outputs: int,
     channels: int,

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from torch import nn
 
-from compete import CompeteError, InputFile, component
+from compete import Backbone, Backbones, CompeteError, InputFile, component
 
 from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, layer_outputs, refuse_arguments, zero_head
 from ._weights import input_channels, load_exactly, read_weights, rows
 
-RESERVED = ("num_classes", "weights*", "progress", "aux_logits", "transform_input")
+RESERVED = ("num_classes", "progress", "aux_logits", "transform_input")
 INCEPTION = ("googlenet", "inception_v3")
 AUXILIARY_HEADS = ("AuxLogits", "aux1", "aux2")
 
@@ -20,13 +20,23 @@ AUXILIARY_HEADS = ("AuxLogits", "aux1", "aux2")
 def _check(
     backbone: str, pretrained: bool, weights: str, arguments: dict[str, Any] | None, **_: object
 ) -> Iterator[str]:
+    given: Any = {"pretrained": pretrained, "weights": weights, "arguments": arguments}
+    yield from check_network("torchvision", backbone, _names(), RESERVED, **given)
+
+
+def _names() -> list[str]:
     from torchvision import models
 
-    given: Any = {"pretrained": pretrained, "weights": weights, "arguments": arguments}
-    yield from check_network("torchvision", backbone, models.list_models(module=models), RESERVED, **given)
+    return list(models.list_models(module=models))
 
 
-@component(check=_check, without_weights=WITHOUT_WEIGHTS)
+def _describe(backbone: str) -> Backbone:
+    trained = _weights_of(backbone)
+    size = trained.transforms().crop_size
+    return Backbone(trained.meta["num_params"], size[0], trained.name)
+
+
+@component(check=_check, without_weights=WITHOUT_WEIGHTS, backbones=Backbones(_names, _describe))
 def torchvision_network(
     outputs: int,
     channels: int,

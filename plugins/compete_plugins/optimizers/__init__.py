@@ -18,6 +18,11 @@ from compete import ConfigError, component, did_you_mean, format_list, hookimpl,
 from ._sam import Climbs
 
 Groups = list[dict[str, Any]]
+# Weights are float32: a smaller rate changes none, a smaller epsilon is 0, and a larger one stops all learning.
+Rate = Annotated[float, Field(ge=1e-9, le=100)]
+Epsilon = Annotated[float, Field(ge=1e-15, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Decay = Annotated[float, Field(ge=0, le=10)]
 
 # LBFGS calls the loss again inside its step; SparseAdam takes sparse gradients only.
 UNFIT = {"Optimizer", "LBFGS", "SparseAdam"}
@@ -33,10 +38,10 @@ def check_sgd(*, momentum: float, nesterov: bool, **_: object) -> Iterator[str]:
 def sgd(
     groups: Groups,
     *,
-    lr: Annotated[float, Field(gt=0)] = 0.01,
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9,
+    lr: Rate = 0.01,
+    momentum: Beta = 0.9,
     nesterov: bool = True,
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4,
+    weight_decay: Decay = 5e-4,
 ) -> Optimizer:
     """Stochastic gradient descent with momentum.
 
@@ -46,20 +51,13 @@ def sgd(
     return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
 
 
-def check_betas(*, betas: tuple[float, float], **_: object) -> Iterator[str]:
-    """Yield what is wrong with the betas."""
-    if not all(0 <= beta < 1 for beta in betas):
-        yield f"betas = {list(betas)} must be two numbers, 0 <= x < 1."
-
-
-@component(check=check_betas)
 def adam(
     groups: Groups,
     *,
-    lr: Annotated[float, Field(gt=0)] = 3e-4,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: Annotated[float, Field(gt=0)] = 1e-8,
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0,
+    lr: Rate = 3e-4,
+    betas: tuple[Beta, Beta] = (0.9, 0.999),
+    eps: Epsilon = 1e-8,
+    weight_decay: Decay = 0.0,
 ) -> Optimizer:
     """Adam (Kingma and Ba 2015).
 
@@ -69,14 +67,13 @@ def adam(
     return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
-@component(check=check_betas)
 def adamw(
     groups: Groups,
     *,
-    lr: Annotated[float, Field(gt=0)] = 3e-4,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: Annotated[float, Field(gt=0)] = 1e-8,
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05,
+    lr: Rate = 3e-4,
+    betas: tuple[Beta, Beta] = (0.9, 0.999),
+    eps: Epsilon = 1e-8,
+    weight_decay: Decay = 0.05,
 ) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
@@ -89,11 +86,11 @@ def adamw(
 def rmsprop(
     groups: Groups,
     *,
-    lr: Annotated[float, Field(gt=0)] = 1e-4,
-    alpha: Annotated[float, Field(ge=0, lt=1)] = 0.99,
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9,
-    eps: Annotated[float, Field(gt=0)] = 1e-8,
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0,
+    lr: Rate = 1e-4,
+    alpha: Beta = 0.99,
+    momentum: Beta = 0.9,
+    eps: Epsilon = 1e-8,
+    weight_decay: Decay = 0.0,
 ) -> Optimizer:
     """RMSProp with momentum (Tieleman and Hinton 2012).
 
@@ -113,9 +110,7 @@ def check_torch(*, optimizer: str, arguments: dict[str, Any] | None, **_: object
 
 
 @component(check=check_torch)
-def any_torch(
-    groups: Groups, *, optimizer: str, lr: Annotated[float, Field(gt=0)], arguments: dict[str, Any] | None = None
-) -> Optimizer:
+def any_torch(groups: Groups, *, optimizer: str, lr: Rate, arguments: dict[str, Any] | None = None) -> Optimizer:
     """Any optimizer of `torch.optim`, by its class name.
 
     `optimizer` is that name, such as "NAdam". `lr` is the base learning rate. `arguments` is a table of further
@@ -129,9 +124,9 @@ def any_torch(
 def sam(
     groups: Groups,
     *,
-    lr: Annotated[float, Field(gt=0)],
+    lr: Rate,
     optimizer: str = "SGD",
-    rho: Annotated[float, Field(gt=0, le=10)] = 0.05,
+    rho: Annotated[float, Field(ge=1e-6, le=10)] = 0.05,
     adaptive: bool = False,
     arguments: dict[str, Any] | None = None,
 ) -> Optimizer:
@@ -172,8 +167,8 @@ def any_timm(
     groups: Groups,
     *,
     optimizer: str,
-    lr: Annotated[float, Field(gt=0)],
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0,
+    lr: Rate,
+    weight_decay: Decay = 0.0,
     arguments: dict[str, Any] | None = None,
 ) -> Optimizer:
     """Any optimizer of timm, by its name in `timm.optim.list_optimizers()`.

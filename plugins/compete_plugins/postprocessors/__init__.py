@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from compete import ConfigError, Metric, component, hookimpl
+from compete import ConfigError, Metric, Number, component, hookimpl
 
 from ._open_set import open_set
 from ._search import Array, Step, best_of, validated
@@ -29,7 +29,9 @@ def check_clip(*, low: float | None, high: float | None) -> Iterator[str]:
 
 
 @component(check=check_clip)
-def clip(_oof: Array, _labels: Array, _metric: Metric, *, low: float | None = None, high: float | None = None) -> Step:
+def clip(
+    _oof: Array, _labels: Array, _metric: Metric, *, low: Number | None = None, high: Number | None = None
+) -> Step:
     """Clip predictions to at least `low` and at most `high`."""
     return lambda predictions: np.clip(predictions, low, high)
 
@@ -47,7 +49,7 @@ def floor(
     _metric: Metric,
     *,
     low: Annotated[float, Field(ge=0, lt=1)] = 1e-3,
-    high: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    high: Annotated[float, Field(ge=1e-6, le=1)] = 1.0,
 ) -> Step:
     """Keep probabilities away from 0 and 1, where a wrong one costs log loss most.
 

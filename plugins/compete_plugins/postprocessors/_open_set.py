@@ -21,8 +21,8 @@ def open_set(
     classes: Sequence[str],
     *,
     label: str | int,
-    threshold: float | None = None,
-    steps: Annotated[int, Field(ge=2)] = 50,
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None,
+    steps: Annotated[int, Field(ge=2, le=10_000)] = 50,
 ) -> Step:
     """Rank a label that stands for everything unknown, such as `new_whale`, above classes that are less sure.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from compete import ConfigError, Metric, component
+from compete import ConfigError, Count, Metric, component
 
 from ._search import Array, Step, best_of, coordinate_search, on_predicted_rows, validated
 
@@ -26,9 +26,9 @@ def threshold(
     metric: Metric,
     *,
     scope: Literal["global", "per_label"] = "global",
-    steps: Annotated[int, Field(ge=2)] = 50,
-    min_labels: Annotated[int, Field(ge=0)] = 0,
-    max_labels: Annotated[int, Field(ge=1)] | None = None,
+    steps: Annotated[int, Field(ge=2, le=10_000)] = 50,
+    min_labels: Annotated[int, Field(ge=0, le=100_000)] = 0,
+    max_labels: Count | None = None,
 ) -> Step:
     """Turn probabilities into 0 and 1 by thresholds that score best on OOF.
 
@@ -57,7 +57,9 @@ def threshold(
     return on_predicted_rows(lambda predictions: labels(predictions, limits))
 
 
-def cut_points(oof: Array, y_true: Array, metric: Metric, *, steps: Annotated[int, Field(ge=2)] = 40) -> Step:
+def cut_points(
+    oof: Array, y_true: Array, metric: Metric, *, steps: Annotated[int, Field(ge=2, le=10_000)] = 40
+) -> Step:
     """Turn predicted numbers into the levels of the labels, by cut points that score best on OOF.
 
     The search starts from the cuts that give every level its share of the rows, or from rounding where that scores

@@ -12,7 +12,7 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from compete import Target, hookimpl
+from compete import ConfigError, Target, hookimpl
 
 from ._frames import class_column, class_columns, column_to_fill, fill, refuse_left_out, rounded, sum_to_one
 from ._long import long
@@ -20,13 +20,25 @@ from ._sets import tokens, top_k
 
 
 def label(
-    sample: pd.DataFrame, predictions: pd.DataFrame, target: Target, *, column: str | None = None
+    sample: pd.DataFrame,
+    predictions: pd.DataFrame,
+    target: Target,
+    *,
+    column: str | None = None,
+    numbers: bool = False,
 ) -> pd.DataFrame:
     """Write the predicted label, in the competition's spelling.
 
-    `column` is the column to fill, by default the only one beside the ids.
+    `column` is the column to fill, by default the only one beside the ids. With `numbers` the class's place is written
+    in place of its name, from 0 in the order of the target's classes.
     """
     cells = target.decode(predictions.to_numpy())
+    if numbers:
+        places = {name: number for number, name in enumerate(target.classes)}
+        unknown = [str(cell) for cell in cells if str(cell) not in places]
+        if unknown:
+            raise ConfigError(f"[submission] numbers = true: '{unknown[0]}' is not one class of the target.")
+        cells = [places[str(cell)] for cell in cells]
     return fill(sample, predictions, {column_to_fill(sample, column): cells})
 
 

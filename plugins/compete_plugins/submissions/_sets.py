@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import Target, component
+from compete import Count, Number, SubmissionError, Target, component, format_first, plural
 
 from ._frames import Array, column_to_fill, fill
 
@@ -24,22 +24,25 @@ def check_tokens(*, min_labels: int, max_labels: int | None, **_: object) -> Ite
 def tokens(
     sample: pd.DataFrame,
     predictions: pd.DataFrame,
-    _target: Target,
+    target: Target,
     *,
     column: str | None = None,
-    separator: str = " ",
-    threshold: float = 0.5,
-    min_labels: Annotated[int, Field(ge=0)] = 1,
-    max_labels: Annotated[int, Field(ge=1)] | None = None,
+    separator: str | None = None,
+    threshold: Number = 0.5,
+    min_labels: Annotated[int, Field(ge=0, le=100_000)] = 1,
+    max_labels: Count | None = None,
 ) -> pd.DataFrame:
     """Write each row's label set, joined in one cell.
 
     A label is in the set if its prediction is at least `threshold`; the 0 and 1 of the postprocessor `threshold` pass
     unchanged. The most probable labels fill up to `min_labels`, and only the most probable `max_labels` are kept.
-    `separator` joins them; `column` is the column to fill, by default the only one beside the ids.
+    `separator` joins them, by default the target's, or a space; `column` is the column to fill, by default the only one
+    beside the ids.
     """
+    separator = separator or target.separator or " "
     sets = _label_sets(predictions.to_numpy(), threshold, min_labels, max_labels)
     names = np.array([str(name) for name in predictions.columns], dtype=object)
+    refuse_separator_inside(names, separator)
     cells = [separator.join(names[chosen]) for chosen in sets]
     return fill(sample, predictions, {column_to_fill(sample, column): cells})
 
@@ -49,11 +52,11 @@ def top_k(
     predictions: pd.DataFrame,
     _target: Target,
     *,
-    k: Annotated[int, Field(ge=1)] = 5,
+    k: Count = 5,
     column: str | None = None,
     separator: str = " ",
     open_set: str | None = None,
-    open_set_threshold: float = 0.5,
+    open_set_threshold: Number = 0.5,
 ) -> pd.DataFrame:
     """Write each row's `k` most probable labels, best first, joined in one cell.
 
@@ -65,8 +68,20 @@ def top_k(
     values = predictions.to_numpy()
     if open_set is not None:
         names, values = _with_open_set(names, values, open_set, open_set_threshold)
+    if k > 1:
+        refuse_separator_inside(names, separator)
     cells = [separator.join(names[number] for number in row) for row in _ranking(values, k)]
     return fill(sample, predictions, {column_to_fill(sample, column): cells})
+
+
+def refuse_separator_inside(names: Iterable[str], separator: str) -> None:
+    """Raise `SubmissionError` for labels that hold their separator: joined, nobody could tell them apart."""
+    inside = [name for name in names if separator in name]
+    if inside:
+        raise SubmissionError(
+            f"[submission] separator = {separator!r} is inside {plural(len(inside), 'label')}: "
+            f"{format_first([repr(name) for name in inside])}. Set the separator that the competition asks for."
+        )
 
 
 def _label_sets(predictions: Array, threshold: float, min_labels: int, max_labels: int | None) -> Array:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from compete import DataError, Target, component, format_list
 
@@ -18,6 +19,7 @@ from ._cells import (
     class_numbers,
     numbers,
     refuse_rows,
+    repeated,
     require,
     spelled,
     text,
@@ -33,7 +35,7 @@ def check_label(*, classes: Classes, **_: object) -> Iterator[str]:
 
 
 @component(check=check_label)
-def label(train: pd.DataFrame, *, column: str = "label", classes: list[str | int] | str | None = None) -> Target:
+def label(train: pd.DataFrame, *, column: str = "label", classes: Classes = None) -> Target:
     """One class per row, in one column.
 
     `column` holds the label. `classes` lists the classes in order, or names a file with one on each line, or a column
@@ -102,7 +104,7 @@ def heads(
     train: pd.DataFrame,
     *,
     columns: list[str],
-    sizes: list[int] | None = None,
+    sizes: list[Annotated[int, Field(ge=2, le=100_000)]] | None = None,
     classes: dict[str, list[str | int]] | None = None,
     labels: Literal["index", "names"] = "index",
     separator: str = " ",
@@ -122,6 +124,10 @@ def heads(
     encode(train)
     counts = tuple(len(head) for head in names)
     joined = [separator.join(parts) for parts in product(*names)]
+    if labels == "names" and (twice := repeated(joined)):
+        raise DataError(
+            f"[target] separator = '{separator}': '{twice[0]}' is more than one combination. Set another separator."
+        )
     joint = joined if labels == "names" else [str(number) for number in range(len(joined))]
     return Target(
         classes=tuple(joint),

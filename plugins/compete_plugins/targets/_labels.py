@@ -70,6 +70,7 @@ def columns(train: pd.DataFrame, *, columns: list[str]) -> Target:
     return Target(names, encode, encode, sigmoid, decode, (len(names),))
 
 
+OTHER_SEPARATORS = ";,|"
 SEPARATED_SHARE = 0.05  # of the rows; a single label may well hold a comma
 
 
@@ -86,7 +87,7 @@ def tokens(
     *,
     column: str = "labels",
     separator: str = " ",
-    classes: list[str | int] | str | None = None,
+    classes: Classes = None,
     allow_empty: bool = False,
 ) -> Target:
     """A set of labels per row, written in one column.
@@ -101,13 +102,16 @@ def tokens(
     given = given_classes(classes)
     if given is None:
         _refuse_other_separator(whole, column, separator)
+        _refuse_punctuation(cells, column, separator)
+    else:
+        _refuse_separator_inside(given, separator)
     names = classes_in(cells, column) if given is None else given
     if not names:
         raise DataError(f"train table: column '{column}' has no labels.")
     encode = partial(_label_sets, column=column, separator=separator, classes=tuple(names), allow_empty=allow_empty)
     encode(train)
     decode = partial(joined_labels, labels=tuple(names), separator=separator)
-    return Target(tuple(names), encode, encode, sigmoid, decode, (len(names),))
+    return Target(tuple(names), encode, encode, sigmoid, decode, (len(names),), separator=separator)
 
 
 def _one_column(table: pd.DataFrame, *, column: str, classes: tuple[str, str]) -> Array:
@@ -124,7 +128,7 @@ def _refuse_other_separator(cells: pd.Series[str], column: str, separator: str) 
     """Raise `DataError` if only another separator splits the cells: their joined labels would become classes."""
     if cells.str.strip().str.contains(separator, regex=False).any():
         return
-    for other in ";,|":
+    for other in OTHER_SEPARATORS:
         rows = int(cells.str.contains(other, regex=False).sum())
         if rows > SEPARATED_SHARE * len(cells):
             raise DataError(
@@ -132,6 +136,31 @@ def _refuse_other_separator(cells: pd.Series[str], column: str, separator: str) 
                 f"{len(cells):,} hold '{other}', the first '{cells[cells.str.contains(other, regex=False)].iloc[0]}'. "
                 f"Set [target] separator = '{other}', or list the classes."
             )
+
+
+def _refuse_punctuation(labels: pd.Series[str], column: str, separator: str) -> None:
+    """Raise `DataError` for labels that another sign would split into labels: `rust,` of `scab, rust`, or `a,b`."""
+    names = set(labels.unique())
+    for name in sorted(names):
+        for sign in OTHER_SEPARATORS:
+            parts = [part.strip() for part in name.split(sign) if part.strip()]
+            if sign in name and name not in parts and names.issuperset(parts):
+                other = f"{sign}{separator}" if name.endswith(sign) else sign
+                raise DataError(
+                    f"train table: column '{column}', split at '{separator}', holds both '{name}' and "
+                    f"{format_list(map(repr, parts))}. Set [target] separator = '{other}', or list the classes."
+                )
+
+
+def _refuse_separator_inside(classes: list[str], separator: str) -> None:
+    """Raise `DataError` for classes that no cell can hold, since it would be split inside them."""
+    inside = [name for name in classes if separator in name.strip()]
+    if inside:
+        raise DataError(
+            f"[target] classes: '{inside[0]}' holds the separator '{separator}', at which cells are split"
+            f"{f', and so do {len(inside) - 1} more' if len(inside) > 1 else ''}. "
+            'Set another separator; if a cell is one label, set name = "label".'
+        )
 
 
 def _label_sets(

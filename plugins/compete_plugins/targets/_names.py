@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
-from compete import DataError, did_you_mean, format_list
+from compete import DataError, DataFile, decode, did_you_mean, format_list
 
 from ._cells import repeated
 
-Classes = list[str | int] | str | None
+Classes = list[str | int] | DataFile | None
 
 
 def check_classes(option: str, classes: Classes, at_least: int) -> Iterator[str]:
@@ -32,8 +33,9 @@ def given_classes(classes: Classes) -> list[str] | None:
         return None if classes is None else [str(name) for name in classes]
     path, _, column = classes.partition("#")
     try:
-        names = _column(path, column) if column else _lines(path)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        text = decode(Path(path).read_bytes(), f"classes = '{classes}'", option="").text
+        names = _column(text, path, column) if column else _lines(text)
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"classes = '{classes}': the file cannot be read: {error}.") from error
     twice = repeated(names)
     if twice or not names:
@@ -42,13 +44,13 @@ def given_classes(classes: Classes) -> list[str] | None:
     return names
 
 
-def _lines(path: str) -> list[str]:
-    lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+def _lines(text: str) -> list[str]:
+    lines = text.split("\n")  # a name may hold the other signs at which `splitlines` splits
     return [line.strip() for line in lines if line.strip()]
 
 
-def _column(path: str, column: str) -> list[str]:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+def _column(text: str, path: str, column: str) -> list[str]:
+    table = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
     if column not in table:
         known = [str(name) for name in table.columns]
         raise DataError(

@@ -10,21 +10,20 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from compete import DataError, Target, component, format_list
+from compete import DataError, Number, Target, component, format_list
 
 from ._cells import Array, numbers, refuse_rows, spelled, text
 from ._outputs import level_numbers, nearest_level, plain_values, scaled_sigmoid, steps_climbed
 
 MOST_LEVELS, LARGEST_LEVEL = 10_000, 2**31 - 1
-Levels = Annotated[int, Field(ge=2, le=MOST_LEVELS)] | list[int] | None
+Level = Annotated[int, Field(ge=-LARGEST_LEVEL, le=LARGEST_LEVEL)]
+Levels = Annotated[int, Field(ge=2, le=MOST_LEVELS)] | list[Level] | None
 
 
 def check_ordinal(*, levels: Levels, **_: object) -> Iterator[str]:
     """Yield what is wrong with a list of levels."""
     if isinstance(levels, list) and (len(levels) < 2 or levels != sorted(set(levels))):
         yield f"levels = {levels} must list at least two integers, in ascending order."
-    elif isinstance(levels, list) and max(map(abs, levels)) > LARGEST_LEVEL:
-        yield f"levels must lie between {-LARGEST_LEVEL:,} and {LARGEST_LEVEL:,}."
 
 
 @component(check=check_ordinal)
@@ -62,7 +61,7 @@ def ordinal(
 
 
 def regression(
-    train: pd.DataFrame, *, column: str = "label", low: float | None = None, high: float | None = None
+    train: pd.DataFrame, *, column: str = "label", low: Number | None = None, high: Number | None = None
 ) -> Target:
     """A number between two bounds, learnt as a sigmoid scaled to them.
 

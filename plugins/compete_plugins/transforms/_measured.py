@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from compete import DataError, Transform, component, plural
+from compete import Count, DataError, Number, Transform, component, plural
 
 Image = np.ndarray[Any, Any]  # (H, W, C)
-Grid = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
-Number = Annotated[int, Field(ge=0)]
+Grid = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
+Channel = Annotated[int, Field(ge=0, le=4095)]
 
 
 def check_channels(*, keep: list[int | list[int]] | None, split: Grid, tile: Grid) -> Iterator[str]:
@@ -30,7 +30,7 @@ def check_channels(*, keep: list[int | list[int]] | None, split: Grid, tile: Gri
 
 @component(check=check_channels)
 def channels(
-    *, keep: list[Number | list[Number]] | None = None, split: Grid = (1, 1), tile: Grid = (1, 1)
+    *, keep: list[Channel | list[Channel]] | None = None, split: Grid = (1, 1), tile: Grid = (1, 1)
 ) -> Transform:
     """Choose, average, stack or lay out the channels of every image; the result is cached.
 
@@ -63,8 +63,8 @@ def check_scale(*, method: str, low: float | None, high: float | None, log: bool
 def scale(
     *,
     method: Literal["percentiles", "min_max", "range"] = "percentiles",
-    low: float | None = None,
-    high: float | None = None,
+    low: Number | None = None,
+    high: Number | None = None,
     log: bool = False,
     per: Literal["image", "channel"] = "image",
 ) -> Transform:
@@ -83,7 +83,10 @@ def scale(
 
 
 def spectrogram(
-    *, window: Annotated[int, Field(ge=8)] = 256, hop: Annotated[int, Field(ge=1)] = 64, power: float = 1.0
+    *,
+    window: Annotated[int, Field(ge=8, le=65_536)] = 256,
+    hop: Count = 64,
+    power: Annotated[float, Field(gt=0, le=10)] = 1.0,
 ) -> Transform:
     """Turn a sound, read with `[images] reader = "raw"`, into an image: low frequencies below, time to the right.
 

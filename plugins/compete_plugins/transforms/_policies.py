@@ -27,7 +27,7 @@ def auto_augment(*, policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet")
 
 
 def rand_augment(
-    *, num_ops: Annotated[int, Field(ge=1)] = 2, magnitude: Annotated[int, Field(ge=0, le=30)] = 9
+    *, num_ops: Annotated[int, Field(ge=1, le=100)] = 2, magnitude: Annotated[int, Field(ge=0, le=30)] = 9
 ) -> Transform:
     """Apply `num_ops` operations drawn uniformly, all of strength `magnitude` (0 to 30).
 
@@ -44,9 +44,9 @@ def trivial_augment() -> Transform:
 def aug_mix(
     *,
     severity: Annotated[int, Field(ge=1, le=10)] = 3,
-    mixture_width: Annotated[int, Field(ge=1)] = 3,
-    chain_depth: Annotated[int, Field(ge=1)] | None = None,
-    alpha: Annotated[float, Field(gt=0)] = 1.0,
+    mixture_width: Annotated[int, Field(ge=1, le=100)] = 3,
+    chain_depth: Annotated[int, Field(ge=1, le=100)] | None = None,
+    alpha: Annotated[float, Field(ge=1e-2, le=1e3)] = 1.0,
 ) -> Transform:
     """Mix the image with several augmented copies of itself (Hendrycks et al. 2020, https://arxiv.org/abs/1912.02781).
 

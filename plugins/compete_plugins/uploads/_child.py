@@ -21,14 +21,27 @@ PERCENT = re.compile(rb"(\d{1,3})%\|")
 
 
 class ChildFailure(Exception):  # noqa: N818 - reported by the child, not an error of ours
-    """A request that failed. `kind` is what the child reports, or "silent" or "died"."""
+    """A request that failed. `kind` is what the child reports, or "silent" or "died".
 
-    def __init__(self, kind: str, message: str = "", code: int = 0, wait_seconds: float | None = None) -> None:
+    `foreign` describes an HTTP failure that is not the platform's own; not `sent` is what never left this machine.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str = "",
+        code: int = 0,
+        wait_seconds: float | None = None,
+        foreign: str = "",
+        sent: bool = True,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.code = code
         self.wait_seconds = wait_seconds
+        self.foreign = foreign
+        self.sent = sent
 
 
 class Child:
@@ -60,7 +73,7 @@ class Child:
         if self._process is None:
             self._open()
             if self._start is not None:
-                self._ask(self._start, timeout_seconds, {})
+                self._begin(self._start, timeout_seconds)
         self._on_percent = on_percent
         return self._ask(do, timeout_seconds, arguments)
 
@@ -94,6 +107,14 @@ class Child:
         for thread in self._threads:
             thread.start()
 
+    def _begin(self, start: str, timeout_seconds: float) -> None:
+        try:
+            self._ask(start, timeout_seconds, {})
+        except ChildFailure as failure:
+            self.close()  # a child that has not signed in is of no use
+            failure.sent = False
+            raise
+
     def _ask(self, do: str, timeout_seconds: float, arguments: dict[str, object]) -> Any:  # noqa: ANN401
         try:
             self._write({"do": do, "arguments": arguments})
@@ -124,8 +145,16 @@ class Child:
             except queue.Empty:
                 continue
             if not line:
-                raise ChildFailure("died")
+                raise ChildFailure("died", self._ending())
             return line
+
+    def _ending(self) -> str:
+        assert self._process is not None
+        try:
+            status = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return ""
+        return f"signal {-status}" if status < 0 else f"status {status}"
 
     def _read_answers(self, stream: IO[bytes], answers: queue.Queue[bytes]) -> None:
         for line in stream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,6 @@ from pydantic import Field
 
 from compete import (
     AccessError,
-    BusyError,
     Limits,
     PlatformError,
     Quota,
@@ -26,15 +25,12 @@ from compete import (
 )
 
 from ._child import Child, ChildFailure
+from ._kaggle_errors import SITE, explain
 
 CLIENT = f"{__package__}._kaggle_client"
-SITE = "https://www.kaggle.com"
-TOKEN_HELP = (
-    f"Create an API token at {SITE}/settings and put it in the file ~/.kaggle/access_token, "
-    "or in the variable KAGGLE_API_TOKEN."
-)
 # Between two tries of a download, the client sleeps for up to 62 s and prints nothing.
 DOWNLOAD_PAUSE_SECONDS = 65.0
+MOST_PAGES = 1000
 
 
 def _check_name(*, competition: str, **_: object) -> Iterator[str]:
@@ -50,8 +46,8 @@ def _check_name(*, competition: str, **_: object) -> Iterator[str]:
 def kaggle(
     *,
     competition: str,
-    final_picks: Annotated[int, Field(ge=1)] = 2,
-    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0,
+    final_picks: Annotated[int, Field(ge=1, le=100)] = 2,
+    timeout_seconds: Annotated[float, Field(gt=0, le=86_400)] = 60.0,
 ) -> Uploader:
     """Submit a file to a Kaggle competition, through the official `kaggle` package.
 
@@ -96,16 +92,16 @@ class _Kaggle:
 
     def quota(self) -> Quota:
         """Return the number of submissions left today."""
-        limits = self._ask("limits", slug=self._slug)
-        if any(limits.get(name) for name in ("numToday", "numTotal", "numAllowedNow")):
-            total = limits.get("limitedByTotal")
-            renewal = "The competition's total limit is reached." if total else "Kaggle's day ends at midnight UTC."
-            return Quota(int(limits.get("numAllowedNow", 0)), renewal)
-        # All zero can also mean that the user is not on a team yet, as before the rules are accepted.
-        facts = self._ask("competition", slug=self._slug)
-        if not facts.get("userHasEntered"):
+        limits, facts = self._ask("limits", slug=self._slug), self._ask("competition", slug=self._slug)
+        today, total, left = (_count(limits, name) for name in ("numToday", "numTotal", "numAllowedNow"))
+        entered = facts.get("userHasEntered")  # left out when false, as every default
+        if entered is False or not (entered or total):
             raise AccessError(self._rules())
-        return Quota(int(facts.get("maxDailySubmissions", 0)))
+        if not (today or total or left):  # not on a team yet
+            return Quota(_count(facts, "maxDailySubmissions"))
+        by_total = limits.get("limitedByTotal")
+        renewal = "The competition's total limit is reached." if by_total else "Kaggle's day ends at midnight UTC."
+        return Quota(left, renewal)
 
     def send(self, path: Path, state: dict[str, Any], save: Callable[[], None]) -> None:
         """Upload the bytes, or those that are still missing."""
@@ -117,11 +113,12 @@ class _Kaggle:
             upload = self._ask(
                 "start", slug=self._slug, name=path.name, size=about.st_size, modified=int(about.st_mtime)
             )
-            state.update(token=upload["token"], url=upload["createUrl"])
+            state.update(token=_text(upload, "token"), url=_text(upload, "createUrl"))
             save()
-        outcome = self._ask("upload", path=str(path), url=state["url"], resume=resume)
+        answer = self._ask("upload", path=str(path), url=state["url"], resume=resume)
+        outcome, reason = answer["outcome"], f" ({answer['reason']})" if answer["reason"] else ""
         if outcome == "INCOMPLETE":
-            raise UnreachableError("the connection to Kaggle's file store broke during the upload")
+            raise UnreachableError(f"the connection to Kaggle's file store broke during the upload{reason}")
         del state["url"]
         if outcome == "FAILED":
             # The upload address may have expired: ask for a new one, once.
@@ -135,21 +132,36 @@ class _Kaggle:
 
     def create(self, path: Path, message: str, state: dict[str, Any]) -> Receipt:  # noqa: ARG002 - the bytes are there
         """Submit the uploaded bytes."""
+        if "token" not in state:
+            raise PlatformError(
+                "the address of the upload was dropped, because others could read the record that held it. "
+                "If the submission is not on Kaggle's page, repeat the command with --again"
+            )
         answer = self._ask("create", slug=self._slug, token=state["token"], message=message)
-        if not answer.get("ref"):
-            raise UnreachableError("Kaggle's answer has no submission number")
-        return Receipt(str(answer["ref"]))
+        return _receipt(answer)
 
     def find(self, marker: str) -> Receipt | None:
-        """Look for the marker in the descriptions of the newest submissions."""
-        for row in self._ask("submissions", slug=self._slug):
-            if marker in str(row.get("description", "")):
-                return Receipt(str(row["ref"]))
-        return None
+        """Look for the marker in the descriptions of all submissions, page after page."""
+        token, seen = "", set[str]()
+        while True:
+            page = self._ask("submissions", slug=self._slug, page_token=token)
+            for row in _rows(page):
+                if marker in str(row.get("description", "")):
+                    return _receipt(row)
+            token = str(page.get("nextPageToken") or "")
+            if not token:
+                return None
+            if token in seen or len(seen) >= MOST_PAGES:
+                raise UnreachableError("Kaggle's list of submissions has no end")
+            seen.add(token)
 
     def status(self, reference: str) -> Status:
         """Return the status of a submission. A missing status means pending."""
+        if not reference.isdecimal():
+            raise PlatformError(f"'{reference}' is not the number of a Kaggle submission; its record is damaged")
         row = self._ask("submission", ref=int(reference))
+        if str(row.get("ref", reference)) != reference:
+            raise UnreachableError(f"Kaggle answered about submission {row['ref']} instead of {reference}")
         public, private = _score(row.get("publicScore")), _score(row.get("privateScore"))
         state = str(row.get("status") or "PENDING")
         match state.lower():
@@ -189,41 +201,11 @@ class _Kaggle:
 
     def _explain(self, failure: ChildFailure) -> Exception:
         """Return the error that tells the user what to do about a failure."""
-        match failure.kind:
-            case "http":
-                return self._explain_http(failure)
-            case "missing":
-                return AccessError(
-                    f"Kaggle needs the Python package '{failure.message}', which is not installed: "
-                    "pip install 'compete[kaggle]'"
-                )
-            case "no credentials":
-                return AccessError(f"You are not signed in to Kaggle. {TOKEN_HELP}")
-            case "stale":
-                return AccessError(
-                    f"Kaggle does not accept the credentials from {failure.message}: mistyped, expired or revoked. "
-                    f"They take precedence over any others. Replace or remove them. {TOKEN_HELP}"
-                )
-            case "silent":
-                return UnreachableError(f"Kaggle is silent: {failure.message}", silent=True)
-            case "disk":
-                return PlatformError(
-                    f"{failure.message}. Free up space, or choose another folder, and repeat the command."
-                )
-        return UnreachableError("the connection to Kaggle broke" + (f" ({failure.message})" if failure.message else ""))
-
-    def _explain_http(self, failure: ChildFailure) -> Exception:
-        code, message = failure.code, failure.message
-        if code == 403 and "rules" in message.lower():
+        if failure.kind == "http" and failure.code == 403 and "rules" in failure.message.lower():
             return AccessError(self._rules())
-        if code in {403, 404}:
-            return AccessError(self._no_such_competition(message))
-        if code == 429:
-            return BusyError("Kaggle asks to slow down", failure.wait_seconds)
-        if code == 408 or code >= 500:
-            # A gateway that gave up waiting does not stop what it waited for.
-            return UnreachableError(f"Kaggle's server failed ({code} {message})", silent=code in {408, 504})
-        return PlatformError(f"Kaggle refused: {message} ({code})")
+        if failure.kind == "http" and failure.code in {403, 404} and not failure.foreign:
+            return AccessError(self._no_such_competition(failure.message))
+        return explain(failure)
 
     def _rules(self) -> str:
         return (
@@ -244,6 +226,36 @@ class _Kaggle:
             f"Kaggle has no competition '{self._slug}', or you have not joined it ({message})."
             f"{did_you_mean(self._slug, entered)}{listed}"
         )
+
+
+def _receipt(row: Mapping[str, Any]) -> Receipt:
+    """Return a submission's number, or count the answer as lost."""
+    number = str(row.get("ref", ""))
+    if not number.isdecimal() or not int(number):
+        raise UnreachableError("Kaggle's answer has no submission number")
+    return Receipt(number)
+
+
+def _rows(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    rows = page.get("submissions") or []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UnreachableError("Kaggle's list of submissions is not a list")
+    return rows
+
+
+def _count(answer: Mapping[str, Any], name: str) -> int:
+    """Return a number of submissions, which is left out when it is 0."""
+    value = answer.get(name) or 0
+    if not re.fullmatch(r"-?\d{1,9}", str(value)):
+        raise UnreachableError(f"Kaggle's answer is odd: {name} = {str(value)[:50]!r}")
+    return int(value)
+
+
+def _text(answer: Mapping[str, Any], name: str) -> str:
+    value = answer.get(name)
+    if not isinstance(value, str) or not value:
+        raise UnreachableError(f"Kaggle's answer is odd: it has no {name}")
+    return value
 
 
 def _score(text: object) -> float | None:

@@ -7,8 +7,13 @@ a timeout. That is why it does not run in compete's own process.
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from typing import Any
 
 from ._serve import serve
@@ -16,6 +21,7 @@ from ._serve import serve
 SERVICE = "competitions.CompetitionApiService"
 LONGEST_MESSAGE = 500
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG)
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 _api: Any = None
 _secrets: list[str] = []
@@ -35,7 +41,10 @@ class _Json:
 
     @classmethod
     def prepare_from(cls, response: Any) -> Any:  # noqa: ANN401
-        return response.json()
+        body = response.json()
+        if not isinstance(body, dict):
+            raise _Refused("odd", f"JSON of type {type(body).__name__} instead of an object")
+        return body
 
 
 class _StopRetrying(logging.Handler):
@@ -53,7 +62,12 @@ class _StopRetrying(logging.Handler):
 def sign_in() -> dict[str, str]:
     """Import the package, which signs in; return the user and the method. Raise the reason it hides when it fails."""
     global _api
-    import kaggle
+    try:
+        import kaggle
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise _Refused("home", f"cannot write {error.filename}: {error.strerror}") from error
     from kagglesdk import get_access_token_from_env
 
     _api = kaggle.api
@@ -101,13 +115,19 @@ def start(slug: str, name: str, size: int, modified: int) -> Any:  # noqa: ANN40
     )
 
 
-def upload(path: str, url: str, resume: bool) -> str:
-    """Upload the bytes, or those still missing; return "COMPLETE", "FAILED" or "INCOMPLETE"."""
+def upload(path: str, url: str, resume: bool) -> dict[str, str]:
+    """Upload the bytes, or those still missing; return "COMPLETE", "FAILED" or "INCOMPLETE", and why."""
     from kaggle.models.kaggle_models_extended import ResumableUploadResult as Result
 
     names = {getattr(Result, name): name for name in ("COMPLETE", "FAILED", "INCOMPLETE")}
+    printed = io.StringIO()
+    with redirect_stdout(printed):  # where the client prints what broke
+        result = _api.upload_complete(path, url, False, resume=resume)
+    reason = printed.getvalue().strip().rpartition("\n")[2]
+    # The address of the upload, which the message repeats, is as good as a key.
+    reason = re.sub(r"^.*\(Caused by (.*)\)$|Max retries exceeded with url: \S+", r"\1", reason.replace(url, "***"))
     # An upload session that is gone is EXPIRED since kaggle 2.2.5 and was FAILED before; both need a new one.
-    return names.get(_api.upload_complete(path, url, False, resume=resume), "FAILED")
+    return {"outcome": names.get(result, "FAILED"), "reason": _clean(reason)}
 
 
 def create(slug: str, token: str, message: str) -> Any:  # noqa: ANN401
@@ -121,10 +141,11 @@ def create(slug: str, token: str, message: str) -> Any:  # noqa: ANN401
     )
 
 
-def submissions(slug: str) -> Any:  # noqa: ANN401
-    """Return the newest submissions. Kaggle does not always honour the page size: it returns 20 or 50."""
-    answer = _call("ListSubmissions", "ApiListSubmissionsRequest", competition_name=slug, page=1, page_size=50)
-    return answer.get("submissions", [])
+def submissions(slug: str, page_token: str) -> Any:  # noqa: ANN401
+    """Return a page of submissions, newest first. Kaggle does not always honour the page size: 20 or 50 come."""
+    return _call(
+        "ListSubmissions", "ApiListSubmissionsRequest", competition_name=slug, page_token=page_token, page_size=50
+    )
 
 
 def submission(ref: int) -> Any:  # noqa: ANN401
@@ -165,20 +186,76 @@ def _source() -> str:
 
 
 def _explain(error: BaseException) -> dict[str, Any]:
-    """Describe a failure: `http` with its code, `connection`, `disk`, `missing` (a package), or a `_Refused`."""
+    """Describe a failure: `http` with its code, `odd` (no JSON), `disk`, `missing` (a package), or a `_Refused`.
+
+    Without an answer it is `certificate`, `proxy`, `offline` or `connection`; `fault` is anything else.
+    """
     if isinstance(error, _Refused):
         return {"kind": error.kind, "message": str(error)}
     if isinstance(error, ModuleNotFoundError):
         return {"kind": "missing", "message": str(error.name)}
-    from requests.exceptions import HTTPError, RequestException
+    from requests.exceptions import HTTPError, JSONDecodeError, RequestException
 
     if isinstance(error, HTTPError) and error.response is not None:
         details = _explain_http(error.response)
         return {"kind": "stale", "message": _source()} if details["code"] == 401 else details
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+    if isinstance(error, JSONDecodeError):
+        return {"kind": "odd", "message": _describe(error.doc)}
+    if isinstance(error, OSError) and (error.errno in DISK_ERRORS or error.filename):
         return {"kind": "disk", "message": f"cannot write {error.filename or 'to the disk'}: {error.strerror}"}
-    kind = "connection" if isinstance(error, RequestException | OSError) else "fault"
-    return {"kind": kind, "message": _clean(f"{type(error).__name__}: {error}" if kind == "fault" else "")}
+    if isinstance(error, RequestException | OSError):
+        return _explain_connection(error)
+    return {"kind": "fault", "message": _clean(f"{type(error).__name__}: {error}")}
+
+
+def _explain_connection(error: OSError) -> dict[str, Any]:
+    """Describe why no answer came; `sent` is False where the request cannot have left this machine."""
+    from requests.exceptions import InvalidProxyURL, ProxyError
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    causes = list(_causes(error))
+    last = causes[-1]
+    reason = _clean(str(getattr(last, "strerror", None) or getattr(last, "reason", None) or last))
+    bundle = next((f"{name} = {os.environ[name]}" for name in BUNDLES if os.environ.get(name)), "")
+    if "TLS CA certificate bundle" in str(error):
+        return {"kind": "certificate", "message": f"no such file: {bundle}", "sent": False}
+    # After a redirect the first request was sent all the same.
+    sent = getattr(getattr(error, "request", None), "method", "POST") != "POST"
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return {"kind": "certificate", "message": f"{reason}{f'; {bundle}' if bundle else ''}", "sent": sent}
+    unopened = any(isinstance(cause, NewConnectionError | ConnectTimeoutError) for cause in causes)
+    # A request that is lost behind a proxy is a ProxyError as well, but it may have arrived.
+    if isinstance(error, InvalidProxyURL) or (isinstance(error, ProxyError) and (unopened or "Tunnel" in reason)):
+        return {"kind": "proxy", "message": f"{_proxy()} ({reason})", "sent": sent}
+    if unopened:
+        return {"kind": "offline", "message": reason, "sent": sent}
+    return {"kind": "connection", "message": reason}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those that it wraps; urllib3 keeps them among the arguments."""
+    yield error
+    inner = [getattr(error, "reason", None), *error.args, error.__cause__, error.__context__]
+    found = next((cause for cause in inner if isinstance(cause, BaseException)), None)
+    if found is not None:
+        yield from _causes(found)
+
+
+def _proxy() -> str:
+    """Name the proxy in use, without a password."""
+    names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+    name = next((name for name in names if os.environ.get(name)), "")
+    return f"{name} = {os.environ[name].rpartition('@')[2]}" if name else "the system's proxy"
+
+
+def _describe(text: str) -> str:
+    """Describe a body that is not JSON."""
+    if not text.strip():
+        return "an empty answer"
+    if not text.lstrip().startswith("<"):
+        return "an answer that is not JSON"
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    return "a web page" + (f" titled '{_clean(title[1])}'" if title and title[1].strip() else "")
 
 
 def _explain_http(response: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -187,6 +264,7 @@ def _explain_http(response: Any) -> dict[str, Any]:  # noqa: ANN401
         body = response.json()
     except ValueError:
         body = {}
+    foreign = not body and response.text.lstrip().startswith("<")
     body = body if isinstance(body, dict) else {}
     code = body.get("code")
     wait = str(response.headers.get("Retry-After", ""))
@@ -194,7 +272,8 @@ def _explain_http(response: Any) -> dict[str, Any]:  # noqa: ANN401
         "kind": "http",
         "code": code if isinstance(code, int) and code else response.status_code,
         "message": _clean(str(body.get("message") or response.reason or "")),
-        "wait_seconds": float(wait) if wait.isdigit() else None,
+        "wait_seconds": float(wait) if wait.isascii() and wait.isdigit() else None,
+        "foreign": _describe(response.text) if foreign else "",
     }
 
 

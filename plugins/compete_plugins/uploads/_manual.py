@@ -18,9 +18,9 @@ def manual(
     competition: str,
     site: str = "",
     checklist: list[str] = [],  # noqa: B006 - read only; a TOML option's default
-    max_per_day: Annotated[int, Field(ge=1)] | None = None,
-    min_interval_minutes: Annotated[float, Field(ge=0)] = 0.0,
-    final_picks: Annotated[int, Field(ge=1)] | None = None,
+    max_per_day: Annotated[int, Field(ge=1, le=10_000)] | None = None,
+    min_interval_minutes: Annotated[float, Field(ge=0, le=100_000)] = 0.0,
+    final_picks: Annotated[int, Field(ge=1, le=100)] | None = None,
     timezone: str = "UTC",
 ) -> Uploader:
     """Submit by hand in a web form (AI Stages, Dacon, DrivenData and others): print a checklist; send and open nothing.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 from pydantic import Field
 
-from compete.config.options import bind, list_options
+from compete.config.load import load_config
+from compete.config.options import bind, list_options, options_model
+from compete.config.plugins import load_plugins
 from compete.config.registry import Component, component
-from compete.errors import PluginError
+from compete.config.settings import CORE_TABLES
+from compete.errors import ConfigError, PluginError
 
 
 def focal(
@@ -126,3 +129,72 @@ def test_a_check_that_fails_is_the_plugin_s_mistake(check, message):
 
     with pytest.raises(PluginError, match=message):
         bind(Component("losses", "mine", mine, "mine.py"), {}, "[loss]")
+
+
+def numbers_in(annotation, metadata=()):
+    """Yield (type, limits) of every number in a type; class names may be integers of any size."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from numbers_in(inner[0], (*metadata, *(i for f in inner[1:] for i in getattr(f, "metadata", [f]))))
+    elif annotation in (int, float):
+        yield annotation, {name for item in metadata for name in ("ge", "gt", "le", "lt") if hasattr(item, name)}
+    elif origin is not Literal and str not in inner:
+        for part in inner:
+            yield from numbers_in(part)
+
+
+def all_options():
+    registry = load_plugins().registry
+    for kind, components in ((kind, registry[kind]) for kind in registry if kind != "readers"):  # theirs are [images]
+        for each in components.values():
+            yield from ((f"{kind} {each.name}: {o}", f) for o, f in options_model(each).model_fields.items())
+    for table, model in CORE_TABLES.items():
+        yield from ((f"[{table}] {key}", field) for key, field in model.model_fields.items())
+
+
+def test_every_number_of_every_option_has_limits_on_both_sides():
+    """A new option without them would take 10 ** 30 epochs, or a rate of 1e-300 that trains nothing."""
+    found = [(where, *number) for where, f in all_options() for number in numbers_in(f.annotation, f.metadata)]
+    assert len(found) > 120
+    assert [where for where, _, limits in found if not (limits & {"ge", "gt"} and limits & {"le", "lt"})] == []
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize(
+    ("override", "where"),
+    [
+        ("optimizer.lr={}", "[optimizer] lr = {}: must be finite"),
+        ("optimizer.betas=[0.9, {}]", "[optimizer] betas = [0.9, {}]: must be finite, but betas.1 is"),
+        ("images.std=[{}, 1, 1]", "[images] std = [{}, 1, 1]: must be finite, but std.0 is"),
+        (
+            'optimizer={{name="torch", optimizer="NAdam", lr=1e-3, arguments={{eps={}}}}}',
+            "[optimizer] arguments.eps = ",
+        ),
+        ('postprocess=[{{name="clip", low={}}}]', "[[postprocess]] low = {}: must be finite"),
+        ("training.checkpoint_minutes={}", "[training] checkpoint_minutes = {}: must be finite"),
+    ],
+)
+def test_infinity_and_nan_are_refused_with_table_and_key(tiny, override, where, value):
+    with pytest.raises(ConfigError) as refused:
+        load_config(tiny / "tiny.toml", [override.format(value)])
+    in_a_list = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}[value]
+    assert where.replace("[0.9, {}]", f"[0.9, {in_a_list}]").replace("[{},", f"[{in_a_list},").format(value) in str(
+        refused.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.eps=1e-300", "[optimizer] eps = 1e-300: must be a number, 1e-15 <= x <= 1."),
+        ("optimizer.lr=1e30", "[optimizer] lr = 1e+30: must be a number, 1e-09 <= x <= 100."),
+        ('batch_transforms=[{name="mixup", alpha=1e-300}]', "[[batch_transforms]] alpha = 1e-300: must be a number, 0.001"),
+        ("images.std=[0, 0, 0]", "[images] std = [0, 0, 0]: must be a list of numbers, 1e-06 <= x <= 1e+06, but std.0 is 0"),
+        ("model={name='resnet9', width=99999999999999999999}", "must be an integer, 1 <= x <= 1024."),
+        ('sampler={name="weighted", rows=10000000000000}', "must be an integer, 1 <= x <= 100000000."),
+    ],
+)  # fmt: skip
+def test_numbers_beyond_all_sense_are_refused(tiny, override, message):
+    with pytest.raises(ConfigError) as refused:
+        load_config(tiny / "tiny.toml", [override])
+    assert message in str(refused.value)

@@ -54,6 +54,12 @@ def test_managers_share_nothing(tmp_path):
         (GOOD.replace("register_losses()", "register_losses(run)"), r"mine.py .*run"),
         ("import not_there", r"mine.py .*could not be imported: ModuleNotFoundError.*mine.py:1"),
         ("def broken(:", r"mine.py .* is not valid Python: .*mine.py:1"),
+        ("import sys\nsys.exit(0)", r"mine.py .*could not be imported: SystemExit\(0\) at .*mine.py:2"),
+        ("raise SystemExit", r"mine.py .*could not be imported: SystemExit\(\) at .*mine.py:1"),
+        (
+            GOOD.replace('return {"half"', 'exit(); return {"half"'),
+            r"register_losses raised SystemExit.* at .*mine.py:10",
+        ),
     ],
 )
 def test_errors_name_the_plugin(tmp_path, text, message):

@@ -50,8 +50,8 @@ def test_an_old_name_is_answered_with_the_new_one(tiny, override, message):
         ),
         ('images.background="#12345"', 'or a colour such as "#80a0ff".'),
         ("images.value_range=[5,5]", "[images] value_range = [5, 5]: the first value must be below the second"),
-        ("images.value_range=[0,1e300]", "both within 1e30."),
-        ("images.value_range=[1]", "must be a list of numbers, length 2."),
+        ("images.value_range=[0,1e300]", "-1e+30 <= x <= 1e+30"),
+        ("images.value_range=[1]", "must be a list of numbers, -1e+30 <= x <= 1e+30, length 2."),
         ("images.layout=cwh", 'must be "auto", "hwc" or "chw". Did you mean \'chw\'?'),
     ],
 )

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from compete import DataError
-from compete.data.folds import fold_counts, group_leaks, missing_classes, split, split_once
+from compete.data.folds import fold_counts, missing_classes, split, split_once
+from compete.data.leaks import group_leaks
 
 TRAIN = pd.DataFrame({"id": ["x", "y", "NA", "z"]})
 LABELS = np.array([0, 1, 0, 1])

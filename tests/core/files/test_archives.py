@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from compete import DataError
+from compete.files.archives import open_archive
 from compete.files.root import Files
 from file_fixtures import MEMBERS, make_tar, make_zip, write
 
@@ -255,3 +256,71 @@ def test_a_tar_that_was_cut_off_is_refused_wherever_it_ends(root: Path, files: F
     whole.write_bytes(data[: int(blocks * tarfile.BLOCKSIZE)])
     with pytest.raises(DataError, match=r"train\.tar: .*(cut off|unexpected end of data)"):
         Files(root, root / "cache").exists("train.tar/0000.jpg")
+
+
+def zip_of(names: list[str], encoding: str, path: Path) -> None:
+    """Write a zip as a program that does not say in which encoding its names are."""
+
+    class Unmarked(zipfile.ZipInfo):
+        def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802
+            return self.filename.encode(encoding), 0
+
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(Unmarked(name), b"1")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "folders"),
+    [
+        ("utf-8", ["고양이", "개", "é"]),
+        ("cp949", ["고양이", "강아지", "토끼"]),
+        ("cp949", ["개"]),
+        ("cp932", ["犬", "猫"]),
+        ("cp932", ["いぬ", "ネコ", "日本語"]),
+        ("gb18030", ["狗狗", "猫咪", "兔子", "老鼠", "大象", "狮子", "斑马"]),
+        ("cp437", ["café", "naïve", "Zürich"]),
+        ("ascii", ["plain"]),
+    ],
+)
+def test_names_are_read_in_the_encoding_that_they_are_in(root, encoding, folders):
+    names = ["top.txt", *(f"images of {folder}/picture.jpg" for folder in folders)]
+    zip_of(names, encoding, root / "data.zip")
+    assert Files(root).walk("data.zip") == sorted(names)
+    with tarfile.open(root / "more.tar", "w", format=tarfile.GNU_FORMAT, encoding=encoding) as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+    assert Files(root).walk("more.tar") == sorted(names)
+
+
+def test_a_name_that_is_there_twice_is_refused(root):
+    with zipfile.ZipFile(root / "a.zip", "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("x.txt", "1")
+        archive.writestr("x.txt", "2")
+    with tarfile.open(root / "b.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("x.txt"))
+        archive.addfile(tarfile.TarInfo("./x.txt"))
+    with zipfile.ZipFile(root / "c.zip", "w") as archive:  # one file, with either slash
+        archive.writestr("f/x.txt", "1")
+        archive.writestr("f\\x.txt", "2")
+    for name in ("a.zip", "b.tar", "c.zip"):
+        with pytest.raises(
+            DataError, match=rf"{name}: the member '(f/)?x\.txt' is there twice, with different contents"
+        ):
+            Files(root).walk(name)
+
+
+def test_names_that_differ_in_capitals_are_two_files(root):
+    with zipfile.ZipFile(root / "a.zip", "w") as archive:
+        archive.writestr("A.jpg", "1")
+        archive.writestr("a.jpg", "2")
+    assert [Files(root).read(f"a.zip/{name}.jpg") for name in "Aa"] == [b"1", b"2"]
+
+
+def test_what_is_empty_is_called_empty(root):
+    (root / "a.zip").touch()
+    (root / "x.7z").touch()
+    zipfile.ZipFile(root / "b.zip", "w").close()
+    for name, what in (("a.zip", "file"), ("x.7z", "file"), ("b.zip", "archive")):
+        with pytest.raises(DataError, match=rf"{name}: the {what} is empty"):
+            open_archive(root / name, root / "cache", 1000)

@@ -56,8 +56,21 @@ def test_a_slice_is_part_of_a_file(root: Path, files: Files) -> None:
     assert files.read("train.bson#3+4") == b"3456"
     assert files.exists("train.bson#3+4")
     assert files.stamp("train.bson#3+4") == files.stamp("train.bson") + "#3+4"
-    with pytest.raises(DataError, match=r"'train.bson#8\+4': the file ends before the slice does"):
-        files.read("train.bson#8+4")
+    for place, end in (
+        ("8+4", "12"),
+        ("0+999999999", "999,999,999"),
+        ("99999999999999999+1", "100,000,000,000,000,000"),
+    ):
+        with pytest.raises(DataError, match=rf"the slice ends at byte {end}, the file at 10\."):
+            files.read(f"train.bson#{place}")
+    with pytest.raises(DataError, match="no file"):
+        files.read("train.bson#0+" + "9" * 5000)  # not even Python reads such a number
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "가" * 86, "x" * 256 + "/1.jpg", "\ud800" * 100])
+def test_a_name_that_no_file_has_is_refused(files: Files, name: str) -> None:
+    with pytest.raises(DataError, match=r"no file has a name of more than 255 bytes\. Check \[dataset\]"):
+        files.exists(f"train/{name}")
 
 
 def test_the_stamp_follows_every_change_and_reads_nothing(root: Path, files: Files) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from compete.errors import CompeteError, DataError, RunBusyError, UserError
+from compete.files.root import Files
 from compete.leaderboard import download as module
 from compete.leaderboard.download import download, safe_extract, slug_of
 from compete.leaderboard.platform import AccessError, PlatformError, Receipt, UnreachableError, Uploader
@@ -94,8 +95,9 @@ def test_a_file_half_written_is_written_again(tmp_path):
 
 
 def test_a_partial_archive_is_given_back_to_the_platform(tmp_path):
-    (tmp_path / "fish.zip").write_bytes(zipped(FILES))
-    (tmp_path / "fish.zip.kaggle-partial").write_text("{}")
+    (tmp_path / ".download").mkdir()
+    (tmp_path / ".download/fish.zip").write_bytes(zipped(FILES))
+    (tmp_path / ".download/fish.zip.kaggle-partial").write_text("{}")
     fetched = []
     download(fake(lambda folder: fetched.append(1) or folder / "fish.zip"), tmp_path, "kaggle", log=print)
     assert fetched == [1]
@@ -131,7 +133,7 @@ def refuse(_: Path) -> Path:
 def test_two_downloads_into_one_folder(tmp_path):
     def fetch(folder: Path) -> Path:
         with pytest.raises(RunBusyError, match=r"is in use by .*\. Wait for it, and repeat the command\.$"):
-            call_in_a_process(folder)
+            call_in_a_process(folder.parent)
         return giving(zipped(FILES))(folder)
 
     assert download(fake(fetch), tmp_path / "data", "kaggle", log=print) == 3
@@ -156,7 +158,8 @@ def test_a_full_disk_is_reported(tmp_path):
     (tmp_path / "to").mkdir()
     (tmp_path / "to/.train.csv.partial").symlink_to("/dev/full")
     with pytest.raises(
-        CompeteError, match=r"cannot write .*train\.csv: No space left.* Run the same command again to resume\."
+        CompeteError,
+        match=r"cannot write .*train\.csv: No space left.* Free up space, and run the same command again\.",
     ):
         extract(tmp_path, zipped(FILES))
     assert not (tmp_path / "to/train.csv").exists()
@@ -186,6 +189,118 @@ def test_a_damaged_member_is_reported(tmp_path):
     with pytest.raises(DataError, match="cannot be unpacked"):
         extract(tmp_path, bytes(data))
     assert not (tmp_path / "to/a.bin").exists()
+
+
+def test_a_failed_unpacking_leaves_nothing(tmp_path):
+    data = bytearray(zipped({"a/1.txt": b"1", "a/b/2.txt": b"2", "c.bin": bytes(range(256)) * 50}))
+    data[data.index(b"c.bin") + 100] ^= 0xFF
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to/mine.txt").touch()
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        extract(tmp_path, bytes(data))
+    assert [path.name for path in (tmp_path / "to").rglob("*")] == ["mine.txt"]
+
+
+def test_files_that_are_gone_are_fetched_again(tmp_path):
+    fetched: list[int] = []
+
+    def fetch(folder: Path) -> Path:
+        fetched.append(1)
+        return giving(zipped(FILES))(folder)
+
+    logged: list[str] = []
+    download(fake(fetch), tmp_path, "kaggle", log=print)
+    (tmp_path / "images/1.jpg").unlink()
+    assert download(fake(fetch), tmp_path, "kaggle", log=logged.append) == 3
+    assert contents(tmp_path) == FILES and len(fetched) == 2
+    assert logged[0] == f"{tmp_path}: 1 of 3 files are missing: images/1.jpg"
+    (tmp_path / "train.csv").write_text("mine")
+    with pytest.raises(DataError, match=r"1 file changed since the download: train\.csv\. Nothing is replaced"):
+        download(fake(fetch), tmp_path, "kaggle", log=print)
+    assert len(fetched) == 2
+
+
+def test_a_file_of_the_same_size_with_another_content_is_not_taken_for_it(tmp_path):
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to/train.csv").write_bytes(FILES["train.csv"].replace(b"1,0", b"1,1"))
+    with pytest.raises(DataError, match=r"train\.csv already exists and differs"):
+        extract(tmp_path, zipped(FILES))
+
+
+def test_an_archive_may_hold_a_file_of_its_own_name(tmp_path):
+    inner = zipped({"a.txt": b"a"})
+    assert download(fake(giving(zipped({"fish.zip": inner, "b.txt": b"b"}))), tmp_path, "kaggle", log=print) == 2
+    assert contents(tmp_path) == {"fish.zip": inner, "b.txt": b"b"}
+    assert not (tmp_path / ".download").exists()
+    assert Files(tmp_path).read("fish/a.txt") == b"a"  # read in place
+    assert download(fake(lambda _: pytest.fail("fetched again")), tmp_path, "kaggle", log=print) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "message"),
+    [
+        (b"", "fish.zip", "fish.zip is empty"),
+        (b"", "fish.csv", "fish.csv is empty"),
+        (b" <!DOCTYPE html><title>Sign in</title>", "fish.zip", "is a web page, such as a login or a proxy sends"),
+        (b"<html>", "fish.csv", "is a web page"),
+        (b'{"message": "\x1b[2Jno"}', "fish.zip", r'is a message, {"message": "\\x1b'),
+    ],
+)
+def test_what_came_instead_of_the_files_is_named(tmp_path, data, name, message):
+    with pytest.raises(PlatformError, match=message):
+        download(fake(giving(data, name)), tmp_path, "kaggle", log=print)
+    assert contents(tmp_path) == ({f".download/{name}": data})
+
+
+def test_a_file_that_is_a_zip_inside_is_not_taken_apart(tmp_path):
+    data = zipped({"a.npy": b"1"})
+    assert download(fake(giving(data, "fish.npz")), tmp_path, "kaggle", log=print) == 1
+    assert contents(tmp_path) == {"fish.npz": data}
+
+
+def test_a_bomb_is_refused_by_its_ratio(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FEWEST_BOMB_BYTES", 1000)
+    bomb = zipped({"a": bytes(10_000_000)})
+    assert len(bomb) * 200 < 10_000_000
+    with pytest.raises(DataError, match=r"unpacks to more than [\d,]+ bytes; refused as a decompression bomb"):
+        extract(tmp_path, bomb)
+
+
+def test_a_header_that_lies_about_its_size_is_found_out(tmp_path):
+    data = zipped({"a": b"0" * 100_000})
+    lying = data.replace(struct.pack("<L", 100_000), struct.pack("<L", 10))
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        extract(tmp_path, lying)
+    assert contents(tmp_path / "to") == {}
+
+
+def test_names_that_a_disk_takes_for_one_are_refused(tmp_path, monkeypatch):
+    names = zipped({"A.jpg": b"1", "a.jpg": b"2", "caf\u00e9": b"3", "cafe\u0301": b"4"})
+    assert len(extract(tmp_path, names)) == 4
+    monkeypatch.setattr(module, "_folds_names", lambda _: True)
+    with pytest.raises(DataError, match=r"'A\.jpg' and 'a\.jpg' have the same name on this disk") as caught:
+        extract(tmp_path, names)
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b/c", "a")])
+def test_a_file_that_is_a_folder_too_is_refused(tmp_path, names):
+    with pytest.raises(DataError, match=r"the member 'a' is a file, and a folder of 'a/b"):
+        extract(tmp_path, zipped(dict.fromkeys(names, b"1")))
+
+
+@pytest.mark.parametrize("name", [".downloaded.json", ".lock", ".download/x"])
+def test_names_that_compete_needs_are_refused(tmp_path, name):
+    with pytest.raises(DataError, match="has a name that compete uses itself"):
+        extract(tmp_path, zipped({name: b"1"}))
+
+
+def test_a_file_that_is_there_twice_with_the_same_content_is_one(tmp_path):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("a", "1")
+        archive.writestr("a", "1")
+    assert extract(tmp_path, data.getvalue()) == {"a": 1}
 
 
 def test_a_platform_without_downloads(tmp_path):

@@ -11,8 +11,16 @@ from shutil import rmtree
 
 import pytest
 
-from compete.leaderboard.history import Submission, counted_times, final_picks_of, read_run, read_submissions
+from compete.leaderboard.history import (
+    Submission,
+    counted_times,
+    final_picks_of,
+    metrics_of,
+    read_run,
+    read_submissions,
+)
 from compete.leaderboard.records import Record, find_candidate, load_records, new_id, save_record
+from compete.leaderboard.standings import Standing
 from compete.scores import write_scores
 from fake_platform import FakePlatform
 from scores_fixtures import make_scores
@@ -183,6 +191,38 @@ def test_final_picks_are_those_of_the_newest_run_that_sets_them(root):
     runs = [read_run(folder, refuse) for folder in (root / "fish").iterdir()]
     assert final_picks_of(root / "fish", runs) == 1
     assert final_picks_of(root / "fish", [run for run in runs if run.run == "run-3"]) is None
+
+
+def write_toml(path: Path, metric: str) -> str:
+    path.write_text(f'[competition]\nname = "fish"\nroot = "."\n[dataset]\nname = "csv"\n[metric]\n{metric}\n')
+    return str(path)
+
+
+def test_a_metric_is_known_with_its_options(root):
+    folder = make_run(root)
+    (folder / "config.toml").write_text('[metric]\nname = "map_at_k"\nk = 5\n\n[checks]\nk = 1\n')
+    assert read_run(folder, refuse).metric == "map_at_k k=5"
+    (folder / "scores.json").unlink()
+    assert read_run(folder, refuse).metric == "map_at_k k=5"  # an unfinished run stands among its like
+
+
+def test_a_csv_file_has_the_metric_of_its_toml(root, tiny):
+    tiny_toml = tiny / "tiny.toml"
+    five = Standing("fish", "a", metric="map_at_k k=5", higher_is_better=True, cv_mean=0.5)
+    three = Standing("fish", "b", metric="map_at_k k=3", higher_is_better=True, cv_mean=0.5)
+    minimal = write_toml(Path("other.toml"), 'name = "map_at_k"\nk = 3')
+    known = metrics_of([five, three], refuse)
+    assert known(make_record(config=minimal)) == ("map_at_k k=3", True)  # no plugin is loaded for that
+    text = tiny_toml.read_text().replace('name = "macro_f1"', 'name = "error"')
+    assert 'name = "error"' in text
+    tiny_toml.write_text(text)
+    assert known(make_record(config=str(tiny_toml))) == ("error", False)
+    assert known(make_record(config="gone.toml")) == (None, None)  # two metrics: neither is guessed
+    assert metrics_of([five], refuse)(make_record(config="gone.toml")) == ("map_at_k k=5", True)
+    warnings: list[str] = []
+    broken = write_toml(Path("broken.toml"), 'name = "eror"')
+    assert metrics_of([], warnings.append)(make_record(config=broken)) == (None, None)
+    assert "broken.toml: the metric of what was submitted with it is not known" in warnings[0]
 
 
 WRITER = """

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from compete.errors import UserError
-from compete.leaderboard.records import find_candidate, load_records
+from compete.leaderboard.records import begin_record, find_candidate, load_records, save_record, time_text
 from fake_platform import FakePlatform, candidate, send_one  # noqa: F401
 
 
@@ -50,3 +51,22 @@ def test_names_that_mean_nothing_or_too_much(tmp_path):
     make_run(tmp_path, "birds")
     with pytest.raises(UserError, match=r"several runs are called 'run-001': write .*birds/run-001 or .*fish/run-001"):
         find_candidate("run-001", tmp_path)
+
+
+def test_an_upload_address_is_private_and_not_used_once_others_could_read_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("id,label\n")
+    candidate = replace(find_candidate("a.csv"), competition="fish")
+    record = begin_record(
+        candidate, time_text(), id="compete-1", platform="Fake", target="fish", message="m", phase="sending",
+        state={"url": "https://store/secret-address"},
+    )  # fmt: skip
+    save_record(candidate, record)
+    assert candidate.records.stat().st_mode & 0o777 == 0o600
+    assert load_records(candidate.records) == [record]
+    for mode in (0o640, 0o604, 0o620, 0o602):
+        candidate.records.chmod(mode)
+        assert load_records(candidate.records) == [replace(record, state={})]
+    save_record(candidate, record)
+    assert candidate.records.stat().st_mode & 0o777 == 0o600
+    assert b"secret-address" not in Path("submissions/fish/submissions.jsonl").read_bytes()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,18 @@ def phases(folder: Path) -> list[str]:
     return [record.phase for record in load_records(folder / "uploads.json")]
 
 
+def age_records(folder: Path, hours: float) -> None:
+    """Let the last try be some time ago."""
+    data = json.loads((folder / "uploads.json").read_text())
+    for record in data["submissions"]:
+        record["tried_at"] = (datetime.fromisoformat(record["tried_at"]) - timedelta(hours=hours)).isoformat()
+    (folder / "uploads.json").write_text(json.dumps(data))
+
+
 @pytest.mark.parametrize(
     ("request_name", "fault", "phase"),
     [
         ("PUT", "stall", "sending"),
-        ("CreateSubmission", "stall", "creating"),  # it was not made
         ("CreateSubmission", "mute", "creating"),  # it was made
         ("GetSubmission", "stall", "submitted"),
     ],
@@ -40,6 +48,22 @@ def test_a_kill_anywhere_and_one_submission_all_the_same(tiny, server, compete, 
     assert code == 2 and f"is not finished ({phase}). Finish it with: compete submit {folder.relative_to(tiny)}" in err
     code, out, _ = compete("submit", "run-001", "--resume")
     assert code == 0 and "leaderboard public 0.8125" in out
+    assert len(server.submissions) == 1 and phases(folder) == ["scored"]
+
+
+def test_a_kill_before_the_request_arrived_makes_none_in_doubt(tiny, server, compete, no_pauses):
+    folder = make_run(tiny)
+    server.fail("CreateSubmission", "stall")  # it was not made
+    process = start("submit", "run-001")
+    assert server.stalled.wait(60)
+    process.kill()
+    process.communicate()
+    code, _, err = compete("submit", "run-001", "--resume")
+    assert code == 1 and "it is unknown whether the submission was made. Nothing is sent twice" in err
+    assert server.submissions == [] and phases(folder) == ["creating"]
+    age_records(folder, hours=2)  # by now the request is certain to be over
+    code, out, _ = compete("submit", "run-001", "--resume")
+    assert code == 0 and "the lost try made no submission; making it now" in out
     assert len(server.submissions) == 1 and phases(folder) == ["scored"]
 
 

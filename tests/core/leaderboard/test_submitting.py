@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 
 from compete.errors import RunBusyError, UserError
+from compete.leaderboard.flow import wait
 from compete.leaderboard.platform import (
     AccessError,
     BusyError,
@@ -22,7 +23,7 @@ from compete.leaderboard.platform import (
     UnreachableError,
 )
 from compete.leaderboard.records import Candidate, Record, load_records
-from compete.leaderboard.submitting import remaining, wait
+from compete.leaderboard.submitting import remaining
 from fake_platform import START, FakePlatform, FakeTime, Killed, candidate, resume_last, send_one  # noqa: F401
 
 
@@ -40,7 +41,7 @@ def test_the_happy_path_is_recorded_step_by_step(candidate):
 
 def test_a_run_s_name_is_never_taken_for_the_marker(candidate):
     named = replace(candidate, run="compete-1")
-    platform = FakePlatform("ok", "failed")
+    platform = FakePlatform("ok", "late in 1 s")
     first = send_one(platform, named)
     assert first.id != "compete-1" and first.message.split()[:2] == ["compete-1", first.id]
     assert send_one(platform, named, again=True).reference == "2"  # the first one is not found in its place
@@ -122,8 +123,19 @@ def test_a_second_submit_of_an_unfinished_file_is_refused(candidate):
         send_one(platform, candidate)
     assert f"compete submit {candidate.name} --resume" in str(caught.value) and "--again" in str(caught.value)
     second = send_one(platform, candidate, again=True)
-    assert [r.phase for r in load_records(candidate.records)] == ["abandoned", "submitted"]
+    assert [r.phase for r in load_records(candidate.records)] == ["submitted", "submitted"]  # both get their score
     assert (first.id != second.id, len(platform.made)) == (True, 2)
+
+
+@pytest.mark.parametrize(("outcome", "phases"), [("lost", ["submitted"]), ("failed", ["abandoned"])])
+def test_a_submission_given_up_for_a_new_one_keeps_a_number_that_it_has(candidate, outcome, phases):
+    platform, logged = FakePlatform(outcome), []
+    platform.faults["find"] = [UnreachableError("broke")] * 30
+    with pytest.raises(PlatformError):
+        send_one(platform, candidate)
+    send_one(platform, candidate, logged, again=True)
+    assert [r.phase for r in load_records(candidate.records)] == [*phases, "submitted"]
+    assert any(("was made: number 1" if outcome == "lost" else "was made is not known") in line for line in logged)
 
 
 def test_a_file_submitted_before_is_sent_again_only_when_asked(candidate):
@@ -149,7 +161,8 @@ def test_a_refused_quota_gives_nothing_up(candidate):
 
 
 def test_a_changed_file_is_not_sent_for_an_old_submission(candidate):
-    platform = FakePlatform("killed before")
+    platform = FakePlatform()
+    platform.faults["send"] = [Killed()]
     with pytest.raises(Killed):
         send_one(platform, candidate)
     candidate.file.write_text("id,label\n1,1\n")

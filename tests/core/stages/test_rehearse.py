@@ -19,10 +19,10 @@ from compete.stages.prepare import prepare
 CLASSES = ("submission.name=probabilities", "checks.rows_sum_to_one=true")
 SETS = (
     "target.name=tokens", "target.column=label", "metric.name=label_set_f1", "submission.name=tokens",
-    "folds.name=group", "checks.missing_class=warn",
+    "folds.name=group", "checks.missing_class=warn", "loss.name=bce",
 )  # fmt: skip
 VALUES = (
-    "target.name=regression", "target.column=label", "metric.name=rmse", "submission.name=value", "folds.name=group",
+    "target.name=regression", "target.column=label", "metric.name=rmse", "submission.name=value", "folds.name=group", "loss.name=mse",
 )  # fmt: skip
 LEVELS = (
     "target.name=ordinal",
@@ -30,6 +30,7 @@ LEVELS = (
     "metric.name=kappa",
     "submission.name=value",
     "folds.name=group",
+    "loss.name=mse",
 )
 
 
@@ -75,6 +76,20 @@ def test_a_template_that_fits_no_id_of_the_sample(tiny):
     write_sample(tiny, "p", ids="{}_a".format)
     with pytest.raises(SubmissionError, match=r"7 rows of the sample: not an image and class in the form '\{id\}-"):
         stage_1("submission.name=long", "submission.template={id}-{class}")
+
+
+def test_the_samples_cells_decide_what_joins_labels(tiny):
+    write_labels(tiny, ["a|b", "b", "c"])
+    table = pd.read_csv(tiny / "data/sample.csv", dtype=str)
+    table.assign(label="a b").to_csv(tiny / "data/sample.csv", index=False)
+    with pytest.raises(SubmissionError, match=r"joins labels by ' ' \('a b'\), but '\|' would be written"):
+        stage_1(*SETS, "target.separator=|")
+    stage_1(*SETS, "target.separator=|", 'submission.separator=" "')
+
+
+def test_cells_of_another_kind_are_a_warning(tiny):
+    write_sample(tiny, "label")
+    assert any("are integers ('0'), but names" in warning for warning in stage_1().warnings)
 
 
 def test_two_separators(tiny):
@@ -151,7 +166,7 @@ def test_chances_of_a_rare_class_go_through(tiny):
     write_labels(tiny, ["no"] * 6 + ["yes"] * 2)
     stage_1(
         "target.name=binary", "target.positive=yes", "metric.name=roc_auc", "submission.name=positive",
-        "checks.low=0.0", "checks.high=1.0", 'postprocess=[{name="floor"}]', "checks.missing_class=warn",
+        "checks.low=0.0", "checks.high=1.0", 'postprocess=[{name="floor"}]', "checks.missing_class=warn", "loss.name=bce",
     )  # fmt: skip
 
 

@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from compete.api.result import Result
 from compete.config.load import load_config
 from compete.errors import CompeteError, ConfigError, DataError, PluginRuntimeError, UserError
 from compete.identity import read_sources
@@ -25,7 +27,11 @@ FAST = ("training.epochs=1",)
 
 
 def run(tiny: Path, *overrides: str, **options: object):
-    return run_competition(load_config(tiny / "tiny.toml", [*FAST, *overrides]), **options)
+    return Result.of(run_competition(load_config(tiny / "tiny.toml", [*FAST, *overrides]), **options))
+
+
+def open_run(tiny: Path, *overrides: str):
+    return run_competition(load_config(tiny / "tiny.toml", [*FAST, *overrides]))
 
 
 def edit(path: Path, **columns: object) -> None:
@@ -166,9 +172,9 @@ def test_a_changed_column_of_the_split_gives_other_folds(tiny):
     edit(tiny / "data/train.csv", part=given)
     options = ('folds={name="fixed", column="part"}', "checks.missing_class=warn")
     drop = ("dataset.group=false",)
-    assert run(tiny, *options, *drop).run.dataset.folds.tolist() == given
+    assert run(tiny, *options, *drop).oof["fold"].tolist() == given
     edit(tiny / "data/train.csv", part=given[::-1])
-    assert run(tiny, *options, *drop).run.dataset.folds.tolist() == given[::-1]
+    assert run(tiny, *options, *drop).oof["fold"].tolist() == given[::-1]
 
 
 def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
@@ -178,9 +184,9 @@ def test_a_changed_fixed_transform_of_a_plugin_decodes_anew(tiny):
         "\n\n@hookimpl\ndef register_transforms():\n    return {'dark': dark}\n"
     )
     plugin.write_text(plugin.read_text().replace("import DataError,", "import DataError, Transform,"))
-    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').run.images.train.images[0]) == 10).all()
+    assert (np.asarray(open_run(tiny, 'transforms=[{name="dark"}]').images.train.images[0]) == 10).all()
     plugin.write_text(plugin.read_text().replace("+ 10", "+ 99"))
-    assert (np.asarray(run(tiny, 'transforms=[{name="dark"}]').run.images.train.images[0]) == 99).all()
+    assert (np.asarray(open_run(tiny, 'transforms=[{name="dark"}]').images.train.images[0]) == 99).all()
 
 
 def test_a_transform_that_changes_the_size_stops_the_run_before_all_is_decoded(tiny):
@@ -348,7 +354,7 @@ def test_what_needs_every_probability_is_refused_with_the_best_classes_only(tiny
 
 
 def test_predictions_that_no_memory_holds_are_refused_before_training(tiny, monkeypatch):
-    monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 1000}[name])
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=1000))
     with pytest.raises(ConfigError, match=r"93 rows of 3 classes, take about .* Set keep_top = 20"):
         run(tiny)
 
@@ -721,3 +727,50 @@ def test_test_rows_without_a_sample_and_a_sample_without_test_rows_are_refused(t
     plugin.write_text(source.replace("test, sample, note", "test, sample[:0], note"))
     with pytest.raises(DataError, match="the sample submission has no rows"):
         run(tiny)
+
+
+def test_files_with_the_same_bytes_stay_in_one_fold_and_are_named(tiny):
+    folder = tiny / "data"
+    rng = np.random.default_rng(0)
+    table = pd.read_csv(folder / "train.csv", dtype=str)
+    images = sorted((folder / "train").iterdir())
+    from PIL import Image
+
+    for number, path in enumerate(images):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(path)
+        if number >= 18:
+            path.write_bytes(images[number - 6].read_bytes())
+    done = run(tiny)
+    folds = pd.read_csv(done.folder / "folds.csv", dtype=str).set_index("id")["fold"]
+    names = [path.stem for path in images]
+    assert len(folds) == len(table) == 24
+    assert all(folds[names[number]] == folds[names[number - 6]] for number in range(18, 24))
+    assert any(warning.startswith("12 training rows show an image") for warning in done.warnings)
+
+
+def test_weights_of_a_member_that_has_seen_the_rows_are_refused(tiny, tmp_path):
+    import shutil
+
+    first = run(tiny, "training.only_folds=[0]")
+    weights = first.folder / "members/fold0-seed42/weights.safetensors"
+    shutil.copy(weights, tmp_path / "mine.safetensors")
+    for file in (weights, tmp_path / "mine.safetensors"):
+        timm = ["model.name=timm", "model.backbone=resnet18", "model.pretrained=false", f"model.weights={file}"]
+        with pytest.raises(ConfigError) as caught:
+            run(tiny, *timm)
+        (problem,) = caught.value.problems
+        assert (
+            f'[model] weights = "{file}": these are the weights of member fold0-seed42 of {first.folder.name}'
+            in problem
+        )
+        assert "8 of 8 of fold 1, 8 of 8 of fold 2" in problem and "Set [training] only_folds = [0], or take" in problem
+    dataset = make_dataset(tiny, *timm, "training.only_folds=[0]")  # its own fold has not been seen
+    assert len(dataset.folds) == 24
+
+
+def make_dataset(tiny: Path, *overrides: str):
+    from compete.identity import read_sources
+    from compete.stages.prepare import prepare
+
+    config = load_config(tiny / "tiny.toml", [*FAST, *overrides])
+    return prepare(config, read_sources(config), None)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from compete.api.result import Result
 from compete.config.load import load_config
 from compete.errors import UserError
 from compete.identity import digest_file
@@ -16,7 +17,7 @@ from compete.study.tensors import member_table, tensor_table
 
 
 def test_members_are_shown_with_what_their_weights_hold(tiny):
-    done = run_competition(load_config(tiny / "tiny.toml"))
+    done = Result.of(run_competition(load_config(tiny / "tiny.toml")))
     table = member_table(done.folder).set_index("member")
     row, weights = table.loc["fold0-seed42"], done.folder / "members/fold0-seed42/weights.safetensors"
     assert (row["state"], row["epochs"]) == ("finished", 2)

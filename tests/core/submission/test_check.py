@@ -169,7 +169,7 @@ def test_labels_outside_the_list_are_named_with_the_nearest():
 def test_label_lists_are_split_by_the_separator():
     given = frame(ans=["dog cat", "cat", "", "dog,cat"])
     assert problems(given, allowed=["cat", "dog"], separator=" ", may_be_empty=True) == [
-        "column 'ans': 'dog,cat' is not an allowed label, in 1 row, id 'a.jpg'. Did you mean 'dog'?"
+        "column 'ans': 'dog,cat' is not an allowed label, in 1 row, id 'a.jpg'. Did you mean 'cat'?"
     ]
 
 

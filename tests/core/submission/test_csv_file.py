@@ -77,7 +77,7 @@ def test_broken_files_are_explained(tmp_path, data, message):
 
 
 def test_a_missing_file_is_explained(tmp_path):
-    with pytest.raises(SubmissionError, match="cannot be read: No such file"):
+    with pytest.raises(SubmissionError, match="no such file"):
         read_submission(tmp_path / "none.csv")
 
 

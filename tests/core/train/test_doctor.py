@@ -220,9 +220,11 @@ def test_a_run_with_and_without_the_doctor_trains_the_same(tiny: Path):
 
 def test_a_run_warns_of_what_its_quick_checks_find(tiny: Path):
     config = load_config(tiny / "tiny.toml", ["training.epochs=1", "model.name=oracle"])
-    warned = [text for text in run_competition(config).warnings if text.startswith("initial loss: ")]
+    warned = [text for text in run_competition(config).session.warnings if text.startswith("initial loss: ")]
     assert len(warned) == 1 and "--no-doctor" in warned[0]
-    assert not [t for t in run_competition(config, fresh=True, doctor=False).warnings if t.startswith("initial loss")]
+    assert not [
+        t for t in run_competition(config, fresh=True, doctor=False).session.warnings if t.startswith("initial loss")
+    ]
 
 
 def test_a_batch_has_every_label_before_any_twice(trainer):

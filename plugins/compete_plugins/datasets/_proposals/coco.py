@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from compete import Choice, Excerpt, Proposal, Scan, plain_name
+from compete import Choice, Excerpt, Proposal, Scan, plain_name, plural
 
 from .._coco import Keys, labelled_images
-from .._heads import JsonHead, Objects, Table, read_json_head
-from .templates import Found, find_template, image_choices, missing_tests, some_images
+from .._heads import JsonHead, Objects, Table, encoding_doubts, read_json_head
+from .missing import missing_images, missing_tests, missing_trains, several_files
+from .templates import Found, find_template, image_choices, some_images
 
 ENOUGH_JOINED, FEWEST_IMAGES = 0.5, 0.01
 OF_FILES = ("width", "height", "license")  # columns that say nothing of what an image shows
@@ -63,7 +65,7 @@ def _part(scan: Scan, head: JsonHead, keys: Keys) -> _Part | None:
         # The first images and the first annotations need not be the same ones.
         whole = read_json_head(scan.files, head.name, scan.records[head.name], whole=True)
         images, labelled, disagreeing = _joined(whole, keys)
-    image = find_template(images.table(), scan, "train")
+    image = find_template(labelled.drop(columns=keys.label), scan, "train")
     if image is None or image.share < FEWEST_IMAGES:
         return None
     return _Part(head, labelled, image, images.count, disagreeing)
@@ -96,6 +98,7 @@ def _proposal(
 ) -> Proposal:
     train = pd.concat([part.frame for part in parts], ignore_index=True).fillna("")
     first, image = sample.columns[0], parts[0].image
+    lost = np.concatenate([part.image.lost for part in parts])
     rows = test[1].table() if test else sample.frame[[first]].set_axis([keys.id], axis=1)
     test_image = find_template(rows, scan, "test")
     return Proposal(
@@ -107,6 +110,7 @@ def _proposal(
             *_key_names(keys),
             *image_choices(image, test_image),
             *_policies(parts),
+            *missing_images(train, lost, image.columns[-1]),
         ),
         "JSON files list images and their annotations",
         rows=sum(part.rows for part in parts),
@@ -119,7 +123,13 @@ def _proposal(
             used=(keys.id, *image.columns, *OF_FILES),
             images=some_images(image, parts[0].frame, scan),
         ),
-        todo=tuple(missing_tests(test_image, rows, scan)),
+        todo=(
+            *encoding_doubts(part.file for part in parts),
+            *missing_trains(train, lost, image.columns[-1]),
+            *several_files([part.image for part in parts]),
+            *missing_tests(test_image, rows, scan),
+            *_disagreements(parts),
+        ),
     )
 
 
@@ -136,12 +146,21 @@ def _key_names(keys: Keys) -> Iterator[Choice]:
 
 
 def _policies(parts: Sequence[_Part]) -> Iterator[Choice]:
-    """Yield what becomes of annotations that disagree, of another encoding, and of missing images."""
+    """Yield what becomes of annotations that disagree, and of another encoding."""
     disagreeing = sum(part.disagreeing for part in parts)
     if disagreeing:
         yield Choice("several_labels", "first", f"{disagreeing} annotations give an image another label")
-    foreign = [part.file for part in parts if part.file.encoding != "utf-8"]
+    foreign = [part.file for part in parts if part.file.readings]
     if foreign:
-        yield Choice("encoding", foreign[0].encoding, f"{foreign[0].name} is not UTF-8")
-    if any(part.image.resolved < part.image.rows for part in parts):
-        yield Choice("missing_images", "skip", "some of the images listed are not there")
+        why = f"{foreign[0].name} is not UTF-8; it reads {foreign[0].readings[0]}"
+        yield Choice("encoding", foreign[0].encoding, why)
+
+
+def _disagreements(parts: Sequence[_Part]) -> Iterator[str]:
+    disagreeing, rows = (sum(getattr(part, name) for part in parts) for name in ("disagreeing", "rows"))
+    if disagreeing:
+        yield (
+            f"[dataset] several_labels: {plural(disagreeing, 'annotation')} of {plural(rows, 'image')} "
+            f"({disagreeing / max(1, rows):.1%}) give an image another label than an earlier one, which counts; "
+            '"join" keeps all labels.'
+        )

@@ -21,11 +21,12 @@ from compete import (
 )
 
 from .._common import Problems
-from .._heads import Table, read_head
+from .._heads import Table, encoding_doubts, read_head
 from .composite_ids import composite_template, differing, join_choice, with_composite_ids
-from .templates import Found, find_template, image_choices, missing_tests, some_images
+from .missing import missing_images, missing_tests, missing_trains, several_files
+from .templates import Found, find_template, image_choices, some_images
 
-HEAD_ROWS, MOST_TABLES, MOST_COLUMNS = 50, 60, 8
+HEAD_ROWS, MOST_TABLES, MOST_COLUMNS, MOST_LOOKED_AT = 50, 60, 8, 500
 
 
 def propose_csv(scan: Scan, sample: Table) -> Proposal | None:
@@ -36,12 +37,27 @@ def propose_csv(scan: Scan, sample: Table) -> Proposal | None:
         if _is_test(head) or not _may_be_training(head, sample):
             continue
         with problems.collecting():
-            train = read_head(scan.files, head.name, scan.tables[head.name])
+            whole = read_head(scan.files, head.name, scan.tables[head.name])
+            train = _narrow(whole, sample)
             image = find_template(train.frame, scan, "train")
             if image is not None:
-                return _proposal(scan, train, image, _test_table(scan, heads, sample, train), sample)
+                proposal = _proposal(scan, train, image, _test_table(scan, heads, sample, train), sample)
+                return replace(proposal, todo=(*proposal.todo, *_not_looked_at(whole, train)))
     problems.raise_if_any()
     return None
+
+
+def _narrow(table: Table, sample: Table) -> Table:
+    """Return a table with its first columns and those of the sample submission; a wide one would take hours."""
+    asked = {plain_name(name) for name in sample.columns}
+    kept = [at < MOST_LOOKED_AT or plain_name(name) in asked for at, name in enumerate(table.columns)]
+    return table if all(kept) else replace(table, frame=table.frame.loc[:, kept])
+
+
+def _not_looked_at(whole: Table, table: Table) -> Iterator[str]:
+    left = len(whole.columns) - len(table.columns)
+    if left:
+        yield f"{whole.name}: {left:,} of {len(whole.columns):,} columns were not looked at, the last of them."
 
 
 def _heads(scan: Scan, sample: Table, problems: Problems) -> Iterator[Table]:
@@ -84,7 +100,7 @@ def _test_table(scan: Scan, tables: list[Table], sample: Table, train: Table) ->
         table = read_head(scan.files, head.name, scan.tables[head.name])
         name = same_name(head.columns, sample.columns[0])
         if ids.isin(table.frame[name]).all() if name else composite_template(train.frame, table.frame, ids):
-            return table
+            return _narrow(table, sample)
     return None
 
 
@@ -106,9 +122,9 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
             *_tables(train, test, sample, bool(join)),
             *([] if name == first else [Choice("id", name, f"the sample submission calls it '{first}'")]),
             *image_choices(image, test_image),
-            *_format(train),
+            *_format(train, *([test] if test else []), sample),
             *([join_choice(train.frame, join, first)] if join else _repeated(train.frame, name, rows)),
-            *_missing(image),
+            *missing_images(train.frame, image.lost, image.columns[-1]),
         ),
         "a table names the images",
         rows=round(train.rows * image.share),
@@ -120,7 +136,13 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
             used=(name, *columns, *joined),
             images=some_images(image, train.frame, scan),
         ),
-        todo=(*missing_tests(test_image, rows, scan), *_windows(train.frame, name)),
+        todo=(
+            *encoding_doubts(filter(None, (train, test, sample))),
+            *missing_trains(train.frame, image.lost, image.columns[-1]),
+            *several_files([image]),
+            *missing_tests(test_image, rows, scan),
+            *_windows(train.frame, name),
+        ),
     )
 
 
@@ -134,11 +156,12 @@ def _tables(train: Table, test: Table | None, sample: Table, joined: bool) -> It
     yield Choice("sample", sample.name, "its ids are the test rows" if test is None else "")
 
 
-def _format(train: Table) -> Iterator[Choice]:
+def _format(train: Table, *others: Table) -> Iterator[Choice]:
     if train.separator != ",":
         yield Choice("separator", train.separator)
-    if train.encoding != "utf-8":
-        yield Choice("encoding", train.encoding)
+    foreign = next((table for table in (train, *others) if table.readings), None)
+    if foreign is not None:
+        yield Choice("encoding", foreign.encoding, f"{foreign.name} is not UTF-8; it reads {foreign.readings[0]}")
 
 
 def _repeated(train: pd.DataFrame, name: str, test: pd.DataFrame) -> Iterator[Choice]:
@@ -165,11 +188,4 @@ def _windows(train: pd.DataFrame, name: str) -> Iterator[str]:
             f"[dataset] duplicates: rows are windows of longer recordings, beginning at {format_list(columns)}. A "
             "reader takes the whole file, so only the first row of each recording is kept; cut the file to that "
             "window with a [[transforms]] under `fixed`."
-        )
-
-
-def _missing(image: Found) -> Iterator[Choice]:
-    if image.resolved < image.rows:
-        yield Choice(
-            "missing_images", "skip", f"{plural(image.rows - image.resolved, 'training row')} without an image"
         )

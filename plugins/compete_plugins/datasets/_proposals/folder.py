@@ -5,14 +5,29 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import filterfalse
 
 import pandas as pd
 
-from compete import IMAGE_EXTENSIONS, Basis, Choice, DataError, Excerpt, Proposal, Scan, plural, spread
+from compete import (
+    IMAGE_EXTENSIONS,
+    Basis,
+    Choice,
+    DataError,
+    Excerpt,
+    Proposal,
+    Scan,
+    format_first,
+    left_behind,
+    plural,
+    spread,
+)
 
 from .._folder import image_rows, label_rows
-from .._heads import Table
-from .templates import MOST_IMAGES, Found, find_template, missing_tests
+from .._heads import Table, encoding_doubts
+from .._spelling import labels_as_in_sample
+from .missing import missing_tests
+from .templates import MOST_IMAGES, Found, find_template
 from .versions import by_hand, doubts_about_folders, naming_table
 
 # How a file name may carry its label: in front (`cat.0.jpg`), or as a number or a word at its end (`x_1.jpg`).
@@ -22,6 +37,7 @@ PATTERNS = (
     r"[._-](?P<label>[A-Za-z]+)\.\w+$",
 )
 MOST_LABELS = 1000
+PARTS = ("train", "training", "test", "testing", "valid", "validation", "val", "eval", "evaluation", "dev")
 # What a folder of unaltered images is called, among folders of altered ones.
 PLAIN = ("cover", "normal", "negative", "clean", "original", "healthy", "real", "none", "background", "no")
 
@@ -32,14 +48,16 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
         return None
     rows = sample.frame[[sample.columns[0]]]
     test = find_template(rows, scan, "test")
-    test_folder = test.template.partition("{")[0].rpartition("/")[0] if test else ""
+    test_folder = test.templates[0].partition("{")[0].rpartition("/")[0] if test else ""
     images = [path for path in scan.images if not test or not path.startswith(f"{test_folder}/")]
     top = label_folder(images)
     found = _in_folders(scan, top, test_folder) if top is not None else _in_names(scan, images)
     if found is None:
         raise DataError(_nothing(scan, sample))
     frame, options = found
+    frame["label"] = labels_as_in_sample(frame["label"], sample.frame)[0]
     doubts = doubts_about_folders(scan, frame, sample, test is not None) if top is not None else []
+    doubts += _unread(scan, frame, top, test_folder) if top is not None else []
     mapped = _yes_or_no(frame, sample)
     if mapped:
         options["labels"] = Choice(
@@ -48,7 +66,7 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
         frame = label_rows(frame[["id", "image"]], mapped, options["pattern"].value if "pattern" in options else "")
     return Proposal(
         "folder",
-        (*options.values(), *_extensions(scan, frame), Choice("sample", sample.name), *_test(test)),
+        (*options.values(), *_extensions(scan, frame), Choice("sample", sample.name), *_test(test), *_encoding(sample)),
         "no table names the training images; the names of their folders or files hold the labels",
         basis=Basis.NAMES,
         rows=len(frame),
@@ -60,13 +78,18 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
             used=("id", "image"),
             images=tuple(spread(frame["image"].tolist(), MOST_IMAGES)),
         ),
-        todo=(*missing_tests(test, rows, scan), *doubts, *_doubt_about_mapping(mapped)),
+        todo=(*encoding_doubts([sample]), *missing_tests(test, rows, scan), *doubts, *_doubt_about_mapping(mapped)),
     )
 
 
 def _test(test: Found | None) -> Iterator[Choice]:
     if test is not None:
-        yield Choice("test", test.template, str(test))
+        yield Choice("test", test.templates[0], str(test))
+
+
+def _encoding(sample: Table) -> Iterator[Choice]:
+    if sample.readings:
+        yield Choice("encoding", sample.encoding, f"{sample.name} is not UTF-8; it reads {sample.readings[0]}")
 
 
 def _extensions(scan: Scan, frame: pd.DataFrame) -> Iterator[Choice]:
@@ -92,17 +115,37 @@ def label_folder(images: Sequence[str]) -> str | None:
         parts = path.split("/")[:-1]
         for depth, part in enumerate(parts):
             below.setdefault("/".join(parts[:depth]), set()).add(part)
-    several = [folder for folder, names in below.items() if len(names) > 1]
+    several = [folder for folder, names in below.items() if len(set(filterfalse(is_part, names))) > 1]
     if not several:
         return None
     return min(several, key=lambda folder: ("train" not in folder.lower(), folder.count("/") + bool(folder), folder))
 
 
+def is_part(folder: str) -> bool:
+    """Return whether a folder is called like a part of the data, which is no label."""
+    return folder.lower() in PARTS
+
+
+def _unread(scan: Scan, frame: pd.DataFrame, top: str, test_folder: str) -> Iterator[str]:
+    """Yield the folders with images that are neither training rows nor test images."""
+    read = set(frame["image"])
+    others = Counter(
+        path.removeprefix(f"{top}/").partition("/")[0] if path.startswith(f"{top}/") else path.partition("/")[0]
+        for path in scan.images
+        if path not in read and not (test_folder and path.startswith(f"{test_folder}/"))
+    )
+    if others:
+        names = format_first([f"'{name}'" for name, _ in others.most_common()])
+        yield f"[dataset] train: images in {names} are not read. Do they belong to the training rows?"
+
+
 def _in_folders(scan: Scan, top: str, test_folder: str) -> tuple[pd.DataFrame, dict[str, Choice]]:
     """Return all images below the label folders, and the options that say so."""
     tests = test_folder.removeprefix(f"{top}/" if top else "") + "/" if test_folder.startswith(top) else "/"
-    images = [path for path in scan.files.walk(top) if scan.is_image(path)]
-    paths = [path for path in images if "/" in path and not path.startswith(tests)]
+    images = [path for path in scan.files.walk(top) if scan.is_image(path) and not left_behind(path)]
+    paths = [
+        path for path in images if "/" in path and not path.startswith(tests) and not is_part(path.partition("/")[0])
+    ]
     frame = label_rows(image_rows(f"{top}/" if top else "", paths), {}, "")
     names = sorted(frame["label"].unique())
     why = f"{plural(len(frame), 'image')} in {len(names)} folders, one for each label"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from compete import Choice, Excerpt, Proposal, Scan, same_name, spread
 
-from .._heads import JsonHead, Table, read_bson_head, read_json_head
+from .._heads import JsonHead, Table, encoding_doubts, read_bson_head, read_json_head
 from .templates import MOST_IMAGES
 
 SHORTEST_BAND = 16
@@ -68,12 +68,15 @@ def _of_json(train: JsonHead, test: JsonHead, sample: Table) -> Proposal:
             Choice("test", test.name),
             Choice("sample", sample.name),
             Choice("bands", bands, f"lists of {length} numbers each, one channel for each"),
-            *([Choice("encoding", train.encoding)] if train.encoding != "utf-8" else []),
+            *([Choice("encoding", train.encoding, f"it reads {train.readings[0]}")] if train.readings else []),
         ),
         (listed.table(), listed.count, test.lists[""].table()),
         sample,
         shape=(side, side, len(bands)),
-        todo=() if square else (f"a band has {length} values, not a square: set shape = [height, width].",),
+        todo=(
+            *encoding_doubts([train, test]),
+            *([] if square else [f"a band has {length} values, not a square: set shape = [height, width]."]),
+        ),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pandas as pd
 
-from compete import DataError, Scan, format_list
+from compete import DataError, Scan, format_list, prose
 
 from .._heads import Table, read_head
 from .templates import find_template
@@ -52,7 +53,7 @@ def by_hand(scan: Scan, naming: str) -> str:
         found = find_template(table.frame, scan, "train")
     except DataError:
         found = None
-    image = f', image = "{found.template}"' if found else ""
+    image = f", image = {json.dumps(found.value)}" if found else ""
     return (
         f'{naming} names the images: write the TOML by hand, with [dataset] name = "csv"{image}, and as `train` the '
         "table with the labels (`compete options dataset csv` has its other options)."
@@ -73,7 +74,7 @@ def _words(scan: Scan, name: str) -> set[str]:
     if path.is_file() and path.stat().st_size > MOST_BYTES:
         return set()
     try:
-        text = scan.files.read(place).decode("utf-8", "replace")
+        text = prose(scan.files.read(place))
     except DataError:
         return set()
     names = {word.rpartition("/")[2] for word in re.split(r'[\s,;|"]+', text)}

@@ -1,0 +1,1 @@
+"""What a notebook, a script or `compete predict` does with a whole run."""

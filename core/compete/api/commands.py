@@ -1,0 +1,77 @@
+"""The command that uses a finished run: `predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compete.text import echo
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from compete.api.result import Result
+
+
+def add_api_commands(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command(rich_help_panel="Run", epilog="$ compete predict run-001 photos -o predicted.csv")(predict)
+
+
+def predict(
+    run: Annotated[str, typer.Argument(help="Name or folder of a finished run.")],
+    images: Annotated[
+        Path, typer.Argument(help="A folder or archive of images, one image, or a CSV with a column `image`.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.csv", help="The table to write: id, classes, label.")
+    ],
+    sample: Annotated[
+        Path | None, typer.Option(help="A sample submission: write its submission instead of the table.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; default: the run's own.")] = None,
+) -> None:
+    """Predict other images with a finished run: all members, TTA, ensemble and post-processing.
+
+    Paths in a CSV are relative to its folder. The run's own training data is not needed.
+    """
+    from compete.api.calls import load_run
+    from compete.errors import UserError
+    from compete.leaderboard.records import find_candidate
+    from compete.store import write_text
+
+    folder = find_candidate(run).folder
+    if folder is None:
+        raise UserError(f"{run}: a CSV file, not a run. `compete runs` lists the runs.")
+    if output.exists():
+        raise UserError(f"{output} exists already. Name another file with -o, or remove it.")
+    finished = load_run(folder, device=device)
+    is_table = images.suffix.lower() == ".csv"
+    given, root = (_table(images), images.parent) if is_table else (images, Path())
+    if sample is not None:
+        rows = len(finished.write_submission(output, given, sample=sample, root=root))
+    else:
+        table = finished.predict(given, root=root)
+        write_text(output, table.reset_index().to_csv(index=False, lineterminator="\n"))
+        rows = len(table)
+    echo(f"{output}: {rows:,} rows, predicted by {_members(finished)} of {folder}")
+
+
+def _members(finished: Result) -> str:
+    from compete.text import plural
+
+    return plural(len(finished.scores.members), "member")
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Read a CSV with every cell as text. Raise `DataError` for one that cannot be read."""
+    import pandas as pd
+
+    from compete.errors import DataError
+
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error

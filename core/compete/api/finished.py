@@ -1,0 +1,184 @@
+"""Open a finished run to predict: its target, members, blend and post-processing, from its own folder."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from compete.api.caller import warn
+from compete.config.load import Config, load_config
+from compete.config.toml import read_toml
+from compete.data.columns import encode_columns
+from compete.data.dataset import Dataset
+from compete.data.images import Images, ImagesByRow, ImageSet
+from compete.data.stored_tables import read_stored_tables
+from compete.errors import CompeteError, DataError
+from compete.identity import read_sources
+from compete.model.device import make_fabric
+from compete.model.network import build_network
+from compete.predict.parquet import read_predictions
+from compete.predict.postprocessing import Step, fit_steps
+from compete.predict.top_k import known_rows
+from compete.session import OpenRun, Session
+from compete.stages.blend import join_members
+from compete.stages.members import OOF, RESULT, TEST, load_member, read_result
+from compete.stages.prepare import read_tables
+from compete.stages.run_folder import changed_since
+from compete.store import read_json
+from compete.text import format_list, plural
+from compete.types import Tables, Target, TopK
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from compete.data.columns import TableColumns
+    from compete.predict.inference import Scaler
+    from compete.scores import Scores
+    from compete.types import Member, Predictions
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run with all that predicts: networks and scalers on the device, and what its blend is fitted on.
+
+    `oof` M x (N, C) are the members' OOF predictions, `test` M x (T, C) those of the run's own test rows.
+    """
+
+    run: OpenRun
+    networks: list[nn.Module]
+    scalers: list[Scaler]
+    oof: list[Any]
+    test: list[Any]
+
+    @cached_property
+    def postprocess(self) -> Step:
+        """`[[postprocess]]`, fitted on the blended OOF as the run did."""
+        run = self.run
+        if not run.config.many("postprocessors") or isinstance(self.oof[0], TopK):
+            return lambda predictions: predictions
+        blended: Any = join_members(run, self.oof, self.test)[0]
+        known, labels = known_rows(blended), run.dataset.labels
+        return fit_steps(run.config, blended[known], labels[known], run.metric, run.target)
+
+    @cached_property
+    def comparing(self) -> str:
+        """What compares rows with each other, so that predictions depend on which are predicted together.
+
+        Found by trying: half of the run's own test rows alone must get the same values as among the others.
+        """
+        by_row = self.run.config.one("ensembles").component.traits.row_by_row
+        if not self.test or (by_row and not self.run.config.many("postprocessors")):
+            return ""
+        readable = [part[known_rows(self.test[0])] for part in self.test]
+        half = len(readable[0]) // 2
+        if not half:
+            return ""
+        joined: Any = join_members(self.run, self.oof, readable)[1]
+        few: Any = join_members(self.run, self.oof, [part[:half] for part in readable])[1]
+        if not _same(joined[:half], few):
+            return f'[ensemble] name = "{self.run.config.one("ensembles").name}"'
+        return "" if _same(self.postprocess(joined)[:half], self.postprocess(joined[:half])) else "[[postprocess]]"
+
+
+def open_finished(folder: Path, scores: Scores, device: str | None = None) -> FinishedRun:
+    """Open a finished run. It needs its folder and the plugin files of its TOML: no images, no hub.
+
+    Raise `CompeteError` where it does not fit together any more.
+    """
+    run = _open(folder, _config(folder, device), scores)
+    networks, scalers = zip(*(load_member(run, member) for member in run.members), strict=True)
+    oof = _predictions(run, OOF, run.tables.train)
+    there = all((run.member_folder(member) / TEST).is_file() for member in run.members)
+    test = _predictions(run, TEST, run.tables.test) if there and run.tables.has_test else []
+    return FinishedRun(run, list(networks), list(scalers), oof, test)
+
+
+def _predictions(run: OpenRun, name: str, table: pd.DataFrame) -> list[Predictions]:
+    """Return each member's stored predictions of a table's rows."""
+    files, ids = [run.member_folder(member) / name for member in run.members], table["id"].tolist()
+    return [read_predictions(file, ids, run.target.classes) for file in files]
+
+
+def _config(folder: Path, device: str | None) -> Config:
+    """Return the run's configuration, without weights to start from: the members have theirs."""
+    toml = folder / "config.toml"
+    model = read_toml(toml)[0].get("model", {})
+    overrides = ['model.weights=""'] if isinstance(model, dict) and model.get("weights") else []
+    config = load_config(toml, [*overrides, *([] if device is None else [f"training.device={device}"])])
+    changed = [line for line in changed_since(folder, config, read_sources(config)) if line.startswith("file ")]
+    if changed:
+        names = format_list(line.removeprefix("file ") for line in changed)
+        warn(f"{folder}: {names} changed since the run; its predictions may differ")
+    return config
+
+
+def _open(folder: Path, config: Config, scores: Scores) -> OpenRun:
+    tables = read_stored_tables(folder) or read_tables(config)
+    target: Target = config.one("targets").build(tables.train)
+    if target.classes != scores.classes:
+        raise CompeteError(
+            f"{folder} was trained on the classes {format_list(scores.classes)}, and the files now give "
+            f"{format_list(target.classes)}. Run `compete run {folder / 'config.toml'}` on the files of its training."
+        )
+    columns = encode_columns(config.columns, tables)
+    labels = target.labels(tables.train)
+    dataset = Dataset(tables, target, labels, labels, columns, np.zeros(len(labels), np.int64), "")
+    session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager())
+    network = build_network(config, target.outputs, dataset.column_count, seed=0, weights=False)
+    none = ImageSet([], ImagesByRow(np.zeros(0, np.int64), 0), {})
+    return OpenRun(session, dataset, Images(none, none, None), _members(folder, scores), network)
+
+
+def _members(folder: Path, scores: Scores) -> tuple[Member, ...]:
+    """Return the members in the run's order."""
+    files = [folder / "members" / name / RESULT for name in scores.members]
+    missing = [str(file.parent) for file in files if not file.is_file()]
+    if missing:
+        raise CompeteError(f"{folder}: members are missing: {format_list(missing)}. Copy the whole folder.")
+    return tuple(read_result(read_json(file)).member for file in files)
+
+
+def _same(first: Predictions, second: Predictions) -> bool:
+    return bool(np.allclose(np.asarray(first), np.asarray(second), rtol=1e-4, atol=1e-6, equal_nan=True))
+
+
+def with_rows(finished: FinishedRun, rows: pd.DataFrame, images: ImageSet) -> OpenRun:
+    """Return the run with other test rows and their images."""
+    run = finished.run
+    tables = replace(run.tables, test=rows)
+    dataset = replace(run.dataset, tables=tables, columns=_columns(run, tables))
+    return replace(run, dataset=dataset, images=Images(images, images, None))
+
+
+def _columns(run: OpenRun, tables: Tables) -> TableColumns | None:
+    """Encode the rows' columns as the run did; its own test rows help to decide which features there are."""
+    own, settings = run.dataset.columns, run.config.columns
+    if own is None:
+        return None
+    rows = tables.test.drop(columns="image").astype(object)
+    before = [run.tables.test] if run.tables.has_test else []
+    both = pd.concat([*before, rows.where(rows.notna(), "")], join="inner", ignore_index=True)
+    found = encode_columns(settings, replace(tables, test=both))
+    if found is None or found.names != own.names:
+        new = sorted(set(found.names if found else ()) - set(own.names))
+        raise DataError(f"[columns]: {format_list(new)} in these rows, and the network has no input for it: fill them")
+    for name in (name for pattern in settings.categorical for name in fnmatch.filter(map(str, both), pattern)):
+        _warn_of_unseen(name, tables, {str(token) for token in settings.missing})
+    return replace(found, test=found.test[len(run.tables.test) :])
+
+
+def _warn_of_unseen(name: str, tables: Tables, missing: set[str]) -> None:
+    values = tables.test[name].astype(str)
+    unseen = set(values) - set(tables.train[name].astype(str)) - missing
+    if unseen:
+        rows = plural(int(values.isin(unseen).sum()), "row")
+        warn(
+            f'[columns] categorical = "{name}": {rows} with a value that no training row has, which counts as missing: '
+            f"{format_list(unseen, 5)}"
+        )

@@ -1,0 +1,86 @@
+"""The gallery: a TOML for each of many competitions, found by name in a checkout and in an installed package."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from compete.config.slots import SLOTS
+from compete.config.toml import read_toml
+from compete.errors import ConfigError
+from compete.store import read_json
+from compete.text import format_list, nearest
+
+LOCAL = Path("competitions")
+
+
+class Entry(NamedTuple):
+    """A line of the listing: a competition's name and title, its metric and what its submission holds."""
+
+    name: str
+    metric: str
+    submission: str
+    title: str
+
+
+def gallery_folder() -> Path:
+    """Return the folder of the gallery's TOMLs: the wheel's copy, or `competitions/` of the checkout."""
+    package = Path(str(files("compete")))
+    shipped = package / "gallery"
+    return shipped if shipped.is_dir() else package.parents[1] / "competitions"
+
+
+def gallery() -> dict[str, Path]:
+    """Return the gallery's TOMLs by name."""
+    return {path.stem: path for path in sorted(gallery_folder().glob("*.toml"))}
+
+
+def entries() -> list[Entry]:
+    """Return the listing of the gallery. No plugin is loaded."""
+    return [_entry(name, read_toml(path)[0]) for name, path in gallery().items()]
+
+
+def _entry(name: str, data: dict[str, Any]) -> Entry:
+    submission = data.get("submission", {}).get("name", SLOTS["submissions"].default)
+    return Entry(name, data["metric"]["name"], submission, data["competition"].get("title", name))
+
+
+def find_toml(path: Path) -> Path:
+    """Return the file, or the gallery's TOML when a bare name such as `mask` is not a file.
+
+    Raise `ConfigError` with the nearest names, here and in the gallery.
+    """
+    if path.exists():
+        return path
+    shipped = gallery()
+    if str(path) in shipped:
+        return shipped[str(path)]
+    raise ConfigError(f"{path}: no such file.{_other_files(path, shipped)}")
+
+
+def _other_files(path: Path, shipped: dict[str, Path]) -> str:
+    """Name the TOML that was probably meant, or else the available ones."""
+    here = {str(file): file.stem for folder in (path.parent, LOCAL) for file in sorted(folder.glob("*.toml"))}
+    near = nearest(path.stem, [*here.values(), *shipped])
+    if near is not None:
+        meant = [file for file, stem in here.items() if stem == near]
+        names = " or ".join(f"'{file}'" for file in meant) if meant else f"'{near}', of the gallery"
+        return f" Did you mean {names}?"
+    mine = [file for file in here if _is_competition(Path(file))]
+    available = f" Available: {format_list(mine)}." if mine else ""
+    return f"{available} `compete competitions` lists the gallery."
+
+
+def _is_competition(path: Path) -> bool:
+    """Return whether a TOML may be a competition's, and not, for example, a project's."""
+    try:
+        return "competition" in read_toml(path)[0]
+    except ConfigError:
+        return True  # it may be the one to mend
+
+
+def folder_of_first_toml(folder: Path) -> list[Path]:
+    """Return the folder of the TOML that a run was started with, for the copy of it in the run's folder."""
+    command = read_json(folder / "environment.json").get("command") or []
+    return [Path(word).parent for word in command if isinstance(word, str) and word.endswith(".toml")]

@@ -1,0 +1,145 @@
+"""`compete init`: scan a competition's folder and write a TOML that runs, with the reason for each choice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compete.errors import UserError
+from compete.store import write_text
+
+if TYPE_CHECKING:
+    from compete.config.plugins import Plugins
+    from compete.draft.findings import Section, Source
+    from compete.files.scan import Scan
+
+MOST_BYTES_REHEARSED = 1_000_000_000
+HEAD = (
+    "Written by `compete init` from the files in {root}. The reason for each choice is above its line: read them, and "
+    "change what is wrong. Check the file with: compete validate {path}"
+)
+
+
+@dataclass(frozen=True)
+class InitResult:
+    """The TOML that was written, what to print, and what the user has to decide.
+
+    `runs` says whether a rehearsal went through from the rows to a submission; None if it would have taken too long.
+    """
+
+    path: Path
+    lines: list[str]
+    todo: list[str]
+    runs: bool | None
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A TOML that can be written again with more to do."""
+
+    path: Path
+    root: str
+    plugins: tuple[str, ...]
+    sections: list[Section]
+
+    def write(self, todo: Sequence[str]) -> None:
+        from compete.draft.output import toml_text
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(self.path, toml_text(HEAD.format(root=self.root, path=self.path), todo, self.sections, self.plugins))
+
+
+def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[Path] = ()) -> InitResult:
+    """Write a TOML for a competition's folder, which is never changed; by default `<folder's name>.toml`, here.
+
+    `plugin_files` may bring datasets, and are named in the TOML. Raise `UserError` where no dataset reads the folder,
+    or the file exists already.
+    """
+    name = _slug(folder)
+    path = output or default_output(folder)
+    _refuse_place(folder, path)
+    from compete.config.plugins import load_plugins
+    from compete.draft.output import gallery_hint, report_lines
+    from compete.files.root import CACHE
+    from compete.files.scan import scan_folder
+
+    plugins = load_plugins(plugin_files)
+    hint = gallery_hint(folder, name, path)
+    try:
+        scan = scan_folder(folder, CACHE)
+        source, sections, todo = _decide(scan, plugins, folder, name)
+    except UserError as error:
+        raise type(error)([*error.problems[:-1], "\n".join([error.problems[-1], *hint])]) from error
+    draft = _Draft(path, folder.as_posix(), tuple(file.as_posix() for file in plugin_files), sections)
+    draft.write(todo)
+    problems, seen, doubts = _rehearse(path, scan, source)
+    if problems or doubts:
+        todo = [*(f"a run would stop here: {problem}" for problem in problems), *todo, *doubts]
+        draft.write(todo)
+    *lines, next_line = report_lines(path, sections, todo, seen, problems)
+    return InitResult(path, [*lines, *hint, next_line], todo, None if seen is None else not problems)
+
+
+def default_output(folder: Path) -> Path:
+    """Return the TOML that is written for a folder, unless another one is named."""
+    return Path(f"{_slug(folder)}.toml")
+
+
+def _slug(folder: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")[:80] or "competition"
+
+
+def _refuse_place(folder: Path, path: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(f"no such folder: {folder}.")
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{path} would be in the competition's folder, which is only read; name another place with -o.")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"this is inside the competition's folder, which is only read: call `compete init` with the path to "
+            f"{folder.resolve().name} from where you will run `compete`; `root` and the caches are relative to that."
+        )
+    if path.exists():
+        raise UserError(f"{path} exists already. Name another file with -o, or remove it.")
+
+
+def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Source, list[Section], list[str]]:
+    from compete.draft.choices import sections
+    from compete.draft.columns import find_group, find_leaks
+    from compete.draft.metric import guess_metric
+    from compete.draft.proposals import find_source
+    from compete.draft.sizes import sample_pixels
+    from compete.draft.target import find_goal
+
+    source = find_source(scan, plugins)
+    goal = find_goal(source)
+    group = find_group(source, goal, scan.files)
+    metric = guess_metric(scan, goal)
+    pixels = sample_pixels(source, scan.files, plugins.registry)
+    todo = [
+        *scan.unopened,
+        *source.todo,
+        *goal.todo,
+        f"[metric]: '{metric[0].value}' is {metric[0].why}. Read how the competition is scored.",
+        *(f"unreadable image: {fault}" for fault in pixels.unreadable[:3]),
+    ]
+    leaks = find_leaks(source, goal, group)
+    return source, list(sections(name, folder.as_posix(), source, goal, group, leaks, metric, pixels)), todo
+
+
+def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | None, list[str]]:
+    """Rehearse a run, unless its tables or records are so large that reading them would take long."""
+    from compete.draft.rehearsal import rehearse
+
+    values = [option.value for option in source.options]
+    names = [name for value in values for name in (value if isinstance(value, list) else [value])]
+    files = [scan.files.root / name for name in names if isinstance(name, str)]
+    if sum(file.stat().st_size for file in files if file.is_file()) > MOST_BYTES_REHEARSED:
+        return [], None, []
+    return rehearse(path, scan.files)

@@ -1,0 +1,51 @@
+"""Go through a run of a TOML without training: what it prepares, and some images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from compete.config.load import load_config
+from compete.errors import CompeteError, UserError
+from compete.files.scan import spread
+from compete.identity import read_sources
+from compete.stages.open_images import make_decoder
+from compete.stages.prepare import prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from compete.config.load import Config
+    from compete.files.root import Files
+    from compete.types import Tables
+
+MOST_IMAGES = 8
+
+
+def rehearse(path: Path, files: Files) -> tuple[list[str], str, list[str]]:
+    """Return what would stop a run of the TOML, or else what it would work on, and what is doubtful about its cells.
+
+    `files` reads below its root.
+    """
+    try:
+        config = load_config(path)
+        dataset = prepare(config, read_sources(config), folds_folder=None)
+        problems = list(_unreadable(config, dataset.tables, files))
+    except UserError as error:
+        return error.problems, "", []
+    except CompeteError as error:
+        return [str(error)], "", []
+    train, test = len(dataset.tables.train), len(dataset.tables.test)
+    seen = f"{train} training rows, {test} test rows, {len(dataset.target.classes)} predictions each"
+    return problems, seen, [warning for warning in dataset.warnings if warning.startswith("[submission]")]
+
+
+def _unreadable(config: Config, tables: Tables, files: Files) -> Iterator[str]:
+    """Decode a few images of both tables, and yield what is wrong with them."""
+    decode = make_decoder(config, [bound.build() for bound in config.many("transforms")], files)
+    for table in (tables.train, tables.test):
+        for image in spread([image for image in table["image"] if image], MOST_IMAGES):
+            try:
+                decode(image[0] if isinstance(image, list) else image)
+            except ValueError as error:
+                yield f"unreadable image: {error}"

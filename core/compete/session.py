@@ -1,0 +1,203 @@
+"""A run: its `Session` from the first event on, and the whole `Run` once data and network are open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compete.data.loaders import choose_workers
+from compete.errors import PluginRuntimeError, code_of_others, error_location
+from compete.predict.inference import Pooling, views_of
+from compete.predict.rows import Predictor, RowInputs
+
+if TYPE_CHECKING:
+    import pluggy
+    from lightning_fabric import Fabric
+    from torch import nn
+
+    from compete.config.load import Config
+    from compete.data.dataset import Dataset
+    from compete.data.images import Images
+    from compete.identity import Identity
+    from compete.types import Member, Metric, Tables, Target
+
+
+@dataclass
+class Session:
+    """What a run has from its start: the TOML, folder, device, its own plugin manager, and its warnings and notes.
+
+    With `doctor` the first member is looked at for classic mistakes before it trains.
+
+    Event hooks get it as `run`; plugins may rely on the attributes of `compete.reports.RunView`.
+    """
+
+    config: Config
+    folder: Path
+    fabric: Fabric
+    manager: pluggy.PluginManager
+    interactive: bool = False
+    doctor: bool = True
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def competition(self) -> str:
+        """The competition's name, as in the TOML."""
+        return self.config.competition.name
+
+    @property
+    def title(self) -> str:
+        """The competition's title or, without one, its name."""
+        return self.config.competition.title or self.config.competition.name
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's name, as in the TOML."""
+        return self.config.one("metrics").name
+
+    @property
+    def precision(self) -> str:
+        """The training precision, such as "bf16-mixed"."""
+        return str(self.fabric.strategy.precision.precision)
+
+    @property
+    def device(self) -> str:
+        """The device's name, such as "cuda:0"."""
+        return str(self.fabric.device)
+
+    @property
+    def hook(self) -> pluggy.HookRelay:
+        """The hooks of this run's plugins: `session.hook.on_stage(run=session, ...)`."""
+        return self.manager.hook
+
+    def register(self, plugin: object) -> None:
+        """Register an object with event hooks for the rest of this run."""
+        self.manager.register(plugin)
+
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """Return a function `(done, total)` that reports the progress of a long task."""
+
+        def report(done: int, total: int) -> None:
+            call_hook(self.hook.on_progress, run=self, what=what, done=done, total=total)
+
+        return report
+
+    def warn(self, message: str) -> None:
+        """Add a warning, which the run reports at its end; a repeated one is added once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """What predictions need of a run: rows, images, the members, and a network to copy for each of them."""
+
+    session: Session
+    dataset: Dataset
+    images: Images
+    members: tuple[Member, ...]
+    network: nn.Module
+
+    @property
+    def config(self) -> Config:
+        """The checked TOML."""
+        return self.session.config
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.session.folder
+
+    @property
+    def fabric(self) -> Fabric:
+        """The device and its precision."""
+        return self.session.fabric
+
+    @property
+    def hook(self) -> pluggy.HookRelay:
+        """The hooks of this run's plugins."""
+        return self.session.hook
+
+    @property
+    def tables(self) -> Tables:
+        """The competition's rows."""
+        return self.dataset.tables
+
+    @property
+    def target(self) -> Target:
+        """The target to predict."""
+        return self.dataset.target
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The competition's metric."""
+        return metric_for(self.config, self.target)
+
+    @property
+    def workers(self) -> int:
+        """The number of loader processes."""
+        settings = self.config.training
+        return choose_workers(settings.workers, self.fabric.device.type, self.config.images.cache)
+
+    @property
+    def train_inputs(self) -> RowInputs:
+        """A network's inputs from the training table."""
+        columns = self.dataset.columns
+        return RowInputs(self.images.train, columns.train if columns else None)
+
+    @property
+    def test_inputs(self) -> RowInputs:
+        """A network's inputs from the test table."""
+        columns = self.dataset.columns
+        return RowInputs(self.images.test, columns.test if columns else None)
+
+    def predictor(self, tta: bool = False) -> Predictor:
+        """Return the predictor of rows, with or without the views of `[[tta]]`."""
+        inference = self.config.inference
+        components = [bound.build() for bound in self.config.many("tta")] if tta else []
+        return Predictor(
+            fabric=self.fabric,
+            activation=self.target.activation,
+            classes=len(self.target.classes),
+            pooling=Pooling(inference.pool, inference.keep_top),
+            views=views_of(components),
+            batch_size=self.config.prediction_batch,
+            workers=self.workers,
+            log=self.session.warn,
+            progress=self.session.progress("predict"),
+        )
+
+    def member_folder(self, member: Member) -> Path:
+        """Return the folder of a member's weights and predictions."""
+        return self.folder / "members" / member.name
+
+
+@dataclass(frozen=True)
+class Run(OpenRun):
+    """A complete run, which can also train: it knows what its members' weights and predictions depend on."""
+
+    identity: Identity
+
+
+def metric_for(config: Config, target: Target) -> Metric:
+    """Build the metric for a target's classes; one of classes scores levels by their place in the order."""
+    metric: Metric = config.one("metrics").build()
+    metric = metric if metric.named is None else metric.named(target.classes)
+    ranks = target.ranks
+    if ranks is None or not metric.top:
+        return metric
+    return replace(metric, score=lambda labels, found: metric.score(ranks(labels), ranks(found)[:, None]))
+
+
+def call_hook(caller: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 - what the hook returns
+    """Call a hook; an exception from a plugin becomes a `PluginRuntimeError` that names where it was raised."""
+    name = getattr(caller, "name", "a hook")
+
+    def raised(error: BaseException) -> PluginRuntimeError:
+        return PluginRuntimeError(f"hook {name}: a plugin raised {error!r} at {error_location(error)}")
+
+    with code_of_others(raised):
+        return caller(**arguments)

@@ -1,0 +1,53 @@
+"""`compete predict`."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from compete.api.commands import predict
+from compete.config.load import load_config
+from compete.errors import DataError, UserError
+from compete.stages.runner import run_competition
+
+
+@pytest.fixture
+def folder(tiny):
+    return run_competition(load_config(tiny / "tiny.toml", ["training.epochs=1"])).folder
+
+
+def table(path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"id": str}).set_index("id")
+
+
+def test_the_run_s_own_test_images_are_predicted_as_in_the_run(tiny, folder, capsys):
+    predict(str(folder), tiny / "data/test", tiny / "out.csv")
+    expected = pd.read_parquet(folder / "test.parquet").set_index("id")
+    found = table(tiny / "out.csv").loc[expected.index]
+    pd.testing.assert_frame_equal(found[["a", "b", "c"]], expected[["a", "b", "c"]], check_dtype=False, atol=1e-6)
+    submitted = pd.read_csv(folder / "submission.csv", dtype=str).set_index("id")["label"]
+    assert found["label"].tolist() == submitted.loc[found.index].tolist()
+    assert f"out.csv: 7 rows, predicted by 3 members of {folder}" in capsys.readouterr().out
+
+
+def test_a_csv_names_images_beside_it_and_a_sample_gives_the_form(tiny, folder):
+    (tiny / "data/some.csv").write_text("id,image\nx,test/t0.png\ny,test/t1.png\n")
+    predict("run-001", tiny / "data/some.csv", tiny / "some.csv")
+    assert table(tiny / "some.csv").index.tolist() == ["x", "y"]
+    (tiny / "data/wanted.csv").write_text("id,label\ny,a\nx,a\n")
+    predict("run-001", tiny / "data/some.csv", tiny / "sub.csv", sample=tiny / "data/wanted.csv")
+    written = pd.read_csv(tiny / "sub.csv")
+    assert written["id"].tolist() == ["y", "x"] and list(written) == ["id", "label"]
+
+
+def test_nothing_is_overwritten_and_wrong_input_is_named(tiny, folder):
+    (tiny / "out.csv").write_text("mine")
+    with pytest.raises(UserError, match=r"out\.csv exists already"):
+        predict("run-001", tiny / "data/test", tiny / "out.csv")
+    assert (tiny / "out.csv").read_text() == "mine"
+    with pytest.raises(UserError, match=r"'run-0001' is not a run.*Did you mean 'run-001'"):
+        predict("run-0001", tiny / "data/test", tiny / "new.csv")
+    with pytest.raises(DataError, match=r"none\.csv cannot be read"):
+        predict("run-001", tiny / "none.csv", tiny / "new.csv")
+    with pytest.raises(DataError, match="nowhere"):
+        predict("run-001", tiny / "nowhere", tiny / "new.csv")

@@ -1,0 +1,153 @@
+"""Every message of docs/troubleshooting.md, produced by a user's own mistake and compared with the page."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from compete.config.load import load_config
+from compete.data.loaders import loader_processes
+from compete.errors import CompeteError
+from compete.files.root import Files
+from compete.model.device import choose_device
+from compete.model.memory import BatchSplitter
+from compete.stages.prepare import read_tables
+from compete.stages.run_folder import check_format, read_state
+from compete.stages.runner import run_competition
+from compete.store import folder_lock, write_text
+
+PAGE = (Path(__file__).parents[1] / "docs/troubleshooting.md").read_text()
+SHOWN = re.findall(r"^\| (`.+?) \|", PAGE, re.M)
+QUICK = ("training.epochs=1", "folds.n=2", "training.only_folds=[0]")
+TOML = Path("tiny.toml")
+
+
+def run(*overrides: str, name: str | None = None, fresh: bool = False):
+    return run_competition(load_config(TOML, [*QUICK, *overrides]), name, fresh, doctor=False)
+
+
+def truncated_zip() -> None:
+    with zipfile.ZipFile("data/more.zip", "w") as archive:
+        archive.writestr("a.png", bytes(range(256)) * 40)
+    data = Path("data/more.zip").read_bytes()
+    Path("data/more.zip").write_bytes(data[: len(data) // 2])
+    Files(Path("data")).read("more.zip/a.png")
+
+
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_args: object, **_options: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", refused)
+    monkeypatch.setenv("TORCH_HOME", str(Path.cwd()))
+    options = "name=torchvision", "backbone=shufflenet_v2_x0_5", "pretrained=true"
+    load_config(TOML, [f"model.{option}" for option in options]).one("models").build(2, 3)
+
+
+def fill_memory(rows: int) -> str:
+    said: list[str] = []
+
+    def work(_count: int) -> None:
+        if rows == 1 or not said:
+            raise RuntimeError("CUDA out of memory")
+
+    BatchSplitter(said.append).fit(work, rows)
+    return said[0]
+
+
+def kill_a_loader() -> None:
+    with loader_processes():
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+
+def without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    choose_device("cuda")
+
+
+def two_owners() -> None:
+    with folder_lock(Path()), folder_lock(Path()):
+        pass
+
+
+def other_settings() -> str:
+    run()
+    return "\n".join(run("optimizer.lr=0.01").notes)
+
+
+def other_settings_of_one_name() -> None:
+    run(name="mine")
+    run("optimizer.lr=0.01", name="mine")
+
+
+def other_format() -> None:
+    folder = run().folder
+    path = folder / "run.json"
+    path.write_text(re.sub(r'"format": \d+', '"format": 1', path.read_text()))
+    check_format(folder, read_state(folder))
+
+
+def unreadable_test_image() -> str:
+    Path("data/test/t2.png").write_bytes(b"no image")
+    return "\n".join(run("images.unreadable=skip").warnings)
+
+
+def unreadable_image() -> None:
+    Path("data/train/p00_0.png").write_bytes(b"no image")
+    run()
+
+
+def write_below_a_file() -> None:
+    write_text(TOML / "a.txt", "")
+
+
+PRODUCED = {
+    "no such folder: ...": lambda _: read_tables(load_config(Path("leaf-classification"))),
+    "put the data at ...": lambda _: read_tables(load_config(Path("leaf-classification"))),
+    "no such file.": lambda _: load_config(Path("zzz")),
+    "... of the gallery?": lambda _: load_config(Path("competitions/masc.toml")),
+    "the environment variable ... is not set": lambda _: load_config(TOML, ["competition.root=$NO_SUCH_DISK/a"]),
+    "unknown ... '...'.": lambda _: load_config(TOML, ["metric.name=macro_f2"]),
+    "unknown timm backbone '...'": lambda _: load_config(TOML, ["model.name=timm", "model.backbone=resnet5O"]),
+    "are in more than one fold": lambda _: run("folds.name=kfold"),
+    "use fewer folds (n = ...) or stratified ones": lambda _: run("folds.n=6"),
+    "the network cannot take images of shape ...": lambda _: run(
+        "model.name=timm", "model.backbone=vit_tiny_patch16_224"
+    ),
+    "its outputs are probabilities, and the losses want logits": lambda _: run("model.name=softmaxed"),
+    "could not be downloaded": offline,
+    "cannot be read:": lambda _: unreadable_image(),
+    "Download it again.": lambda _: truncated_zip(),
+    "torch finds no CUDA device": without_a_gpu,
+    "out of memory: splitting batches of": lambda _: fill_memory(8),
+    "out of memory with a single image": lambda _: fill_memory(1),
+    "a loader process was killed": lambda _: kill_a_loader(),
+    "became NaN or infinite": lambda _: run("optimizer.lr=1e30", "training.epochs=3"),
+    "cannot write ...": lambda _: write_below_a_file(),
+    "is in use by": lambda _: two_owners(),
+    "changed since ...": lambda _: other_settings(),
+    "has a run of another configuration": lambda _: other_settings_of_one_name(),
+    "was written in run format": lambda _: other_format(),
+    "no readable image and got the mean prediction": lambda _: unreadable_test_image(),
+}
+
+
+def test_every_message_of_the_page_is_produced_below():
+    assert len(SHOWN) >= 20
+    assert {cell.split("`")[1] for cell in SHOWN} == PRODUCED.keys()
+
+
+@pytest.mark.parametrize("cell", SHOWN)
+def test_the_message_is_as_the_page_shows_it(tiny, monkeypatch, cell):
+    try:
+        message = PRODUCED[cell.split("`")[1]](monkeypatch)
+    except CompeteError as error:
+        message = str(error)
+    parts = [part.strip() for text in cell.split("`")[1::2] for part in text.split("...")]
+    at = 0
+    for part in parts:
+        assert part in message[at:], message
+        at = message.index(part, at) + len(part)
