@@ -104,7 +104,7 @@ def test_a_network_without_maps_is_a_warning_and_the_run_ends(tiny):
         "optimizer.lr=1e-3",
     ]
     done = run_competition(load_config(tiny / "tiny.toml", recipe))
-    assert sum("no module gives feature maps" in text for text in done.warnings) == 3
+    assert sum("no module gives feature maps" in text for text in done.session.warnings) == 3
     assert not list(done.folder.glob("members/*/grad_cam.png"))
 
 
@@ -112,4 +112,4 @@ def test_a_network_without_maps_is_a_warning_and_the_run_ends(tiny):
 def test_members_get_a_sheet(tiny, recipe):
     done = run_competition(load_config(tiny / "tiny.toml", [*recipe, 'hooks=[{name="grad_cam", images_per_class=1}]']))
     assert len(list(done.folder.glob("members/*/grad_cam.png"))) == 3
-    assert not any("grad_cam" in text for text in done.warnings)
+    assert not any("grad_cam" in text for text in done.session.warnings)
