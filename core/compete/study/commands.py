@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compete.text import echo
+from compete.text import echo, format_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,6 +77,8 @@ def lr(
 
     if low >= high:
         raise UserError(f"--low {low:g} must be below --high {high:g}")
+    if folders := [str(path) for path in (plot, csv) if path is not None and path.is_dir()]:
+        raise UserError(f"{format_list(folders)}: a folder; name a file to write")
     config = load_config(file, overrides or [])
     option_to_set(config, config.one("optimizers").options.get("lr", low))
     with dry_run(config) as run, typer.progressbar(length=steps, label="range test", file=sys.stderr) as bar:

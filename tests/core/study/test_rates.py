@@ -146,6 +146,8 @@ def test_a_network_that_cannot_learn_exits_with_1(tiny, capsys):
 def test_what_the_test_cannot_do_is_refused_first(tiny):
     with pytest.raises(UserError, match="must be below"):
         lr(tiny / "tiny.toml", low=1.0, high=0.1)
+    with pytest.raises(UserError, match="a folder; name a file"):
+        lr(tiny / "tiny.toml", low=1e-4, high=0.1, plot=tiny)
     (tiny / "fixed.py").write_text(
         "import torch\nfrom compete import hookimpl\n"
         "def fixed(groups): return torch.optim.SGD(groups, lr=0.1)\n"
