@@ -238,3 +238,15 @@ def test_skipped_steps_name_the_module_in_the_warning(tiny):
     warnings = run_competition(config, doctor=False).session.warnings
     [warning] = [text for text in warnings if "were skipped" in text]
     assert warning.endswith("nan_watch found the first in step 2, in the output of 2")
+
+
+def test_a_hook_that_fails_on_the_network_is_named_with_its_line(tiny):
+    (tiny / "odd.py").write_text(
+        "from compete import hookimpl\n"
+        "class Odd:\n    def match(self, network): return network.nothing\n"
+        "def odd(): return Odd()\n"
+        "@hookimpl\ndef register_hooks(): return {'odd': odd}\n"
+    )
+    recipe = ['plugins=["tiny_plugin.py", "odd.py"]', 'hooks=[{name="odd"}]']
+    with pytest.raises(ConfigError, match=r'\[\[hooks\]\] name = "odd": does not suit .*AttributeError.*odd.py:3'):
+        run_competition(load_config(tiny / "tiny.toml", recipe))

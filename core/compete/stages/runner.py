@@ -11,7 +11,7 @@ import torch
 
 from compete.data.folds import write_folds
 from compete.data.stored_tables import write_tables
-from compete.errors import FAULTS, ConfigError, PluginRuntimeError, error_location, is_a_stop
+from compete.errors import FAULTS, ConfigError, PluginRuntimeError, code_of_others, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from compete.config.load import Config
+    from compete.config.options import BoundComponent
     from compete.data.dataset import Dataset
     from compete.identity import Identity
     from compete.reports import StageReport
@@ -162,11 +163,23 @@ def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
     network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)
     _try_views(config)
     for bound in config.many("hooks"):
-        watcher = bound.build()
-        if hasattr(watcher, "match"):
-            watcher.match(network)
+        _match(bound, network)
     rehearse_single(config, dataset, choose_members(config, dataset.folds), network)
     return network
+
+
+def _match(hook: BoundComponent, network: nn.Module) -> None:
+    """Refuse a hook whose modules the network does not have."""
+
+    def unfit(error: BaseException) -> ConfigError:
+        return ConfigError(
+            f'[[hooks]] name = "{hook.name}": does not suit this network: it raised {error!r} at {error_location(error)}'
+        )
+
+    with code_of_others(unfit):
+        watcher = hook.build()
+        if hasattr(watcher, "match"):
+            watcher.match(network)
 
 
 def _may_be_finished(members: Sequence[Member], runs: Sequence[Path]) -> bool:
