@@ -248,5 +248,7 @@ def test_a_hook_that_fails_on_the_network_is_named_with_its_line(tiny):
         "@hookimpl\ndef register_hooks(): return {'odd': odd}\n"
     )
     recipe = ['plugins=["tiny_plugin.py", "odd.py"]', 'hooks=[{name="odd"}]']
-    with pytest.raises(ConfigError, match=r'\[\[hooks\]\] name = "odd": does not suit .*AttributeError.*odd.py:3'):
+    with pytest.raises(
+        ConfigError, match=r'\[\[hooks\]\] name = "odd": does not suit the network: AttributeError.*odd.py:3'
+    ):
         run_competition(load_config(tiny / "tiny.toml", recipe))

@@ -173,7 +173,7 @@ def _match(hook: BoundComponent, network: nn.Module) -> None:
 
     def unfit(error: BaseException) -> ConfigError:
         return ConfigError(
-            f'[[hooks]] name = "{hook.name}": does not suit this network: it raised {error!r} at {error_location(error)}'
+            f'[[hooks]] name = "{hook.name}": does not suit the network: {error!r} at {error_location(error)}'
         )
 
     with code_of_others(unfit):

@@ -1,1 +1,1 @@
-"""What `compete inspect` and `compete lr` show: modules, parameters, weights files, a batch of images, learning rates."""
+"""What `compete inspect` and `compete lr` show: modules, parameters, weights, a batch of images, learning rates."""
