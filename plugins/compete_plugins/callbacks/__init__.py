@@ -187,9 +187,9 @@ def soup(*, candidates: Annotated[int, Field(ge=2, le=100)] = 5) -> GreedySoup:
 
     The `candidates` best epochs are kept in memory and in checkpoints. After the last epoch the soup starts with the
     best one, and each next one stays in if the mean of all scores at least as well, by the competition's metric, on the
-    member's own fold. So the weights are fitted on the fold that scores them, with up to `candidates` more looks at
-    it than `best_checkpoint` takes: the CV is too good, the more so the smaller the fold. Compare soups with plain
-    members by a score that saw neither. BatchNorm's statistics are averaged like the weights.
+    member's own fold. So the weights are fitted on the fold that scores them, as those of `best_checkpoint` are: the CV
+    is too good, the more so the smaller the fold. Compare soups with the last epoch, EMA or SWA by a score that saw
+    none of them. BatchNorm's statistics are averaged like the weights.
     """
     return GreedySoup(candidates)
 
