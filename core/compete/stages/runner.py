@@ -38,6 +38,7 @@ from compete.stages.prepare import choose_members, prepare, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
     changed_since,
+    check_name,
     choose_folder,
     claim_folder,
     competition_folder,
@@ -72,6 +73,8 @@ def run_competition(
     `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first. Raise
     `CompeteError` with what to do about it; what was finished is kept.
     """
+    if name is not None:
+        check_name(name)
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
