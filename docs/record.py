@@ -49,7 +49,7 @@ def _nothing(_folder: Path) -> None:
 PICTURES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "folder": (draw_photos, ["compete init photos", "compete validate photos.toml"]),
     "kaggle": (_nothing, ["compete competitions", "compete run leaf-classification"]),
-    "plugin": (_nothing, ["compete new --plugin loss", "python -m pytest -p no:cacheprovider test_my_loss.py"]),
+    "plugin": (_nothing, ["compete new --plugin loss", "python -m pytest -q -p no:cacheprovider test_my_loss.py"]),
 }
 
 

@@ -142,7 +142,7 @@ def make_run(tiny: Path) -> Callable[..., object]:
         config = load_config(tiny / "tiny.toml", overrides)
         fabric, manager = make_fabric(config.training), config.plugins.new_manager()
         session = Session(config, tiny / "submissions/tiny/test", fabric, manager)
-        for bound in config.many("callbacks"):
+        for bound in (*config.many("callbacks"), *config.many("hooks")):
             session.register(bound.build())
         return assemble(session, read_sources(config), [], ExitStack())
 

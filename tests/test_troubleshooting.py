@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from compete.config.load import load_config
 from compete.data.loaders import loader_processes
@@ -75,7 +78,7 @@ def two_owners() -> None:
 
 def other_settings() -> str:
     run()
-    return "\n".join(run("optimizer.lr=0.01").notes)
+    return "\n".join(run("optimizer.lr=0.01").session.notes)
 
 
 def other_settings_of_one_name() -> None:
@@ -92,12 +95,45 @@ def other_format() -> None:
 
 def unreadable_test_image() -> str:
     Path("data/test/t2.png").write_bytes(b"no image")
-    return "\n".join(run("images.unreadable=skip").warnings)
+    return "\n".join(run("images.unreadable=skip").session.warnings)
 
 
 def unreadable_image() -> None:
     Path("data/train/p00_0.png").write_bytes(b"no image")
     run()
+
+
+def no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compete.train.trainer.joint_loss", lambda *_: lambda logits, _: logits.sum() * float("nan"))
+    run()
+
+
+def plain_images(value: int | None) -> str:
+    for path in Path("data/train").glob("*.png"):
+        pixels = np.full((8, 8, 3), value or 0, np.uint8)
+        pixels[0] = value if value is not None else 9
+        Image.fromarray(pixels).save(path)
+    return "\n".join(run("images.cache=false").session.warnings)
+
+
+def class_file_elsewhere() -> None:
+    Path("data/classes.txt").write_text("a\nb\nc\n")
+    load_config(TOML, ['target={name="label", classes="/etc/hostname"}'])
+
+
+def name_twice() -> None:
+    with warnings.catch_warnings(), zipfile.ZipFile("data/more.zip", "w") as archive:
+        warnings.simplefilter("ignore")  # Python's own, of this very fault
+        for text in ("one", "two"):
+            archive.writestr("a.png", text)
+    Files(Path("data")).read("more.zip/a.png")
+
+
+def ambiguous_array() -> None:
+    for path in [*Path("data/train").glob("*.png"), *Path("data/test").glob("*.png")]:
+        np.save(path.with_suffix(".npy"), np.zeros((3, 8, 3), np.float32))
+        path.with_suffix(".npy").rename(path)
+    run("images.reader=npy")
 
 
 def write_below_a_file() -> None:
@@ -120,12 +156,17 @@ PRODUCED = {
     "its outputs are probabilities, and the losses want logits": lambda _: run("model.name=softmaxed"),
     "could not be downloaded": offline,
     "cannot be read:": lambda _: unreadable_image(),
+    "does not tell which axis holds the channels": lambda _: ambiguous_array(),
+    "images whose pixels all have one value": lambda _: plain_images(40),
+    "use a 16th of the range": lambda _: plain_images(None),
+    "leads outside: a data file lies below": lambda _: class_file_elsewhere(),
+    "is there twice, with different contents": lambda _: name_twice(),
     "Download it again.": lambda _: truncated_zip(),
     "torch finds no CUDA device": without_a_gpu,
     "out of memory: splitting batches of": lambda _: fill_memory(8),
     "out of memory with a single image": lambda _: fill_memory(1),
     "a loader process was killed": lambda _: kill_a_loader(),
-    "became NaN or infinite": lambda _: run("optimizer.lr=1e30", "training.epochs=3"),
+    "became NaN or infinite": no_number,
     "cannot write ...": lambda _: write_below_a_file(),
     "is in use by": lambda _: two_owners(),
     "changed since ...": lambda _: other_settings(),

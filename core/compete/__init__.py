@@ -40,6 +40,7 @@ from compete.reports import (
     OptimizationReport,
     PlanReport,
     RowsReport,
+    RunView,
     StageReport,
     TrainingReport,
 )
@@ -61,7 +62,6 @@ from compete.types import (
     Member,
     MemberResult,
     Metric,
-    RunView,
     SampleForm,
     Tables,
     Target,

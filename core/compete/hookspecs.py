@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
     from compete.files.proposals import Proposal
     from compete.files.scan import Scan
-    from compete.reports import StageReport
+    from compete.reports import RunView, StageReport
     from compete.scores import Scores
-    from compete.types import Epoch, MemberResult, RunView, TrainerView
+    from compete.types import Epoch, MemberResult, TrainerView
 
 hookspec = pluggy.HookspecMarker("compete")
 hookimpl = pluggy.HookimplMarker("compete")
 
 Components = Mapping[str, Callable[..., Any]]
 
-# --- dataset -------------------------------------------------------------------------------------------------
+# --- components, from the dataset to the submission -----------------------------------------------------------
 
 
 @hookspec
@@ -65,9 +65,9 @@ def register_targets() -> Components:
 
 @hookspec
 def register_folds() -> Components:
-    """Folds: how rows are split. `(train: DataFrame, labels: (N,) or (N, C), seed: int) -> int64 (N,)`.
+    """Folds: `(train: DataFrame, labels: (N,) or (N, C), seed: int) -> int64 (N,)`, the fold that validates a row.
 
-    The value is the fold that validates the row; -1 means that the row only ever trains.
+    -1 means that the row only ever trains.
     """
 
 
@@ -93,9 +93,6 @@ def register_samplers() -> Components:
     """
 
 
-# --- model ---------------------------------------------------------------------------------------------------
-
-
 @hookspec
 def register_models() -> Components:
     """Models: the network. `(outputs: int, channels: int) -> nn.Module` giving logits (B, K), without a softmax.
@@ -116,17 +113,13 @@ def register_heads() -> Components:
     """
 
 
-# --- loss ----------------------------------------------------------------------------------------------------
-
-
 @hookspec
 def register_losses() -> Components:
     """Losses: what is minimised. `(targets: tensor) -> (logits, targets) -> scalar tensor`.
 
     The first argument holds the targets of the fold's training rows, for class weights. The loss itself gets logits
     (B, K) and either class numbers int64 (B,) or soft targets float (B, K), and returns the mean over the batch. With
-    several heads the runner makes one loss for each and adds them. `@component(needs_cosines=True)`: it takes cosines
-    times an option `scale`, which only some heads give.
+    several heads the runner adds one loss for each. `@component(needs_cosines=True)`: it takes cosines times `scale`.
     """
 
 
@@ -139,32 +132,26 @@ def register_metrics() -> Components:
     """
 
 
-# --- optimizer -----------------------------------------------------------------------------------------------
-
-
 @hookspec
 def register_optimizers() -> Components:
-    """Optimizers: how weights move. `(parameter groups: list[dict]) -> torch.optim.Optimizer`."""
+    """Optimizers: how weights move. `(parameter groups: list[dict]) -> torch.optim.Optimizer`.
+
+    If it has a context manager `climbed()`, as SAM does, each step takes its gradients from inside that.
+    """
 
 
 @hookspec
 def register_schedulers() -> Components:
     """Schedulers: how the learning rate moves. `(optimizer, total_steps: int) -> scheduler`.
 
-    `scheduler.step()` is called after each optimizer step. A scheduler with a method `epoch_end(badness)` is also
-    notified after every epoch of how bad the score was (lower is better).
+    `scheduler.step()` follows each optimizer step. A method `epoch_end(badness)` is called after every epoch with how
+    bad the score was (lower is better).
     """
-
-
-# --- inference -----------------------------------------------------------------------------------------------
 
 
 @hookspec
 def register_tta() -> Components:
-    """Test-time augmentation: `() -> (images (B, channels, H, W)) -> list of extra views` of that shape.
-
-    The untouched image is always the first view; predictions are averaged over all of them.
-    """
+    """Test-time augmentation: `() -> (images (B, channels, H, W)) -> list of extra views`, averaged with the image."""
 
 
 @hookspec
@@ -172,8 +159,7 @@ def register_ensembles() -> Components:
     """Ensembles: `(oof (M, N, C), labels, test (M, T, C), metric) -> (oof (N, C), test (T, C))`, one of all members.
 
     OOF rows that a member did not validate are NaN; rows that no member validated stay NaN.
-    `@component(row_by_row=True)`: a row needs neither labels nor other rows, so only some rows and classes may be
-    passed.
+    `@component(row_by_row=True)`: a row needs neither labels nor others, so only some rows and classes may be passed.
     """
 
 
@@ -191,8 +177,7 @@ def register_submissions() -> Components:
 
     Predictions are indexed by id, with one column per class, in the sample's row order. `@component(own_ids=True)`: the
     file has other ids than the test table, such as one row for each image and class; predictions then come in the test
-    table's order. Before training it is rehearsed, as post-processing is, on made-up predictions for the sample's first
-    rows.
+    table's order. Before training it is rehearsed, as post-processing is, on made-up predictions for the first rows.
     """
 
 
@@ -204,14 +189,19 @@ def register_uploads() -> Components:
     """
 
 
-# --- any stage -----------------------------------------------------------------------------------------------
-
-
 @hookspec
 def register_callbacks() -> Components:
     """Callbacks: `() -> object` with event hooks, registered for one run.
 
     State that must survive a kill goes through `state_dict()` and `load_state_dict(state)`: tensors, numbers and text.
+    """
+
+
+@hookspec
+def register_hooks() -> Components:
+    """Module hooks: what is watched inside a network. `() -> object` with event hooks, registered for one run.
+
+    They must not change a result. A method `match(network)` may raise `ConfigError` before any image is read.
     """
 
 
@@ -268,6 +258,16 @@ def on_step_end(trainer: TrainerView) -> None:
 @hookspec
 def on_epoch_end(trainer: TrainerView, epoch: Epoch) -> None:
     """An epoch was trained and validated."""
+
+
+@hookspec
+def on_training_end(trainer: TrainerView) -> None:
+    """A member's last epoch is over, also of one that stopped early; its weights are chosen, but not yet on disk."""
+
+
+@hookspec
+def explain_non_finite(trainer: TrainerView, step: int) -> str | None:
+    """Where NaN or infinity came from in an epoch's first bad step (0: after the last), to end a message's sentence."""
 
 
 @hookspec

@@ -1,12 +1,17 @@
-"""What each of the six stages found, as facts. `on_stage` passes one of these; the console writes the sentences.
+"""What event hooks get of a run: a view of it, and what each of the six stages found, as facts.
 
-Counts are plain integers, and components are named as in the TOML.
+`on_stage` passes one of the reports; the console writes the sentences. Counts are plain integers, and components are
+named as in the TOML.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STAGES = 6
 
@@ -114,3 +119,48 @@ class TrainingReport(StageReport, number=6, title="run"):
     """Stage 6: members are trained and predict; everything is written into `folder`."""
 
     folder: str
+
+
+class RunView(Protocol):
+    """What a plugin may read of a run from its first event on, and the three methods that it may call."""
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, `submissions/<competition>/<run>`."""
+
+    @property
+    def title(self) -> str:
+        """The competition's title or, without one, its name."""
+
+    @property
+    def competition(self) -> str:
+        """The competition's name, as in the TOML."""
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's name, as in the TOML."""
+
+    @property
+    def device(self) -> str:
+        """The device's name, such as "cuda:0"."""
+
+    @property
+    def precision(self) -> str:
+        """The training precision, such as "bf16-mixed"."""
+
+    @property
+    def interactive(self) -> bool:
+        """Whether the run is in a terminal."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """The warnings so far."""
+
+    def warn(self, message: str) -> None:
+        """Add a warning, which the run reports at its end; a repeated one is added once."""
+
+    def register(self, plugin: object) -> None:
+        """Register an object with event hooks for the rest of this run."""
+
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """Return a function `(done, total)` that reports the progress of a long task."""

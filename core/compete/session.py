@@ -12,6 +12,7 @@ from compete.data.loaders import choose_workers
 from compete.errors import PluginRuntimeError, code_of_others, error_location
 from compete.predict.inference import Pooling, views_of
 from compete.predict.rows import Predictor, RowInputs
+from compete.text import printable
 
 if TYPE_CHECKING:
     import pluggy
@@ -31,7 +32,7 @@ class Session:
 
     With `doctor` the first member is looked at for classic mistakes before it trains.
 
-    Event hooks get it as `run`; plugins may rely on the attributes of `compete.types.RunView`.
+    Event hooks get it as `run`; plugins may rely on the attributes of `compete.reports.RunView`.
     """
 
     config: Config
@@ -87,8 +88,9 @@ class Session:
 
     def warn(self, message: str) -> None:
         """Add a warning, which the run reports at its end; a repeated one is added once."""
-        if message not in self.warnings:
-            self.warnings.append(message)
+        text = printable(message)  # a cell, and so an id, can be of any length
+        if text not in self.warnings:
+            self.warnings.append(text)
 
 
 @dataclass(frozen=True)

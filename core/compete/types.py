@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -191,66 +191,8 @@ class MemberResult:
     seconds: float = 0.0
 
 
-class NetworkAttributes(Protocol):
-    """Attributes that a `[model]`'s network may have. Each is optional; the core reads no others.
-
-    `head_name` names the head's modules. `mean` and `std` are those of the weights' training: one value or one per
-    channel, for pixels in 0..1. `notes` are lines about the origin of the weights, shown with the network.
-    """
-
-    head_name: str | Sequence[str]
-    mean: Sequence[float]
-    std: Sequence[float]
-    notes: Sequence[str]
-
-
-class RunView(Protocol):
-    """What a plugin may read of a run from its first event on, and the three methods that it may call."""
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder, `submissions/<competition>/<run>`."""
-
-    @property
-    def title(self) -> str:
-        """The competition's title or, without one, its name."""
-
-    @property
-    def competition(self) -> str:
-        """The competition's name, as in the TOML."""
-
-    @property
-    def metric_name(self) -> str:
-        """The metric's name, as in the TOML."""
-
-    @property
-    def device(self) -> str:
-        """The device's name, such as "cuda:0"."""
-
-    @property
-    def precision(self) -> str:
-        """The training precision, such as "bf16-mixed"."""
-
-    @property
-    def interactive(self) -> bool:
-        """Whether the run is in a terminal."""
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """The warnings so far."""
-
-    def warn(self, message: str) -> None:
-        """Add a warning, which the run reports at its end; a repeated one is added once."""
-
-    def register(self, plugin: object) -> None:
-        """Register an object with event hooks for the rest of this run."""
-
-    def progress(self, what: str) -> Callable[[int, int], None]:
-        """Return a function `(done, total)` that reports the progress of a long task."""
-
-
 class TrainerView(Protocol):
-    """What a plugin may read of a member in training, and `mark_best`, which chooses the final weights."""
+    """What a plugin may read of a member in training, and the methods that choose its final weights."""
 
     @property
     def members(self) -> Sequence[Member]:
@@ -277,6 +219,22 @@ class TrainerView(Protocol):
         """The number of epochs to train."""
 
     @property
+    def evaluation_network(self) -> nn.Module:
+        """The network that validates and predicts: a callback's (EMA), else the trained one."""
+
+    @property
+    def folder(self) -> Path:
+        """The member's folder."""
+
+    @property
+    def target(self) -> Target:
+        """The target to predict."""
+
+    @property
+    def validation(self) -> tuple[Array, Array]:
+        """The numbers (V,) of the training rows that validate the member, and their labels, (V,) or (V, C)."""
+
+    @property
     def steps_per_epoch(self) -> int:
         """The number of optimizer steps in an epoch."""
 
@@ -298,3 +256,18 @@ class TrainerView(Protocol):
 
     def mark_best(self) -> None:
         """Make the evaluation network's current weights the member's final ones."""
+
+    def choose(self, network: nn.Module, epoch: int, score: float | None = None) -> None:
+        """Make a network's weights the member's final ones: those of an epoch, or made from it and scored by itself."""
+
+    def final_network(self) -> nn.Module:
+        """Return a copy of the network with the member's final weights, in eval mode, once some are chosen."""
+
+    def evaluate(self, network: nn.Module) -> tuple[float, float]:
+        """Return a network's loss and score over all of the fold's validation rows, without augmentation or TTA."""
+
+    def training_inputs(self) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained."""
+
+    def decode(self, rows: Array) -> tuple[Array, tuple[Tensor, ...]]:
+        """Return the first image (B, H, W, C) of each training row, unaugmented, and the network's inputs from them."""

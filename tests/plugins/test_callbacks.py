@@ -28,7 +28,8 @@ def hooks(*callbacks):
 
 def make_trainer(network=None, higher_is_better=True):
     metric = Metric(lambda y_true, predictions: 0.0, higher_is_better)
-    trainer = SimpleNamespace(network=network, metric=metric, best_epochs=[], epoch=0)
+    trainer = SimpleNamespace(network=network, evaluation_network=network, metric=metric, best_epochs=[], epoch=0)
+    trainer.epochs = trainer.step = trainer.steps_per_epoch = 1
     trainer.mark_best = lambda: trainer.best_epochs.append(trainer.epoch)
     return trainer
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from compete_plugins.heads import cosine, linear
+from compete_plugins.heads import cosine, linear, multi_sample_dropout
 
 
 class Body(nn.Module):
@@ -59,3 +60,23 @@ def test_a_batch_of_one_is_normalised_by_the_running_statistics():
     alone = head(IMAGES[:1])
     assert torch.isfinite(alone).all()
     torch.testing.assert_close(alone, head.eval()(IMAGES[:1]))
+
+
+def test_multi_sample_dropout_is_the_mean_of_its_samples():
+    torch.manual_seed(0)
+    network = multi_sample_dropout(Body, 5, 7, samples=3, dropout=0.5, width=16, columns_width=4)
+    features = torch.relu(network.features(IMAGES, COLUMNS))
+    torch.manual_seed(1)
+    logits = network(IMAGES, COLUMNS)
+    torch.manual_seed(1)
+    samples = [F.linear(F.dropout(features, 0.5), network.last.weight, network.last.bias) for _ in range(3)]
+    torch.testing.assert_close(logits, (samples[0] + samples[1] + samples[2]) / 3)
+
+
+def test_multi_sample_dropout_predicts_without_dropping():
+    network = multi_sample_dropout(Body, 0, 7, dropout=0.9).eval()
+    torch.testing.assert_close(network(IMAGES), network.last(torch.relu(network.features(IMAGES))))
+    few, many = (multi_sample_dropout(Body, 0, 7, samples=n) for n in (1, 32))
+    many.load_state_dict(few.state_dict())
+    spread = [torch.stack([net(IMAGES) for _ in range(50)]).std(dim=0).mean() for net in (few, many)]
+    assert spread[1] < spread[0] / 3  # 1 / sqrt(32) of the noise

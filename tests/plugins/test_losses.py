@@ -292,3 +292,29 @@ def test_a_sigmoid_refuses_values_it_cannot_reach(name):
     )
     with pytest.raises(ConfigError, match="range from nan to nan"):
         register_losses()[name](torch.tensor([[1.0], [float("nan")]]))
+
+
+@pytest.mark.parametrize("targets", [LABELS, VOTES], ids=["labels", "votes"])
+def test_smoothed_kl_has_the_gradient_of_torch_s_smoothed_cross_entropy(targets):
+    logits, again = (LOGITS.clone().requires_grad_() for _ in range(2))
+    value = losses.kl(VOTES, label_smoothing=0.2)(logits, targets)
+    value.backward()
+    F.cross_entropy(again, targets, label_smoothing=0.2).backward()
+    torch.testing.assert_close(logits.grad, again.grad)
+    soft = torch.lerp(one_hot(targets, 3) if targets.ndim == 1 else targets, torch.tensor(1 / 3), 0.2)
+    expected = F.cross_entropy(LOGITS, targets, label_smoothing=0.2) + (soft * soft.log()).sum(dim=1).mean()
+    torch.testing.assert_close(value.detach(), expected)
+
+
+def test_smoothed_soft_f1_worked_by_hand():
+    """Two rows of class 0, of three classes, predicted evenly: each target is (0.8, 0.1, 0.1) at a smoothing of 0.3.
+    Class 0 alone counts: 2 * 2 * 0.8 / 3 over 2 / 3 + 1.6."""
+    loss = losses.soft_f1(FOLD, label_smoothing=0.3)(torch.zeros(2, 3), torch.tensor([0, 0]))
+    assert loss.item() == pytest.approx(1 - (4 * 0.8 / 3) / (2 / 3 + 1.6))
+
+
+def test_smoothed_soft_f1_of_independent_labels():
+    """A label of 1 becomes 0.9, one of 0 becomes 0.1, at a smoothing of 0.2; the second label counts for no row."""
+    soft = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    loss = losses.soft_f1(soft, activation="sigmoid", label_smoothing=0.2)(torch.zeros(2, 2), soft)
+    assert loss.item() == pytest.approx(1 - 2 * (0.5 * 0.9 + 0.5 * 0.1) / (1.0 + 1.0))

@@ -102,6 +102,38 @@ def folder(tmp_path: Path) -> Path:
 # --- the page ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("train", "valid", "found"),
+    [
+        ([1.0, 0.8, 0.5, 0.2], [1.0, 0.8, 0.9, 1.1], True),
+        ([1.0, 0.8, 0.5, 0.2], [1.0, 0.8, 0.81, 0.85], False),  # a rise by less than a tenth
+        ([1.0, 0.8, 0.9, 0.9], [1.0, 0.8, 0.9, 1.1], False),  # both rise: it diverges
+        ([1.0, 0.8, 0.5, 0.2], [1.1, 0.9, 0.6, 0.3], False),
+        ([1.0, 0.2], [0.5, 1.0], False),  # too few epochs to tell
+        ([None, 0.8, 0.5, 0.2], [None, None, None, 1.1], False),
+    ],
+)
+def test_overfitting_is_a_validation_loss_that_rises_while_the_training_loss_falls(train, valid, found):
+    epochs = [
+        {"number": n, "train_loss": t, "valid_loss": v, "score": 0.5, "lr": 0.1, "seconds": 1.0}
+        for n, (t, v) in enumerate(zip(train, valid, strict=True), start=1)
+    ]
+    member = {"score": 0.5, "best_epoch": 1, "seconds": 1.0, "epochs": epochs, "class_draws": {}}
+    text = "\n".join(findings(make_scores(members={"fold0-seed0": member, "fold1-seed0": member}), None))
+    assert ("2 of 2 members overfit" in text) is found
+
+
+def test_grad_cams_are_shown_and_those_left_out_counted(tmp_path):
+    folder = write_run(tmp_path / "run")
+    for number in range(7):
+        member = folder / f"members/fold{number}-seed0"
+        member.mkdir(parents=True)
+        (member / "grad_cam.png").write_bytes(b"png %d" % number)
+    page = write_report(folder).read_text("utf-8")
+    assert page.count("data:image/png;base64,") == 5 and "cG5nIDA=" in page  # "png 0"
+    assert "5 of 7 members are shown" in page
+
+
 def test_the_page_shows_scores_mistakes_and_settings(folder: Path) -> None:
     page = Page(write_report(folder))
     for expected in (

@@ -12,7 +12,7 @@ import torch
 
 from compete.api.result import Result
 from compete.config.load import load_config
-from compete.errors import CompeteError
+from compete.errors import CompeteError, Stopped
 from compete.stages.members import finish_member, member_predictions, predict_members
 from compete.stages.runner import run_competition
 from compete.train.checkpoints import checkpoint, resume
@@ -24,11 +24,13 @@ STOPPING = """
 
 import os
 
+from compete.errors import Stopped
+
 
 @hookimpl(trylast=True)
 def on_epoch_end(trainer, epoch):
     if os.environ.get("STOP") and (trainer.member.fold, epoch.number) == (0, 3):
-        raise KeyboardInterrupt
+        raise Stopped
 """
 OVERRIDES = ("training.epochs=4", "training.only_folds=[0]")
 ANEW, BEFORE = "; its member is trained from scratch", "; the checkpoint before it is used"
@@ -195,7 +197,7 @@ class Forwards:
         if type(module).__name__ != "Brightness" or len(inputs[0]) != 1:  # the trial of a network takes two
             return
         if self.made == self.most:
-            raise KeyboardInterrupt
+            raise Stopped
         self.made += 1
 
 

@@ -25,7 +25,17 @@ TABLES = "Any CSV table: read exactly, or refused in plain words that name the t
 SUBMISSIONS = "Any submission CSV: matches the sample, or is refused in plain words (n: damaged submissions)"
 MEMORY = "A cell of 10 MB: memory grows with the size of the text, not with the text times the rows"
 EXAMPLES = 150
-PLACES = ("train.csv", "sample.csv", "train table", "test table", "sample submission", "[folds]", "[submission]")
+PLACES = (
+    "train.csv",
+    "sample.csv",
+    "train table",
+    "test table",
+    "sample submission",
+    "[folds]",
+    "[submission]",
+    "[target]",
+    "[loss]",
+)
 HUGE = "x" * 10_000_000
 
 TOML = """\
@@ -38,6 +48,7 @@ training = {epochs = 1, batch_size = 5, device = "cpu", precision = "32-true"}
 folds = {name = "FOLDS", n = 3}
 checks = {missing_class = "warn", may_be_empty = true}
 target = TARGET
+loss = {name = "LOSS"}
 
 [dataset]
 name = "csv"
@@ -46,6 +57,7 @@ test_image = "test/{id}.png"
 sample = "sample.csv"
 group = "group"
 """
+LOSSES = {"tokens": "bce", "columns": "bce", "regression": "mse", "ordinal": "mse"}
 # Ways to read the tables: metric, folds, target, and the columns that these use.
 READINGS = {
     "labels": ("macro_f1", "stratified_group", '{name = "label"}', ("label", "group", "id", "name")),
@@ -178,6 +190,9 @@ def tables(tiny) -> Path:
         csv.writer(file).writerows([row[0], row[1].removeprefix("train/").removesuffix(".png"), *row[2:], *new] for row, new in zip(rows, more, strict=True))  # fmt: skip
     for name, (metric, folds, target, _) in READINGS.items():
         toml = TOML.replace("METRIC", metric).replace("FOLDS", folds).replace("TARGET", target)
+        toml = toml.replace(
+            "LOSS", next((loss for name, loss in LOSSES.items() if f'"{name}"' in target), "cross_entropy")
+        )
         (tiny / f"{name}.toml").write_text(toml.replace('"fixed", n = 3', '"fixed"'))
     (tiny / "tiny.toml").write_text((tiny / "labels.toml").read_text())
     return tiny

@@ -15,6 +15,12 @@ from compete.train.loop import refuse_not_finite, train, train_epoch
 from compete.train.trainer import build_trainer
 from compete.types import Member
 
+
+def without_doubts(warnings: list[str]) -> list[str]:
+    """Leave out what is said of images as plain as these."""
+    return [text for text in warnings if not text.startswith("images that use a 16th of the range")]
+
+
 GREEDY = '''
 
 MOST = {most}
@@ -79,11 +85,11 @@ def test_gradients_are_those_of_the_whole_batch(tiny, make_run, overrides):
     weights = zip(whole.network.parameters(), cut.network.parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in weights)
     assert float(cut.progress.loss_sum) == pytest.approx(float(whole.progress.loss_sum), rel=1e-5)
-    assert cut.run.session.warnings == [
+    assert without_doubts(cut.run.session.warnings) == [
         "out of memory: splitting batches of 7 into 2 micro-batches (same gradients)",
         "out of memory: splitting batches of 7 into 4 micro-batches (same gradients)",
     ]
-    assert not whole.run.session.warnings
+    assert not without_doubts(whole.run.session.warnings)
 
 
 @pytest.mark.promise("Out of memory in prediction: smaller micro-batches, the same predictions")
@@ -190,7 +196,7 @@ def test_the_run_continues_and_reports_it(make_run, monkeypatch):
     result, weights, _ = train(run, Member(0, 42))
     assert all(torch.isfinite(value).all() for value in weights.values())
     assert all(np.isfinite(epoch.train_loss) for epoch in result.epochs)
-    assert run.session.warnings == [
+    assert without_doubts(run.session.warnings) == [
         "fold0-seed42: 1 of 3 steps of epoch 1 were skipped, first step 2: their loss or gradients were NaN or infinite"
     ]
 

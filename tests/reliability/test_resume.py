@@ -34,6 +34,11 @@ CONFIGURATIONS = {
         'scheduler={name="plateau", patience_epochs=0}',
         'callbacks=[{name="ema", decay=0.9}, {name="early_stopping", patience_epochs=2}, {name="best_checkpoint"}]',
     ),
+    "SAM, SWA, soup and hooks": (
+        'optimizer={name="sam", lr=0.05, arguments={momentum=0.9}}',
+        'callbacks=[{name="swa", last_epochs=3}, {name="soup", candidates=2}]',
+        'hooks=[{name="activations"}, {name="nan_watch", on="backward"}, {name="grad_cam"}]',
+    ),
 }
 # In the order of a run, so that each place is still ahead.
 ORDER = (

@@ -51,12 +51,20 @@ def find_toml(path: Path) -> Path:
 
     Raise `ConfigError` with the nearest names, here and in the gallery.
     """
-    if path.exists():
+    if _is_there(path):
         return path
     shipped = gallery()
     if str(path) in shipped:
         return shipped[str(path)]
     raise ConfigError(f"{path}: no such file.{_other_files(path, shipped)}")
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is something of this name, if only a link or a name that no file can have."""
+    try:
+        return path.exists() or path.is_symlink()
+    except OSError:
+        return True  # reading it says why
 
 
 def _other_files(path: Path, shipped: dict[str, Path]) -> str:

@@ -29,7 +29,7 @@ BUNDLED = tuple(
         "datasets", "readers", "targets", "folds", "transforms", "batch_transforms", "samplers",
         "models", "heads", "losses", "metrics", "optimizers", "schedulers",
         "tta", "ensembles", "postprocessors", "submissions", "uploads",
-        "callbacks", "executors", "demos", "console", "report",
+        "callbacks", "hooks", "executors", "demos", "console", "report",
     )
 )  # fmt: skip
 

@@ -33,6 +33,7 @@ SLOTS: dict[str, Slot] = {
     "optimizers": Slot("optimizer", "training", "adamw"),
     "schedulers": Slot("scheduler", "training", "cosine"),
     "callbacks": Slot("callbacks", "training", "best_checkpoint", repeats=True),
+    "hooks": Slot("hooks", "nothing", repeats=True),  # they watch, and change no result
     "tta": Slot("tta", "inference", repeats=True),
     "ensembles": Slot("ensemble", "submission", "mean"),
     "postprocessors": Slot("postprocess", "submission", repeats=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import nn
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from compete.config.settings import Finetune, Images
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class NetworkAttributes(Protocol):
+    """Attributes that a `[model]`'s network may have. Each is optional; the core reads no others.
+
+    `head_name` names the head's modules. `mean` and `std` are those of the weights' training: one value or one per
+    channel, for pixels in 0..1. `notes` are lines about the origin of the weights, shown with the network.
+    """
+
+    head_name: str | Sequence[str]
+    mean: Sequence[float]
+    std: Sequence[float]
+    notes: Sequence[str]
 
 
 def build_network(config: Config, outputs: int, columns: int, seed: int, weights: bool = True) -> nn.Module:
@@ -104,7 +117,7 @@ def _try(model: BoundComponent, network: nn.Module, *inputs: torch.Tensor) -> to
 
 
 def attribute(network: nn.Module, name: Literal["head_name", "mean", "std", "notes"]) -> Any:  # noqa: ANN401
-    """Return one of a network's `compete.types.NetworkAttributes`, or None."""
+    """Return one of a network's `NetworkAttributes`, or None."""
     return getattr(network, name, None)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,15 @@ class NonFiniteSteps:
 def buffers_of(network: nn.Module) -> list[torch.Tensor]:
     """Copy a network's buffers: a forward pass over non-finite values would ruin its running statistics."""
     return [buffer.clone() for buffer in network.buffers()]
+
+
+@contextmanager
+def kept_buffers(network: nn.Module) -> Iterator[None]:
+    """Restore the buffers afterwards, such as BatchNorm's statistics."""
+    before = buffers_of(network)
+    yield
+    for buffer, value in zip(network.buffers(), before, strict=True):
+        buffer.copy_(value)
 
 
 def gradients_are_finite(network: nn.Module) -> torch.Tensor:

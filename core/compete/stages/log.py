@@ -10,9 +10,9 @@ from compete.hookspecs import hookimpl
 from compete.store import append_line
 
 if TYPE_CHECKING:
-    from compete.reports import StageReport
+    from compete.reports import RunView, StageReport
     from compete.scores import Scores
-    from compete.types import Epoch, MemberResult, RunView, TrainerView
+    from compete.types import Epoch, MemberResult, TrainerView
 
 
 class RunLog:

@@ -151,7 +151,6 @@ def damaged_runs(folders: Iterable[Path]) -> list[str]:
 
 
 def _named_folder(parent: Path, config: Config, sources: Mapping[str, str], name: str, fresh: bool) -> Path:
-    _check_name(name)
     folder = parent / name
     if not (folder / STATE).exists():
         return folder
@@ -240,7 +239,8 @@ def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
     }
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise `ConfigError` for a name that is not a run folder's."""
     if not re.fullmatch(FOLDER_NAME, name) or name == FOLDS:
         raise ConfigError(
             f"--name {name}: use letters, digits, '.', '_' and '-', with a letter or digit first; "

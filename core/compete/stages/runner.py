@@ -11,7 +11,7 @@ import torch
 
 from compete.data.folds import write_folds
 from compete.data.stored_tables import write_tables
-from compete.errors import FAULTS, ConfigError, PluginRuntimeError, error_location, is_a_stop
+from compete.errors import FAULTS, ConfigError, PluginRuntimeError, code_of_others, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
@@ -38,6 +38,7 @@ from compete.stages.prepare import choose_members, prepare, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
     changed_since,
+    check_name,
     choose_folder,
     claim_folder,
     competition_folder,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from compete.config.load import Config
+    from compete.config.options import BoundComponent
     from compete.data.dataset import Dataset
     from compete.identity import Identity
     from compete.reports import StageReport
@@ -71,6 +73,8 @@ def run_competition(
     `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first. Raise
     `CompeteError` with what to do about it; what was finished is kept.
     """
+    if name is not None:
+        check_name(name)
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
@@ -95,7 +99,8 @@ def run_competition(
 def _events(session: Session) -> Iterator[None]:
     """Notify plugins of the start and the failure of a run."""
     session.register(RunLog(session))
-    for bound in session.config.many("callbacks"):
+    config = session.config
+    for bound in (*config.many("callbacks"), *config.many("hooks")):  # in this order: checkpoints number them
         session.register(bound.build())
     try:
         call_hook(session.hook.on_run_start, run=session)
@@ -160,8 +165,24 @@ def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
     """Return the network that members' weights are loaded into."""
     network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)
     _try_views(config)
+    for bound in config.many("hooks"):
+        _match(bound, network)
     rehearse_single(config, dataset, choose_members(config, dataset.folds), network)
     return network
+
+
+def _match(hook: BoundComponent, network: nn.Module) -> None:
+    """Refuse a hook whose modules the network does not have."""
+
+    def unfit(error: BaseException) -> ConfigError:
+        return ConfigError(
+            f'[[hooks]] name = "{hook.name}": does not suit the network: {error!r} at {error_location(error)}'
+        )
+
+    with code_of_others(unfit):
+        watcher = hook.build()
+        if hasattr(watcher, "match"):
+            watcher.match(network)
 
 
 def _may_be_finished(members: Sequence[Member], runs: Sequence[Path]) -> bool:
@@ -234,6 +255,8 @@ def _report_plan(run: Run) -> None:
     session = run.session
     done = [member for member in run.members if finished(run, member, run.member_folder(member))]
     submitted = run.tables.has_test
+    if done and run.config.many("hooks"):
+        session.notes.append(f"[[hooks]] watch training: {plural(len(done), 'finished member')} will not be watched")
     plan = describe_plan(run.config, run.members, done, session.device, session.precision, submitted, session.notes)
     _report(session, plan)
 

@@ -1,1 +1,1 @@
-"""What `compete inspect` shows: a network's modules and parameters, what a weights file holds, a batch of images."""
+"""What `compete inspect` and `compete lr` show: modules, parameters, weights, a batch of images, learning rates."""

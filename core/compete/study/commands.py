@@ -1,4 +1,4 @@
-"""The commands that look inside: `inspect` and `doctor`."""
+"""The commands that look before a run: `inspect`, `doctor` and `lr`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compete.text import echo
+from compete.text import echo, format_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +21,7 @@ def add_study_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(rich_help_panel="Look", epilog="$ compete inspect my.toml --batch batch.png")(inspect)
     app.command(rich_help_panel="Look", epilog="$ compete doctor my.toml")(doctor)
+    app.command(rich_help_panel="Look", epilog="$ compete lr my.toml -o lr.png")(lr)
 
 
 def doctor(
@@ -48,6 +49,55 @@ def doctor(
     echo("nothing found" if not problems else f"{problems} found")
     if problems:
         raise typer.Exit(1)
+
+
+def lr(
+    file: Annotated[Path, typer.Argument(help="The competition's TOML.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be repeated."),
+    ] = None,
+    low: Annotated[float, typer.Option(min=1e-9, max=100, help="The first rate.")] = 1e-6,
+    high: Annotated[float, typer.Option(min=1e-9, max=100, help="The last rate; divergence stops earlier.")] = 10.0,
+    steps: Annotated[int, typer.Option(min=20, max=1000, help="Optimizer steps at most.")] = 100,
+    plot: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE.png", help="Draw it.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write rate and loss of each step.")] = None,
+) -> None:
+    """Find a learning rate: train for some steps at rates that grow, and see where the loss falls (a range test).
+
+    The first member is trained on a copy of the network that is thrown away; no run folder is made.
+    Exit status 1 when the loss never fell.
+    """
+    import sys
+
+    from compete.config.load import load_config
+    from compete.errors import UserError
+    from compete.study.dry_run import dry_run
+    from compete.study.rates import option_to_set, range_test, suggest, write_plot
+
+    if low >= high:
+        raise UserError(f"--low {low:g} must be below --high {high:g}")
+    if folders := [str(path) for path in (plot, csv) if path is not None and path.is_dir()]:
+        raise UserError(f"{format_list(folders)}: a folder; name a file to write")
+    config = load_config(file, overrides or [])
+    option_to_set(config, config.one("optimizers").options.get("lr", low))
+    with dry_run(config) as run, typer.progressbar(length=steps, label="range test", file=sys.stderr) as bar:
+        table = range_test(run, low, high, steps, lambda _: bar.update(1))
+    suggestion = suggest(table, high)
+    if plot is not None:
+        write_plot(table, suggestion, plot)
+        echo(f"{plot}: {len(table)} steps")
+    _show(table if csv is not None else table.iloc[:: max(1, len(table) // 20)], csv)
+    stopped = f"stopped at {table['lr'].iloc[-1]:.2g}: the loss diverged" if len(table) < steps else "did not diverge"
+    echo(f"{len(table)} of {steps} steps from {low:g} to {high:g}; {stopped}")
+    if suggestion is None:
+        echo("the loss never fell clearly below that of the first steps: no suggestion. Try `compete doctor`")
+        raise typer.Exit(1)
+    for note in suggestion.notes:
+        echo(f"note: {note}")
+    echo(f"steepest descent of the smoothed loss     {suggestion.steepest:.2g}")
+    echo(f"a tenth of the rate at its minimum        {suggestion.tenth:.2g}  (suggested)")
+    echo(f"--set {option_to_set(config, suggestion.tenth)}")
 
 
 def inspect(

@@ -11,20 +11,17 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from compete.data.folds import class_totals
-from compete.data.loaders import loader_processes, read_batches, seed_host, training_batches
+from compete.data.loaders import loader_processes, read_batches, seed_host
 from compete.errors import TrainingError
-from compete.model.losses import soft_targets
 from compete.model.network import set_training_mode
-from compete.model.non_finite import buffers_of, gradients_are_finite, leave_out, weights_are_finite
-from compete.predict.rows import predict_rows
+from compete.model.non_finite import buffers_of, gradients_are_finite, kept_buffers, leave_out, weights_are_finite
 from compete.session import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
 from compete.train.doctor import diagnose
-from compete.train.trainer import IMAGES, ROWS, STEP, Trainer, build_trainer, epoch_order
+from compete.train.trainer import STEP, Trainer, build_trainer, draw_epoch, prepare
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
@@ -48,6 +45,7 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
             checkpoint(trainer)
     if trainer.progress.best_weights is None:
         trainer.mark_best()
+    call_hook(trainer.run.hook.on_training_end, trainer=trainer)
     assert trainer.progress.best_weights is not None
     return _result(trainer), trainer.progress.best_weights, trainer.scaler
 
@@ -61,14 +59,11 @@ def _warn_of_mistakes(trainer: Trainer) -> None:
 
 def plan_epoch(trainer: Trainer) -> None:
     """Draw the epoch's rows and cut them into batches, without those already trained on."""
-    run, settings = trainer.run, trainer.run.config.training
-    order = epoch_order(run, trainer.train_rows, trainer.seed(ROWS, trainer.epoch))
-    rng = np.random.default_rng(trainer.seed(IMAGES, trainer.epoch))
-    batches = training_batches(order, run.images.train.by_row, rng, settings.batch_size, settings.drop_last)
+    order, batches = draw_epoch(trainer)
     if trainer.step == 0:
-        draws = class_totals(run.dataset.labels[order], len(run.target.classes))
+        draws = class_totals(trainer.run.dataset.labels[order], len(trainer.target.classes))
         trainer.progress.class_draws += 0 if draws is None else draws
-    trainer.epoch_batches.batches = batches.after(trainer.step * settings.accumulation_steps)
+    trainer.epoch_batches.batches = batches.after(trainer.step * trainer.run.config.training.accumulation_steps)
 
 
 def train_epoch(trainer: Trainer) -> None:
@@ -97,6 +92,9 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     buffers = buffers_of(trainer.network) if settings.on_nan == "skip" else []
     largest = max(len(batch.rows) for batch in batches)
     loss = trainer.splitter.fit(lambda splits: gradients(trainer, batches, splits), largest)
+    if hasattr(trainer.optimizer, "climbed"):  # SAM: the gradients of the step are those at the worst weights nearby
+        with trainer.optimizer.climbed(), kept_buffers(trainer.network):
+            trainer.splitter.fit(lambda splits: gradients(trainer, batches, splits), largest)
     finite = torch.isfinite(loss)
     if settings.on_nan == "skip":
         if not _scales_gradients(trainer.run):
@@ -147,46 +145,22 @@ def refuse_not_finite(trainer: Trainer) -> None:
     if trainer.run.config.training.on_nan == "stop" or not sound:
         what = "training loss" if first else "weights"
         raise TrainingError(
-            f"{where}: the {what} became NaN or infinite. The member keeps its last checkpoint before that, "
-            "and finished members stay. Lower [optimizer] lr, set [training] max_grad_norm, "
+            f"{where}: the {what} became NaN or infinite{_found(trainer, first)}. The member keeps its last "
+            "checkpoint before that, and finished members stay. Lower [optimizer] lr, set [training] max_grad_norm, "
             'use precision = "32-true", or set on_nan = "skip" to leave such steps out.'
         )
     if rows == trainer.samples_seen:
-        raise TrainingError(f"{where}: no later step had a finite loss and finite gradients")
+        raise TrainingError(f"{where}: no later step had a finite loss and finite gradients{_found(trainer, first)}")
 
 
-def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, ...]:
-    """Move a training batch to the device, scale it, and apply the batch transforms.
-
-    Return images (B, C, H, W), the columns (B, F) beside them if there are any, and targets (B, ...).
-    """
-    device = trainer.run.fabric.device
-    images = trainer.scaler(batch.images.to(device, non_blocking=True))
-    rows = batch.rows.to(device, non_blocking=True)
-    targets = trainer.targets[rows]  # (N, ...) -> (B, ...)
-    if trainer.batch_transforms:
-        targets = soft_targets(targets, trainer.run.target)
-        for transform in trainer.batch_transforms:
-            images, targets = transform(images, targets)
-    return (images, targets) if trainer.columns is None else (images, trainer.columns[rows], targets)
+def _found(trainer: Trainer, step: int) -> str:
+    """Return what plugins know of where NaN or infinity came from, to go on with a sentence."""
+    return "".join(f"; {text}" for text in call_hook(trainer.run.hook.explain_non_finite, trainer=trainer, step=step))
 
 
 def validate(trainer: Trainer) -> tuple[float, float]:
-    """Return loss and score over all of the fold's validation rows, without augmentation or TTA."""
-    run = trainer.run
-    if not len(trainer.valid_rows):
-        return float("nan"), float("nan")
-    loss_sum = torch.zeros((), device=run.fabric.device)
-
-    def add_loss(rows: torch.Tensor, logits: torch.Tensor) -> None:
-        loss_sum.add_(trainer.loss(logits, trainer.targets[rows]) * len(rows))
-
-    rows = trainer.valid_rows
-    networks, scalers, inputs = [trainer.evaluation_network], [trainer.scaler], run.train_inputs
-    predictions = predict_rows(run.predictor(), networks, scalers, inputs, rows, watch=add_loss)[0]
-    images = int(inputs.images.by_row.counts[rows].sum())
-    score = trainer.metric.score(run.dataset.labels[rows], predictions)
-    return float(loss_sum) / images, float(score)
+    """Return loss and score of the evaluation network on the fold."""
+    return trainer.evaluate(trainer.evaluation_network)
 
 
 def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
@@ -196,7 +170,7 @@ def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
     if steps:
         trainer.run.session.warn(
             f"{trainer.member.name}: {steps} of {trainer.steps_per_epoch} steps of epoch {trainer.epoch + 1} were "
-            f"skipped, first step {first}: their loss or gradients were NaN or infinite"
+            f"skipped, first step {first}: their loss or gradients were NaN or infinite{_found(trainer, first)}"
         )
     train_loss = float(trainer.progress.loss_sum) / max(1, trainer.samples_seen - rows)
     valid_loss, score = validate(trainer)
@@ -217,4 +191,5 @@ def _result(trainer: Trainer) -> MemberResult:
     progress = trainer.progress
     best = progress.history[progress.best_epoch - 1] if progress.best_epoch else progress.history[-1]
     draws = dict(zip(trainer.run.target.classes, map(round, progress.class_draws.tolist()), strict=True))
-    return MemberResult(trainer.member, best.score, best.number, tuple(progress.history), draws, progress.seconds)
+    score = best.score if progress.best_score is None else progress.best_score
+    return MemberResult(trainer.member, score, best.number, tuple(progress.history), draws, progress.seconds)

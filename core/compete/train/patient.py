@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from compete.data.decoder import as_fractions
-
 if TYPE_CHECKING:
     from compete.train.trainer import Trainer
     from compete.types import Array, Target
@@ -36,14 +34,7 @@ class Patient:
         """Decode a batch of images for a trainer: rows of different labels first."""
         run = trainer.run
         rows = _spread_labels(trainer.train_rows, run.dataset.labels[trainer.train_rows])[:most_rows]
-        images_by_row = run.images.train.by_row
-        images = [run.images.train.images[int(images_by_row[row][0])] for row in rows]
-        mixed = len({image.dtype for image in images}) > 1
-        pixels = torch.from_numpy(np.stack([as_fractions(image) for image in images] if mixed else images))
-        inputs = [trainer.scaler(pixels.to(run.fabric.device))]
-        if trainer.columns is not None:
-            inputs.append(trainer.columns[torch.from_numpy(rows).to(run.fabric.device)])
-        return cls(trainer, rows, tuple(inputs))
+        return cls(trainer, rows, trainer.decode(rows)[1])
 
     @property
     def targets(self) -> torch.Tensor:

@@ -22,7 +22,8 @@ class Progress:
 
     `epoch` epochs are finished. In the current one, `step` steps were made with `samples_seen` images, whose losses
     sum to `loss_sum`. `splits` is the number of micro-batches that memory requires, `class_draws` float64 (C,) is how
-    often each class was drawn; a soft label counts by its probabilities.
+    often each class was drawn; a soft label counts by its probabilities. `best_score` is that of `best_weights` where
+    they are not those of `best_epoch` itself.
     """
 
     loss_sum: torch.Tensor
@@ -35,6 +36,7 @@ class Progress:
     history: list[Epoch] = field(default_factory=list)
     best_weights: dict[str, torch.Tensor] | None = None
     best_epoch: int = 0
+    best_score: float | None = None
     seconds: float = 0.0
 
     @classmethod

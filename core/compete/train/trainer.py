@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +11,32 @@ import numpy as np
 import torch
 from torch import nn
 
-from compete.data.loaders import EpochBatches, ImageDataset, make_loader
+from compete.data.decoder import as_fractions
+from compete.data.loaders import (
+    EpochBatches,
+    ImageDataset,
+    make_loader,
+    read_batches,
+    seed_host,
+    training_batches,
+)
 from compete.errors import CompeteError
 from compete.model.device import seed_of
-from compete.model.losses import joint_loss
+from compete.model.losses import joint_loss, soft_targets
 from compete.model.memory import BatchSplitter
 from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
 from compete.predict.inference import Scaler, scaler_for
+from compete.predict.rows import predict_rows
 from compete.session import Run, call_hook
 from compete.train.progress import Progress
-from compete.types import Epoch, Member, Metric
+from compete.types import Epoch, Member, Metric, Target
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch.utils.data import DataLoader
 
-    from compete.data.loaders import Batch
+    from compete.data.loaders import Batch, Batches
     from compete.types import Array
 
 # The purposes of a member's random numbers; each has its own seeds.
@@ -104,10 +116,70 @@ class Trainer:
         chosen = call_hook(self.run.hook.evaluation_network, trainer=self)
         return chosen if isinstance(chosen, nn.Module) else self.network
 
+    @property
+    def validation(self) -> tuple[Array, Array]:
+        """The numbers (V,) of the training rows that validate the member, and their labels, (V,) or (V, C)."""
+        return self.valid_rows, self.run.dataset.labels[self.valid_rows]
+
+    @property
+    def folder(self) -> Path:
+        """The member's folder."""
+        return self.run.member_folder(self.member)
+
+    @property
+    def target(self) -> Target:
+        """The target to predict."""
+        return self.run.target
+
     def mark_best(self) -> None:
         """Make the evaluation network's current weights the member's final ones."""
-        self.progress.best_weights = copy_weights(self.evaluation_network)
-        self.progress.best_epoch = len(self.history)
+        self.choose(self.evaluation_network, len(self.history))
+
+    def choose(self, network: nn.Module, epoch: int, score: float | None = None) -> None:
+        """Make a network's weights the member's final ones: those of an epoch, or made from it and scored by itself."""
+        progress = self.progress
+        progress.best_weights, progress.best_epoch, progress.best_score = copy_weights(network), epoch, score
+
+    def final_network(self) -> nn.Module:
+        """Return a copy of the network with the member's final weights, in eval mode."""
+        network = deepcopy(self.network)
+        network.load_state_dict(self.progress.best_weights or {})
+        return network.eval()
+
+    def evaluate(self, network: nn.Module) -> tuple[float, float]:
+        """Return a network's loss and score over all of the fold's validation rows, without augmentation or TTA."""
+        run, rows = self.run, self.valid_rows
+        if not len(rows):
+            return float("nan"), float("nan")
+        loss_sum = torch.zeros((), device=run.fabric.device)
+
+        def add_loss(rows: torch.Tensor, logits: torch.Tensor) -> None:
+            loss_sum.add_(self.loss(logits, self.targets[rows]) * len(rows))
+
+        inputs = run.train_inputs
+        predictions = predict_rows(run.predictor(), [network], [self.scaler], inputs, rows, watch=add_loss)[0]
+        images = int(inputs.images.by_row.counts[rows].sum())
+        return float(loss_sum) / images, float(self.metric.score(run.dataset.labels[rows], predictions))
+
+    def training_inputs(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained."""
+        self.epoch_batches.batches = draw_epoch(self)[1]
+        for number, batch in enumerate(read_batches(self.loader)):
+            seed = self.seed(STEP, self.epoch, number)
+            seed_host(seed)
+            torch.manual_seed(seed)
+            yield prepare(self, batch)[:-1]
+
+    def decode(self, rows: Array) -> tuple[Array, tuple[torch.Tensor, ...]]:
+        """Return the first image of each training row (B, H, W, C), and a network's inputs from them, unaugmented."""
+        table = self.run.images.train
+        images = [table.images[int(table.by_row[row][0])] for row in rows]
+        mixed = len({image.dtype for image in images}) > 1
+        pixels = np.stack([as_fractions(image) for image in images] if mixed else images)
+        inputs = [self.scaler(torch.from_numpy(pixels).to(self.run.fabric.device))]
+        if self.columns is not None:
+            inputs.append(self.columns[torch.from_numpy(rows).to(self.run.fabric.device)])
+        return pixels, tuple(inputs)
 
     def seed(self, purpose: int, *parts: int) -> int:
         """Return a seed of this member for a purpose."""
@@ -117,6 +189,30 @@ class Trainer:
 def member_seed(member: Member, purpose: int, *parts: int) -> int:
     """Return a member's seed for a purpose, unrelated to those of other members, purposes and parts."""
     return seed_of(member.seed, member.fold + 1, purpose, *parts)
+
+
+def draw_epoch(trainer: Trainer) -> tuple[Array, Batches]:
+    """Return the rows of the current epoch in the order that the sampler draws them, and its batches."""
+    run, settings = trainer.run, trainer.run.config.training
+    order = epoch_order(run, trainer.train_rows, trainer.seed(ROWS, trainer.epoch))
+    rng = np.random.default_rng(trainer.seed(IMAGES, trainer.epoch))
+    return order, training_batches(order, run.images.train.by_row, rng, settings.batch_size, settings.drop_last)
+
+
+def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, ...]:
+    """Move a training batch to the device, scale it, and apply the batch transforms.
+
+    Return images (B, C, H, W), the columns (B, F) beside them if there are any, and targets (B, ...).
+    """
+    device = trainer.run.fabric.device
+    images = trainer.scaler(batch.images.to(device, non_blocking=True))
+    rows = batch.rows.to(device, non_blocking=True)
+    targets = trainer.targets[rows]  # (N, ...) -> (B, ...)
+    if trainer.batch_transforms:
+        targets = soft_targets(targets, trainer.run.target)
+        for transform in trainer.batch_transforms:
+            images, targets = transform(images, targets)
+    return (images, targets) if trainer.columns is None else (images, trainer.columns[rows], targets)
 
 
 def copy_weights(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from compete import DataError, Tables, describe_form, did_you_mean, format_first, left_behind, plural
@@ -241,10 +240,9 @@ def _there(
     files: Files, rows: Rows, images: pd.Series[Any], policy: MissingImages, hints: tuple[str, str], notes: list[str]
 ) -> pd.Series[Any]:
     """Return the images that are there; by the policy, or where there is none at all, a missing one is refused."""
-    if not rows.sure:
-        images, respelled = as_on_disk(images, files)
-        notes += spelling_note(respelled, "image name", rows.where)
-    there = np.ones(len(images), dtype=bool) if rows.sure else _present(files, rows, images)
+    if rows.sure:
+        return images
+    images, there = _found(files, rows, images, notes)
     if there.all():
         return images
     if policy == "error" or not there.any():
@@ -259,11 +257,15 @@ def _there(
     return kept
 
 
-def _present(files: Files, rows: Rows, images: pd.Series[Any]) -> Mask:
+def _found(files: Files, rows: Rows, images: pd.Series[Any], notes: list[str]) -> tuple[pd.Series[Any], Mask]:
+    """Return images as their folders spell them, and which rows have all of theirs (N,)."""
     try:
-        return present(images, files)
+        images, respelled = as_on_disk(images, files)
+        there = present(images, files)
     except DataError as error:  # a path that leads outside
         raise DataError(f"{rows.where}: {rows.image_option}: {problem}" for problem in error.problems) from error
+    notes += spelling_note(respelled, "image name", rows.where)
+    return images, there
 
 
 def _named(table: pd.DataFrame, id_column: str, ids: pd.Series[str], images: pd.Series[Any]) -> pd.DataFrame:

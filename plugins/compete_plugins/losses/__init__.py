@@ -79,12 +79,14 @@ def soft_f1(
     *,
     cross_entropy_share: Annotated[float, Field(ge=0, le=1)] = 0.0,
     activation: Literal["softmax", "sigmoid"] = "softmax",
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
 ) -> Loss:
     """One minus the macro F1 of a batch, with probabilities in place of counts.
 
     The mean is over the classes that the batch's targets hold, because the others could not score at all.
     `cross_entropy_share` mixes in that share of cross entropy, which stabilises small batches. `activation` is
     `softmax` for one class per row, or `sigmoid` for independent labels (cross entropy is then binary).
+    `label_smoothing` is that of `cross_entropy`, or with `sigmoid` that of `bce`; which classes count stays the same.
     """
     if activation == "softmax":
         refuse_independent("soft_f1", targets)
@@ -92,7 +94,9 @@ def soft_f1(
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         logits, soft = logits.float(), soft_targets(targets, logits)
         probabilities = logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()
-        f1_loss = 1 - _batch_f1(probabilities, soft)
+        centre = soft.mean(dim=1, keepdim=True) if activation == "softmax" else torch.full_like(soft, 0.5)
+        present, soft = soft.sum(dim=0) > 0, torch.lerp(soft, centre, label_smoothing)
+        f1_loss = 1 - _batch_f1(probabilities, soft, present)
         if cross_entropy_share == 0:
             return f1_loss
         entropy = F.cross_entropy if activation == "softmax" else F.binary_cross_entropy_with_logits
@@ -130,15 +134,18 @@ def soft_cross_entropy(targets: torch.Tensor) -> Loss:
     return _softmax_loss(_class_weights(targets, "none"), 0.0)
 
 
-def kl(targets: torch.Tensor) -> Loss:
+def kl(targets: torch.Tensor, *, label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0) -> Loss:
     """Kullback-Leibler divergence from shares of votes: `soft_cross_entropy` minus the votes' own entropy.
 
-    Its gradient is that of `soft_cross_entropy`; its value is 0 for a perfect prediction.
+    Its gradient is that of `soft_cross_entropy`; its value is 0 for a perfect prediction. `label_smoothing` is that of
+    `cross_entropy`, applied to the shares.
     """
     refuse_independent("kl", targets)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return F.kl_div(F.log_softmax(logits.float(), dim=1), soft_targets(targets, logits), reduction="batchmean")
+        soft = soft_targets(targets, logits)
+        smoothed = torch.lerp(soft, soft.mean(dim=1, keepdim=True), label_smoothing)
+        return F.kl_div(F.log_softmax(logits.float(), dim=1), smoothed, reduction="batchmean")
 
     return loss
 
@@ -224,11 +231,11 @@ def _doubt(log_probabilities: torch.Tensor) -> torch.Tensor:
     return (-torch.expm1(log_probabilities)).clamp_min(1e-8)
 
 
-def _batch_f1(probabilities: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
-    """Return the mean F1 of the classes that the soft targets hold; both arguments are (B, K)."""
+def _batch_f1(probabilities: torch.Tensor, soft: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """Return the mean F1 of the `present` classes, boolean (K,); probabilities and soft targets are (B, K)."""
     rows = soft.sum(dim=0)
     f1 = 2 * (probabilities * soft).sum(dim=0) / (probabilities.sum(dim=0) + rows).clamp_min(1e-8)
-    return f1.sum() / (rows > 0).sum().clamp_min(1)
+    return (f1 * present).sum() / present.sum().clamp_min(1)
 
 
 def _class_weights(targets: torch.Tensor, scheme: str, beta: float = EFFECTIVE_BETA) -> _PerOutput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SCATTERED = 6
+SHEETS = 5  # of Grad-CAM: some hundred kB each
 LISTED = 200  # classes; no browser would open a page of 65,000
 
 
@@ -36,6 +38,8 @@ def content(files: RunFiles) -> dict[str, Any]:
         "per_class": sorted(files.scores.per_class, key=lambda row: row.f1)[:LISTED],
         "confusion": found,
         "scatters": list(_scatters(files)),
+        "grad_cams": [(name, b64encode(png).decode()) for name, png in list(files.grad_cams.items())[:SHEETS]],
+        "grad_cam_members": len(files.grad_cams),
         "folds": list(fold_rows(files)),
         "fold_counts": _largest(list(fold_counts(files)), lambda row: sum(row[1])),
         "shares": shares,

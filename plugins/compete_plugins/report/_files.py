@@ -23,6 +23,7 @@ class RunFiles:
     folds: pd.DataFrame
     config: str
     environment: dict[str, Any]
+    grad_cams: dict[str, bytes]  # a PNG by member, where [[hooks]] drew one
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -81,6 +82,7 @@ def read_run(folder: Path) -> RunFiles:
         folds=read("folds.csv", lambda path: pd.read_csv(path, dtype={"id": str})),
         config=read("config.toml", lambda path: path.read_text("utf-8")),
         environment=read("environment.json", lambda path: json.loads(path.read_text("utf-8"))),
+        grad_cams={path.parent.name: path.read_bytes() for path in sorted(folder.glob("members/*/grad_cam.png"))},
     )
     if problems:
         raise DataError(problems)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from compete import EpochScores, Scores
 
 NAMED_CLASSES = 3
+CLEAR_RISE = 0.1  # of the lowest validation loss
 
 
 def findings(scores: Scores, confusion: Confusion | None) -> list[str]:
@@ -24,6 +25,7 @@ def findings(scores: Scores, confusion: Confusion | None) -> list[str]:
         *_spread(scores),
         *_postprocessing(scores),
         *_training_length(scores),
+        *_overfitting(scores),
         *_weak_classes(scores),
         *_mistakes(confusion),
     ]
@@ -58,6 +60,29 @@ def _training_length(scores: Scores) -> Iterator[str]:
             f"{early} of {len(trained)} members score best in the first half of their epochs: fewer epochs, a lower "
             "learning rate or more augmentation may help."
         )
+
+
+def _overfitting(scores: Scores) -> Iterator[str]:
+    """Compare losses: the metric of training rows is not recorded."""
+    over = [name for name, member in scores.members.items() if _overfits(member.epochs)]
+    if len(over) > len(scores.members) / 2:
+        yield (
+            f"{len(over)} of {len(scores.members)} members overfit: the validation loss rises by {CLEAR_RISE:.0%} or "
+            "more after its lowest point, while the training loss, on augmented images, goes on falling. More "
+            "augmentation, weight decay or dropout, or fewer epochs may help; while the score rises, it is harmless."
+        )
+
+
+def _overfits(epochs: Sequence[EpochScores]) -> bool:
+    known = [
+        (epoch.valid_loss, epoch.train_loss)
+        for epoch in epochs
+        if epoch.valid_loss is not None and epoch.train_loss is not None
+    ]
+    if len(known) < 3:
+        return False
+    (lowest, train_then), (valid_last, train_last) = min(known), known[-1]
+    return lowest > 0 and valid_last > (1 + CLEAR_RISE) * lowest and train_last < train_then
 
 
 def _best_place(epochs: Sequence[EpochScores], higher_is_better: bool) -> float | None:

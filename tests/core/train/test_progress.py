@@ -37,6 +37,7 @@ TRAINED: dict[str, Callable[[], Any]] = {
     "history": lambda: [Epoch(1, 0.7, 0.6, 0.5, 1e-3, 12.0)],
     "best_weights": lambda: {"head.bias": torch.tensor([1.0, 2.0])},
     "best_epoch": lambda: 1,
+    "best_score": lambda: 0.25,
     "seconds": lambda: 12.0,
 }
 

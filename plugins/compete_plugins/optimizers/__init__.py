@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 
 from compete import ConfigError, component, did_you_mean, format_list, hookimpl, unknown_name
 
+from ._sam import Climbs
+
 Groups = list[dict[str, Any]]
 # Weights are float32: a smaller rate changes none, a smaller epsilon is 0, and a larger one stops all learning.
 Rate = Annotated[float, Field(ge=1e-9, le=100)]
@@ -118,6 +120,32 @@ def any_torch(groups: Groups, *, optimizer: str, lr: Rate, arguments: dict[str, 
     return _built(name, lambda: _torch_optimizers()[optimizer](groups, lr=lr, **(arguments or {})))
 
 
+@component(check=check_torch)
+def sam(
+    groups: Groups,
+    *,
+    lr: Rate,
+    optimizer: str = "SGD",
+    rho: Annotated[float, Field(ge=1e-6, le=10)] = 0.05,
+    adaptive: bool = False,
+    arguments: dict[str, Any] | None = None,
+) -> Optimizer:
+    """Sharpness-aware minimisation (Foret et al. 2021): seeks weights whose whole neighbourhood has a low loss.
+
+    Each step takes its gradients at the worst weights within `rho` (the first-order guess), so it costs two forward
+    and backward passes, on the same batch with the same dropout; BatchNorm keeps the statistics of the first. The step
+    itself is made by a class of `torch.optim`, `optimizer`, at the rate `lr` and with its `arguments`, as in `torch`;
+    for the paper's, arguments = { momentum = 0.9 }. `adaptive` measures the neighbourhood relative to the weights
+    (ASAM, Kwon et al. 2021), which needs a `rho` about ten times as large.
+    """
+    base: Any = _torch_optimizers()[optimizer]
+    kind: Any = type(f"SAM{optimizer}", (Climbs, base), {})
+    made: Any = _built(f"torch.optim.{optimizer}", lambda: kind(groups, lr=lr, **(arguments or {})))
+    made.rho, made.adaptive = rho, adaptive
+    climbing: Optimizer = made
+    return climbing
+
+
 def check_timm(*, optimizer: str, arguments: dict[str, Any] | None, **_: object) -> Iterator[str]:
     """Yield what is wrong with the name or the arguments."""
     from timm.optim import get_optimizer_info, list_optimizers
@@ -161,7 +189,15 @@ def any_timm(
 @hookimpl
 def register_optimizers() -> dict[str, Callable[..., Optimizer]]:
     """Offer the bundled optimizers."""
-    return {"sgd": sgd, "adam": adam, "adamw": adamw, "rmsprop": rmsprop, "torch": any_torch, "timm": any_timm}
+    return {
+        "sgd": sgd,
+        "adam": adam,
+        "adamw": adamw,
+        "rmsprop": rmsprop,
+        "sam": sam,
+        "torch": any_torch,
+        "timm": any_timm,
+    }
 
 
 def _torch_optimizers() -> dict[str, Callable[..., Optimizer]]:

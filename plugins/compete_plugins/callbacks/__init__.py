@@ -1,4 +1,4 @@
-"""Callbacks: best checkpoint, early stopping, and an exponential moving average of the weights (EMA).
+"""Callbacks: best checkpoint, early stopping, and averages of the weights (EMA, SWA, greedy soup).
 
 A callback is one object for the whole run. `on_member_start` resets it; when a killed run resumes, `load_state_dict`
 follows.
@@ -16,6 +16,8 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from compete import Count, Epoch, TrainerView, hookimpl
+
+from ._averages import GreedySoup, StochasticAverage
 
 State = dict[str, Any]  # tensors, numbers and strings
 
@@ -169,7 +171,36 @@ def ema(*, decay: Annotated[float, Field(gt=0, lt=1)] = 0.999, warmup: bool = Tr
     return WeightAverage(decay, warmup)
 
 
+def swa(*, last_epochs: Count = 5) -> StochasticAverage:
+    """Validate and predict with the mean of the weights after each of the last epochs (SWA, Izmailov et al. 2018).
+
+    `last_epochs` are averaged, of `[training] epochs`; before them nothing changes. After each of them BatchNorm's
+    statistics are computed again, in a pass over the epoch's training images, which costs a forward pass of an epoch;
+    those of frozen parts stay. The paper keeps the rate high meanwhile: use a schedule that does not fall to zero.
+    A member that stops early averages the epochs that it reached.
+    """
+    return StochasticAverage(last_epochs)
+
+
+def soup(*, candidates: Annotated[int, Field(ge=2, le=100)] = 5) -> GreedySoup:
+    """Average the weights of a member's best epochs, as long as its score does not fall (Wortsman et al. 2022).
+
+    The `candidates` best epochs are kept in memory and in checkpoints. After the last epoch the soup starts with the
+    best one, and each next one stays in if the mean of all scores at least as well, by the competition's metric, on the
+    member's own fold. So the weights are fitted on the fold that scores them, as those of `best_checkpoint` are: the CV
+    is too good, the more so the smaller the fold. Compare soups with the last epoch, EMA or SWA by a score that saw
+    none of them. BatchNorm's statistics are averaged like the weights.
+    """
+    return GreedySoup(candidates)
+
+
 @hookimpl
 def register_callbacks() -> dict[str, Callable[..., object]]:
     """Offer the callbacks by name."""
-    return {"best_checkpoint": best_checkpoint, "early_stopping": early_stopping, "ema": ema}
+    return {
+        "best_checkpoint": best_checkpoint,
+        "early_stopping": early_stopping,
+        "ema": ema,
+        "swa": swa,
+        "soup": soup,
+    }
