@@ -90,7 +90,7 @@ def _shards(files: Files, option: str, patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         folder, _, name = pattern.rpartition("/")
         there = files.list(folder)
-        matching = sorted(entry for entry in there if fnmatchcase(entry, name))
+        matching = sorted(entry for entry in there if entry == name or fnmatchcase(entry, name))
         if not matching:
             holds = format_first([entry for entry in there if entry.endswith(".parquet")]) or "no Parquet file"
             raise DataError(

@@ -14,7 +14,7 @@ from .._coco import Keys, labelled_images
 from .._heads import JsonHead, Objects, Table, encoding_doubts, read_json_head
 from .._tables import NO_SAMPLE
 from .missing import missing_images, missing_tests, missing_trains, several_files
-from .parts import made_sample, test_folder
+from .parts import made_sample, of_part, part_of, test_folder
 from .templates import Found, find_template, image_choices, some_images
 
 ENOUGH_JOINED, FEWEST_IMAGES = 0.5, 0.01
@@ -70,7 +70,7 @@ def _part(scan: Scan, head: JsonHead, keys: Keys) -> _Part | None:
         # The first images and the first annotations need not be the same ones.
         whole = read_json_head(scan.files, head.name, scan.records[head.name], whole=True)
         images, labelled, disagreeing = _joined(whole, keys)
-    image = find_template(labelled.drop(columns=keys.label), scan, "train")
+    image = find_template(labelled.drop(columns=keys.label), of_part(scan, part_of(head.name)), "train")
     if image is None or image.share < FEWEST_IMAGES:
         return None
     return _Part(head, labelled, image, images.count, disagreeing)

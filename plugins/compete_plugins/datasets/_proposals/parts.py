@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
-from compete import left_behind, name_words
+from compete import Scan, left_behind, name_words
 
 TRAIN = ("train", "training")
 VALID = ("valid", "validation", "val", "eval", "evaluation", "dev")
@@ -34,6 +35,12 @@ def part_of(path: str) -> str:
             if not words.isdisjoint(known):
                 return name
     return ""
+
+
+def of_part(scan: Scan, part: str) -> Scan:
+    """Return a scan with the images of one part alone, where some folders are called so: names may be in several."""
+    images = [path for path in scan.images if part_of(path.rpartition("/")[0]) == part]
+    return replace(scan, images=images) if part and images else scan
 
 
 def test_folder(images: Sequence[str], apart_from: Iterable[str] = ()) -> str:

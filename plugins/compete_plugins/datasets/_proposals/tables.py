@@ -15,6 +15,7 @@ from compete import (
     Scan,
     columns_called_label,
     format_first,
+    name_words,
     plain_name,
     plural,
 )
@@ -28,6 +29,7 @@ from .parts import made_sample, part_of, test_folder
 from .templates import Found, find_template, image_choices, some_images
 
 FEWEST_FOUND = 0.5  # of the rows have an image, or the table is of other things
+SPLIT_WORDS, MOST_PARTS = {"split", "splits", "train", "training", "test", "subset", "partition", "usage"}, 6
 SPLITS = ("split", "set", "subset", "part", "partition", "phase", "usage", "datasplit", "splits")
 
 
@@ -110,6 +112,7 @@ def _proposal(scan: Scan, best: _Labelled, others: list[_Labelled]) -> Proposal:
             *several_files([image]),
             *cut_alike(frame, image),
             *doubts,
+            *(() if split else _may_split(frame)),
             *_left_out(others),
             *not_looked_at(best.whole, table),
         ),
@@ -150,6 +153,7 @@ def _test(
     if tests is not None:
         found = find_template(tests, scan, "test")
         return [], tests, found, [*missing_tests(found, tests, scan), *_known(tests, "test_where", id)]
+    lost: list[str] = []
     for name in sorted((name for name in scan.tables if part_of(name) == "test"), key=len):
         table = read_head(scan.files, name, scan.tables[name])
         found = find_template(table.frame, scan, "test")
@@ -163,12 +167,24 @@ def _test(
                 found,
                 [*missing_tests(found, table.frame, scan), *_known(table.frame, "test", id)],
             )
+        lost.append(f"[dataset] test: {name} is not read: it names no images that are there.")
     folder = test_folder(scan.images, some_images(best.image, best.table.frame, scan))
     if folder:
         ids = [path.removeprefix(f"{folder}/") for path in scan.images if path.startswith(f"{folder}/")]
         why = "its images are the test rows, which no table lists"
-        return [Choice("test", f"{folder}/", why)], pd.DataFrame({"id": ids}, dtype=str), None, []
-    return [], pd.DataFrame({"id": []}, dtype=str), None, []
+        return [Choice("test", f"{folder}/", why)], pd.DataFrame({"id": ids}, dtype=str), None, lost
+    return [], pd.DataFrame({"id": []}, dtype=str), None, lost
+
+
+def _may_split(frame: pd.DataFrame) -> Iterator[str]:
+    """Yield the columns that may say which rows are to train on, in words that nobody here knows."""
+    for column in map(str, frame.columns):
+        values = sorted(frame[column].unique())
+        if name_words(column) & SPLIT_WORDS and 1 < len(values) <= MOST_PARTS:
+            yield (
+                f"[dataset] train_where: '{column}' ({format_first(values)}) may say which rows are to train on; all "
+                "are. Choose rows with train_where, and with test = the same table and test_where."
+            )
 
 
 def _known(tests: pd.DataFrame, option: str, id: str) -> Iterator[str]:
