@@ -40,6 +40,8 @@ class Choice:
 class Excerpt:
     """The first rows as text, with the columns that a dataset would give: `train`, `test`, and the sample submission's.
 
+    Without a sample submission, `sample` has a row for each test row and the columns id and label, the labels empty.
+
     `id` is the column of `train` with the ids, `label` the one with the labels where the dataset knows, and `used` are
     columns that the network has no use for. `images` are some paths of training images, or `shape` is (height, width,
     channels) where they cannot be opened yet.

@@ -234,6 +234,14 @@ def test_a_column_says_which_rows_are_to_be_predicted(folder):
     assert any("test_where: the 2 test rows have a 'label', which is not used" in item for item in result.todo)
 
 
+def test_what_may_be_a_test_row_is_a_thing_to_do(folder):
+    rows = [(name, kind, int("_0" not in name)) for name, kind in ROWS]
+    put(folder, TRAIN | {"t.csv": table(["file", "label", "is_train"], rows), "test.csv": table(["file"], [["z.png"]])})
+    result = write_toml(folder)
+    assert result.runs and "[dataset] test: test.csv is not read: it names no images that are there." in result.todo
+    assert any("'is_train' (0, 1) may say which rows are to train on; all are." in item for item in result.todo)
+
+
 def test_the_label_is_the_column_called_so_or_one_that_repeats_and_is_asked_for(folder):
     rows = [(name, kind, KINDS.index(kind), n, "ab"[n % 2]) for n, (name, kind) in enumerate(ROWS)]
     named = {"t.csv": table(["file", "class_name", "class_id", "n", "site"], rows)}
@@ -302,6 +310,16 @@ def test_coco_annotations_of_parts_with_categories_by_name(folder):
         files[f"{part}/_annotations.coco.json"] = coco(kinds, names)
     _, oof, written = ran(folder, files)
     assert (len(oof), written) == (16, {"0": "bee", "1": "hover fly"})
+
+
+def test_coco_parts_whose_images_have_the_same_names_are_not_mixed(folder):
+    files = {}
+    for part, kinds in (("train", [*KINDS] * N), ("val", [*reversed(KINDS)])):
+        names = [f"{n}.png" for n in range(len(kinds))]
+        files |= {f"{part}/{name}": drawn(kind) for name, kind in zip(names, kinds, strict=True)}
+        files[f"{part}.json"] = coco(kinds, names)
+    result, oof, _ = ran(folder, files)
+    assert len(oof) == 12 and any("val.json (2 images) is not read: its file names" in item for item in result.todo)
 
 
 def xml(*names: str) -> bytes:
