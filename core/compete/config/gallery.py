@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from compete.config.slots import SLOTS
 from compete.config.toml import read_toml
 from compete.errors import ConfigError
+from compete.files.safety import NO_FILE, unusable_file
 from compete.store import read_json
 from compete.text import format_list, nearest
 
@@ -51,7 +52,7 @@ def find_toml(path: Path) -> Path:
 
     Raise `ConfigError` with the nearest names, here and in the gallery.
     """
-    if path.exists():
+    if unusable_file(path) != NO_FILE:  # another reason is told where it is read
         return path
     shipped = gallery()
     if str(path) in shipped:
