@@ -97,6 +97,8 @@ def find_file(files: Files, path: str) -> str:
     folder, _, name = path.rpartition("/")
     there = files.list(folder)
     where = f"{files.root}/{folder}".rstrip("/")
+    if name in there:
+        files.stamp(path)  # raises: it says what is there, if not a file
     raise DataError(f"no such file: '{path}' in {where}.{did_you_mean(name, there)} There is: {format_list(there)}.")
 
 
