@@ -18,7 +18,7 @@ from compete.errors import (
 )
 from compete.files.archives import left_behind
 from compete.files.encodings import Decoded, Reading, decode, foreign_names, prose, readings
-from compete.files.proposals import Basis, Choice, Excerpt, Proposal
+from compete.files.proposals import Basis, Choice, Excerpt, Proposal, columns_called_label
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
 from compete.files.scan import Scan, spread
 from compete.hookspecs import hookimpl
@@ -136,6 +136,7 @@ __all__ = [
     "UnreachableError",
     "Uploader",
     "code_of_others",
+    "columns_called_label",
     "component",
     "counts_rows",
     "decode",

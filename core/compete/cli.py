@@ -172,7 +172,7 @@ def _unexpected(error: BaseException) -> str:
 
 @app.command(rich_help_panel="Run", epilog="$ compete run mask")
 def run(
-    file: Annotated[Path, typer.Argument(help="The competition's TOML.")],
+    file: Annotated[Path, typer.Argument(help="The competition's TOML, or a folder, whose TOML is written first.")],
     overrides: Sets = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder and reuse no member.")] = False,
@@ -184,6 +184,10 @@ def run(
     """
     from compete.config.load import load_config
 
+    if file.expanduser().is_dir():
+        from compete.api.sources import toml_of
+
+        file = toml_of(file.expanduser(), "compete init '{folder}' -o other.toml, then compete run other.toml")
     config = load_config(file, overrides or [])
     _say_where_from(file, config.path)
     from compete.stages.runner import run_competition

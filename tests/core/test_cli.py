@@ -11,6 +11,7 @@ import time
 
 import pytest
 import typer
+from PIL import Image
 
 from compete import cli
 from compete.cli import GROUPS, app
@@ -137,6 +138,25 @@ def test_an_unexpected_error_is_one_line(tiny):
     done = compete("run", "tiny.toml")
     assert done.returncode == 1
     assert "oops" in done.stderr and "tiny_plugin.py:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_folder_is_run_at_once_and_again(tmp_path):
+    for place, count in (("pets", 8), ("more/pets", 2)):
+        for number in range(count):
+            for label, value in (("big cat", 60), ("dog", 180)):
+                file = tmp_path / place / label / f"{number}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (16, 16), (value + number,) * 3).save(file)
+    tiny = ["--set", "folds.n=2", "--set", "training.epochs=1", "--set", 'model={name="resnet9", width=2}']
+    first = compete("run", "pets", *tiny, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("pets.toml: written\n") and "there is no test set" in first.stdout
+    assert (tmp_path / "pets.toml").read_text() in first.stdout and "result cv accuracy" in first.stdout
+    again = compete("run", "pets", *tiny, cwd=tmp_path)
+    assert again.stdout.startswith("pets.toml: written earlier for pets, used as it is now")
+    refused = compete("run", "more/pets", *tiny, cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "compete init 'more/pets' -o other.toml, then compete run other.toml" in refused.stderr
 
 
 def test_ctrl_c_stops_cleanly(tiny):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike, fspath
@@ -12,13 +11,15 @@ from typing import Any, TypeAlias
 from compete.config.load import Config, check_config, load_config
 from compete.config.toml import apply_overrides, read_toml
 from compete.draft import default_output, write_toml
-from compete.draft.output import toml_value
+from compete.draft.output import NEXT, toml_value
 from compete.errors import ConfigError, UserError
 from compete.stages.run_folder import STATE
+from compete.text import echo
 
 Source: TypeAlias = "str | PathLike[str] | Mapping[str, Any]"
 Overrides: TypeAlias = "Mapping[str, Any] | Iterable[str] | None"
 MOST_LEVELS = 20
+ELSEWHERE = 'compete.init("{folder}", "other.toml"), then compete.run("other.toml")'
 COMMAND_LINE = {
     "--set ": "override ",
     "--name ": "name = ",
@@ -36,34 +37,38 @@ def read_config(source: Source, overrides: Overrides = None) -> Config:
     return load_config(toml_of(Path(fspath(source)).expanduser()), given)
 
 
-def toml_of(path: Path) -> Path:
-    """Return the TOML itself, the one of a run's folder, or the one that `init` writes for a folder of files."""
+def toml_of(path: Path, elsewhere: str = ELSEWHERE) -> Path:
+    """Return the TOML itself, the one of a run's folder, or the one that `init` writes for a folder of files.
+
+    A TOML of that name for another folder is refused with what to type instead, `elsewhere`.
+    """
     if not path.is_dir():
         return path
     if (path / STATE).is_file():
         return path / "config.toml"
     toml = default_output(path)
     if toml.exists():
-        _refuse_other_folder(toml, path)
+        _refuse_other_folder(toml, path, elsewhere)
         _show(f"{toml}: written earlier for {path}, used as it is now; remove it to have it written again")
         return toml
-    _show("\n".join(write_toml(path, toml).lines))
+    _show("\n".join(line for line in write_toml(path, toml).lines if line != NEXT.format(toml)))
     _show(toml.read_text("utf-8"))
     return toml
 
 
-def _refuse_other_folder(toml: Path, folder: Path) -> None:
+def _refuse_other_folder(toml: Path, folder: Path, elsewhere: str) -> None:
     competition = read_toml(toml)[0].get("competition", {})
     root = competition.get("root") if isinstance(competition, dict) else None
     if not isinstance(root, str) or Path(root).resolve() != folder.resolve():
         raise UserError(
             f"{toml} exists already, for another folder: {root}. Name another file for {folder}: "
-            f'compete.init("{folder}", "other.toml"), then compete.run("other.toml").'
+            f"{elsewhere.format(folder=folder)}."
         )
 
 
 def _show(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    for line in text.splitlines():
+        echo(line)
 
 
 def override_list(overrides: Overrides) -> list[str]:

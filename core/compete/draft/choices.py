@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -64,7 +65,7 @@ def sections(
     yield from _learning(source, goal, pixels)
     yield from _inference(goal, str(metric[0].value))
     yield from _postprocess(goal)
-    yield Section("submission", goal.submission)
+    yield Section("submission", _submission(source, goal))
     yield from _checks(source, goal, group)
     yield from _upload(Path(root))
 
@@ -206,8 +207,19 @@ def _postprocess(goal: Goal) -> Iterator[Section]:
         yield Section("postprocess", (Choice("name", "clip"), Choice("low", low), Choice("high", high)), repeats=True)
 
 
+def _submission(source: Source, goal: Goal) -> tuple[Choice, ...]:
+    """Return the submission's keys, with what is written where no sample submission says it."""
+    form, *keys = goal.submission
+    if source.test.empty:
+        return replace(form, why="there is no test set: nothing is written; the run ends with its CV and OOF"), *keys
+    if source.sampled:
+        return goal.submission
+    why = "there is no sample submission: columns id and label are written, a row for each test row"
+    return replace(form, why=why), *keys
+
+
 def _checks(source: Source, goal: Goal, group: Group) -> Iterator[Section]:
-    keys = [*_rare(goal, group, source), *_limits(goal)]
+    keys = [*_rare(goal, group, source), *(_limits(goal) if source.sampled else ())]
     if keys:
         yield Section("checks", tuple(keys))
 

@@ -73,7 +73,7 @@ def find_group(source: Source, goal: Goal, files: Files | None = None) -> Group:
 
 def find_leaks(source: Source, goal: Goal, group: Group) -> list[str]:
     """Return columns of the training rows alone whose value gives the label away: a diagnosis beside its yes or no."""
-    if "drop" not in source.free or len(goal.columns) != 1 or goal.kind == "regression":
+    if "drop" not in source.free or source.test.empty or len(goal.columns) != 1 or goal.kind == "regression":
         return []
     target = source.train[goal.columns[0]]
     kept = {*goal.columns, *source.used, *(key.value for key in group.keys)}

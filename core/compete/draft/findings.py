@@ -28,7 +28,8 @@ class Source(Excerpt):
     """Where the rows come from: the proposal that was chosen, with its first rows.
 
     `free` are the dataset's options that nobody has set, and `group` is the group of each training row, where the
-    dataset gives it by itself.
+    dataset gives it by itself. Without a sample submission, `sampled` is false, and labels are to be written. `named`
+    says that the labels are names of folders or files.
     """
 
     dataset: str = ""
@@ -36,6 +37,8 @@ class Source(Excerpt):
     why: str = ""
     rows: int = 0
     sample_name: str = "the sample submission"
+    sampled: bool = True
+    named: bool = False
     free: frozenset[str] = frozenset()
     group: pd.Series[str] | None = None
     todo: tuple[str, ...] = ()

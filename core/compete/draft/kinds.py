@@ -26,11 +26,14 @@ OPEN_SET = re.compile(r"(new|unknown|other|unseen)([_ -].*)?", re.IGNORECASE)
 NUMBER, WHOLE = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", r"-?\d+"
 
 
-def one_column_goal(column: str, cells: pd.Series[str], sample: pd.DataFrame) -> Goal:
-    """Return the goal that a column with two labels or more makes; `sample` has one column beside its ids."""
+def one_column_goal(column: str, cells: pd.Series[str], sample: pd.DataFrame, sampled: bool = True) -> Goal:
+    """Return the goal that a column with two labels or more makes; `sample` has one column beside its ids.
+
+    Unless it is `sampled`, from a sample submission, its cells are empty, and labels are to be written.
+    """
     refuse_decimal_commas(column, cells)
     asked, counts = sample.iloc[:, 1], label_counts(cells)
-    if len(counts) == 2 and not _asks_for_labels(asked, counts):
+    if len(counts) == 2 and sampled and not _asks_for_labels(asked, counts):
         return _binary(column, counts, asked, str(sample.columns[1]))
     found, todo = _label_sets(column, cells)
     if found:
@@ -40,7 +43,7 @@ def one_column_goal(column: str, cells: pd.Series[str], sample: pd.DataFrame) ->
         return _regression(column, cells, asked)
     if whole and _is_level(column, counts):
         return _ordinal(column, counts)
-    return replace(_label(column, counts, whole, asked), todo=todo)
+    return replace(label_goal(column, cells, asked), todo=todo)
 
 
 def label_counts(cells: pd.Series[str]) -> dict[str, int]:
@@ -226,7 +229,9 @@ def _ordinal(column: str, counts: Mapping[str, int]) -> Goal:
     )
 
 
-def _label(column: str, counts: Mapping[str, int], whole: bool, asked: pd.Series[str]) -> Goal:
+def label_goal(column: str, cells: pd.Series[str], asked: pd.Series[str]) -> Goal:
+    """Return the goal of one label for each row."""
+    counts, whole = label_counts(cells), _all_match(cells, WHOLE)
     ranked = _places(asked) if not any(" " in label for label in counts) else 0
     keys: tuple[Choice, ...] = (Choice("name", "label", "labels as the training rows spell them"),)
     if ranked:

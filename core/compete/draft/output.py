@@ -16,6 +16,7 @@ from compete.store import read_json
 GALLERY = Path("competitions")
 SHOWN = ("dataset", "target", "folds", "metric", "images", "sampler", "inference", "submission")
 WIDTH = 118
+NEXT = "next: compete run {}"
 
 
 def toml_text(head: str, todo: Sequence[str], sections: Iterable[Section], plugins: Sequence[str] = ()) -> str:
@@ -111,7 +112,7 @@ def report_lines(
 
 def _next(path: Path, problems: Sequence[str]) -> str:
     if not problems:
-        return f"next: compete run {path}"
+        return NEXT.format(path)
     more = f" (and {len(problems) - 1} more, above)" if len(problems) > 1 else ""
     return f"next: edit {path}, for a run would stop here: {problems[0]}{more}"
 

@@ -12,12 +12,14 @@ from compete.config.registry import find
 from compete.draft.findings import Source
 from compete.errors import ConfigError, DataError, PluginError, code_of_others, error_location
 from compete.files.extensions import READABLE, files_instead_of_images
-from compete.files.proposals import Choice, Excerpt, Proposal
+from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.scan import spread
 from compete.text import format_list, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from compete.config.plugins import Plugins
     from compete.config.registry import Component
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from compete.types import Tables
 
 MOST_IMAGES = 60  # whose sizes are looked at
+NO_SAMPLE = "none"  # as a dataset's option `sample`
 
 
 def find_source(scan: Scan, plugins: Plugins) -> Source:
@@ -106,10 +109,17 @@ def _source(best: Proposal, rivals: Sequence[Proposal], scan: Scan, plugins: Plu
         why="; ".join(filter(None, [best.why, *_other_proposals(best, rivals)])),
         rows=rows,
         sample_name=str(written.get("sample") or Source.sample_name),
+        sampled=_is_sampled(excerpt.sample, written.get("sample")),
+        named=best.basis == Basis.NAMES,
         free=frozenset(option_names(component) - set(written)),
         group=group,
         todo=(*_tie(best, rivals), *best.todo),
     )
+
+
+def _is_sampled(sample: pd.DataFrame, written: object) -> bool:
+    """Return whether there is a sample submission: a file is named, or the dataset gives one whose cells say more."""
+    return written not in (None, "", NO_SAMPLE) or bool((sample.iloc[:, 1:] != "").to_numpy().any())
 
 
 def _tables(component: Component, written: Mapping[str, Any], root: Path) -> Tables:

@@ -36,7 +36,8 @@ def rehearse(path: Path, files: Files) -> tuple[list[str], str, list[str]]:
     except CompeteError as error:
         return [str(error)], "", []
     train, test = len(dataset.tables.train), len(dataset.tables.test)
-    seen = f"{train} training rows, {test} test rows, {len(dataset.target.classes)} predictions each"
+    tests = f"{test} test rows" if test else "no test set"
+    seen = f"{train} training rows, {tests}, {len(dataset.target.classes)} predictions each"
     return problems, seen, [warning for warning in dataset.warnings if warning.startswith("[submission]")]
 
 

@@ -6,15 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from compete.draft.findings import Goal, Source
-from compete.draft.kinds import label_counts, one_column_goal
+from compete.draft.kinds import label_counts, label_goal, one_column_goal
 from compete.errors import DataError
-from compete.files.proposals import Choice
-from compete.text import format_list, plain_name, same_name
+from compete.files.proposals import LABEL_NAMES, Choice, columns_called_label, columns_of_numbers, columns_that_repeat
+from compete.text import format_first, format_list, plain_name, same_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LABEL_NAMES = ("label", "labels", "target", "class", "category", "categoryid", "classid", "species", "breed", "y")
 ENOUGH_LABELS = 0.5
 
 
@@ -27,12 +26,14 @@ def find_goal(source: Source) -> Goal:
         )
     if len(asked) > 1:
         return _several_columns(source, asked)
-    column, todo = _label_column(source, asked[0])
+    column, todo = _label_column(source, asked[0]) if source.sampled else _unasked_column(source)
     cells = source.train[column]
     filled = cells[cells.str.strip() != ""]
     if filled.nunique() < 2:
         raise DataError(f"column '{column}' of the training rows holds one value only: '{''.join(filled.unique())}'.")
-    goal = one_column_goal(column, filled, source.sample)
+    if source.named and not source.sampled:
+        return label_goal(column, filled, source.sample.iloc[:, 1])
+    goal = one_column_goal(column, filled, source.sample, source.sampled)
     return replace(goal, todo=(*todo, *goal.todo))
 
 
@@ -106,3 +107,27 @@ def _label_column(source: Source, asked: str) -> tuple[str, list[str]]:
     if len(columns) == 1:
         return best, []
     return best, [f"[target] column: '{best}' is a guess for '{asked}', which the training rows do not have."]
+
+
+def _unasked_column(source: Source) -> tuple[str, list[str]]:
+    """Return the training rows' label column where no sample submission asks for one, and what is unsure of it.
+
+    It is the one that its name says, else one whose values repeat or are numbers, those that the test rows lack first.
+    """
+    if source.label:
+        return source.label, []
+    named = columns_called_label(source.train, {*source.used, source.id})
+    repeating = columns_that_repeat(source.train, {*source.used, source.id})
+    found = named or list(dict.fromkeys(repeating + columns_of_numbers(source.train, {*source.used, source.id})))
+    found.sort(key=lambda name: name in source.test and not (source.test[name] == "").all())
+    if len(named) == 1:
+        return named[0], []
+    if not found:
+        raise DataError(
+            "no column of the training rows is called like a label, or holds values that repeat or numbers. Columns: "
+            f"{format_list(map(str, source.train.columns))}."
+        )
+    best, *others = found
+    why = "by its name" if named else "since its values repeat" if repeating else "since it holds numbers"
+    other = f" Or is it {format_first([repr(name) for name in others])}?" if others else ""
+    return best, [f"[target] column: '{best}' is taken for the label {why}.{other}"]

@@ -14,13 +14,14 @@ from compete.files.archives import EXTENSIONS, is_clutter, left_behind
 from compete.files.encodings import foreign_names
 from compete.files.extensions import READABLE, choose_family, extension_of
 from compete.files.root import Files
+from compete.text import format_first
 
 T = TypeVar("T")
 
 MOST_FOLDERS, MOST_SUBFOLDERS, MOST_NAMES, MOST_DEPTH = 1500, 60, 400, 7
 MOST_MEMBERS = 20_000
 PACKED = (*EXTENSIONS, ".gz")
-TABLES, RECORDS = (".csv", ".tsv"), (".json", ".bson")
+TABLES, RECORDS = (".csv", ".tsv", ".jsonl"), (".json", ".bson")
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,9 @@ class _Sorter:
             self._add(stem, f"{path}/{members[0]}")
             return
         members = [name for name in members if not left_behind(name)]
+        inner = [name for name in members if name.lower().endswith(EXTENSIONS)]
+        if inner:
+            self.unopened.append(f"{path} holds archives, which are not opened: {format_first(inner)}. Unpack {path}.")
         data = [name for name in members if _is_data(name)]
         others = [name for name in members if not _is_data(name)]
         for member in [*data, *spread(others, MOST_MEMBERS)]:

@@ -1,4 +1,4 @@
-"""Path templates over a table's columns: `train/{id}.jpg`, `{patient}/{image[0:2]}/{image}.npy`, `train/{id}.*`."""
+"""Path templates over columns: `train/{id}.jpg`, `{patient}/{image[0:2]}/{image}.npy`, `train/{path[/-1]}`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy")
 _ANY_EXTENSION = ".*"
-_FIELD = re.compile(r"([^\[\]{}]+)(?:\[(-?\d{1,9})\]|\[(-?\d{0,9}):(-?\d{0,9})\])?")
+_FIELD = re.compile(r"([^\[\]{}]+)(?:\[(/?)(?:(-?\d{1,9})|(-?\d{0,9}):(-?\d{0,9}))\])?")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|.")
 
 
@@ -28,10 +28,11 @@ class Lists(Protocol):
 
 @dataclass(frozen=True)
 class Field:
-    """A column in a template, and the slice of its cells that is used."""
+    """A column in a template, and the slice of its cells that is used: of characters, or of a path's parts."""
 
     column: str
     part: slice
+    of_path: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class PathTemplate:
 def path_template(text: str, columns: Iterable[str] | None = None) -> PathTemplate:
     """Parse a template, and check that it uses only `columns` if they are given. Raise `DataError`.
 
-    `{name}` is a column's cell, `{name[0]}` and `{name[0:2]}` are slices of it, `{{` and `}}` are braces.
+    `{name}` is a column's cell, `{name[0]}` and `{name[0:2]}` are slices of it, `{name[/-1]}` and `{name[/-2:]}` the
+    last parts of a path, `{{` and `}}` are braces.
     """
     template = PathTemplate(text, tuple(_parse(text)))
     if columns is not None:
@@ -107,16 +109,20 @@ def _parse_field(text: str, inside: str) -> Field:
     match = _FIELD.fullmatch(inside)
     if match is None:
         raise DataError(
-            f"'{text}': '{{{inside}}}' is not a column or a slice of one, such as {{id}}, {{id[0]}} or {{id[0:2]}}."
+            f"'{text}': '{{{inside}}}' is not a column or a slice of one, such as {{id}}, {{id[0]}}, {{id[0:2]}} or, "
+            "of a path, {path[/-1]}."
         )
-    column, at, start, stop = match.groups()
+    column, of_path, at, start, stop = match.groups()
     if at is not None:
-        return Field(column, slice(int(at), int(at) + 1 or None))  # [-1] ends with the cell, not before it
-    return Field(column, slice(int(start) if start else None, int(stop) if stop else None))
+        return Field(column, slice(int(at), int(at) + 1 or None), bool(of_path))  # [-1] ends with the cell
+    return Field(column, slice(int(start) if start else None, int(stop) if stop else None), bool(of_path))
 
 
 def _cells(table: pd.DataFrame, field: Field) -> pd.Series[str]:
     cells = table[field.column].astype(str)
+    if field.of_path:
+        parts = cells.str.replace("\\", "/", regex=False).str.split("/")
+        return parts.map(lambda names: "/".join(names[field.part])).astype(str)
     if field.part == slice(None, None):
         return cells
     return cells.str.slice(field.part.start, field.part.stop)

@@ -12,8 +12,8 @@ from compete import DataError, Tables, component, format_first, plural
 
 from ._common import Files, Problems, Templates, check_group, check_template, need_column, replaced
 from ._json import read_json, rows_under, text_table
-from ._rows import Places, Policies, Read, place_and_assemble
-from ._tables import read_sample
+from ._rows import Places, Policies, Read, images_of, place_and_assemble
+from ._tables import read_sample_if_any
 
 SeveralLabels = Literal["error", "first", "join"]
 
@@ -50,6 +50,7 @@ def coco(
 
     `train` is one JSON file or several, packed or not, `test` another with an images list or a bare list of images;
     without it the test rows are those of `sample`, the sample submission, which is found by its name if not given.
+    `test = "test/"` and `sample = "none"`: as for `csv`.
     `image` and `test_image` (default: as `image`) are templates over the images' keys: `train/{file_name}`.
     `images_key` and `annotations_key` name the two lists. `id_key` is the id of an image, `image_id_key` what an
     annotation calls it, and `label_key`, which names the label column too, what holds its label.
@@ -66,9 +67,13 @@ def coco(
         with problems.collecting():
             parts.append(_train(read_json(files, name, encoding), keys, several_labels, name, notes))
     with problems.collecting():
-        sample_read = read_sample(files, sample, encoding=encoding)
+        sample_read = read_sample_if_any(files, sample, encoding=encoding)
     with problems.collecting():
-        test_table = _images(read_json(files, test, encoding), keys, test) if test else None
+        test_table = None
+        if test.endswith("/"):
+            test_table = images_of(files, test)
+        elif test:
+            test_table = _images(read_json(files, test, encoding), keys, test)
     problems.raise_if_any()
     merged = pd.concat(parts, ignore_index=True).fillna("")
     given = [merged] if test_table is None else [merged, test_table]

@@ -13,8 +13,8 @@ from compete import DataError, Tables, component
 
 from ._combine import Chosen, Where, check_where, choose
 from ._common import Files, Problems, Templates, check_group, check_template, group_of, need_column, replaced
-from ._rows import Places, Policies, Read, choose_id_column, place_and_assemble
-from ._tables import read_sample, read_table
+from ._rows import Places, Policies, Read, choose_id_column, images_of, place_and_assemble
+from ._tables import read_sample_if_any, read_table
 
 
 def _check(
@@ -38,6 +38,8 @@ def _check(
     yield from check_template("join_on", join_on)
     yield from check_where("train_where", train_where or {})
     yield from check_where("test_where", test_where or {})
+    if test.endswith("/") and (test_image or test_where or test_id or join_on):
+        yield "test: a folder's images are the test rows; leave out test_image, test_where, test_id and join_on."
     if (test_where or test_id) and not test:
         yield "test_where and test_id need test: the table they choose from."
     if join_on and (id or test_id):
@@ -80,9 +82,13 @@ def csv(
     column under any name. Of a list of templates the first that finds a row's file counts:
     `["part_1/{id}.jpg", "part_2/{id}.jpg"]`. Images may be in archives: `train/{id}.jpg` also finds `train.zip`. With
     `image_separator = "|"` a cell may hold several values, and the row has several images.
+    `{path[/-2:]}` are the last two parts of a path, which cuts those of another machine.
     `train`, `test` and `sample` are tables, packed or not; without `test` the test rows are those of the sample
-    submission, and without `sample` it is found by its name. `id` is the id column, by default the sample
-    submission's first, and `test_id` that of `test` where it is another. `group` is a column, or a template, whose
+    submission, and without `sample` it is found by its name. `sample = "none"` says that there is none: every row of
+    `test` is predicted, in columns `id` and `label`, and without `test` there is no test set, and the run ends with
+    its CV and OOF. `test = "test/"`, with a slash at its end, is a folder, whose images are the test rows. `id` is the
+    id column, by default the sample submission's first, or without one `id`, and `test_id` that of `test` where it is
+    another. `group` is a column, or a template, whose
     rows stay in one fold; `group_pattern` is a regular expression that cuts the group out of it. `drop` removes
     columns that leak the label. `replace` spells cells another way, in both tables:
     `{ label = { "cat " = "cat" } }`. `more` are tables whose columns are added, matched by the columns in common;
@@ -110,20 +116,23 @@ def csv(
         chosen = read(train, "train_where", train_where)
         train_table, warnings = _without(chosen.table, drop, train), (*chosen.lost, *chosen.empty)
     with problems.collecting():
-        sample_read = read_sample(files, sample, separator, encoding)
+        sample_read = read_sample_if_any(files, sample, separator, encoding)
     with problems.collecting():
-        test_table = _test_rows(read(test, "test_where", test_where), test != train) if test else None
+        test_table = None
+        if test.endswith("/"):
+            test_table = images_of(files, test)
+        elif test:
+            test_table = _test_rows(read(test, "test_where", test_where), test != train)
     problems.raise_if_any()
     notes = list[str]()
     tables = replaced(replace, train, [train_table] if test_table is None else [train_table, test_table], notes)
     if join_on:
-        id = str(sample_read.table.columns[0])
+        id = str(sample_read.table.columns[0]) if sample_read else "id"
         tables = _with_keys(tables, (train, test), join_on, id)
-    train_table, test_table = tables[0], tables[1] if len(tables) > 1 else None
     return place_and_assemble(
         files,
-        Read(train_table, train, test_table, test, sample_read),
-        choose_id_column(id, train_table, sample_read.table, train),
+        Read(tables[0], train, tables[1] if len(tables) > 1 else None, test, sample_read),
+        choose_id_column(id, tables[0], sample_read, train),
         Places(image, test_image, image_separator, test_id),
         Policies(group, group_pattern, duplicates, missing_images, join_labels, tuple(notes), warnings),
     )

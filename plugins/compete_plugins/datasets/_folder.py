@@ -38,7 +38,7 @@ from ._common import (
     replaced,
 )
 from ._spelling import as_on_disk, by_composed, composed, labels_as_in_sample, spelling_note, text_names
-from ._tables import Sample, read_sample, refuse_repeated_ids, sample_names
+from ._tables import NO_SAMPLE, Sample, read_sample, refuse_repeated_ids, sample_names
 
 # Files that describe images: nobody takes them for rows.
 TEXTS = {
@@ -46,10 +46,12 @@ TEXTS = {
 }
 
 
-def _check(*, pattern: str, group_pattern: str, test: str, **_: object) -> Iterator[str]:
+def _check(*, pattern: str, group_pattern: str, test: str, sample: str, **_: object) -> Iterator[str]:
     yield from check_regex("pattern", pattern)
     yield from check_regex("group_pattern", group_pattern)
     yield from check_template("test", test)
+    if sample not in ("", NO_SAMPLE) and not test:
+        yield f'test = "" says that there is no test set; sample = "{sample}" asks for one.'
     if pattern and "(?P<label>" not in pattern:
         yield f"pattern = '{pattern}' has no part (?P<label>...) that gives the label."
 
@@ -74,6 +76,7 @@ def folder(
     reads only these folders and gives each its label. With `pattern`, a regular expression searched in the path
     below `train`, the label is its part `(?P<label>...)`: `"(?P<label>cat|dog)\\.(?P<id>\\d+)"`.
     `replace = { label = { "cat " = "cat" } }` spells labels another way.
+    `test = ""` says that there is no test set: the run ends with its CV and OOF.
     The id is the path below `train`, or `<label>/<id>` with a part `(?P<id>...)`. `group_pattern` is searched in the
     path as well: rows for which its first part, or all of it, finds the same text stay in one fold.
     `sample` is the sample submission, or a table of ids alone; not given, it is found by its name, and where there is
@@ -116,8 +119,9 @@ def _train_images(
     if labels and not pattern:
         found = [(f"{name}/", path) for name in labels for path in _labelled(files, top, name, labels)]
     else:
-        # With the root as `train`, the test images are below it as well.
-        found = [("", path) for path in files.walk(train) if top or not path.startswith(f"{test.rstrip('/')}/")]
+        # The test images may be below `train` as well.
+        apart, tests = test.rstrip("/") not in ("", train.rstrip("/")), f"{test.rstrip('/')}/"
+        found = [("", path) for path in files.walk(train) if not (apart and f"{top}{path}".startswith(tests))]
     notes += _left_out([path for _, path in found], extensions, train)
     ids = [name + path for name, path in found if _counts(path, extensions)]
     if not ids:
@@ -231,13 +235,21 @@ def _refuse_unmapped(found: pd.Series[str], labels: Mapping[str, str]) -> None:
 def _sample(
     files: Files, test: str, sample: str, extensions: tuple[str, ...], encoding: str, notes: list[str]
 ) -> Sample:
-    """Return the sample submission, or the images below `test` as one."""
-    if not sample and not sample_names(files.list("")):
+    """Return the sample submission, or the images below `test` as one, or one without rows where `test` is ""."""
+    found_by_name = sample_names(files.list("")) if not sample else []
+    if not test:
+        notes += [f"{name} is not read, since test is empty: no test set." for name in found_by_name]
+        return Sample(pd.DataFrame({"id": [], "label": []}, dtype=str), "")
+    if sample == NO_SAMPLE or not (sample or found_by_name):
         paths = files.walk(test)
         notes += _left_out(paths, extensions, test)
         ids = [path for path in paths if _counts(path, extensions)]
         if not ids:
-            raise DataError(f"test = '{test}': no image below it, and no sample submission names any.")
+            near = did_you_mean(test, files.list(""))
+            raise DataError(
+                f"test = '{test}': no image below it, and no sample submission names any.{near} "
+                'Without a test set: test = "".'
+            )
         notes.append(f"No sample submission: the {len(ids)} images of '{test}' are the test rows.")
         return Sample(pd.DataFrame({"id": text_names(ids, test), "label": ""}), test)
     found = read_sample(files, sample, encoding=encoding)
@@ -249,8 +261,10 @@ def _test(
     files: Files, test: str, sample: pd.DataFrame, where: str, extensions: tuple[str, ...], notes: list[str]
 ) -> pd.DataFrame:
     first = str(sample.columns[0])
+    if not test:
+        return pd.DataFrame({"id": [], "image": []}, dtype=object)
     ids = keep_unique(sample[first], "first", where).reset_index(drop=True)
-    if "{" in test:
+    if "{" in test and not files.list(test.rstrip("/")):  # a folder may be called so
         images = image_paths(pd.DataFrame({first: ids, "id": ids}), test, files, option="test")
     else:
         images = _by_name(files, test.rstrip("/"), ids, extensions)

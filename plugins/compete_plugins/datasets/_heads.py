@@ -19,7 +19,7 @@ from compete import DataError, Reading, decode, format_list, readings
 from ._bson import bson_path, documents
 from ._common import Files
 from ._json import text_table
-from ._tables import parse_table, without_index
+from ._tables import is_json_lines, parse_table, without_index
 
 MOST_ROWS, MOST_DOCUMENTS = 200_000, 20_000
 BYTES_OF_A_ROW, FEWEST_BYTES = 512, 1 << 20
@@ -60,9 +60,10 @@ def read_head(files: Files, name: str, place: str, most_rows: int | None = None)
     data = data if complete else _whole_rows(data)
     found, encoding = likely_encoding(data)
     text = decode(data, place, encoding).text
-    separator = _separator(text.partition("\n")[0])
+    header = "" if is_json_lines(place) else text.partition("\n")[0]
+    separator = _separator(header)
     frame = without_index(parse_table(text, place, separator, most_rows))
-    rows = len(frame) if complete and len(frame) < most_rows else _lines(files, place) - 1
+    rows = len(frame) if complete and len(frame) < most_rows else _lines(files, place) - bool(header)
     return Table(name, frame, rows, separator, encoding, found)
 
 

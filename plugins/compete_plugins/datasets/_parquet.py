@@ -19,7 +19,7 @@ from compete import DataError, Files, Tables, component, did_you_mean, format_fi
 from ._common import Problems, check_group, need_column
 from ._json import text_table
 from ._rows import Policies, Rows, assemble
-from ._tables import read_sample
+from ._tables import NO_SAMPLE, read_sample_if_any
 
 BYTES, ROWS, PLACES = "images.bin", "rows.parquet", "places.npy"
 ROWS_AT_ONCE = 256
@@ -62,7 +62,7 @@ def parquet(
         test_rows = _rows(files, "test", test, image, id) if test else None
     sample_table = None
     with problems.collecting():
-        sample_table = read_sample(files, sample) if sample else None
+        sample_table = read_sample_if_any(files, sample or NO_SAMPLE)
     problems.raise_if_any()
     return assemble(files, train_rows, test_rows, sample_table, Policies(group, group_pattern, duplicates))
 
@@ -134,14 +134,14 @@ def _open(files: Files, place: str, image: str) -> pq.ParquetFile:
             f"Its columns: {format_list(names)}."
         )
     kind = file.schema_arrow.field(image).type
-    if not _holds_bytes(kind):
+    if not holds_bytes(kind):
         raise DataError(f"image = '{image}': {place} has {kind} there, not bytes or a struct with `bytes`.")
     return file
 
 
-def _holds_bytes(kind: pa.DataType) -> bool:
+def holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _holds_bytes(field.type) for field in kind)
+        return any(field.name == "bytes" and holds_bytes(field.type) for field in kind)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 

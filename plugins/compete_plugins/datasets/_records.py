@@ -72,7 +72,7 @@ def records(
     notes = list[str]()
     train_table, test_table = replaced(replace, train, [train_rows.table, test_rows.table], notes)
     train_rows, test_rows = train_rows._replace(table=train_table), test_rows._replace(table=test_table)
-    id_column = choose_id_column(id, train_rows.table, sample_read.table, train)
+    id_column = choose_id_column(id, train_rows.table, sample_read, train)
     return assemble(
         files,
         _rows(train_rows, train, id_column),

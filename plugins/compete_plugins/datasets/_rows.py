@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from compete import DataError, Tables, describe_form, format_first, plural
+from compete import DataError, Tables, describe_form, did_you_mean, format_first, left_behind, plural
 
 from ._combine import joined
 from ._common import (
@@ -19,6 +19,7 @@ from ._common import (
     Templates,
     group_of,
     image_paths,
+    is_image,
     keep_unique,
     listed,
     missing_message,
@@ -79,13 +80,13 @@ class Places:
 
 @dataclass(frozen=True)
 class Read:
-    """The tables that were read, and their names; without a test table the test rows are the sample's."""
+    """The tables that were read, and their names; without a test table the test rows are the sample's, if any."""
 
     train: pd.DataFrame
     train_name: str
     test: pd.DataFrame | None
     test_name: str
-    sample: Sample
+    sample: Sample | None
 
 
 def with_id(table: pd.DataFrame, id_column: str) -> pd.DataFrame:
@@ -93,23 +94,34 @@ def with_id(table: pd.DataFrame, id_column: str) -> pd.DataFrame:
     return table if "id" in table.columns else table.assign(id=table[id_column])
 
 
-def choose_id_column(id_column: str, train: pd.DataFrame, sample: pd.DataFrame, where: str) -> str:
+def choose_id_column(id_column: str, train: pd.DataFrame, sample: Sample | None, where: str) -> str:
     """Return the id column of the training table: the one that is named, else the sample submission's first."""
     if id_column:
         need_column(train, id_column, where, "id")
         return id_column
-    first = str(sample.columns[0])
+    if sample is None:
+        need_column(train, "id", where, "id (not set, and there is no sample submission whose first column it is)")
+        return "id"
+    first = str(sample.table.columns[0])
     need_column(train, first, where, "id (not set, so the sample submission's first column)")
     return first
 
 
+def images_of(files: Files, folder: str) -> pd.DataFrame:
+    """Return a row for each image below a folder, its path there in column `id`. Raise `DataError` for none."""
+    paths = [path for path in files.walk(folder.rstrip("/")) if is_image(path) and not left_behind(path)]
+    if not paths:
+        raise DataError(f"test = '{folder}': no image below it.{did_you_mean(folder.rstrip('/'), files.list(''))}")
+    return pd.DataFrame({"id": paths}, dtype=str)
+
+
 def test_table(
-    test: pd.DataFrame | None, sample: pd.DataFrame, id_column: str, where: str, test_id: str = ""
+    test: pd.DataFrame | None, sample: Sample | None, id_column: str, where: str, test_id: str = ""
 ) -> tuple[pd.DataFrame, str]:
     """Return the raw test rows and their id column: a table of their own, or else the sample submission's ids."""
-    first = str(sample.columns[0])
+    first = str(sample.table.columns[0]) if sample else id_column
     if test is None:
-        return pd.DataFrame({id_column: sample[first]}), id_column
+        return pd.DataFrame({id_column: sample.table[first] if sample else []}, dtype=str), id_column
     if test_id:
         need_column(test, test_id, where, "test_id")
         return test, test_id
@@ -120,26 +132,30 @@ def test_table(
 
 
 def place_and_assemble(files: Files, read: Read, id_column: str, places: Places, by: Policies) -> Tables:
-    """Find the images of tables by their templates, then `assemble` everything."""
+    """Find the images of tables by their templates, then `assemble` everything; a test folder has its own."""
+    if read.test is not None and read.test_name.endswith("/"):
+        folder = read.test_name.replace("{", "{{").replace("}", "}}")
+        places = replace(places, test_image=f"{folder}{{id}}", test_id="id")
     problems, notes = Problems(), list(by.notes)
-    test, test_id = test_table(read.test, read.sample.table, id_column, read.test_name, places.test_id)
-    test_name = read.test_name or read.sample.name
-    option, test_image = ("test_image", places.test_image) if places.test_image else ("image", places.image)
+    test = None
     with problems.collecting():
         images = image_paths(
             with_id(read.train, id_column), places.image, files, places.separator, where=read.train_name, notes=notes
         )
     with problems.collecting():
-        rows = with_id(test, test_id)
-        test_images = image_paths(rows, test_image, files, places.separator, option, test_name, notes)
+        if read.test is not None or read.sample is not None:
+            test = _test_rows(files, read, id_column, places, notes)
     problems.raise_if_any()
-    return assemble(
-        files,
-        Rows(read.train, read.train_name, id_column, images, _written("image", places.image)),
-        Rows(test, test_name, test_id, test_images, _written(option, test_image), of_sample=read.test is None),
-        read.sample,
-        replace(by, notes=tuple(notes)),
-    )
+    train = Rows(read.train, read.train_name, id_column, images, _written("image", places.image))
+    return assemble(files, train, test, read.sample, replace(by, notes=tuple(notes)))
+
+
+def _test_rows(files: Files, read: Read, id_column: str, places: Places, notes: list[str]) -> Rows:
+    table, name = test_table(read.test, read.sample, id_column, read.test_name, places.test_id)
+    where = read.test_name or (read.sample.name if read.sample else "")
+    option, templates = ("test_image", places.test_image) if places.test_image else ("image", places.image)
+    images = image_paths(with_id(table, name), templates, files, places.separator, option, where, notes)
+    return Rows(table, where, name, images, _written(option, templates), of_sample=read.test is None)
 
 
 def _written(option: str, templates: Templates) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ from ._common import Files
 if TYPE_CHECKING:
     from _csv import Reader
 
+NO_SAMPLE = "none"  # as the option `sample`: there is none, so each test row is predicted, in columns id and label
 PACKED = (".zip", ".7z", ".gz", ".tar.gz", ".tar")
 
 
@@ -48,7 +49,7 @@ class Sample:
 def read_table(
     files: Files, path: str, separator: str = ",", encoding: str = "utf-8", ragged: bool = False
 ) -> pd.DataFrame:
-    """Read a delimited table with every cell as text: no cell is ever taken for a number or for missing.
+    """Read a table, delimited or `.jsonl`, with every cell as text: none is ever taken for a number or for missing.
 
     `path` may also be packed beside its name (`train.csv.zip`). The cells of a `ragged` row beyond the header's last
     column go into that column, joined by the separator. Raise `DataError` with file and line.
@@ -68,6 +69,11 @@ def read_sample(files: Files, sample: str, separator: str = ",", encoding: str =
     table = parse_table(decoded.text, place, separator)
     form = form_of(decoded, _header(decoded.text, separator), table, separator)
     return Sample(without_index(table), name, form)
+
+
+def read_sample_if_any(files: Files, sample: str, separator: str = ",", encoding: str = "utf-8") -> Sample | None:
+    """Read the sample submission as `read_sample` does, or return None where the option says that there is none."""
+    return None if sample == NO_SAMPLE else read_sample(files, sample, separator, encoding)
 
 
 def refuse_repeated_ids(sample: Sample) -> None:
@@ -110,7 +116,8 @@ def find_sample(files: Files, sample: str) -> str:
     if len(names) == 1:
         return names[0]
     found = f"several could be it: {format_list(names)}" if names else f"there is: {format_list(files.list(''))}"
-    raise DataError(f"sample: no sample submission is named, and {found}. Set sample to its file name.")
+    none = "" if names else f'; if there is none, set sample = "{NO_SAMPLE}"'
+    raise DataError(f"sample: no sample submission is named, and {found}. Set sample to its file name{none}.")
 
 
 def sample_names(paths: Iterable[str], word: str = "samplesubmission") -> list[str]:
@@ -136,7 +143,12 @@ def _only(archive: str, members: list[str]) -> str:
 
 
 def parse_table(text: str, place: str, separator: str, most_rows: int | None = None) -> pd.DataFrame:
-    """Return a table of text, or its first rows, index and all. Raise `DataError` with the line of a fault."""
+    """Return a table of text, or its first rows, index and all. Raise `DataError` with the line of a fault.
+
+    A file `.jsonl` has an object in each line.
+    """
+    if is_json_lines(place):
+        return _json_lines(text, place, most_rows)
     if "\0" in text:
         raise DataError(f"{place}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: a zero byte in a cell.")
     _refuse_other_separator(text, place, separator)
@@ -166,6 +178,24 @@ def parse_table(text: str, place: str, separator: str, most_rows: int | None = N
     if table.shape[1] > 1 and (table.iloc[:, -1] == "").any() and (fault := _ragged(text, place, separator)):
         raise DataError(fault)
     return table
+
+
+def is_json_lines(place: str) -> bool:
+    """Return whether a table is JSON Lines, by its name."""
+    return place.lower().endswith(".jsonl")
+
+
+def _json_lines(text: str, place: str, most_rows: int | None) -> pd.DataFrame:
+    from ._json import object_list, text_table
+
+    rows: list[Any] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and (most_rows is None or len(rows) < most_rows):
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise DataError(f"{place}, line {number}: not valid JSON: {error.msg}.") from None
+    return text_table(object_list(rows, place))
 
 
 def _refuse_other_separator(text: str, place: str, separator: str) -> None:

@@ -13,7 +13,7 @@ from compete import DataError, Files, Tables, component, did_you_mean, format_fi
 
 from ._common import IMAGE_EXTENSIONS, Problems, check_group, is_image
 from ._rows import Policies, Rows, assemble
-from ._tables import read_sample
+from ._tables import NO_SAMPLE, read_sample_if_any
 
 SeveralLabels = Literal["error", "join", "largest"]
 SEPARATOR = "|"
@@ -60,7 +60,7 @@ def voc(
     with problems.collecting():
         test_rows = _test(files, test, by_name, extensions) if test else None
     with problems.collecting():
-        sample_table = read_sample(files, sample) if sample else None
+        sample_table = read_sample_if_any(files, sample or NO_SAMPLE)
     problems.raise_if_any()
     assert train_rows is not None
     return assemble(files, train_rows, test_rows, sample_table, Policies(group, group_pattern, notes=tuple(notes)))
@@ -111,7 +111,7 @@ def _train(
         raise DataError(
             f"{plural(len(names), 'name')} without {what}: {format_first(names)}." for what, names in lost if names
         )
-    rows = [_row(files, name, path) for name, path in wanted.items()]
+    rows = [read_annotation(files, name, path) for name, path in wanted.items()]
     empty = [row["id"] for row in rows if not row["names"]]
     if empty:
         notes.append(f"{plural(len(empty), 'image')} left out, without an object: {format_first(empty)}.")
@@ -123,7 +123,7 @@ def _train(
     return Rows(table.drop(columns="names").astype(str), folder, "id", images, "", sure=True)
 
 
-def _row(files: Files, name: str, path: str) -> dict[str, Any]:
+def read_annotation(files: Files, name: str, path: str) -> dict[str, Any]:
     """Return what one annotation says: `names` maps each object's class to the area of its largest box."""
     try:
         tree = ElementTree.fromstring(files.read(path))

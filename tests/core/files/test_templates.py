@@ -25,6 +25,7 @@ TABLE = pd.DataFrame(
         ("{id[-1]}{id[0:2]}{id[1:]}{id[:-1]}", ["cabbcab", "zxyyzxy"]),
         ("{path}/{number}.jpg", ["p/q/7.jpg", "r/12.jpg"]),
         ("{CVC - Normal}/{{{id}}}", ["1/{abc}", "0/{xyz}"]),
+        ("{path[/-1]}/{path[/-2:]}/{path[/0]}", ["q/p/q/p", "r/r/r"]),
         ("fixed.jpg", ["fixed.jpg", "fixed.jpg"]),
     ],
 )
@@ -39,7 +40,11 @@ def test_templates_fill_columns_and_parts_of_them(files: Files, template: str, e
         ("train/{id.jpg", "'train/{id.jpg': '{' has no partner"),
         ("train/id}.jpg", "'}' has no partner"),
         ("{}", r"'\{\}' is not a column"),
-        ("{id[}", r"'\{id\[\}' is not a column or a slice of one, such as \{id\}, \{id\[0\]\} or \{id\[0:2\]\}\.$"),
+        (
+            "{id[}",
+            r"'\{id\[\}' is not a column or a slice of one, such as \{id\}, \{id\[0\]\}, \{id\[0:2\]\} or, of a path",
+        ),
+        ("{id[/]}", "is not a column or a slice of one"),
         ("{id[a]}", "is not a column or a slice of one"),
         ("{id[0:1:2]}", "is not a column or a slice of one"),
     ],

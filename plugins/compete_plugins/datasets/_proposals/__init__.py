@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from compete import Proposal, Scan
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+
+from compete import DataError, Proposal, Scan
 
 from .._common import Problems
+from .._tables import sample_names
+from .class_folders import FILE_NAMES, propose_class_folders
 from .coco import propose_coco
 from .csv import propose_csv
 from .folder import propose_folder
 from .mask import propose_mask
 from .records import propose_records, read_json_heads
-from .sample import read_sample
+from .sample import no_sample, read_sample
+from .shards import propose_parquet
+from .tables import propose_tables
+from .voc import propose_voc
 
 
 def proposals(scan: Scan) -> list[Proposal]:
@@ -19,16 +28,51 @@ def proposals(scan: Scan) -> list[Proposal]:
     if mask is not None:
         return [mask]
     sample = read_sample(scan)
-    problems, found = Problems(), list[Proposal | None]()
-    with problems.collecting():
-        found.append(propose_csv(scan, sample))
-    heads = read_json_heads(scan)
-    with problems.collecting():
-        found.append(propose_records(scan, sample, heads))
-    with problems.collecting():
-        found.append(propose_coco(scan, sample, heads))
-    with problems.collecting():
-        found.append(propose_folder(scan, sample))
-    if not any(found):
+    if sample is None:
+        return _without_sample(scan)
+    found, problems = _asked(
+        [
+            lambda: propose_csv(scan, sample),
+            lambda: propose_records(scan, sample, read_json_heads(scan)),
+            lambda: propose_coco(scan, sample, read_json_heads(scan)),
+            lambda: propose_folder(scan, sample),
+        ]
+    )
+    if not found and not sample_names([sample.name]):  # it may only be called so: `notes on my submission.csv`
+        with suppress(DataError):
+            return [_without_notice(proposal, sample.name) for proposal in _without_sample(scan)]
+    if not found:
         problems.raise_if_any()
-    return [proposal for proposal in found if proposal is not None]
+    return found
+
+
+def _without_notice(proposal: Proposal, name: str) -> Proposal:
+    doubt = f"[submission]: {name} is not taken for a sample submission: no dataset reads its rows. Is it one?"
+    return replace(proposal, todo=(doubt, *proposal.todo))
+
+
+def _without_sample(scan: Scan) -> list[Proposal]:
+    """Return the proposals that need no sample submission; class folders win over a table without labels."""
+    found, problems = _asked(
+        [
+            lambda: propose_class_folders(scan),
+            lambda: propose_parquet(scan),
+            lambda: propose_coco(scan, None, read_json_heads(scan)),
+            lambda: propose_voc(scan),
+        ]
+    )
+    guessed = all(todo.startswith(FILE_NAMES) for proposal in found for todo in proposal.todo[:1] or [""])
+    tables, more = _asked([lambda: propose_tables(scan, labelled=not guessed)])
+    if not found and not tables:
+        raise DataError([*problems, *more, no_sample(scan)])
+    return [*tables, *found]
+
+
+def _asked(propose: Iterable[Callable[[], Proposal | None]]) -> tuple[list[Proposal], Problems]:
+    """Return what is proposed, and the reasons of those that propose nothing."""
+    problems, found = Problems(), list[Proposal]()
+    for each in propose:
+        with problems.collecting():
+            proposal = each()
+            found += [proposal] if proposal else []
+    return found, problems

@@ -23,7 +23,7 @@ from compete import (
 from .._common import Problems
 from .._heads import Table, encoding_doubts, read_head
 from .composite_ids import composite_template, differing, join_choice, with_composite_ids
-from .missing import missing_images, missing_tests, missing_trains, several_files
+from .missing import cut_alike, missing_images, missing_tests, missing_trains, several_files
 from .templates import Found, find_template, image_choices, some_images
 
 HEAD_ROWS, MOST_TABLES, MOST_COLUMNS, MOST_LOOKED_AT = 50, 60, 8, 500
@@ -42,7 +42,7 @@ def propose_csv(scan: Scan, sample: Table) -> Proposal | None:
             image = find_template(train.frame, scan, "train")
             if image is not None:
                 proposal = _proposal(scan, train, image, _test_table(scan, heads, sample, train), sample)
-                return replace(proposal, todo=(*proposal.todo, *_not_looked_at(whole, train)))
+                return replace(proposal, todo=(*proposal.todo, *not_looked_at(whole, train)))
     problems.raise_if_any()
     return None
 
@@ -54,7 +54,8 @@ def _narrow(table: Table, sample: Table) -> Table:
     return table if all(kept) else replace(table, frame=table.frame.loc[:, kept])
 
 
-def _not_looked_at(whole: Table, table: Table) -> Iterator[str]:
+def not_looked_at(whole: Table, table: Table) -> Iterator[str]:
+    """Yield how many columns of a wide table were not looked at."""
     left = len(whole.columns) - len(table.columns)
     if left:
         yield f"{whole.name}: {left:,} of {len(whole.columns):,} columns were not looked at, the last of them."
@@ -122,8 +123,8 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
             *_tables(train, test, sample, bool(join)),
             *([] if name == first else [Choice("id", name, f"the sample submission calls it '{first}'")]),
             *image_choices(image, test_image),
-            *_format(train, *([test] if test else []), sample),
-            *([join_choice(train.frame, join, first)] if join else _repeated(train.frame, name, rows)),
+            *format_choices(train, *([test] if test else []), sample),
+            *([join_choice(train.frame, join, first)] if join else repeated_choices(train.frame, name, rows)),
             *missing_images(train.frame, image.lost, image.columns[-1]),
         ),
         "a table names the images",
@@ -140,6 +141,7 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
             *encoding_doubts(filter(None, (train, test, sample))),
             *missing_trains(train.frame, image.lost, image.columns[-1]),
             *several_files([image]),
+            *cut_alike(train.frame, image),
             *missing_tests(test_image, rows, scan),
             *_windows(train.frame, name),
         ),
@@ -148,15 +150,21 @@ def _proposal(scan: Scan, train: Table, image: Found, test: Table | None, sample
 
 def _tables(train: Table, test: Table | None, sample: Table, joined: bool) -> Iterator[Choice]:
     """Yield which tables are read."""
-    names = ", ".join(train.columns[:MOST_COLUMNS]) + " ..." * (len(train.columns) > MOST_COLUMNS)
-    yield Choice("train", train.name, f"{plural(train.rows, 'row')}: {names}")
+    yield table_choice(train)
     if test is not None:
         ids = "what makes all the ids" if joined else "all the ids"
         yield Choice("test", test.name, f"it has {ids} of the sample submission")
     yield Choice("sample", sample.name, "its ids are the test rows" if test is None else "")
 
 
-def _format(train: Table, *others: Table) -> Iterator[Choice]:
+def table_choice(train: Table) -> Choice:
+    """Return the option that names the training table, with its rows and columns."""
+    names = ", ".join(train.columns[:MOST_COLUMNS]) + " ..." * (len(train.columns) > MOST_COLUMNS)
+    return Choice("train", train.name, f"{plural(train.rows, 'row')}: {names}")
+
+
+def format_choices(train: Table, *others: Table) -> Iterator[Choice]:
+    """Yield the separator and the encoding of tables that are not usual."""
     if train.separator != ",":
         yield Choice("separator", train.separator)
     foreign = next((table for table in (train, *others) if table.readings), None)
@@ -164,7 +172,7 @@ def _format(train: Table, *others: Table) -> Iterator[Choice]:
         yield Choice("encoding", foreign.encoding, f"{foreign.name} is not UTF-8; it reads {foreign.readings[0]}")
 
 
-def _repeated(train: pd.DataFrame, name: str, test: pd.DataFrame) -> Iterator[Choice]:
+def repeated_choices(train: pd.DataFrame, name: str, test: pd.DataFrame) -> Iterator[Choice]:
     """Yield what becomes of rows that repeat an id."""
     repeated = int(train[name].duplicated().sum())
     in_test = int(test[name if name in test else test.columns[0]].duplicated().sum())

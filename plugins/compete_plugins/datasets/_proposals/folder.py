@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import filterfalse
 
 import pandas as pd
@@ -27,17 +28,18 @@ from .._folder import image_rows, label_rows
 from .._heads import Table, encoding_doubts
 from .._spelling import labels_as_in_sample
 from .missing import missing_tests
+from .parts import TRAIN, VALID, is_test_folder
 from .templates import MOST_IMAGES, Found, find_template
 from .versions import by_hand, doubts_about_folders, naming_table
 
 # How a file name may carry its label: in front (`cat.0.jpg`), or as a number or a word at its end (`x_1.jpg`).
 PATTERNS = (
-    r"^(?P<label>[A-Za-z]+(?:[ _-][A-Za-z]+)*)[ ._-]*\d[^/]*$",
+    r"^(?P<label>[^\W\d_]+(?:[ _-][^\W\d_]+)*)[ ._-]*\d[^/]*$",
     r"[._-](?P<label>\d{1,2})\.\w+$",
-    r"[._-](?P<label>[A-Za-z]+)\.\w+$",
+    r"[._-](?P<label>[^\W\d_]+)\.\w+$",
 )
 MOST_LABELS = 1000
-PARTS = ("train", "training", "test", "testing", "valid", "validation", "val", "eval", "evaluation", "dev")
+PARTS = (*TRAIN, *VALID, "test", "testing")
 # What a folder of unaltered images is called, among folders of altered ones.
 PLAIN = ("cover", "normal", "negative", "clean", "original", "healthy", "real", "none", "background", "no")
 
@@ -51,13 +53,13 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
     test_folder = test.templates[0].partition("{")[0].rpartition("/")[0] if test else ""
     images = [path for path in scan.images if not test or not path.startswith(f"{test_folder}/")]
     top = label_folder(images)
-    found = _in_folders(scan, top, test_folder) if top is not None else _in_names(scan, images)
+    found = in_folders(scan, top, test_folder) if top is not None else in_names(scan, images)
     if found is None:
         raise DataError(_nothing(scan, sample))
     frame, options = found
     frame["label"] = labels_as_in_sample(frame["label"], sample.frame)[0]
     doubts = doubts_about_folders(scan, frame, sample, test is not None) if top is not None else []
-    doubts += _unread(scan, frame, top, test_folder) if top is not None else []
+    doubts += unread(scan, frame, top, test_folder) if top is not None else []
     mapped = _yes_or_no(frame, sample)
     if mapped:
         options["labels"] = Choice(
@@ -66,7 +68,13 @@ def propose_folder(scan: Scan, sample: Table) -> Proposal | None:
         frame = label_rows(frame[["id", "image"]], mapped, options["pattern"].value if "pattern" in options else "")
     return Proposal(
         "folder",
-        (*options.values(), *_extensions(scan, frame), Choice("sample", sample.name), *_test(test), *_encoding(sample)),
+        (
+            *options.values(),
+            *extensions_choice(scan, frame["image"]),
+            Choice("sample", sample.name),
+            *_test(test),
+            *_encoding(sample),
+        ),
         "no table names the training images; the names of their folders or files hold the labels",
         basis=Basis.NAMES,
         rows=len(frame),
@@ -92,9 +100,10 @@ def _encoding(sample: Table) -> Iterator[Choice]:
         yield Choice("encoding", sample.encoding, f"{sample.name} is not UTF-8; it reads {sample.readings[0]}")
 
 
-def _extensions(scan: Scan, frame: pd.DataFrame) -> Iterator[Choice]:
+def extensions_choice(scan: Scan, images: Iterable[str]) -> Iterator[Choice]:
+    """Yield the extensions of images where they are not the usual ones."""
     if scan.extensions != IMAGE_EXTENSIONS:
-        there = sorted({path.rpartition(".")[2].lower() for path in frame["image"]})
+        there = sorted({path.rpartition(".")[2].lower() for path in images})
         yield Choice("extensions", there, "those that count as images")
 
 
@@ -123,23 +132,28 @@ def label_folder(images: Sequence[str]) -> str | None:
 
 def is_part(folder: str) -> bool:
     """Return whether a folder is called like a part of the data, which is no label."""
-    return folder.lower() in PARTS
+    return folder.lower() in PARTS or is_test_folder(folder)
 
 
-def _unread(scan: Scan, frame: pd.DataFrame, top: str, test_folder: str) -> Iterator[str]:
+def unread(scan: Scan, frame: pd.DataFrame, top: str, test_folder: str) -> Iterator[str]:
     """Yield the folders with images that are neither training rows nor test images."""
-    read = set(frame["image"])
+    read = {*frame["image"]}
+    images = set(scan.images)  # of folders on disk only a few hundred, and those in archives
+    with suppress(DataError):  # a link elsewhere
+        images |= {path for path in scan.files.walk("") if scan.is_image(path) and not left_behind(path)}
+    below = f"{top}/" if top else ""
     others = Counter(
-        path.removeprefix(f"{top}/").partition("/")[0] if path.startswith(f"{top}/") else path.partition("/")[0]
-        for path in scan.images
+        path.removeprefix(below).partition("/")[0]
+        for path in images
         if path not in read and not (test_folder and path.startswith(f"{test_folder}/"))
     )
     if others:
-        names = format_first([f"'{name}'" for name, _ in others.most_common()])
-        yield f"[dataset] train: images in {names} are not read. Do they belong to the training rows?"
+        names = format_first([f"'{name}' ({count})" for name, count in others.most_common()])
+        share = f"{others.total():,} of {plural(len(images), 'image')} ({others.total() / len(images):.1%})"
+        yield f"[dataset] train: {share} are not read: {names}. Do they belong to the training rows?"
 
 
-def _in_folders(scan: Scan, top: str, test_folder: str) -> tuple[pd.DataFrame, dict[str, Choice]]:
+def in_folders(scan: Scan, top: str, test_folder: str) -> tuple[pd.DataFrame, dict[str, Choice]]:
     """Return all images below the label folders, and the options that say so."""
     tests = test_folder.removeprefix(f"{top}/" if top else "") + "/" if test_folder.startswith(top) else "/"
     images = [path for path in scan.files.walk(top) if scan.is_image(path) and not left_behind(path)]
@@ -155,13 +169,13 @@ def _in_folders(scan: Scan, top: str, test_folder: str) -> tuple[pd.DataFrame, d
     return frame, options
 
 
-def _in_names(scan: Scan, images: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Choice]] | None:
+def in_names(scan: Scan, images: Sequence[str]) -> tuple[pd.DataFrame, dict[str, Choice]] | None:
     """Return all images of the largest folder whose file names hold labels, and the options that say so."""
     folders = Counter(path.rpartition("/")[0] for path in images)
     for folder, _ in sorted(folders.items(), key=lambda item: ("train" not in item[0].lower(), -item[1])):
         names = [name for name in scan.files.list(folder) if scan.is_image(name)]
         for pattern in PATTERNS:
-            labels = _labels(names, pattern)
+            labels = count_labels(names, pattern)
             if labels:
                 why = f"file names such as {names[0]} hold {labels} labels"
                 frame = label_rows(image_rows(f"{folder}/" if folder else "", names), {}, pattern)
@@ -170,7 +184,7 @@ def _in_names(scan: Scan, images: Sequence[str]) -> tuple[pd.DataFrame, dict[str
     return None
 
 
-def _labels(names: Sequence[str], pattern: str) -> int:
+def count_labels(names: Sequence[str], pattern: str) -> int:
     """Return how many labels the file names hold; 0 unless they look like labels: few, and each there often."""
     found = [match["label"] for name in names if (match := re.search(pattern, name))]
     counts = Counter(found)

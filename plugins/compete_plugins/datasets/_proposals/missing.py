@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from compete import Choice, Scan, format_first, plural
+from compete import Choice, Scan, format_first, path_template, plural
 
 from .._common import Mask, values_lost
 from .templates import Found
@@ -44,6 +44,21 @@ def several_files(images: Sequence[Found]) -> Iterator[str]:
                 f"[dataset] image: {rows} files under several of {format_first(image.templates)}; the first that is "
                 "there is taken. Is it the right one?"
             )
+
+
+def cut_alike(train: pd.DataFrame, image: Found) -> Iterator[str]:
+    """Yield which rows of different paths get one file, since paths of another place were cut."""
+    for text in image.templates:
+        if "[/" in text:
+            cells = train[path_template(text).columns[0]]
+            paths = path_template(text).fill(train)
+            shared = cells[cells.groupby(paths).transform("nunique") > 1]
+            if len(shared):
+                yield (
+                    f"[dataset] image: '{text}' cuts the paths of {plural(len(shared), 'training row')} of "
+                    f"{len(train):,} to the same files as other paths: {format_first(sorted(set(shared)))}. "
+                    "Which folders hold them?"
+                )
 
 
 def missing_tests(found: Found | None, rows: pd.DataFrame, scan: Scan) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compete import Choice, DataError, Files, Scan, path_template, spread
+from compete import Choice, DataError, Files, Scan, format_list, path_template, spread
 
 from .._common import Mask
 from .._spelling import as_on_disk, composed
@@ -70,7 +70,9 @@ class Found:
     def __str__(self) -> str:
         each = f", in turn {' + '.join(map(str, self.counts))}" if len(self.counts) > 1 else ""
         twice = f"; {self.several} of them more than once, and the first is taken" if self.several else ""
-        return f"finds {self.resolved} of {self.rows} images ({self.share:.1%}{each}){twice}"
+        parts = [cut[1] for text in self.templates for cut in re.finditer(r"\[/-(\d+):\]", text)]
+        cut = f"; paths of another place, cut to their last {format_list(dict.fromkeys(parts))} parts" if parts else ""
+        return f"finds {self.resolved} of {self.rows} images ({self.share:.1%}{each}){cut}{twice}"
 
 
 def find_template(table: pd.DataFrame, scan: Scan, part: str) -> Found | None:
@@ -157,6 +159,7 @@ def _explain(path: str, row: Row, column: str) -> Iterator[str]:
     if not stem.endswith(cell):
         if "/" in cell:  # an archive's only top folder, which may be left out of paths, may be written in the cell
             yield f"{{{column}}}{path.rpartition('/')[2].removeprefix(_tail(cell))}"
+            yield from _cut(path, cell, column)
         return
     folder, extension = stem[: len(stem) - len(cell)], path[len(stem) :]
     if folder and not folder.endswith("/"):
@@ -166,6 +169,18 @@ def _explain(path: str, row: Row, column: str) -> Iterator[str]:
     options = [[*_explain_part(part, row, column, columns)] for part in parents]
     for chosen in product(*options):
         yield "/".join([*chosen, f"{{{column}}}"]) + extension
+
+
+def _cut(path: str, cell: str, column: str) -> Iterator[str]:
+    """Yield the template that takes as many of a foreign path's last parts as this path has, and adds the rest."""
+    stem = path if _tail(path) == _tail(cell) else path.rpartition(".")[0]
+    parts, wanted = stem.split("/"), cell.split("/")
+    same = 0
+    while same < min(len(parts), len(wanted) - 1) and parts[-same - 1] == wanted[-same - 1]:
+        same += 1
+    if same:
+        folders = "".join(f"{part}/" for part in parts[:-same]).replace("{", "{{").replace("}", "}}")
+        yield f"{folders}{{{column}[/-{same}:]}}{path[len(stem) :]}"
 
 
 def _explain_part(part: str, row: Row, column: str, columns: Sequence[str]) -> Iterator[str]:
@@ -200,7 +215,7 @@ def _score(text: str, table: pd.DataFrame, files: Files, part: str) -> Score:
 
 
 def _paths(text: str, table: pd.DataFrame, files: Files) -> list[str]:
-    """Return each row's path as its folders spell it, or none if `.*` means several files of one row."""
+    """Return each row's path as its folders spell it, or none if one leads outside or `.*` means several files."""
     try:
         return as_on_disk(pd.Series(path_template(text).apply(table, files), dtype=object), files)[0].tolist()
     except DataError:

@@ -16,7 +16,7 @@ MOST_SHARED, ENOUGH_NAMED = 0.5, 0.5
 MOST_TABLES, MOST_BYTES = 60, 50_000_000
 
 
-def doubts_about_folders(scan: Scan, frame: pd.DataFrame, sample: Table, tests_found: bool) -> list[str]:
+def doubts_about_folders(scan: Scan, frame: pd.DataFrame, sample: Table | None, tests_found: bool) -> list[str]:
     """Return what is doubtful about folders whose names are taken for labels.
 
     Raise `DataError` where they are not labels: they hold the same file names, a table names these files, and no test
@@ -24,22 +24,23 @@ def doubts_about_folders(scan: Scan, frame: pd.DataFrame, sample: Table, tests_f
     """
     folders = _folders_with_the_same_names(frame)
     naming = naming_table(scan, frame["id"], sample) if folders else ""
-    if not folders or (tests_found and not naming):
+    if not folders or ((tests_found or sample is None) and not naming):
         return []
     seen = f"the folders {format_list(folders, 4)} hold the same file names"
-    if naming and not tests_found:
+    if naming and not tests_found and sample is not None:
         raise DataError(f"{scan.files.root}: {seen}, so their names are not labels. {by_hand(scan, naming)}")
     return [f"[dataset] train: {seen}, as versions of one image do; are the folders' names the labels?"]
 
 
-def naming_table(scan: Scan, paths: pd.Series[str], sample: Table) -> str:
+def naming_table(scan: Scan, paths: pd.Series[str], sample: Table | None) -> str:
     """Return the table, also a .txt, that names most of the files, or nothing."""
     files = set(paths.str.rpartition("/")[2])
     stems = {name.rpartition(".")[0] for name in files}
     # A number alone says nothing: any table has some.
     wanted = {stem for stem in stems if not stem.isdigit()} or files
     texts = [name for name in scan.others if name.lower().endswith(".txt")]
-    for name in [*(name for name in scan.tables if name != sample.name), *texts][:MOST_TABLES]:
+    tables = [name for name in scan.tables if sample is None or name != sample.name]
+    for name in [*tables, *texts][:MOST_TABLES]:
         words = _words(scan, name)
         if len(wanted & words) >= ENOUGH_NAMED * len(wanted):
             return name
