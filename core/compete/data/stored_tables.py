@@ -25,7 +25,7 @@ def write_tables(folder: Path, tables: Tables) -> str:
         buffer = BytesIO()
         try:
             table.to_parquet(buffer)
-            same = pd.read_parquet(buffer).equals(table)
+            same = pd.read_parquet(buffer).astype(table.dtypes.to_dict()).equals(table)  # text may be object or str
         except Exception as error:  # pyarrow and pandas raise a dozen types for odd cells
             return f"{name}: {str(error).partition(chr(10))[0]}"
         if not same:
