@@ -59,11 +59,10 @@ def _binary(column: str, counts: Mapping[str, int], asked: pd.Series[str], name:
     todo = []
     if yes.lower() not in (*YES, plain_name(name)):
         todo.append(f"[target] positive: is '{yes}' the class whose probability is asked for, and not '{labels[0]}'?")
-    if _all_match(asked, r"[01]"):
-        todo.append(
-            "[submission]: probabilities are written; the sample holds 0 and 1 only, so if the metric is accuracy "
-            'or F1, set [target] name = "label" without positive, and [submission] name = "label".'
-        )
+    unless_said = (
+        "[submission]: probabilities are written; the sample holds 0 and 1 only, so if the metric is accuracy "
+        'or F1, set [target] name = "label" without positive, and [submission] name = "label".'
+    )
     shown = ", ".join(f"{label} ({count})" for label, count in counts.items())
     return Goal(
         kind="binary",
@@ -76,6 +75,7 @@ def _binary(column: str, counts: Mapping[str, int], asked: pd.Series[str], name:
         submission=(Choice("name", "positive", f"the probability of '{yes}'"),),
         counts=counts,
         todo=tuple(todo),
+        unless_said=unless_said if _all_match(asked, r"[01]") else "",
     )
 
 

@@ -92,7 +92,7 @@ def test_what_a_goal_says_besides():
     assert ([(key.name, key.value) for key in ranked.submission[1:]], ranked.open_set) == ([("k", 2)], "new_whale")
     assert goal_of(["other", "w_1", "w_2"], "w_1").open_set == ""
     assert goal_of([1, 2.5, 9]).bounds == (1.0, 9.0)
-    assert "the sample holds 0 and 1 only" in " ".join(goal_of([0, 1]).todo)
+    assert "the sample holds 0 and 1 only" in goal_of([0, 1]).unless_said
     assert "taken for levels in order" in goal_of([0, 1, 2], column="grade").todo[0]
     assert "taken for an amount" in goal_of(range(50), column="age").todo[0]
     assert goal_of([*[0] * 30, *[1] * 3, 2]).imbalance == 30
