@@ -99,11 +99,11 @@ def csv(
     A column of the table called `image` or `id` that is not the id column is kept as `raw_image` or `raw_id`.
     """
     files = Files(root)
-    problems = Problems()
+    problems, notes = Problems(), list[str]()
 
     def read(path: str, option: str, where: Where | None) -> Chosen:
-        table = read_table(files, path, separator, encoding, ragged)
-        others = {name: read_table(files, name, separator, encoding) for name in more}
+        table = read_table(files, path, separator, encoding, ragged, notes)
+        others = {name: read_table(files, name, separator, encoding, notes=notes) for name in more}
         return choose(table, path, others, option, where or {})
 
     with problems.collecting():
@@ -114,7 +114,6 @@ def csv(
     with problems.collecting():
         test_table = _test_rows(read(test, "test_where", test_where), test != train) if test else None
     problems.raise_if_any()
-    notes = list[str]()
     tables = replaced(replace, train, [train_table] if test_table is None else [train_table, test_table], notes)
     if join_on:
         id = str(sample_read.table.columns[0])
@@ -125,7 +124,7 @@ def csv(
         Read(train_table, train, test_table, test, sample_read),
         choose_id_column(id, train_table, sample_read.table, train),
         Places(image, test_image, image_separator, test_id),
-        Policies(group, group_pattern, duplicates, missing_images, join_labels, tuple(notes), warnings),
+        Policies(group, group_pattern, duplicates, missing_images, join_labels, tuple(dict.fromkeys(notes)), warnings),
     )
 
 
