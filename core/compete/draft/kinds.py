@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,22 @@ def _label_sets(column: str, cells: pd.Series[str]) -> tuple[str, tuple[str, ...
         elif not numeric and alone < MOSTLY_ALONE:
             todo += (f"[target]: is '{example}' of column '{column}' several labels, and not one name?",)
         return written, todo
-    return "", ()
+    return "", tuple(_perhaps_several(column, distinct))
+
+
+def _perhaps_several(column: str, cells: Sequence[str]) -> Iterator[str]:
+    """Yield a doubt about cells that look like lists, or join by any sign what other cells hold alone."""
+    alone = set(cells)
+    for cell in cells:
+        listed = re.fullmatch(r"[\[({].*[\])}]", cell)
+        parts = [part for part in re.split(r"[^\w-]+|_", cell) if part]
+        if listed or (len(parts) > 1 and " ".join(parts) != cell and alone.issuperset(parts)):
+            yield (
+                f"[target]: '{cell}' of column '{column}' is taken for one label. If it is several, write them into "
+                'one cell with a separator between them, such as "a b", and set [target] name = "tokens" and '
+                '[submission] name = "tokens".'
+            )
+            return
 
 
 def _as_written(column: str, cells: Sequence[str], separator: str) -> tuple[str, tuple[str, ...]]:

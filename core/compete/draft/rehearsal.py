@@ -37,7 +37,8 @@ def rehearse(path: Path, files: Files) -> tuple[list[str], str, list[str]]:
         return [str(error)], "", []
     train, test = len(dataset.tables.train), len(dataset.tables.test)
     seen = f"{train} training rows, {test} test rows, {len(dataset.target.classes)} predictions each"
-    return problems, seen, [warning for warning in dataset.warnings if warning.startswith("[submission]")]
+    doubts = [warning for warning in dataset.warnings if warning.startswith("[submission]")]
+    return problems, seen, [*dataset.tables.warnings, *doubts]
 
 
 def _unreadable(config: Config, tables: Tables, files: Files) -> Iterator[str]:

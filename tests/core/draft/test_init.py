@@ -371,6 +371,14 @@ def test_a_description_says_the_metric_where_it_suits_the_target(folder, text, m
     assert data["metric"]["name"] == metric
 
 
+def test_label_folders_without_a_readable_image_are_asked_about(folder):
+    files = {f"train/{label}/{name}.jpg": JPEG for label in ("cat", "dog") for name in IDS}
+    files |= {f"train/hen/{name}.heic": b"x" for name in IDS}
+    sample = table(["id", "label"], ([name, "cat"] for name in TEST_IDS))
+    put(folder, files | {"sample_submission.csv": sample, **{f"test/{name}.jpg": JPEG for name in TEST_IDS}})
+    assert "1 folder of 'train' without an image, so without a class: hen" in " ".join(write_toml(folder).todo)
+
+
 def test_a_described_metric_that_does_not_suit_the_target_is_said(folder):
     page = b"# Evaluation\nScored on the area under the ROC curve.\n"
     put(folder, flat(["a", "b", "c"], "a") | {"description.md": page})

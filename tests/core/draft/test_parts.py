@@ -51,6 +51,19 @@ def test_kinds_of_targets(labels, asked, column, kind, form):
     assert (goal.kind, goal.form) == (kind, form)
 
 
+@pytest.mark.parametrize("cell", ["['a', 'b']", "{a}", "a / b", "a&b", "a+b", "a_b", "a|b|", "a\nb", "(1, 2)"])
+def test_cells_that_may_be_several_labels_are_asked_about(cell):
+    goal = goal_of(["a", "b", "c", cell])
+    assert goal.kind == "label" and "is taken for one label" in " ".join(goal.todo)
+
+
+@pytest.mark.parametrize(
+    "labels", [["a_b", "a", "c"], ["red-fox", "red", "fox"], ["w_1", "w_2", "w"], ["C++", "C", "D"]]
+)
+def test_names_with_signs_in_them_are_plain_labels(labels):
+    assert goal_of(labels).todo == ()
+
+
 PLANTS = [
     f"{plant} {state}"
     for plant in ("Tomato", "Potato", "Pepper")
