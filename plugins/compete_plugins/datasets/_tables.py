@@ -47,15 +47,24 @@ class Sample:
 
 
 def read_table(
-    files: Files, path: str, separator: str = ",", encoding: str = "utf-8", ragged: bool = False
+    files: Files,
+    path: str,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    ragged: bool = False,
+    notes: list[str] | None = None,
 ) -> pd.DataFrame:
     """Read a table, delimited or `.jsonl`, with every cell as text: none is ever taken for a number or for missing.
 
     `path` may also be packed beside its name (`train.csv.zip`). The cells of a `ragged` row beyond the header's last
-    column go into that column, joined by the separator. Raise `DataError` with file and line.
+    column go into that column, joined by the separator. Another encoding than the one named is added to `notes`.
+    Raise `DataError` with file and line.
     """
     place = find_file(files, path)
-    text = decode(files.read(place), place, encoding).text
+    decoded = decode(files.read(place), place, encoding)
+    text = decoded.text
+    if notes is not None and decoded.instead_of:
+        notes.append(f"{place} is {decoded.encoding}, and read so, though encoding = '{encoding}'.")
     if ragged:
         text = _gathered(text, separator)
     return without_index(parse_table(text, place, separator))
