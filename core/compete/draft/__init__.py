@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compete.draft.findings import Section, Source
     from compete.files.scan import Scan
 
-MOST_BYTES_REHEARSED = 1_000_000_000
+MOST_BYTES_REHEARSED, MOST_COLUMNS_REHEARSED = 1_000_000_000, 490
 HEAD = (
     "Written by `compete init` from the files in {root}. The reason for each choice is above its line: read them, and "
     "change what is wrong. Check the file with: compete validate {path}"
@@ -144,6 +144,7 @@ def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | 
     values = [option.value for option in source.options]
     names = [name for value in values for name in (value if isinstance(value, list) else [value])]
     files = [scan.files.root / name for name in names if isinstance(name, str)]
-    if sum(file.stat().st_size for file in files if file.is_file()) > MOST_BYTES_REHEARSED:
+    bytes_read = sum(file.stat().st_size for file in files if file.is_file())
+    if bytes_read > MOST_BYTES_REHEARSED or source.train.shape[1] > MOST_COLUMNS_REHEARSED:
         return [], None, []
     return rehearse(path, scan.files)
