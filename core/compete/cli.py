@@ -23,7 +23,7 @@ from compete.study.commands import add_study_commands
 from compete.text import echo
 
 GROUPS = ("Start", "Run", "Look", "Submit", "Choose and extend")
-REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 @contextmanager

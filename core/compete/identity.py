@@ -147,7 +147,7 @@ def _extensions(paths: Sequence[str]) -> list[str]:
 class Identity:
     """The keys of a run's configuration and rows, and of its training and inference settings.
 
-    `data` are the training rows, `test` the test rows, `submission` the test rows and the sample submission.
+    `data` are the training rows, `test` the test rows, `submission` the test rows and the sample with its form.
     """
 
     config: str
@@ -183,7 +183,7 @@ def identify(
         data=table_key(dataset.tables.train, train, *labels, columns[0]),
         folds=digest(dataset.folds_key, dataset.folds),
         test=test_key,
-        submission=digest(test_key, dataset.tables.sample.to_csv()),
+        submission=digest(test_key, dataset.tables.sample.to_csv(), repr(dataset.tables.form)),
         training=digest(settings_that_affect(config, "training"), list(sources.values())),
         inference=digest(settings_that_affect(config, "inference")),
     )

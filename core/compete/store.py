@@ -110,7 +110,7 @@ def is_private(path: Path) -> bool:
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON file's object, or an empty dict when there is none or it is broken."""
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json.loads(path.read_text("utf-8")) if path.is_file() else {}  # a pipe would never end
     except (OSError, ValueError, RecursionError):  # RecursionError: brackets without end
         return {}
     return data if isinstance(data, dict) else {}

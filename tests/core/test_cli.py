@@ -13,6 +13,7 @@ import pytest
 import typer
 from PIL import Image
 
+from compete import cli
 from compete.cli import GROUPS, app
 
 COMPETE = [sys.executable, "-m", "compete"]
@@ -120,6 +121,15 @@ def test_an_error_of_the_disk_is_one_sentence(tmp_path, monkeypatch, capsys):
         app(["demo", "mask", str(tmp_path)])
     assert stopped.value.code == 1
     assert capsys.readouterr().err == "error: /data/mask: Permission denied\n"
+
+
+@pytest.mark.parametrize("command", [("submit",), ("report",), ("inspect",), ("init",), ("score", "0.5")])
+def test_a_name_that_is_too_long_is_one_sentence(tiny, monkeypatch, capsys, command):
+    name = "x" * 300
+    monkeypatch.setattr(sys, "argv", ["compete", command[0], name, *command[1:]])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == f"error: {name}: File name too long\n"
 
 
 def test_an_unexpected_error_is_one_line(tiny):

@@ -57,6 +57,23 @@ def test_rows_ids_and_images_of_a_plain_competition(root: Path) -> None:
     assert tables.note == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "mark", "named", "said"),
+    [
+        ("고양이강아지", "", "cp949", True),
+        ("고양이강아지", "\ufeff", "cp949", True),
+        ("고양이강아지", "", "utf-8", False),
+        ("cat", "", "cp949", False),
+    ],
+)
+def test_a_table_that_is_utf_8_whatever_is_named_is_said(root: Path, text, mark, named, said) -> None:
+    table = (root / "train.csv").read_text().replace("head", text)
+    put(root, "train.csv", mark + table)
+    tables = read(root, encoding=named)
+    assert tables.train["site"][0] == text
+    assert ("train.csv is utf-8, and read so, though encoding = 'cp949'" in tables.note) == said
+
+
 def test_a_test_table_of_its_own_keeps_its_columns_and_order(root: Path) -> None:
     put(root, "test.csv", "image_name,site\n100,arm\n101,leg\n")
     test = read(root, test="test.csv", test_image="test/{image_name}.*").test

@@ -85,7 +85,7 @@ def test_what_members_depend_on(tiny, compete, change, finished):
 def stop_in_the_middle(tiny, compete) -> None:
     """Leave a run with one finished member and one at its first epoch."""
     plugin = (tiny / "tiny_plugin.py").read_text()
-    stop = "\n\n@hookimpl\ndef on_epoch_end(trainer, epoch):\n    import os\n    if os.environ.get('STOP') and trainer.member.fold == 1:\n        from compete.errors import Stopped\n        raise Stopped\n"  # fmt: skip
+    stop = "\n\n@hookimpl\ndef on_epoch_end(trainer, epoch):\n    import os, signal\n    if os.environ.get('STOP') and trainer.member.fold == 1:\n        signal.raise_signal(signal.SIGINT)\n"  # fmt: skip
     (tiny / "tiny_plugin.py").write_text(plugin + stop)
     assert compete("run", "tiny.toml", env={"STOP": "1"})[0] == 130
 

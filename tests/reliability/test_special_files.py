@@ -14,7 +14,9 @@ from compete.errors import ConfigError, DataError, PluginError, SubmissionError
 from compete.files import safety
 from compete.files.root import Files
 from compete.files.safety import unusable_file
+from compete.store import read_json
 from compete.submission.csv_file import read_submission
+from compete_plugins.datasets._tables import find_file
 
 KINDS = {
     "device": "not a file but a device",
@@ -138,3 +140,19 @@ def test_a_list_of_classes_names_no_files(tiny):
 
 def test_the_rule_is_written_in_one_place():
     assert "below the root, or beside the TOML" in (safety.__doc__ or "").replace("\n", " ")
+
+
+def test_what_lies_below_the_root_and_is_no_file_is_named(tmp_path):
+    (tmp_path / "train").mkdir()
+    os.mkfifo(tmp_path / "train/a.png")
+    (tmp_path / "sample.csv").mkdir()
+    files = Files(tmp_path)
+    with pytest.raises(DataError, match=r"no file 'train/a.png' below .*\. It is not a file but a pipe\.$"):
+        files.read("train/a.png")
+    with pytest.raises(DataError, match=r"no file 'sample.csv' below .*\. It is not a file but a folder\.$"):
+        find_file(files, "sample.csv")
+
+
+def test_a_pipe_in_place_of_a_state_file_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "run.json")
+    assert read_json(tmp_path / "run.json") == {}

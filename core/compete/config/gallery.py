@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from compete.config.slots import SLOTS
 from compete.config.toml import read_toml
 from compete.errors import ConfigError
+from compete.files.safety import NO_FILE, unusable_file
 from compete.store import read_json
 from compete.text import format_list, nearest
 
@@ -51,20 +52,12 @@ def find_toml(path: Path) -> Path:
 
     Raise `ConfigError` with the nearest names, here and in the gallery.
     """
-    if _is_there(path):
+    if unusable_file(path) != NO_FILE:  # another reason is told where it is read
         return path
     shipped = gallery()
     if str(path) in shipped:
         return shipped[str(path)]
     raise ConfigError(f"{path}: no such file.{_other_files(path, shipped)}")
-
-
-def _is_there(path: Path) -> bool:
-    """Return whether there is something of this name, if only a link or a name that no file can have."""
-    try:
-        return path.exists() or path.is_symlink()
-    except OSError:
-        return True  # reading it says why
 
 
 def _other_files(path: Path, shipped: dict[str, Path]) -> str:

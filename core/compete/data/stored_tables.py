@@ -17,7 +17,7 @@ NAMES = ("train", "test", "sample")
 def write_tables(folder: Path, tables: Tables) -> str:
     """Store the rows as `tables/*-rows.parquet`; return why not, or an empty string.
 
-    A table that does not come back the same, such as one with text and numbers in one column, is not stored.
+    A table whose cells do not come back the same, such as text and numbers in one column, is not stored.
     """
     data: dict[str, bytes] = {}
     for name in NAMES:
@@ -25,7 +25,7 @@ def write_tables(folder: Path, tables: Tables) -> str:
         buffer = BytesIO()
         try:
             table.to_parquet(buffer)
-            same = pd.read_parquet(buffer).astype(object).equals(table.astype(object))  # text has several types
+            same = _same_cells(pd.read_parquet(buffer), table)
         except Exception as error:  # pyarrow and pandas raise a dozen types for odd cells
             return f"{name}: {str(error).partition(chr(10))[0]}"
         if not same:
@@ -43,3 +43,9 @@ def read_stored_tables(folder: Path) -> Tables | None:
         return None
     train, test, sample = map(pd.read_parquet, files)
     return Tables(train, test, sample)
+
+
+def _same_cells(first: pd.DataFrame, second: pd.DataFrame) -> bool:
+    """Return whether two tables hold equal cells of equal types; text may be kept as `str` or as `object`."""
+    first, second = first.astype(object), second.astype(object)
+    return first.equals(second) and first.map(type).equals(second.map(type))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compete.draft.findings import Section, Source
     from compete.files.scan import Scan
 
-MOST_BYTES_REHEARSED = 1_000_000_000
+MOST_BYTES_REHEARSED, MOST_COLUMNS_REHEARSED = 1_000_000_000, 490
 HEAD = (
     "Written by `compete init` from the files in {root}. The reason for each choice is above its line: read them, and "
     "change what is wrong. Check the file with: compete validate {path}"
@@ -80,7 +80,9 @@ def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[
     draft.write(todo)
     problems, seen, doubts = _rehearse(path, scan, source)
     if problems or doubts:
-        todo = [*(f"a run would stop here: {problem}" for problem in problems), *todo, *doubts]
+        again = tuple(problem.split(": ", 2)[2] for problem in problems if problem.startswith("unreadable image: "))
+        known = [item for item in todo if not (again and item.endswith(again))]
+        todo = [*(f"a run would stop here: {problem}" for problem in problems), *known, *doubts]
         draft.write(todo)
     *lines, next_line = report_lines(path, sections, todo, seen, problems)
     return InitResult(path, [*lines, *hint, next_line], todo, None if seen is None else not problems)
@@ -112,7 +114,8 @@ def _refuse_place(folder: Path, path: Path) -> None:
 def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Source, list[Section], list[str]]:
     from compete.draft.choices import sections
     from compete.draft.columns import find_group, find_leaks
-    from compete.draft.metric import guess_metric
+    from compete.draft.metric import guess_metric, is_said
+    from compete.draft.output import known_names
     from compete.draft.proposals import find_source
     from compete.draft.sizes import sample_pixels
     from compete.draft.target import find_goal
@@ -120,12 +123,13 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
     source = find_source(scan, plugins)
     goal = find_goal(source)
     group = find_group(source, goal, scan.files)
-    metric = guess_metric(scan, goal)
+    metric = guess_metric(scan, goal, known_names(folder, name))
     pixels = sample_pixels(source, scan.files, plugins.registry)
     todo = [
         *scan.unopened,
         *source.todo,
         *goal.todo,
+        *([] if is_said(metric) else filter(None, [goal.unless_said])),
         f"[metric]: '{metric[0].value}' is {metric[0].why}. Read how the competition is scored.",
         *(f"unreadable image: {fault}" for fault in pixels.unreadable[:3]),
     ]
@@ -140,6 +144,7 @@ def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | 
     values = [option.value for option in source.options]
     names = [name for value in values for name in (value if isinstance(value, list) else [value])]
     files = [scan.files.root / name for name in names if isinstance(name, str)]
-    if sum(file.stat().st_size for file in files if file.is_file()) > MOST_BYTES_REHEARSED:
+    bytes_read = sum(file.stat().st_size for file in files if file.is_file())
+    if bytes_read > MOST_BYTES_REHEARSED or source.train.shape[1] > MOST_COLUMNS_REHEARSED:
         return [], None, []
     return rehearse(path, scan.files)

@@ -33,7 +33,19 @@ YES_OR_NO = ("bce", "each output is a yes or no of its own")
 MANY_CLASSES, KEPT = 1_000, 20
 NEEDS_EVERY_PROBABILITY = "log_loss"
 FLIP = {"name": "HorizontalFlip", "p": 0.5}
-SIDES = {"left", "right", "clockwise", "counterclockwise", "anticlockwise", "왼쪽", "오른쪽", "links", "rechts"}
+SIDES = {
+    "left",
+    "right",
+    "clockwise",
+    "counterclockwise",
+    "anticlockwise",
+    "왼쪽",
+    "오른쪽",
+    "links",
+    "rechts",
+    "gauche",
+    "droite",
+}
 PAIRS = (("left", "right"), ("l", "r"), ("L", "R"), ("east", "west"), ("cw", "ccw"), ("좌", "우"), ("左", "右"))
 ANGLES = {"angle", "steering", "yaw", "heading", "azimuth", "direction", "orientation", "rotation"}
 COUNTS_ROWS = (NEEDS_EVERY_PROBABILITY, "accuracy", "error", "micro_f1", "map_at_k")  # not classes

@@ -63,6 +63,7 @@ class Goal:
     open_set: str = ""
     separator: str = ""
     todo: tuple[str, ...] = ()
+    unless_said: str = ""  # what to decide where no description says the metric
 
     @property
     def form(self) -> str:

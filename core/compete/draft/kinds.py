@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -62,11 +62,10 @@ def _binary(column: str, counts: Mapping[str, int], asked: pd.Series[str], name:
     todo = []
     if yes.lower() not in (*YES, plain_name(name)):
         todo.append(f"[target] positive: is '{yes}' the class whose probability is asked for, and not '{labels[0]}'?")
-    if _all_match(asked, r"[01]"):
-        todo.append(
-            "[submission]: probabilities are written; the sample holds 0 and 1 only, so if the metric is accuracy "
-            'or F1, set [target] name = "label" without positive, and [submission] name = "label".'
-        )
+    unless_said = (
+        "[submission]: probabilities are written; the sample holds 0 and 1 only, so if the metric is accuracy "
+        'or F1, set [target] name = "label" without positive, and [submission] name = "label".'
+    )
     shown = ", ".join(f"{label} ({count})" for label, count in counts.items())
     return Goal(
         kind="binary",
@@ -79,6 +78,7 @@ def _binary(column: str, counts: Mapping[str, int], asked: pd.Series[str], name:
         submission=(Choice("name", "positive", f"the probability of '{yes}'"),),
         counts=counts,
         todo=tuple(todo),
+        unless_said=unless_said if _all_match(asked, r"[01]") else "",
     )
 
 
@@ -107,7 +107,22 @@ def _label_sets(column: str, cells: pd.Series[str]) -> tuple[str, tuple[str, ...
         elif not numeric and alone < MOSTLY_ALONE:
             todo += (f"[target]: is '{example}' of column '{column}' several labels, and not one name?",)
         return written, todo
-    return "", ()
+    return "", tuple(_perhaps_several(column, distinct))
+
+
+def _perhaps_several(column: str, cells: Sequence[str]) -> Iterator[str]:
+    """Yield a doubt about cells that look like lists, or join by any sign what other cells hold alone."""
+    alone = set(cells)
+    for cell in cells:
+        listed = re.fullmatch(r"[\[({].*[\])}]", cell)
+        parts = [part for part in re.split(r"[^\w-]+|_", cell) if part]
+        if listed or (len(parts) > 1 and " ".join(parts) != cell and alone.issuperset(parts)):
+            yield (
+                f"[target]: '{cell}' of column '{column}' is taken for one label. If it is several, write them into "
+                'one cell with a separator between them, such as "a b", and set [target] name = "tokens" and '
+                '[submission] name = "tokens".'
+            )
+            return
 
 
 def _as_written(column: str, cells: Sequence[str], separator: str) -> tuple[str, tuple[str, ...]]:

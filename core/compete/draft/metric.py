@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from compete.config.gallery import gallery
+from compete.config.slots import SLOTS
+from compete.config.toml import read_toml
 from compete.draft.findings import Goal
 from compete.files.encodings import prose
 from compete.files.proposals import Choice
@@ -40,19 +44,52 @@ SAID: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"top-?1|error rate", "error", ("label",)),
     (r"accuracy", "accuracy", ("label", "one_hot")),
 )
+USUAL_HERE = "what is usual for this target and submission"
 UNEVEN = 10  # as for the sampler: accuracy hardly sees the smallest class
 
 
-def guess_metric(scan: Scan, goal: Goal) -> tuple[Choice, ...]:
-    """Return the keys of `[metric]`, with what the guess rests on."""
+def guess_metric(scan: Scan, goal: Goal, names: Sequence[str] = ()) -> tuple[Choice, ...]:
+    """Return the keys of `[metric]`, with what the guess rests on; `names` are what the competition may be called."""
     texts = _texts(scan)
     parts = [(name, part) for name, text in texts for part in _evaluation(text)]
-    for name, text in parts + texts:
+    found = _said(parts, goal) or _of_gallery(goal, names) or _said(texts, goal)
+    return found or _keys(_usual(goal), goal, f"{USUAL_HERE}{_unsuited(parts)}")
+
+
+def _said(texts: list[tuple[str, str]], goal: Goal) -> tuple[Choice, ...]:
+    for name, text in texts:
         for pattern, metric, kinds in SAID:
             match = re.search(pattern, text, re.IGNORECASE)
             if match and goal.kind in kinds:
                 return _keys(metric, goal, f"{name} says '{match[0]}'")
-    return _keys(_usual(goal), goal, "what is usual for this target and submission")
+    return ()
+
+
+def _unsuited(texts: list[tuple[str, str]]) -> str:
+    """Say which metric is described that does not suit the target."""
+    found = (
+        f"; {name} says '{match[0]}', but '{metric}' does not suit [target]"
+        for name, text in texts
+        for pattern, metric, _ in SAID
+        if (match := re.search(pattern, text, re.IGNORECASE))
+    )
+    return next(found, "")
+
+
+def is_said(metric: tuple[Choice, ...]) -> bool:
+    """Return whether a description or the gallery says it."""
+    return USUAL_HERE not in metric[0].why
+
+
+def _of_gallery(goal: Goal, names: Sequence[str]) -> tuple[Choice, ...]:
+    """Return the metric of the gallery's TOML of this name, where that predicts the same kind of target."""
+    known = gallery()
+    for name in filter(known.__contains__, names):
+        data = read_toml(known[name])[0]
+        if data.get("target", {}).get("name", SLOTS["targets"].default) == goal.kind and "plugins" not in data:
+            why = f"a guess: that of the gallery's TOML '{name}'"
+            return tuple(Choice(key, value, why if key == "name" else "") for key, value in data["metric"].items())
+    return ()
 
 
 def _texts(scan: Scan) -> list[tuple[str, str]]:

@@ -117,11 +117,15 @@ def _next(path: Path, problems: Sequence[str]) -> str:
     return f"next: edit {path}, for a run would stop here: {problems[0]}{more}"
 
 
+def known_names(folder: Path, name: str) -> list[str]:
+    """Return what a competition may be called: as what it was downloaded, and its folder's name."""
+    return [each for each in (read_json(folder / SOURCE_FILE).get("competition"), name) if isinstance(each, str)]
+
+
 def gallery_hint(folder: Path, name: str, output: Path) -> list[str]:
     """Return where the working folder's gallery has a TOML for this competition, by the name of its folder or files."""
-    downloaded = read_json(folder / SOURCE_FILE).get("competition")
     files = {file.name for file in folder.iterdir()}
     archives = sorted({without_packing(name) for name in files} - files)
-    tomls = [GALLERY / f"{each}.toml" for each in (downloaded, name, *archives) if each]
+    tomls = [GALLERY / f"{each}.toml" for each in (*known_names(folder, name), *archives)]
     found = [toml for toml in tomls if toml.is_file() and toml.resolve() != output.resolve()]
     return [f"there is a TOML for this competition: {found[0].as_posix()}"] if found else []

@@ -38,15 +38,21 @@ def rehearse(path: Path, files: Files) -> tuple[list[str], str, list[str]]:
     train, test = len(dataset.tables.train), len(dataset.tables.test)
     tests = f"{test} test rows" if test else "no test set"
     seen = f"{train} training rows, {tests}, {len(dataset.target.classes)} predictions each"
-    return problems, seen, [warning for warning in dataset.warnings if warning.startswith("[submission]")]
+    doubts = [warning for warning in dataset.warnings if warning.startswith("[submission]")]
+    return problems, seen, [*dataset.tables.warnings, *doubts]
 
 
 def _unreadable(config: Config, tables: Tables, files: Files) -> Iterator[str]:
-    """Decode a few images of both tables, and yield what is wrong with them."""
+    """Decode a few images of both tables, and yield what is wrong with them, each fault once."""
+    known: set[str] = set()
     decode = make_decoder(config, [bound.build() for bound in config.many("transforms")], files)
     for table in (tables.train, tables.test):
         for image in spread([image for image in table["image"] if image], MOST_IMAGES):
+            path = image[0] if isinstance(image, list) else image
             try:
-                decode(image[0] if isinstance(image, list) else image)
+                decode(path)
             except ValueError as error:
-                yield f"unreadable image: {error}"
+                fault = str(error).removeprefix(f"{path}: ")
+                if fault not in known:
+                    known.add(fault)
+                    yield f"unreadable image: {path}: {fault}"

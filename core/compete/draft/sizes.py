@@ -34,18 +34,19 @@ def sample_pixels(source: Source, files: Files, registry: Registry) -> Pixels:
         return Pixels(((height, width),), channels, images=False)
     kinds = set(map(_kind, source.images))
     paths = source.images if kinds <= {*IMAGE_EXTENSIONS} else spread(source.images, MOST_READ)
-    shapes, faults = [], []
+    shapes, faults = [], dict[str, str]()  # an image of each fault
     for path in paths:
         try:
             shapes.append(_shape(_kind(path), files.read(path), registry))
         except (ValueError, OSError, DataError) as error:
-            faults.append(f"{path}: {error}")
+            faults.setdefault(str(error), path)
+    faulty = tuple(f"{path}: {error}" for error, path in faults.items())
     if kinds & {*SOUNDS}:
-        pixels = sound_pixels([width for _, width, _ in shapes], tuple(faults))
+        pixels = sound_pixels([width for _, width, _ in shapes], faulty)
     else:
         sizes = tuple((height, width) for height, width, _ in shapes)
         channels = shapes[-1][2] if shapes else 3
-        pixels = Pixels(sizes, channels, images=not kinds & {"npy", *TABLES}, unreadable=tuple(faults))
+        pixels = Pixels(sizes, channels, images=not kinds & {"npy", *TABLES}, unreadable=faulty)
     return replace(pixels, extra=next((name for name, extensions in EXTRAS.items() if kinds & {*extensions}), ""))
 
 

@@ -62,6 +62,7 @@ class Decoded:
     text: str
     encoding: str
     mark: bool = False
+    instead_of: str = ""  # the encoding that was named, where another is certain
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,16 @@ def decode(data: bytes, place: str, encoding: str = "", option: str = "[dataset]
     """
     marked = next(((mark, name) for mark, name in MARKS.items() if data.startswith(mark)), None)
     if marked is not None:
-        return Decoded(_strict(data[len(marked[0]) :], place, marked[1], option), marked[1], True)
-    named = _known(encoding, option)
+        other = _known(encoding, option)
+        other = "" if marked[1].startswith(other) else other  # utf-16 is named for utf-16-le
+        return Decoded(_strict(data[len(marked[0]) :], place, marked[1], option), marked[1], True, other)
+    named, other = _known(encoding, option), ""
     if named and _is_utf8(data, named):
-        named = ""
+        named, other = "", named
     text = _strict(data, place, named or "utf-8", option)
     if not named and "\0" in text:
         raise DataError(f"{place}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: {_zeros(data, option)}")
-    return Decoded(text, named or "utf-8")
+    return Decoded(text, named or "utf-8", instead_of=other)
 
 
 def _is_utf8(data: bytes, named: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from compete.errors import DataError
 from compete.files.archives import EXTENSIONS, Archive, file_stamp, is_clutter, open_archive, packing
-from compete.files.safety import MOST_BYTES
+from compete.files.safety import MOST_BYTES, unusable_file
 from compete.files.templates import IMAGE_EXTENSIONS, PathTemplate, path_template
 from compete.files.unpacking import built_once
 from compete.text import did_you_mean
@@ -211,6 +211,10 @@ class Files:
     def _nearest(self, path: str) -> str:
         folder, _, name = _clean(path).rpartition("/")
         names = self.list(folder)
+        if name in names:
+            place = self._place(folder)
+            on_disk = place is not None and isinstance(place[0], Path)
+            return f" It is {unusable_file(self.root / folder / name) if on_disk else 'a folder'}."
         if not names and folder:
             return f" There is no folder or archive '{folder}'.{did_you_mean(folder, self.list(''))}"
         return did_you_mean(name, names[:1000])  # the comparison is slow

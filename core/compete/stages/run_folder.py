@@ -64,6 +64,8 @@ class RunState(BaseModel):
 
 def read_state(folder: Path) -> RunState | None:
     """Return a run's state, or None if there is none or it is damaged."""
+    if not (folder / STATE).is_file():
+        return None
     try:
         return RunState.model_validate_json((folder / STATE).read_bytes())
     except (OSError, ValidationError):

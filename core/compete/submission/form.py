@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 UNNAMED = "Unnamed: "  # what pandas, and so every table here, calls a column without a name, before its number
 MOST_ROWS_LOOKED_AT = 1000
+FRACTION = r"[+-]?\d*\.\d+([eE][+-]?\d+)?"
 SIGNS = {"\t": "a tab", " ": "a space"}
 
 
@@ -31,7 +32,9 @@ def counts_rows(table: pd.DataFrame) -> bool:
     first = str(table.iloc[0, 0])
     if first not in ("0", "1") or table.iloc[:, 0].tolist() != [str(int(first) + row) for row in range(len(table))]:
         return False
-    return bool(table.iloc[:, 1].nunique() > len(table) / 2)  # else the next column holds labels, and this one ids
+    # The next column holds labels or measured numbers where this one holds ids.
+    following = table.iloc[:, 1].astype(str)
+    return bool(following.nunique() > len(table) / 2 and not following.str.fullmatch(FRACTION).all())
 
 
 def form_of(decoded: Decoded, header: Sequence[str], table: pd.DataFrame, separator: str) -> SampleForm:

@@ -105,11 +105,11 @@ def csv(
     A column of the table called `image` or `id` that is not the id column is kept as `raw_image` or `raw_id`.
     """
     files = Files(root)
-    problems = Problems()
+    problems, notes = Problems(), list[str]()
 
     def read(path: str, option: str, where: Where | None) -> Chosen:
-        table = read_table(files, path, separator, encoding, ragged)
-        others = {name: read_table(files, name, separator, encoding) for name in more}
+        table = read_table(files, path, separator, encoding, ragged, notes)
+        others = {name: read_table(files, name, separator, encoding, notes=notes) for name in more}
         return choose(table, path, others, option, where or {})
 
     with problems.collecting():
@@ -124,7 +124,6 @@ def csv(
         elif test:
             test_table = _test_rows(read(test, "test_where", test_where), test != train)
     problems.raise_if_any()
-    notes = list[str]()
     tables = replaced(replace, train, [train_table] if test_table is None else [train_table, test_table], notes)
     if join_on:
         id = str(sample_read.table.columns[0]) if sample_read else "id"
@@ -134,7 +133,7 @@ def csv(
         Read(tables[0], train, tables[1] if len(tables) > 1 else None, test, sample_read),
         choose_id_column(id, tables[0], sample_read, train),
         Places(image, test_image, image_separator, test_id),
-        Policies(group, group_pattern, duplicates, missing_images, join_labels, tuple(notes), warnings),
+        Policies(group, group_pattern, duplicates, missing_images, join_labels, tuple(dict.fromkeys(notes)), warnings),
     )
 
 

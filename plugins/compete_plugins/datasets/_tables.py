@@ -47,15 +47,24 @@ class Sample:
 
 
 def read_table(
-    files: Files, path: str, separator: str = ",", encoding: str = "utf-8", ragged: bool = False
+    files: Files,
+    path: str,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    ragged: bool = False,
+    notes: list[str] | None = None,
 ) -> pd.DataFrame:
     """Read a table, delimited or `.jsonl`, with every cell as text: none is ever taken for a number or for missing.
 
     `path` may also be packed beside its name (`train.csv.zip`). The cells of a `ragged` row beyond the header's last
-    column go into that column, joined by the separator. Raise `DataError` with file and line.
+    column go into that column, joined by the separator. Another encoding than the one named is added to `notes`.
+    Raise `DataError` with file and line.
     """
     place = find_file(files, path)
-    text = decode(files.read(place), place, encoding).text
+    decoded = decode(files.read(place), place, encoding)
+    text = decoded.text
+    if notes is not None and decoded.instead_of:
+        notes.append(f"{place} is {decoded.encoding}, and read so, though encoding = '{encoding}'.")
     if ragged:
         text = _gathered(text, separator)
     return without_index(parse_table(text, place, separator))
@@ -103,6 +112,8 @@ def find_file(files: Files, path: str) -> str:
     folder, _, name = path.rpartition("/")
     there = files.list(folder)
     where = f"{files.root}/{folder}".rstrip("/")
+    if name in there:
+        files.stamp(path)  # raises: it says what is there, if not a file
     raise DataError(f"no such file: '{path}' in {where}.{did_you_mean(name, there)} There is: {format_list(there)}.")
 
 

@@ -18,6 +18,7 @@ from compete.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from compete_plugins.datasets import _heads
+from compete_plugins.datasets._proposals import templates as _templates
 from miniatures.drawing import hashes, image, put, table, tarred, zipped
 from miniatures.records import cdiscount
 
@@ -211,6 +212,14 @@ def test_the_mask_competition_is_known(folder):
     assert "6 groups stay whole" in Path("birds.toml").read_text()
 
 
+def test_an_array_whose_channels_are_unclear_is_asked_about_once(folder):
+    array = io.BytesIO()
+    np.save(array, np.zeros((40, 24, 24), np.float32))
+    put(folder, flat(["a", "b"], "a", train="train/{}.npy", test="test/{}.npy", data=array.getvalue()))
+    asked = [item for item in write_toml(folder).todo if "layout" in item]
+    assert len(asked) == 1 and 'layout = "chw" (40 channels)' in asked[0]
+
+
 def test_arrays_give_their_size_and_channels(folder):
     array = io.BytesIO()
     np.save(array, np.random.default_rng(0).random((6, 20, 12)).astype(np.float16))
@@ -360,6 +369,49 @@ def test_labels_that_are_the_sample_s_columns_also_ones_that_no_row_has(folder):
 def test_a_description_says_the_metric_where_it_suits_the_target(folder, text, metric):
     data = init(folder, flat(["0", "1"]) | {"description.md": text.encode()})
     assert data["metric"]["name"] == metric
+
+
+def test_label_folders_without_a_readable_image_are_asked_about(folder):
+    files = {f"train/{label}/{name}.jpg": JPEG for label in ("cat", "dog") for name in IDS}
+    files |= {f"train/hen/{name}.heic": b"x" for name in IDS}
+    sample = table(["id", "label"], ([name, "cat"] for name in TEST_IDS))
+    put(folder, files | {"sample_submission.csv": sample, **{f"test/{name}.jpg": JPEG for name in TEST_IDS}})
+    assert "1 folder of 'train' without an image, so without a class: hen" in " ".join(write_toml(folder).todo)
+
+
+def test_a_described_metric_that_does_not_suit_the_target_is_said(folder):
+    page = b"# Evaluation\nScored on the area under the ROC curve.\n"
+    put(folder, flat(["a", "b", "c"], "a") | {"description.md": page})
+    assert "description.md says 'area under', but 'roc_auc' does not suit" in " ".join(write_toml(folder).todo)
+
+
+def test_a_described_area_under_the_curve_answers_whether_probabilities_are_asked_for(folder):
+    page = b"# Evaluation\nScored on the area under the ROC curve.\n"
+    put(folder, flat(["0", "1"], "0"))
+    asked = "if the metric is accuracy or F1"
+    assert asked in " ".join(write_toml(folder, Path("plain.toml")).todo)
+    put(folder, {"description.md": page})
+    assert asked not in " ".join(write_toml(folder, Path("said.toml")).todo)
+
+
+@pytest.mark.parametrize(("labels", "metric"), [(["crow", "jay", "owl"], "map_at_k"), (["0", "1"], "roc_auc")])
+def test_the_gallery_s_metric_counts_where_name_and_target_agree(tmp_path, monkeypatch, labels, metric):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("hotel-id-2021-fgvc8")
+    put(folder, flat(labels, labels[0]))
+    data = tomllib.loads(write_toml(folder).path.read_text())
+    assert data["metric"]["name"] == metric
+
+
+def test_a_wide_table_is_looked_at_in_part(folder):
+    names = [f"c{number}" for number in range(3000)]
+    rows = ([name, *"7" * 3000, label] for name, label in zip(IDS, cycled(["a", "b"]), strict=True))
+    put(folder, flat(["a", "b"], "a") | {"train.csv": table(["id", *names, "label"], rows)})
+    with pytest.MonkeyPatch.context() as patch:
+        looked = []
+        patch.setattr(_templates, "_slashes", lambda table: looked.append(table.shape[1]) or table)
+        todo = write_toml(folder).todo
+    assert max(looked) <= 501 and "columns were not looked at" in " ".join(todo)
 
 
 def test_imbalance_and_rare_classes(folder):

@@ -51,6 +51,19 @@ def test_kinds_of_targets(labels, asked, column, kind, form):
     assert (goal.kind, goal.form) == (kind, form)
 
 
+@pytest.mark.parametrize("cell", ["['a', 'b']", "{a}", "a / b", "a&b", "a+b", "a_b", "a|b|", "a\nb", "(1, 2)"])
+def test_cells_that_may_be_several_labels_are_asked_about(cell):
+    goal = goal_of(["a", "b", "c", cell])
+    assert goal.kind == "label" and "is taken for one label" in " ".join(goal.todo)
+
+
+@pytest.mark.parametrize(
+    "labels", [["a_b", "a", "c"], ["red-fox", "red", "fox"], ["w_1", "w_2", "w"], ["C++", "C", "D"]]
+)
+def test_names_with_signs_in_them_are_plain_labels(labels):
+    assert goal_of(labels).todo == ()
+
+
 PLANTS = [
     f"{plant} {state}"
     for plant in ("Tomato", "Potato", "Pepper")
@@ -92,7 +105,7 @@ def test_what_a_goal_says_besides():
     assert ([(key.name, key.value) for key in ranked.submission[1:]], ranked.open_set) == ([("k", 2)], "new_whale")
     assert goal_of(["other", "w_1", "w_2"], "w_1").open_set == ""
     assert goal_of([1, 2.5, 9]).bounds == (1.0, 9.0)
-    assert "the sample holds 0 and 1 only" in " ".join(goal_of([0, 1]).todo)
+    assert "the sample holds 0 and 1 only" in goal_of([0, 1]).unless_said
     assert "taken for levels in order" in goal_of([0, 1, 2], column="grade").todo[0]
     assert "taken for an amount" in goal_of(range(50), column="age").todo[0]
     assert goal_of([*[0] * 30, *[1] * 3, 2]).imbalance == 30

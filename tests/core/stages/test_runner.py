@@ -588,6 +588,20 @@ def test_another_test_set_or_sample_is_another_run_of_the_same_members(tiny, cha
     assert run(tiny).folder == second.folder
 
 
+def test_another_form_of_the_sample_overwrites_no_finished_submission(tiny):
+    table = pd.read_csv(tiny / "data/train.csv", dtype=str)
+    table[["id", "label"]].to_csv(tiny / "data/train.csv", index=False)
+    csv = 'dataset={name="csv", sample="sample.csv", image="train/{id}.png", test_image="test/{id}.png"}'
+    folds = 'folds={name="kfold", n=2}'
+    first = run(tiny, csv, folds)
+    before = submission_of(first.folder)
+    sample = tiny / "data/sample.csv"
+    sample.write_bytes(sample.read_bytes().replace(b"\n", b"\r\n"))
+    second = run(tiny, csv, folds)
+    assert second.folder.name == "run-002" and submission_of(first.folder) == before
+    assert submission_of(second.folder) == before.replace(b"\n", b"\r\n")
+
+
 def test_an_unfinished_run_goes_on_with_another_test_set(tiny):
     first = run(tiny).folder
     state = json.loads((first / "run.json").read_text())

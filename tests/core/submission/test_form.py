@@ -12,7 +12,7 @@ from compete.submission.check import check_submission
 from compete.submission.csv_file import count_rows, read_submission, write_submission
 from compete.submission.form import SampleForm, describe_form, submission_bytes
 from compete_plugins.datasets._common import Files
-from compete_plugins.datasets._tables import Sample, read_sample
+from compete_plugins.datasets._tables import Sample, read_sample, without_index
 
 PLAIN = 'id,label\n0010,a\n0011,"b,c"\n'
 # Each as platforms give it: (bytes, separator, encoding, what is said of it).
@@ -98,3 +98,17 @@ def test_another_form_than_the_samples_is_a_problem(name, file, problem, tmp_pat
 def test_labels_that_the_samples_encoding_lacks_are_named():
     with pytest.raises(SubmissionError, match="encoding, cp949, lacks é, which labels or ids hold"):
         submission_bytes(pd.DataFrame({"id": ["1"], "label": ["blé"]}), SampleForm(encoding="cp949"))
+
+
+@pytest.mark.parametrize(
+    ("following", "ids"),
+    [
+        (["t0", "t1", "t2"], False),
+        (["a", "a", "a"], True),
+        (["0.1", "0.2", "3.0e-1"], True),
+        ([".5", "-1.25", "2.0"], True),
+    ],
+)
+def test_an_unnamed_first_column_holds_ids_beside_labels_and_measured_numbers(following, ids):
+    table = pd.DataFrame({"Unnamed: 0": ["0", "1", "2"], "x": following, "label": ["a", "b", "a"]}, dtype=str)
+    assert ("Unnamed: 0" in without_index(table)) == ids

@@ -24,9 +24,9 @@ from .._common import Problems
 from .._heads import Table, encoding_doubts, read_head
 from .composite_ids import composite_template, differing, join_choice, with_composite_ids
 from .missing import cut_alike, missing_images, missing_tests, missing_trains, several_files
-from .templates import Found, find_template, image_choices, some_images
+from .templates import MOST_LOOKED_AT, Found, find_template, image_choices, some_images
 
-HEAD_ROWS, MOST_TABLES, MOST_COLUMNS, MOST_LOOKED_AT = 50, 60, 8, 500
+HEAD_ROWS, MOST_TABLES, MOST_COLUMNS = 50, 60, 8
 
 
 def propose_csv(scan: Scan, sample: Table) -> Proposal | None:

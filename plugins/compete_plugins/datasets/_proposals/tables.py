@@ -23,10 +23,10 @@ from compete import (
 from .._common import Problems
 from .._heads import Table, encoding_doubts, read_head
 from .._tables import NO_SAMPLE
-from .csv import HEAD_ROWS, MOST_LOOKED_AT, MOST_TABLES, format_choices, not_looked_at, repeated_choices, table_choice
+from .csv import HEAD_ROWS, MOST_TABLES, format_choices, not_looked_at, repeated_choices, table_choice
 from .missing import cut_alike, missing_images, missing_tests, missing_trains, several_files
 from .parts import made_sample, part_of, test_folder
-from .templates import Found, find_template, image_choices, some_images
+from .templates import MOST_LOOKED_AT, Found, find_template, image_choices, some_images
 
 FEWEST_FOUND = 0.5  # of the rows have an image, or the table is of other things
 SPLIT_WORDS, MOST_PARTS = {"split", "splits", "train", "training", "test", "subset", "partition", "usage"}, 6

@@ -20,6 +20,7 @@ from .._spelling import as_on_disk, composed
 Row = Mapping[str, str]
 Score = tuple[float, int, float, int, int, int, str]
 
+MOST_LOOKED_AT = 500  # columns of a table
 MOST_PAIRS, MOST_PATHS, MOST_CANDIDATES, MOST_TRIED = 300, 8, 24, 1000
 MOST_TEMPLATES, MOST_KNOWN, NEARLY_ALL, ALL = 6, 0.1, 0.9, 0.99
 MOST_IMAGES = 60  # that are proposed to look at
@@ -148,8 +149,11 @@ def _matching_rows(table: pd.DataFrame, column: str, names: Mapping[str, Any], u
     if re.search(r"[\[\]{}]", column):
         return []  # no template can write such a column
     hits = [number for number, cell in enumerate(table[column].tolist()) if cell in names or _tail(cell) in names]
-    chosen = table.iloc[spread(hits, MOST_PAIRS)][[column, *(name for name in useful if name != column)]]
-    return [dict(zip(chosen.columns, cells, strict=True)) for cells in chosen.itertuples(index=False)] if hits else []
+    if not hits:
+        return []
+    columns = [column, *(name for name in useful if name != column)]
+    chosen = table[columns].iloc[spread(hits, MOST_PAIRS)]  # of a wide table, rows of all columns take long
+    return [dict(zip(columns, cells, strict=True)) for cells in chosen.itertuples(index=False)]
 
 
 def _explain(path: str, row: Row, column: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 from compete import DataError, Scan, format_list, prose
 
 from .._heads import Table, read_head
-from .templates import find_template
+from .templates import MOST_LOOKED_AT, find_template
 
 MOST_SHARED, ENOUGH_NAMED = 0.5, 0.5
 MOST_TABLES, MOST_BYTES = 60, 50_000_000
@@ -51,7 +51,7 @@ def by_hand(scan: Scan, naming: str) -> str:
     """Say how to start from the table that names the images."""
     try:
         table = read_head(scan.files, naming, scan.tables.get(naming, naming))
-        found = find_template(table.frame, scan, "train")
+        found = find_template(table.frame.iloc[:, :MOST_LOOKED_AT], scan, "train")
     except DataError:
         found = None
     image = f", image = {json.dumps(found.value)}" if found else ""
