@@ -80,6 +80,8 @@ class Result:
         """The submission as the platform reads it: every cell as text."""
         from compete.submission.csv_file import read_submission
 
+        if self.scores.submission is None:
+            raise CompeteError(f"{self.folder}: no test set, so no submission; .predict(images) predicts other images")
         return read_submission(self.folder / "submission.csv")
 
     @property
