@@ -15,10 +15,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import compete
 from compete.config import plugins
 from compete.config.load import load_config
 from compete.draft import InitResult, write_toml
-from compete.errors import UserError
+from compete.errors import CompeteError, UserError
 from compete.scores import read_scores
 from compete.stages.runner import run_competition
 
@@ -386,3 +387,12 @@ def test_the_dataset_of_a_plugin_needs_no_sample_submission(folder):
     assert result.runs, result.todo
     text = result.path.read_text()
     assert 'name = "listing"' in text and 'column = "sort"' in text and "there is no test set" in said(result)
+
+
+def test_python_says_that_there_is_no_submission(folder):
+    put(folder, per_class("{kind}/{n}.png"))
+    shutil.copy(ORACLE, "oracle.py")
+    done = compete.run(write_toml(folder).path, FAST)
+    assert len(done.oof) == 12
+    with pytest.raises(CompeteError, match="no test set, so no submission"):
+        _ = done.submission
