@@ -115,8 +115,8 @@ def code_of_others(
         yield
     except passed:
         raise
-    except FAULTS as error:
-        if is_a_stop(error):
+    except BaseException as error:  # a panic of an extension in Rust is no Exception either
+        if is_a_stop(error) or isinstance(error, GeneratorExit):
             raise
         raise explain(error) from error
 

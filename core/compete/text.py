@@ -44,11 +44,12 @@ def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def echo(message: object, *, err: bool = False) -> None:
-    """Print a message on stdout or stderr: as any terminal can show it, and its encoding can write it."""
+def echo(*messages: object, err: bool = False) -> None:
+    """Print messages on stdout or stderr, each on its line: as any terminal can show and its encoding can write them."""
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    print(printable(str(message)).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+    text = "\n".join(printable(str(message)) for message in messages)
+    print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:

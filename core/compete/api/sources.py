@@ -67,8 +67,7 @@ def _refuse_other_folder(toml: Path, folder: Path, elsewhere: str) -> None:
 
 
 def _show(text: str) -> None:
-    for line in text.splitlines():
-        echo(line)
+    echo(*text.splitlines())  # at once: a notebook keeps each call as an output of its own
 
 
 def override_list(overrides: Overrides) -> list[str]:
