@@ -45,7 +45,7 @@ def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def echo(*messages: object, err: bool = False) -> None:
-    """Print messages on stdout or stderr, each on its line: as any terminal can show and its encoding can write them."""
+    """Print messages on stdout or stderr, each on its line: as any terminal can show and encode them."""
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     text = "\n".join(printable(str(message)) for message in messages)

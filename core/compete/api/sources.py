@@ -51,8 +51,8 @@ def toml_of(path: Path, elsewhere: str = ELSEWHERE) -> Path:
         _refuse_other_folder(toml, path, elsewhere)
         _show(f"{toml}: written earlier for {path}, used as it is now; remove it to have it written again")
         return toml
-    _show("\n".join(line for line in write_toml(path, toml).lines if line != NEXT.format(toml)))
-    _show(toml.read_text("utf-8"))
+    lines = [line for line in write_toml(path, toml).lines if line != NEXT.format(toml)]
+    _show("\n".join([*lines, toml.read_text("utf-8")]))
     return toml
 
 
