@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 
 import pytest
@@ -13,6 +14,7 @@ from compete import ConfigError
 from compete.config.options import bind
 from compete.config.registry import Component
 from compete_plugins.models import register_models
+from compete_plugins.models._weights import quiet_hub
 
 COMPONENTS = register_models()
 TIMM = {"backbone": "test_resnet"}
@@ -208,3 +210,12 @@ def test_pretrained_weights_of_timm_get_a_new_head(monkeypatch):
     assert torch.equal(logits(network), torch.zeros(2, 3))
     assert torch.equal(network.layer1[0].conv1.weight, trained.layer1[0].conv1.weight)
     assert torch.equal(logits(build("timm", 1000, backbone="resnet10t", pretrained=True)), logits(trained))
+
+
+def test_the_hub_s_retries_are_kept_back_and_its_level_restored(caplog):
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    with quiet_hub():
+        logger.warning("Retrying in 1s [Retry 1/5].")
+    assert caplog.text == ""
+    logger.warning("of another library's user")
+    assert "another library's user" in caplog.text

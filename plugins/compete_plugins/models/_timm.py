@@ -13,7 +13,7 @@ from compete import Backbone, Backbones, CompeteError, ConfigError, InputFile, c
 
 from ._gem import pool_generalised_mean
 from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, refuse_arguments, zero_head
-from ._weights import input_channels, read_weights, refuse_differences, rows
+from ._weights import input_channels, quiet_hub, read_weights, refuse_differences, rows
 
 RESERVED = ("num_classes", "in_chans", "drop_rate", "drop_path_rate")
 Rate = Annotated[float, Field(ge=0, le=0.99)]
@@ -131,7 +131,8 @@ def _create(backbone: str, options: dict[str, Any]) -> nn.Module:
     import timm
 
     try:
-        network: nn.Module = timm.create_model(backbone, **options)
+        with quiet_hub():
+            network: nn.Module = timm.create_model(backbone, **options)
     except (TypeError, AssertionError) as error:
         raise refuse_arguments(backbone, error) from error
     return network

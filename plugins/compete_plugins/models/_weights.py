@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,6 +16,18 @@ from compete import ConfigError, did_you_mean
 State = dict[str, torch.Tensor]
 
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
+
+
+@contextmanager
+def quiet_hub() -> Iterator[None]:
+    """Keep back the hub's line about each retry: the error at the end tells what is missing, and how to get it."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def check_weights(pretrained: bool, weights: str) -> Iterator[str]:
