@@ -24,15 +24,13 @@ PROMPT = "\x1b[1;32m$\x1b[0m "
 
 
 def draw_photos(folder: Path) -> None:
-    """Draw class folders, a test folder and a sample submission: coloured noise."""
+    """Draw class folders and a test folder: coloured noise."""
     rng = np.random.default_rng(0)
     for number, name in enumerate(("train/maple", "train/oak", "train/birch")):
         for image in range(40):
             _draw(folder / "photos" / name / f"{number}{image:03d}.jpg", rng, number)
     for image in range(20):
         _draw(folder / "photos/test" / f"{image:03d}.jpg", rng, image % 3)
-    rows = "".join(f"{image:03d}.jpg,maple\n" for image in range(20))
-    (folder / "photos/sample_submission.csv").write_text(f"id,label\n{rows}", encoding="utf-8")
 
 
 def _draw(path: Path, rng: np.random.Generator, channel: int) -> None:

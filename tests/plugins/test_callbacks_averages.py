@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from compete import Epoch, Metric, hookimpl
+from compete.errors import Stopped
 from compete.train.loop import train
 from compete.train.trainer import build_trainer
 from compete.types import Member
@@ -158,7 +159,7 @@ def test_a_member_s_score_is_that_of_its_soup(make_run):
     assert result.best_epoch == best.number
 
 
-class Killed(BaseException):
+class Killed(Stopped):
     pass
 
 

@@ -132,7 +132,7 @@ class Child:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         except OSError as error:
-            raise ChildFailure("died") from error
+            raise ChildFailure("died", self._ending()) from error
 
     def _wait(self, timeout_seconds: float) -> bytes:
         self._heard = time.monotonic()
