@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from compete import Epoch, TrainerView, hookimpl
 
-from ._modules import Direction, Watch, choose_modules
+from ._modules import Direction, Watch, Watcher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,19 +21,13 @@ COLUMNS = ("epoch", "module", "mean", "std", "zeros", "values")
 FILES: dict[Direction, str] = {"forward": "activations.csv", "backward": "gradients.csv"}
 
 
-class Activations:
+class Activations(Watcher):
     """Sums of each module's values on the device, read once an epoch."""
 
     def __init__(self, patterns: Sequence[str] | None, on: Direction) -> None:
-        self.patterns, self.on = patterns, on
-        self.names: list[str] = []
+        super().__init__(patterns, on)
         self.sums = torch.zeros(0, 4, dtype=torch.float64)  # of each module: values, their sum, squares, zeros
         self.rows = ""  # the CSV so far
-        self._watch: Watch | None = None
-
-    def match(self, network: nn.Module) -> list[str]:
-        """Return the names of the modules to watch. Raise `ConfigError` for a pattern that matches none."""
-        return choose_modules(network, self.patterns, "[[hooks]] modules =")
 
     @hookimpl
     def on_member_start(self, trainer: TrainerView) -> None:
@@ -67,22 +60,6 @@ class Activations:
         self.rows += text.getvalue()
         self.sums.zero_()
         write_whole(trainer.folder / FILES[self.on], self.rows.encode())
-
-    @hookimpl
-    def on_training_end(self) -> None:
-        """Remove the hooks."""
-        self.close()
-
-    @hookimpl
-    def on_run_error(self) -> None:
-        """Remove the hooks."""
-        self.close()
-
-    def close(self) -> None:
-        """Remove the hooks."""
-        if self._watch is not None:
-            self._watch.remove()
-        self._watch = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the file's text and the sums."""

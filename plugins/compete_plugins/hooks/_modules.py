@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from compete import ConfigError, did_you_mean, format_list
+from compete import ConfigError, did_you_mean, format_list, hookimpl
 
 Direction = Literal["forward", "backward"]
 # Gets the module's number, whether its inputs are of interest, and its output or the gradient of that.
@@ -44,6 +44,35 @@ class Watch:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+
+
+class Watcher:
+    """A module hook of a `[[hooks]]` table: which modules it watches, and that it leaves a network as it was."""
+
+    def __init__(self, patterns: Sequence[str] | None, on: Direction) -> None:
+        self.patterns, self.on = patterns, on
+        self.names: list[str] = []
+        self._watch: Watch | None = None
+
+    def match(self, network: nn.Module) -> list[str]:
+        """Return the names of the modules to watch. Raise `ConfigError` for a pattern that matches none."""
+        return choose_modules(network, self.patterns, "[[hooks]] modules =")
+
+    @hookimpl
+    def on_training_end(self) -> None:
+        """Remove the hooks."""
+        self.close()
+
+    @hookimpl
+    def on_run_error(self) -> None:
+        """Remove the hooks."""
+        self.close()
+
+    def close(self) -> None:
+        """Remove the hooks."""
+        if self._watch is not None:
+            self._watch.remove()
+        self._watch = None
 
 
 def _hook(own: nn.Module, number: int, on: Direction, note: Note) -> Callable[..., None]:

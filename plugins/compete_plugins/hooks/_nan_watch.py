@@ -6,26 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from compete import TrainerView, hookimpl
 
-from ._modules import Direction, Watch, choose_modules
+from ._modules import Direction, Watch, Watcher
 
 
-class NanWatch:
+class NanWatch(Watcher):
     """The first module of an epoch whose output or gradient is not finite, kept on the device as its number."""
 
     def __init__(self, patterns: Sequence[str] | None, on: Direction) -> None:
-        self.patterns, self.on = patterns, on
-        self.names: list[str] = []
+        super().__init__(patterns, on)
         self.trainer: TrainerView | None = None
         self.first = torch.full((3,), -1)  # the module's number, its step, whether its inputs were not finite already
-        self._watch: Watch | None = None
-
-    def match(self, network: nn.Module) -> list[str]:
-        """Return the names of the modules to watch. Raise `ConfigError` for a pattern that matches none."""
-        return choose_modules(network, self.patterns, "[[hooks]] modules =")
 
     @hookimpl
     def on_member_start(self, trainer: TrainerView) -> None:
@@ -55,19 +48,3 @@ class NanWatch:
             return f"nan_watch saw none in the {what}s of {len(self.names)} modules: look at the loss and the step"
         cause = ", whose input had them already" if before else ""
         return f"nan_watch found the first in step {found}, in the {what} of {self.names[number]}{cause}"
-
-    @hookimpl
-    def on_training_end(self) -> None:
-        """Remove the hooks."""
-        self.close()
-
-    @hookimpl
-    def on_run_error(self) -> None:
-        """Remove the hooks."""
-        self.close()
-
-    def close(self) -> None:
-        """Remove the hooks."""
-        if self._watch is not None:
-            self._watch.remove()
-        self._watch = None
