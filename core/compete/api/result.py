@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,7 +41,8 @@ class Report(PathLike[str]):
 
     def _repr_html_(self) -> str:
         if not self.path.is_file():
-            return f"<p>{escape(str(self.path))}: there is no such file. Write it again: compete report</p>"
+            command = f"compete report {shlex.quote(str(self.path.parent))}"
+            return f"<p>{escape(str(self.path))}: there is no such file. Write it again: {escape(command)}</p>"
         page = escape(self.path.read_text("utf-8"), quote=True)
         style = f"width: 100%; height: {REPORT_PIXELS}px; border: 0"
         return f'<iframe sandbox="" style="{style}" srcdoc="{page}"></iframe>'  # no script of the page may run

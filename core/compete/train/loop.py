@@ -6,6 +6,7 @@ killed run resumes as if it had not been killed.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -52,9 +53,12 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
 
 def _warn_of_mistakes(trainer: Trainer) -> None:
     """Look for classic mistakes before the first member's first step; they are warnings, as experiments may err."""
+    toml = shlex.quote(str(trainer.run.folder / "config.toml"))
     for check, found in diagnose(trainer, quick=True):
         for text in found:
-            trainer.run.session.warn(f"{check}: {text} (`compete doctor` says more; --no-doctor leaves this out)")
+            trainer.run.session.warn(
+                f"{check}: {text} (`compete doctor {toml}` says more; --no-doctor leaves this out)"
+            )
 
 
 def plan_epoch(trainer: Trainer) -> None:
