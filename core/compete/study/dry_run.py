@@ -30,15 +30,13 @@ if TYPE_CHECKING:
 @contextmanager
 def dry_run(config: Config) -> Iterator[Run]:
     """Yield a run whose images are decoded when they are looked at. Raise `CompeteError` as a run would."""
-    config = replace(
-        config,
-        images=config.images.model_copy(update={"cache": False, "unreadable": "error"}),
-        training=config.training.model_copy(update={"workers": 0, "compile": False}),
-    )
+    training = config.training.model_copy(update={"workers": 0, "compile": False})
+    config = replace(config, training=training)
+    uncached = replace(config, images=config.images.model_copy(update={"cache": False, "unreadable": "error"}))
     sources = read_sources(config)
     dataset = prepare(config, sources, None)
     transforms: list[Transform] = [bound.build() for bound in config.many("transforms")]
-    decoder = make_decoder(config, transforms, Files(Path(config.competition.root)))
+    decoder = make_decoder(uncached, transforms, Files(Path(config.competition.root)))
     tables = dataset.tables
     train, test = (open_image_set(table, decoder, "", lambda *_: None) for table in (tables.train, tables.test))
     network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0)

@@ -53,13 +53,15 @@ def decoding_is_repeatable(patient: Patient) -> Iterator[str]:
 
 
 def loading_keeps_up(patient: Patient) -> Iterator[str]:
-    """Loading a batch should not take longer than the step on it."""
+    """Loading a batch should not take longer than the step on it; a run with a cache decodes nothing then."""
     trainer = patient.trainer
     run, images, network = trainer.run, trainer.run.images.train, patient.network(training=True)
     numbers = [int(images.by_row[row][0]) for row in patient.rows]
+    cached = run.config.images.cache
+    decoded = {number: images.images[number] for number in numbers} if cached else images.images
     started = time.perf_counter()
     for number in numbers:
-        image = images.images[number]
+        image = decoded[number]
         if run.images.augment is not None:
             run.images.augment(image, 0)
     loading = time.perf_counter() - started
@@ -70,8 +72,9 @@ def loading_keeps_up(patient: Patient) -> Iterator[str]:
     step = time.perf_counter() - started
     processes = max(1, run.workers)
     if loading / processes > step:
+        cure = "" if cached else "Set [images] cache = true, or "
+        workers = f"[training] workers to {math.ceil(loading / step)}"
         yield (
             f"loading {len(numbers)} images takes {loading * 1000:.0f} ms in one process, a step on them "
-            f"{step * 1000:.0f} ms: the loader is the bottleneck. Set [images] cache = true, or [training] workers to "
-            f"{math.ceil(loading / step)}"
+            f"{step * 1000:.0f} ms: the loader is the bottleneck. {cure or 'Set '}{workers}"
         )

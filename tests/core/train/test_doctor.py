@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from compete.config.load import load_config
 from compete.stages.runner import run_competition
+from compete.study.dry_run import dry_run
 from compete.train import doctor
 from compete.train.doctor import diagnose
 from compete.train.patient import Patient
@@ -230,3 +232,16 @@ def test_a_run_warns_of_what_its_quick_checks_find(tiny: Path):
 def test_a_batch_has_every_label_before_any_twice(trainer):
     patient = Patient.of(trainer, 3)
     assert sorted(patient.labels.tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_loading_is_measured_as_the_run_loads(tiny: Path, monkeypatch, cache):
+    """Decoding takes long here: only a run without a cache decodes while it trains."""
+    with dry_run(load_config(tiny / "tiny.toml", [f"images.cache={str(cache).lower()}"])) as run:
+        trainer = build_trainer(run, run.members[0])
+        decode = run.images.train.images.decode
+        slow = replace(run.images.train.images, decode=lambda path: (time.sleep(0.05), decode(path))[1])
+        run = replace(run, images=replace(run.images, train=replace(run.images.train, images=slow)))
+        texts = found(replace(trainer, run=run), "loading keeps up")
+    assert len(texts) == (0 if cache else 1)
+    assert cache or "Set [images] cache = true, or [training] workers to" in texts[0]
