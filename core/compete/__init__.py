@@ -1,6 +1,6 @@
 """compete: image competitions from one TOML.
 
-A notebook or script calls `run`, `load_run`, `init` and `validate`. The other names are what plugins may import.
+A notebook calls `run`, `blend`, `load_run`, `init` and `validate`. The other names are what plugins may import.
 """
 
 from typing import TYPE_CHECKING
@@ -71,7 +71,7 @@ from compete.types import (
 )
 
 if TYPE_CHECKING:
-    from compete.api.calls import InitResult, Result, init, load_run, run, validate
+    from compete.api.calls import InitResult, Result, blend, init, load_run, run, validate
     from compete.config.settings import Count, Number
     from compete.data.leaks import linked_rows
     from compete.predict.top_k import top_labels
@@ -135,6 +135,7 @@ __all__ = [
     "Transform",
     "UnreachableError",
     "Uploader",
+    "blend",
     "code_of_others",
     "columns_called_label",
     "component",
@@ -174,7 +175,7 @@ __version__ = "0.2.0"
 
 # What needs pydantic, NumPy or torch is imported when somebody asks for it.
 _LATE = {
-    **dict.fromkeys(("InitResult", "Result", "init", "load_run", "run", "validate"), "compete.api.calls"),
+    **dict.fromkeys(("InitResult", "Result", "blend", "init", "load_run", "run", "validate"), "compete.api.calls"),
     "ClassScores": "compete.scores",
     "Count": "compete.config.settings",
     "CvScores": "compete.scores",

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from compete import __version__
 from compete.api.commands import add_api_commands
+from compete.blending.commands import add_blend_commands
 from compete.catalog.commands import add_catalog_commands
 from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError
 from compete.leaderboard.commands import add_commands
@@ -190,9 +191,9 @@ def run(
         file = toml_of(file.expanduser(), "compete init '{folder}' -o other.toml, then compete run other.toml")
     config = load_config(file, overrides or [])
     _say_where_from(file, config.path)
-    from compete.stages.runner import run_competition
+    from compete.blending.entry import run_entry
 
-    run_competition(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
+    run_entry(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
 
 
 def _say_where_from(given: Path, found: Path) -> None:
@@ -271,6 +272,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
 add_catalog_commands(app)
 add_commands(app)
 add_study_commands(app)
+add_blend_commands(app)
 add_api_commands(app)
 
 

@@ -158,8 +158,8 @@ def register_tta() -> Components:
 def register_ensembles() -> Components:
     """Ensembles: `(oof (M, N, C), labels, test (M, T, C), metric) -> (oof (N, C), test (T, C))`, one of all members.
 
-    OOF rows that a member did not validate are NaN; rows that no member validated stay NaN.
-    `@component(row_by_row=True)`: a row needs neither labels nor others, so only some rows and classes may be passed.
+    OOF rows that a member did not validate are NaN; rows that no member validated stay NaN. `row_by_row`: rows need
+    neither labels nor others. `takes_columns`: a fifth argument, (train (N, F), test (T, F)) of `[columns]` or None.
     """
 
 

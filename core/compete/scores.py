@@ -94,9 +94,48 @@ class FoldFacts(Facts):
     counts: tuple[tuple[int, ...], ...] = ()
 
 
+class MethodFacts(Facts):
+    """A way to blend: its score on folds that it was not fitted on, and its gain over the mean with standard error.
+
+    Gains are positive where the blend is better, whatever the metric's direction. `problem` says why it has no score.
+    """
+
+    name: str
+    score: Score = None
+    gain: Score = None
+    error: Score = None
+    problem: str = ""
+
+
+class InputFacts(Facts):
+    """An input of a blend: its own OOF score, the blend's without it, and what the blend gains from it."""
+
+    name: str
+    model: str = ""
+    score: Score = None
+    without: Score = None
+    gain: Score = None
+    error: Score = None
+
+
+class BlendFacts(Facts):
+    """How a blend was made; every score is of folds that the blend was not fitted on.
+
+    `rows` are the rows that every input validated. The matrices (M, M) are the correlation of the inputs' predictions,
+    and the share of decisions in which they differ.
+    """
+
+    inputs: tuple[InputFacts, ...]
+    methods: tuple[MethodFacts, ...] = ()
+    rows: int
+    correlation: tuple[tuple[Score, ...], ...] = ()
+    disagreement: tuple[tuple[Score, ...], ...] = ()
+
+
 class Scores(Facts):
     """A finished run. `titles` are what people call the `classes`, in the same order; the other tables use them.
 
+    `blend` is None unless the run is a blend, whose `cv.folds` are the folds that it was judged on.
     `submission` is None for a run without a test set, `train_shares` is each class's share of the training rows,
     `seconds` the training time of all members, and `next` lists commands that may follow.
     """
@@ -124,6 +163,7 @@ class Scores(Facts):
     seconds: float
     warnings: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
+    blend: BlendFacts | None = None
 
 
 def write_scores(folder: Path, scores: Scores) -> None:

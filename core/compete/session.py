@@ -94,14 +94,11 @@ class Session:
 
 
 @dataclass(frozen=True)
-class OpenRun:
-    """What predictions need of a run: rows, images, the members, and a network to copy for each of them."""
+class RunRows:
+    """A run's session and its rows: enough to score predictions, to fit post-processing and to write a submission."""
 
     session: Session
     dataset: Dataset
-    images: Images
-    members: tuple[Member, ...]
-    network: nn.Module
 
     @property
     def config(self) -> Config:
@@ -112,11 +109,6 @@ class OpenRun:
     def folder(self) -> Path:
         """The run's folder."""
         return self.session.folder
-
-    @property
-    def fabric(self) -> Fabric:
-        """The device and its precision."""
-        return self.session.fabric
 
     @property
     def hook(self) -> pluggy.HookRelay:
@@ -137,6 +129,20 @@ class OpenRun:
     def metric(self) -> Metric:
         """The competition's metric."""
         return metric_for(self.config, self.target)
+
+
+@dataclass(frozen=True)
+class OpenRun(RunRows):
+    """What predictions need of a run: rows, images, the members, and a network to copy for each of them."""
+
+    images: Images
+    members: tuple[Member, ...]
+    network: nn.Module
+
+    @property
+    def fabric(self) -> Fabric:
+        """The device and its precision."""
+        return self.session.fabric
 
     @property
     def workers(self) -> int:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
 from compete.api.caller import state_kept
 from compete.api.result import Result
-from compete.api.sources import Overrides, Source, python_words, read_config
+from compete.api.sources import Overrides, Source, override_list, python_words, read_config
+from compete.blending.blend_runs import AUTO, blend_data, blend_runs
+from compete.blending.entry import run_entry
 from compete.draft import InitResult, write_toml
 from compete.errors import UserError
 from compete.scores import SCORES_FILE, read_scores
 from compete.stages.run_folder import check_format, read_state
-from compete.stages.runner import run_competition
+from compete.text import echo
 
-__all__ = ["InitResult", "Result", "init", "load_run", "run", "validate"]
+__all__ = ["InitResult", "Result", "blend", "init", "load_run", "run", "validate"]
 
 
 def run(
@@ -33,7 +35,26 @@ def run(
     """
     with python_words(), state_kept():
         config = read_config(source, overrides)
-        return Result.of(run_competition(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor))
+        return Result.of(run_entry(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor))
+
+
+def blend(
+    runs: Sequence[Result | str | PathLike[str]],
+    method: str = AUTO,
+    overrides: Overrides = None,
+    *,
+    files: Mapping[str, Sequence[str]] | None = None,
+    name: str | None = None,
+) -> Result:
+    """Blend finished runs into a new one, joined by id, and return it; the first one's rows, folds and metric count.
+
+    `method` is an ensemble; "auto" judges all of them on folds that they were not fitted on, and takes the best that is
+    clearly better than the mean. `files` are predictions from elsewhere: `{"team": ["oof.csv", "test.csv"]}`.
+    """
+    with python_words(), state_kept():
+        folders = [run.folder if isinstance(run, Result) else Path(run).expanduser() for run in runs]
+        data = blend_data(folders, files or {}, method)
+        return Result.of(blend_runs(data, override_list(overrides), method=method, name=name, log=echo))
 
 
 def validate(source: Source, overrides: Overrides = None) -> tuple[str, ...]:

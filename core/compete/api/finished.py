@@ -12,14 +12,10 @@ import numpy as np
 import pandas as pd
 
 from compete.api.caller import warn
-from compete.config.load import Config, load_config
-from compete.config.toml import read_toml
+from compete.blending.past_run import past_config, past_dataset
 from compete.data.columns import encode_columns
-from compete.data.dataset import Dataset
 from compete.data.images import Images, ImagesByRow, ImageSet
-from compete.data.stored_tables import read_stored_tables
 from compete.errors import CompeteError, DataError
-from compete.identity import read_sources
 from compete.model.device import make_fabric
 from compete.model.network import build_network
 from compete.predict.parquet import read_predictions
@@ -28,15 +24,14 @@ from compete.predict.top_k import known_rows
 from compete.session import OpenRun, Session
 from compete.stages.blend import join_members
 from compete.stages.members import OOF, RESULT, TEST, load_member, read_result
-from compete.stages.prepare import read_tables
-from compete.stages.run_folder import changed_since
 from compete.store import read_json
 from compete.text import format_list, plural
-from compete.types import Tables, Target, TopK
+from compete.types import Tables, TopK
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from compete.config.load import Config
     from compete.data.columns import TableColumns
     from compete.predict.inference import Scaler
     from compete.scores import Scores
@@ -91,7 +86,8 @@ def open_finished(folder: Path, scores: Scores, device: str | None = None) -> Fi
 
     Raise `CompeteError` where it does not fit together any more.
     """
-    run = _open(folder, _config(folder, device), scores)
+    config = past_config(folder, [] if device is None else [f"training.device={device}"], warn)
+    run = _open(folder, config, scores)
     networks, scalers = zip(*(load_member(run, member) for member in run.members), strict=True)
     oof = _predictions(run, OOF, run.tables.train)
     there = all((run.member_folder(member) / TEST).is_file() for member in run.members)
@@ -105,32 +101,10 @@ def _predictions(run: OpenRun, name: str, table: pd.DataFrame) -> list[Predictio
     return [read_predictions(file, ids, run.target.classes) for file in files]
 
 
-def _config(folder: Path, device: str | None) -> Config:
-    """Return the run's configuration, without weights to start from: the members have theirs."""
-    toml = folder / "config.toml"
-    model = read_toml(toml)[0].get("model", {})
-    overrides = ['model.weights=""'] if isinstance(model, dict) and model.get("weights") else []
-    config = load_config(toml, [*overrides, *([] if device is None else [f"training.device={device}"])])
-    changed = [line for line in changed_since(folder, config, read_sources(config)) if line.startswith("file ")]
-    if changed:
-        names = format_list(line.removeprefix("file ") for line in changed)
-        warn(f"{folder}: {names} changed since the run; its predictions may differ")
-    return config
-
-
 def _open(folder: Path, config: Config, scores: Scores) -> OpenRun:
-    tables = read_stored_tables(folder) or read_tables(config)
-    target: Target = config.one("targets").build(tables.train)
-    if target.classes != scores.classes:
-        raise CompeteError(
-            f"{folder} was trained on the classes {format_list(scores.classes)}, and the files now give "
-            f"{format_list(target.classes)}. Run `compete run {folder / 'config.toml'}` on the files of its training."
-        )
-    columns = encode_columns(config.columns, tables)
-    labels = target.labels(tables.train)
-    dataset = Dataset(tables, target, labels, labels, columns, np.zeros(len(labels), np.int64), "")
+    dataset = past_dataset(folder, config, scores)
     session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager())
-    network = build_network(config, target.outputs, dataset.column_count, seed=0, weights=False)
+    network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=False)
     none = ImageSet([], ImagesByRow(np.zeros(0, np.int64), 0), {})
     return OpenRun(session, dataset, Images(none, none, None), _members(folder, scores), network)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from compete.api.finished import FinishedRun
     from compete.api.given import Inputs
     from compete.api.predicting import Sample
-    from compete.session import Run
+    from compete.session import RunRows
 
 REPORT_PIXELS = 800
 
@@ -62,7 +62,7 @@ class Result:
     device: str | None = None
 
     @classmethod
-    def of(cls, run: Run) -> Result:
+    def of(cls, run: RunRows) -> Result:
         """Return the result of a run that has just finished; the run's images and networks can go."""
         session = run.session
         return cls(run.folder, read_scores(run.folder), tuple(session.notes), tuple(session.warnings))
@@ -145,7 +145,8 @@ class Result:
         """Yield what the short forms show."""
         scores, cv = self.scores, self.scores.cv
         spread = "" if cv.std is None else f" ± {cv.std:.4f}"
-        yield "CV", f"{_decimal(cv.mean)}{spread} ({scores.metric}, {plural(len(cv.folds), 'member')})"
+        parts = plural(len(cv.folds), "part" if scores.blend else "member")
+        yield "CV", f"{_decimal(cv.mean)}{spread} ({scores.metric}, {parts})"
         after = "" if cv.oof_postprocessed is None else f", {_decimal(cv.oof_postprocessed)} post-processed"
         yield "OOF", _decimal(cv.oof) + after
         yield "folder", str(self.folder)

@@ -13,6 +13,7 @@ from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Registry
 from compete.config.settings import (
     CORE_TABLES,
+    Blend,
     Checks,
     Columns,
     Competition,
@@ -47,6 +48,7 @@ class Config:
     finetune: Finetune
     inference: Inference
     checks: Checks
+    blend: Blend
     components: Mapping[str, tuple[BoundComponent, ...]]
     plugin_files: tuple[Path, ...]
     plugins: Plugins

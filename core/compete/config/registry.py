@@ -41,6 +41,7 @@ class Traits:
 
     check: Check | None = field(default=None, metadata={"kinds": ()})  # of every kind
     row_by_row: bool = field(default=False, metadata={"kinds": ("ensembles",)})
+    takes_columns: bool = field(default=False, metadata={"kinds": ("ensembles",)})
     needs_classes: bool = field(default=False, metadata={"kinds": ("postprocessors",)})
     own_ids: bool = field(default=False, metadata={"kinds": ("submissions",)})
     needs_cosines: bool = field(default=False, metadata={"kinds": ("losses",)})
@@ -102,6 +103,7 @@ def component(
     *,
     check: Check | None = None,
     row_by_row: bool = False,
+    takes_columns: bool = False,
     needs_classes: bool = False,
     own_ids: bool = False,
     needs_cosines: bool = False,
@@ -114,6 +116,7 @@ def component(
 
     `check` (every kind): gets the options when the TOML is read, and yields what is wrong with their values.
     `row_by_row` (ensembles): needs neither labels nor other rows, so it may be given some rows and classes only.
+    `takes_columns` (ensembles): takes the features of `[columns]` as a fifth argument, (train (N, F), test (T, F)).
     `needs_classes` (postprocessors): takes the classes' names as a fourth argument.
     `own_ids` (submissions): writes other ids than the test table's.
     `needs_cosines` (losses): expects logits that are cosines times its option `scale`.
@@ -124,12 +127,13 @@ def component(
 
     Raise `TypeError` for a value of another type, and for a second declaration, which would undo the first.
     """
-    flags = [row_by_row, needs_classes, own_ids, needs_cosines, gives_cosines]
+    flags = [row_by_row, takes_columns, needs_classes, own_ids, needs_cosines, gives_cosines]
     if not all(isinstance(flag, bool) for flag in flags) or not (check is None or callable(check)):
         raise TypeError("component(): a trait such as row_by_row must be True or False, and check a function")
     traits = Traits(
         check,
         row_by_row,
+        takes_columns,
         needs_classes,
         own_ids,
         needs_cosines,

@@ -178,6 +178,15 @@ class Checks(Table):
         return {**rules, "allowed": self.allowed or None, "separator": self.separator or None}
 
 
+class Blend(Table):
+    """Which finished runs and foreign predictions are blended; `compete blend` writes this table."""
+
+    runs: list[UserPath] = setting("submission", [], "run folders; the first one's rows, folds and metric count")
+    files: dict[str, Annotated[list[UserPath], Field(min_length=1, max_length=2)]] = setting(
+        "submission", {}, 'foreign predictions by id: `{ team = ["oof.csv", "test.csv"] }`'
+    )
+
+
 # Old names and their replacements, as error messages write them.
 RENAMED: dict[str, str] = {
     "[images] fit": "resize",
@@ -204,4 +213,5 @@ CORE_TABLES: dict[str, type[Table]] = {
     "finetune": Finetune,
     "inference": Inference,
     "checks": Checks,
+    "blend": Blend,
 }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from compete.store import write_bytes
-from compete.types import Tables
+from compete.store import read_json, write_bytes, write_json
+from compete.types import SampleForm, Tables
 
 FOLDER = "tables"
+ABOUT = "about.json"  # what the tables say beside their cells: the note, and how the sample submission is written
 NAMES = ("train", "test", "sample")
 
 
@@ -33,6 +36,8 @@ def write_tables(folder: Path, tables: Tables) -> str:
         data[name] = buffer.getvalue()
     for name, content in data.items():
         write_bytes(folder / FOLDER / f"{name}-rows.parquet", content)
+    form = asdict(tables.form) | {"quoted": sorted(tables.form.quoted), "unnamed": sorted(tables.form.unnamed)}
+    write_json(folder / FOLDER / ABOUT, {"note": tables.note, "form": form})
     return ""
 
 
@@ -42,7 +47,14 @@ def read_stored_tables(folder: Path) -> Tables | None:
     if not all(file.is_file() for file in files):
         return None
     train, test, sample = map(pd.read_parquet, files)
-    return Tables(train, test, sample)
+    about = read_json(folder / FOLDER / ABOUT)
+    return Tables(train, test, sample, about.get("note", ""), form=_form(about.get("form", {})))
+
+
+def _form(stored: dict[str, Any]) -> SampleForm:
+    """Return the form from its JSON, which has lists only."""
+    kinds = {"index": tuple, "quoted": frozenset, "unnamed": frozenset}
+    return SampleForm(**{name: kinds.get(name, lambda value: value)(value) for name, value in stored.items()})
 
 
 def _same_cells(first: pd.DataFrame, second: pd.DataFrame) -> bool:

@@ -65,7 +65,13 @@ def _ensembled(run: OpenRun, oof: Sequence[Any], test: Sequence[Any]) -> tuple[P
     if isinstance(oof[0], TopK):
         return join_top(run, ensemble, oof, 0), join_top(run, ensemble, test, 1)
     # M x (N, C) -> (M, N, C), M x (T, C) -> (M, T, C)
-    joined: tuple[Array, Array] = ensemble.build(np.stack(oof), run.dataset.labels, np.stack(test), run.metric)
+    columns: list[Any] = []
+    if ensemble.component.traits.takes_columns:
+        found = run.dataset.columns
+        columns = [None if found is None else (found.train, found.test)]
+    joined: tuple[Array, Array] = ensemble.build(
+        np.stack(oof), run.dataset.labels, np.stack(test), run.metric, *columns
+    )
     return joined
 
 

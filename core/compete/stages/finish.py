@@ -27,7 +27,7 @@ from compete.scores import (
     SubmissionFacts,
     read_scores,
 )
-from compete.session import Run
+from compete.session import Run, RunRows
 from compete.stages.blend import Blend
 from compete.submission.check import check_submission
 from compete.submission.csv_file import read_submission, write_submission
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compete.config.load import Config
+    from compete.data.dataset import Dataset
     from compete.types import Array, MemberResult, Metric, Predictions
 
 T = TypeVar("T")
@@ -51,12 +52,12 @@ class FittedPostprocessing:
     nested_score: float | None
 
 
-def fit_postprocessing(run: Run, oof: Predictions) -> FittedPostprocessing:
+def fit_postprocessing(run: RunRows, oof: Predictions) -> FittedPostprocessing:
     """Fit `[[postprocess]]` on OOF. Its gain is measured part by part, so that it is not fitted on what it scores."""
     if not run.config.many("postprocessors") or isinstance(oof, TopK):
         return FittedPostprocessing(lambda predictions: predictions, None)
     labels, known = run.dataset.labels, known_rows(oof)
-    parts = _nested_parts(run, known)
+    parts = nested_parts(run.dataset, known, run.config.training.seed)
 
     def fit(oof: Array, labels: Array) -> Step:
         return fit_steps(run.config, oof, labels, run.metric, run.target)
@@ -69,17 +70,17 @@ def fit_postprocessing(run: Run, oof: Predictions) -> FittedPostprocessing:
     return FittedPostprocessing(fit(oof[known], labels[known]), score)
 
 
-def _nested_parts(run: Run, known: Array) -> Array:
+def nested_parts(dataset: Dataset, known: Array, seed: int) -> Array:
     """Return the parts to fit on by turns: the folds or, where one fold was validated, five parts that keep groups."""
-    if len(np.unique(run.dataset.folds[known])) > 1:
-        return run.dataset.folds
-    train = run.tables.train
+    if len(np.unique(dataset.folds[known])) > 1:
+        return dataset.folds
+    train = dataset.tables.train
     units = pd.factorize(train["group"] if "group" in train else train["id"])[0]
-    shuffled = np.random.default_rng(run.config.training.seed).permutation(units.max() + 1)
+    shuffled = np.random.default_rng(seed).permutation(units.max() + 1)
     return np.asarray(shuffled[units] % PARTS)
 
 
-def write_checked(run: Run, frame: pd.DataFrame) -> SubmissionFacts:
+def write_checked(run: RunRows, frame: pd.DataFrame) -> SubmissionFacts:
     """Check the submission, write it, read it back as the platform will, and check that too."""
     data = run.dataset
     shares = train_shares(data.target.classes, data.labels)
@@ -104,7 +105,7 @@ def write_checked(run: Run, frame: pd.DataFrame) -> SubmissionFacts:
     )
 
 
-def _keep_edited(run: Run, path: Path) -> None:
+def _keep_edited(run: RunRows, path: Path) -> None:
     """Keep a submission that was edited after this run wrote it, under another name."""
     try:
         written = read_scores(run.folder).submission
@@ -167,40 +168,52 @@ def score_run(
     results: Sequence[MemberResult],
     submission: SubmissionFacts | None,
 ) -> Scores:
-    """Gather what `scores.json` holds. Classes get their titles, also as keys."""
-    config, data, classes = run.config, run.dataset, run.target.classes
-    titles = {name: config.competition.titles.get(name, name) for name in classes}
+    """Gather what `scores.json` holds."""
+    config, titles = run.config, class_titles(run)
     model = config.one("models")
     return Scores(
-        format=FORMAT,
-        competition=run.session.competition,
-        title=run.session.title,
-        run=run.folder.name,
-        note=data.tables.note,
-        metric=run.session.metric_name,
-        higher_is_better=run.metric.higher_is_better,
-        classes=classes,
-        titles=tuple(titles.values()),
-        cv=cv_scores(run.metric, data.labels, blended, fitted.nested_score),
-        per_class=class_scores(tuple(titles.values()), data.labels, blended.oof),
+        **common_scores(run, blended.oof, submission),
+        cv=cv_scores(run.metric, run.dataset.labels, blended, fitted.nested_score),
         members={result.member.name: _member_scores(result, titles) for result in results},
-        submission=submission
+        model=f"{model.name} {model.options.get('backbone', '')}".strip(),
+        tta=tuple(bound.name for bound in config.many("tta")),
+        seconds=float(sum(result.seconds for result in results)),
+        next=next_commands(config, run.folder, submitted=submission is not None),
+    )
+
+
+def class_titles(run: RunRows) -> dict[str, str]:
+    """Return what people call each class."""
+    return {name: run.config.competition.titles.get(name, name) for name in run.target.classes}
+
+
+def common_scores(run: RunRows, oof: Predictions, submission: SubmissionFacts | None) -> dict[str, Any]:
+    """Return the part of `Scores` that any OOF has, whatever its origin. Classes get their titles, also as keys."""
+    session, data, classes, titles = run.session, run.dataset, run.target.classes, class_titles(run)
+    return {
+        "format": FORMAT,
+        "competition": session.competition,
+        "title": session.title,
+        "run": run.folder.name,
+        "note": data.tables.note,
+        "metric": session.metric_name,
+        "higher_is_better": run.metric.higher_is_better,
+        "classes": classes,
+        "titles": tuple(titles.values()),
+        "per_class": class_scores(tuple(titles.values()), data.labels, oof),
+        "submission": submission
         and submission.model_copy(update={"label_shares": _titled(submission.label_shares, titles)}),
-        train_shares=_titled(train_shares(classes, data.labels), titles),
-        folds=FoldFacts(
-            name=config.one("folds").name,
+        "train_shares": _titled(train_shares(classes, data.labels), titles),
+        "folds": FoldFacts(
+            name=run.config.one("folds").name,
             key=data.folds_key,
             counts=tuple(map(tuple, fold_counts(data.folds, data.labels, len(classes)))),
         ),
-        model=f"{model.name} {model.options.get('backbone', '')}".strip(),
-        tta=tuple(bound.name for bound in config.many("tta")),
-        ensemble=config.one("ensembles").name,
-        device=run.session.device,
-        precision=run.session.precision,
-        seconds=float(sum(result.seconds for result in results)),
-        warnings=tuple(run.session.warnings),
-        next=next_commands(config, run.folder, submitted=submission is not None),
-    )
+        "ensemble": run.config.one("ensembles").name,
+        "device": session.device,
+        "precision": session.precision,
+        "warnings": tuple(session.warnings),
+    }
 
 
 def _titled(values: dict[str, T], titles: Mapping[str, str]) -> dict[str, T]:

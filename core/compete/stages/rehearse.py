@@ -92,8 +92,9 @@ def _fitted(config: Config, target: Target, labels: Array, metric: Metric, rng: 
     oof = np.stack([_mixtures(target, known, known[rng.permutation(len(rows))], rng) for _ in range(MEMBERS)])
 
     def blended(test: Array) -> tuple[Array, Array]:
+        columns = _made_up_columns(config, len(known), len(test)) if ensemble.component.traits.takes_columns else []
         with _suited(f'[ensemble] name = "{ensemble.name}"'):
-            joined: tuple[Array, Array] = ensemble.build(oof, known, np.stack([test] * MEMBERS), metric)
+            joined: tuple[Array, Array] = ensemble.build(oof, known, np.stack([test] * MEMBERS), metric, *columns)
         for made, given in zip(joined, (oof[0], test), strict=True):
             if np.shape(made) != given.shape or not np.isfinite(made).all():
                 raise ConfigError(
@@ -106,6 +107,13 @@ def _fitted(config: Config, target: Target, labels: Array, metric: Metric, rng: 
         steps = fit_steps(config, blended(oof[0])[0], known, metric, target)
     _score(metric, known, steps(blended(oof[0])[0]), "after [[postprocess]], the predictions")
     return lambda predictions: steps(blended(predictions)[1])
+
+
+def _made_up_columns(config: Config, *rows: int) -> list[tuple[Array, ...] | None]:
+    """Return features of so many training and test rows, or None without `[columns]`."""
+    if not (config.columns.numeric or config.columns.categorical):
+        return [None]
+    return [tuple(np.linspace(0, 1, count, dtype=np.float32)[:, None] for count in rows)]
 
 
 def some_rows(labels: Array, classes: int, rng: np.random.Generator) -> Array:

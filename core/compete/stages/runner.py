@@ -21,7 +21,7 @@ from compete.predict.inference import views_of
 from compete.predict.postprocessing import submission_frame
 from compete.reports import TrainingReport
 from compete.scores import write_scores
-from compete.session import Run, Session, call_hook
+from compete.session import Run, RunRows, Session, call_hook
 from compete.stages.blend import blend
 from compete.stages.describe import (
     describe_images,
@@ -85,7 +85,7 @@ def run_competition(
         runs = [] if fresh else list(run_folders(competition_folder(config)))
         for warning in damaged_runs(runs):
             session.warn(warning)
-        with _events(session):
+        with events(session, [*config.many("callbacks"), *config.many("hooks")]):
             run = assemble(session, sources, runs, held)
             write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)
             _reuse_members(run, sources, [other for other in runs if other != run.folder])
@@ -96,11 +96,10 @@ def run_competition(
 
 
 @contextmanager
-def _events(session: Session) -> Iterator[None]:
-    """Notify plugins of the start and the failure of a run."""
+def events(session: Session, watchers: Sequence[BoundComponent] = ()) -> Iterator[None]:
+    """Notify plugins, and components that watch, of the start and the failure of a run."""
     session.register(RunLog(session))
-    config = session.config
-    for bound in (*config.many("callbacks"), *config.many("hooks")):  # in this order: checkpoints number them
+    for bound in watchers:  # in this order: checkpoints number them
         session.register(bound.build())
     try:
         call_hook(session.hook.on_run_start, run=session)
@@ -275,7 +274,7 @@ def _train(run: Run) -> list[MemberResult]:
     return list(results)
 
 
-def _store_tables(run: Run) -> None:
+def store_tables(run: RunRows) -> None:
     """Store the rows, so that the run can predict other images without the competition's files."""
     reason = write_tables(run.folder, run.tables)
     if reason:
@@ -291,7 +290,7 @@ def _finish(run: Run, results: list[MemberResult]) -> Scores:
     if blended.test is not None:
         frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
         submission = write_checked(run, frame)
-    _store_tables(run)
+    store_tables(run)
     scores = score_run(run, blended, fitted, results, submission)
     write_scores(run.folder, scores)
     if submission is not None:

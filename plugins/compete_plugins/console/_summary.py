@@ -77,7 +77,7 @@ def _tables(scores: Scores) -> Table:
 
 def _member_table(scores: Scores) -> Table:
     table = _plain_table()
-    table.add_column("member", no_wrap=True)
+    table.add_column("part" if scores.blend else "member", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("epoch", justify="right", no_wrap=True)
     for name, score in scores.cv.folds.items():

@@ -15,7 +15,9 @@ from pydantic import Field
 from compete import Metric, component, hookimpl
 
 from ._means import Array, normalise, refuse_values, rows_sum_to_one, weighted_mean
-from ._weights import fit_weights
+from ._simplex import simplex_weights
+from ._stacking import Columns, Kind, stack
+from ._weights import greedy, weights_of_shared_rows
 
 Blended = tuple[Array, Array]
 
@@ -35,8 +37,39 @@ def weighted(
     once (Caruana et al. 2004). Members are compared on the rows they share, so the folds of one seed keep equal
     weights. Weights that do not beat equal ones on OOF are discarded.
     """
-    weights = fit_weights(oof, labels, metric, rounds)
+    weights = weights_of_shared_rows(oof, labels, lambda members, wanted: greedy(members, wanted, metric, rounds))
     return weighted_mean(oof, weights), weighted_mean(test, weights)
+
+
+def simplex(oof: Array, labels: Array, test: Array, _metric: Metric) -> Blended:
+    """Average the members with non-negative weights that sum to one and minimise the log loss on OOF.
+
+    Values get the weights of the least squared error. Both are smooth, unlike most metrics, so that the weights follow
+    less noise than those of 'weighted'. Members are compared on the rows they share.
+    """
+    weights = weights_of_shared_rows(oof, labels, simplex_weights)
+    return weighted_mean(oof, weights), weighted_mean(test, weights)
+
+
+@component(takes_columns=True)
+def stacking(
+    oof: Array,
+    labels: Array,
+    test: Array,
+    _metric: Metric,
+    columns: Columns,
+    *,
+    model: Kind = "auto",
+    regularisation: Annotated[float, Field(gt=0, le=1e6)] = 1.0,
+    use_columns: bool = False,
+) -> Blended:
+    """Learn the labels from the members' predictions (Wolpert 1992), for `compete blend`.
+
+    `model`: "logistic" regression for classes, "ridge" for values, "auto" chooses between these; "lightgbm" grows trees
+    (`pip install 'compete[lightgbm]'`). Probabilities enter as logits, and features are standardised; `regularisation`
+    is the strength of the L2 penalty. `use_columns` adds the features of `[columns]`.
+    """
+    return stack(oof, labels, test, columns, model, regularisation, use_columns)
 
 
 def rank_mean(oof: Array, _labels: Array, test: Array, _metric: Metric) -> Blended:
@@ -77,6 +110,8 @@ def register_ensembles() -> dict[str, Callable[..., Blended]]:
     return {
         "mean": mean,
         "weighted": weighted,
+        "simplex": simplex,
+        "stacking": stacking,
         "rank_mean": rank_mean,
         "geometric_mean": geometric_mean,
         "hard_vote": hard_vote,

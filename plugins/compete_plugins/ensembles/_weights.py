@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,8 @@ Array = np.ndarray[Any, Any]
 LEAST = 1e-6
 
 
-def fit_weights(oof: Array, labels: Array, metric: Metric, rounds: int) -> Array:
-    """Return the weights (M,) of the best blend, summing to one.
+def weights_of_shared_rows(oof: Array, labels: Array, fit: Callable[[list[Array], Array], Array]) -> Array:
+    """Return the weights (M,) of a blend, summing to one; `fit` gives those of some members, of mean one.
 
     Members are compared only on rows they share. Those of different folds share none, so each set of members
     connected through rows is weighted by itself and keeps its part of the whole.
@@ -31,7 +32,7 @@ def fit_weights(oof: Array, labels: Array, metric: Metric, rounds: int) -> Array
         if len(members) > 1 and rows.any():
             # A slice gives views; a mask would copy every member's predictions.
             part = slice(None) if rows.all() else rows
-            weights[members] = _choose([oof[m, part] for m in members], labels[part], metric, rounds)
+            weights[members] = fit([oof[m, part] for m in members], labels[part])
     return weights / len(oof)
 
 
@@ -44,7 +45,7 @@ def _connected(predicted: Array) -> list[Array]:
     return [np.flatnonzero(owner == number) for number in range(count)]
 
 
-def _choose(members: list[Array], labels: Array, metric: Metric, rounds: int) -> Array:
+def greedy(members: list[Array], labels: Array, metric: Metric, rounds: int) -> Array:
     """Return the members' weights, of mean one, by greedy selection with replacement (Caruana et al. 2004).
 
     The member that helps the blend most is added, again and again; the best blend on the way wins if it beats equal

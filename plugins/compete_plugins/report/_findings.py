@@ -34,8 +34,8 @@ def findings(scores: Scores, confusion: Confusion | None) -> list[str]:
 def _spread(scores: Scores) -> Iterator[str]:
     if len(scores.cv.folds) > 1:
         yield (
-            f"The members' scores vary by ± {decimal(scores.cv.std)}. A much smaller change may be chance: "
-            "confirm it with more folds or seeds."
+            f"The {'parts' if scores.blend else 'members'}' scores vary by ± {decimal(scores.cv.std)}. A much smaller "
+            "change may be chance: confirm it with more folds or seeds."
         )
 
 

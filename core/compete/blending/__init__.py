@@ -1,0 +1,1 @@
+"""Blend finished runs, and predictions from elsewhere, into one entry."""

@@ -1,0 +1,247 @@
+"""From finished runs to a blended one: a run folder that is submitted, reported and blended like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compete.blending.fold_checks import fold_notes
+from compete.blending.judge import (
+    Judged,
+    Stack,
+    apply,
+    choose_method,
+    compare_methods,
+    correlations,
+    disagreement,
+    judge,
+    judge_inputs,
+)
+from compete.blending.lines import input_lines, method_lines
+from compete.blending.past_run import past_dataset
+from compete.blending.sources import (
+    Source,
+    digest_sources,
+    disagreements,
+    finished_scores,
+    kinds_agree,
+    read_all,
+    shared_rows,
+)
+from compete.config.load import Config, check_config
+from compete.config.toml import read_toml
+from compete.data.folds import write_folds
+from compete.errors import ConfigError
+from compete.identity import read_sources
+from compete.model.device import make_fabric
+from compete.predict.parquet import label_columns, write_predictions
+from compete.predict.postprocessing import submission_frame
+from compete.scores import BlendFacts, CvScores, MethodFacts, Scores, write_scores
+from compete.session import RunRows, Session, call_hook, metric_for
+from compete.stages.finish import common_scores, fit_postprocessing, nested_parts, write_checked
+from compete.stages.run_folder import check_name, choose_folder, claim_folder, environment, update_state
+from compete.stages.runner import events, store_tables
+from compete.store import write_json
+from compete.text import echo, plural
+from compete.types import TopK
+
+if TYPE_CHECKING:
+    from compete.config.options import BoundComponent
+    from compete.data.dataset import Dataset
+    from compete.types import Array
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A blend's inputs, read and checked; nothing is written yet."""
+
+    config: Config
+    dataset: Dataset
+    sources: list[Source]
+    notes: list[str]
+
+
+def blend_data(runs: Sequence[Path], files: Mapping[str, Sequence[str]], method: str) -> dict[str, Any]:
+    """Return the TOML data of a blend: the first run's, with the inputs and the method."""
+    if not runs:
+        raise ConfigError("name a finished run: its rows, folds and metric count. `compete runs` lists the runs.")
+    data = read_toml(runs[0] / "config.toml")[0]
+    data.pop("blend", None)
+    model = data.get("model", {})
+    if isinstance(model, dict) and model.get("weights"):
+        data["model"] = {**model, "weights": ""}  # nothing is trained
+    return {
+        **data,
+        "ensemble": {"name": "mean" if method == AUTO else method},
+        "blend": {
+            "runs": [run.as_posix() for run in runs],
+            "files": {name: list(file) for name, file in files.items()},
+        },
+    }
+
+
+def blend_runs(
+    data: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    method: str = AUTO,
+    name: str | None = None,
+    interactive: bool = False,
+    log: Callable[[str], None],
+) -> RunRows:
+    """Blend by TOML data from `blend_data`; `auto` judges every method and takes the best that is clearly better."""
+    config = check_config(data, overrides)
+    methods: list[MethodFacts] = []
+    prepared = prepare_blend(config)
+    for note in prepared.notes:
+        log(f"note: {note}")
+    if method == AUTO:
+        methods = [facts for facts, _ in compare_methods(_candidates(config), _stack(prepared)[0])]
+        chosen = choose_method(methods)
+        for line in method_lines(methods, config.one("metrics").name, chosen):
+            log(line)
+        config = check_config({**data, "ensemble": {"name": chosen}}, overrides)
+        prepared = replace(prepared, config=config)
+    return finish_blend(prepared, methods, name, interactive, log)
+
+
+def repeat_blend(config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False) -> RunRows:
+    """Blend as a TOML with `[blend]` says, by its `[ensemble]`."""
+    prepared = prepare_blend(config)
+    for note in prepared.notes:
+        echo(f"note: {note}")
+    return finish_blend(prepared, [], name, interactive, echo, fresh)
+
+
+def _candidates(config: Config) -> dict[str, BoundComponent]:
+    """Return every ensemble with its default options; the plain mean first."""
+    from compete.config.options import bind
+
+    bound = {name: bind(each, {}, "[ensemble]")[0] for name, each in config.plugins.registry["ensembles"].items()}
+    known = {name: found for name, found in bound.items() if found is not None}
+    return {name: known[name] for name in sorted(known, key=lambda name: (name != "mean", name))}
+
+
+def prepare_blend(config: Config) -> Prepared:
+    """Read the inputs of `[blend]` by id. Raise `CompeteError` with all problems before anything is written."""
+    first, notes = Path(config.blend.runs[0]), list[str]()
+    dataset = past_dataset(first, config, finished_scores(first))
+    sources = read_all(config.blend, dataset, notes.append)
+    if len(sources) < 2:
+        raise ConfigError("[blend]: name at least two inputs: runs, or files with --file NAME=oof.csv,test.csv.")
+    kinds_agree(sources)
+    notes += [*disagreements(sources), *fold_notes(config.blend.runs, sources, dataset)]
+    return Prepared(config, dataset, sources, notes)
+
+
+def _stack(prepared: Prepared) -> tuple[Stack, Array]:
+    """Return the inputs side by side, and which rows they share, bool (N,)."""
+    config, dataset, sources = prepared.config, prepared.dataset, prepared.sources
+    if isinstance(sources[0].oof, TopK):
+        raise ConfigError(
+            "[inference] keep_top: a blend needs every probability, and these runs kept the best classes only."
+        )
+    left: list[str] = []
+    shared = shared_rows(sources, left.append)
+    prepared.notes.extend(note for note in left if note not in prepared.notes)
+    columns = dataset.columns
+    none = np.zeros((0, len(dataset.target.classes)), np.float32)
+    return Stack(
+        names=tuple(source.name for source in sources),
+        oof=np.stack([np.asarray(source.oof)[shared] for source in sources]),  # M x (N, C) -> (M, n, C)
+        labels=dataset.labels[shared],
+        parts=nested_parts(dataset, shared, config.training.seed)[shared],
+        metric=metric_for(config, dataset.target),
+        test=np.stack([none if source.test is None else np.asarray(source.test) for source in sources]),
+        columns=None if columns is None else (columns.train[shared], columns.test),
+    ), shared
+
+
+def finish_blend(
+    prepared: Prepared,
+    methods: Sequence[MethodFacts],
+    name: str | None,
+    interactive: bool,
+    log: Callable[[str], None],
+    fresh: bool = False,
+) -> RunRows:
+    """Judge the blend and its inputs, post-process, and write the run folder."""
+    config, ensemble = prepared.config, prepared.config.one("ensembles")
+    stack, shared = _stack(prepared)
+    whole = judge(ensemble, stack)
+    facts = _facts(prepared, stack, whole, methods)
+    for line in input_lines(facts, config.one("metrics").name, ensemble.name, whole.score):
+        log(line)
+    if name is not None:
+        check_name(name)
+    sources = read_sources(config) | digest_sources(config.blend)
+    with ExitStack() as held:
+        folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
+        session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager(), interactive)
+        session.warnings.extend(prepared.notes)
+        run = RunRows(session, prepared.dataset)
+        with events(session):
+            scores = _write(run, prepared, stack, shared, whole, facts)
+            call_hook(session.hook.on_run_end, run=session, scores=scores)
+    return run
+
+
+def _write(run: RunRows, prepared: Prepared, stack: Stack, shared: Array, whole: Judged, facts: BlendFacts) -> Scores:
+    """Write predictions, the checked submission and the scores of a blend."""
+    config, dataset, session = run.config, run.dataset, run.session
+    classes, tables = dataset.target.classes, dataset.tables
+    write_json(run.folder / "environment.json", environment(config, session.device, session.precision))
+    write_folds(run.folder / "folds.csv", tables.train, dataset.folds)
+    oof = np.full((len(shared), len(classes)), np.nan, np.float32)
+    oof[shared] = whole.oof
+    keys = {"fold": dataset.folds, **label_columns(dataset.labels, classes)}
+    write_predictions(run.folder / "oof.parquet", tables.train["id"].tolist(), oof, classes, **keys)
+    fitted, submission = fit_postprocessing(run, oof), None
+    if tables.has_test:
+        test = apply(config.one("ensembles"), stack, np.ones(len(stack.labels), bool), stack.test, None)
+        write_predictions(run.folder / "test.parquet", tables.test["id"].tolist(), test, classes)
+        submission = write_checked(run, submission_frame(config, tables, fitted.apply(test), run.target))
+    store_tables(run)
+    names = [f"part{part}" for part in np.unique(stack.parts)]
+    scores = Scores(
+        **common_scores(run, oof, submission),
+        cv=CvScores(
+            mean=float(np.mean(whole.parts)),
+            std=float(np.std(whole.parts, ddof=1)) if len(whole.parts) > 1 else None,
+            folds=dict(zip(names, whole.parts.tolist(), strict=True)),
+            oof=whole.score,
+            oof_postprocessed=fitted.nested_score,
+        ),
+        members={},
+        model=f"blend of {plural(len(stack.names), 'input')}",
+        seconds=sum(source.seconds for source in prepared.sources),
+        next=(f"compete submit {run.folder}",) if submission is not None and config.components["uploads"] else (),
+        blend=facts,
+    )
+    write_scores(run.folder, scores)
+    if submission is not None:
+        call_hook(run.hook.on_submission_written, run=session, scores=scores)
+    update_state(run.folder, finished=True)
+    return scores
+
+
+def _facts(prepared: Prepared, stack: Stack, whole: Judged, methods: Sequence[MethodFacts]) -> BlendFacts:
+    models = {source.name: source.model for source in prepared.sources}
+    inputs = [
+        facts.model_copy(update={"model": models[facts.name]})
+        for facts in judge_inputs(prepared.config.one("ensembles"), stack, whole)
+    ]
+    return BlendFacts(
+        inputs=tuple(inputs),
+        methods=tuple(methods),
+        rows=len(stack.labels),
+        correlation=tuple(map(tuple, correlations(stack.oof).tolist())),
+        disagreement=tuple(map(tuple, disagreement(stack.oof, stack.labels).tolist())),
+    )
