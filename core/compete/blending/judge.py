@@ -79,11 +79,11 @@ def apply(ensemble: BoundComponent, stack: Stack, fit: Array, predictions: Array
 
 
 def gain(metric: Metric, judged: Judged, other: Judged) -> tuple[float, float | None]:
-    """Return by how much a blend beats another (negative: it is worse), and the standard error over parts, paired."""
+    """Return by how much a blend beats another, the mean over parts (negative: worse), and its standard error."""
     sign = 1 if metric.higher_is_better else -1
     differences = sign * (judged.parts - other.parts)
     error = float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else None
-    return sign * (judged.score - other.score), error
+    return float(differences.mean()), error
 
 
 def compare_methods(methods: Mapping[str, BoundComponent], stack: Stack) -> Iterator[tuple[MethodFacts, Judged | None]]:

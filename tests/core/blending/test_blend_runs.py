@@ -198,7 +198,8 @@ def test_stacking_over_runs_of_a_yes_or_no_target_and_of_values(tiny):
     train["age"] = [str(20 + 7 * "abc".index(label) + number % 3) for number, label in enumerate(train["label"])]
     train.to_csv(tiny / "data/train.csv", index=False)
     for column, target, loss, metric in (("yes", "binary", "bce", "roc_auc"), ("age", "regression", "mse", "rmse")):
-        settings = [f'target={{name="{target}", column="{column}"}}', f"loss.name={loss}", f"metric.name={metric}"]
+        settings = [f"folds.name={'binned' if column == 'age' else 'stratified_group'}"]
+        settings += [f'target={{name="{target}", column="{column}"}}', f"loss.name={loss}", f"metric.name={metric}"]
         submission = [f"submission.name={'value' if column == 'age' else 'positive'}"]
         runs = [
             run_competition(
