@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 
 from compete import hookspecs
-from compete.config.listing import component_lines
+from compete.catalog.listing import component_lines
 from compete.config.plugins import load_plugins
 from compete.config.settings import CORE_TABLES
 from compete.config.slots import SLOTS

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -22,6 +22,9 @@ from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError
 from compete.leaderboard.commands import add_commands
 from compete.study.commands import add_study_commands
 from compete.text import echo
+
+if TYPE_CHECKING:
+    from compete.config.load import Config
 
 GROUPS = ("Start", "Run", "Look", "Submit", "Choose and extend")
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP)
@@ -173,7 +176,10 @@ def _unexpected(error: BaseException) -> str:
 
 @app.command(rich_help_panel="Run", epilog="$ compete run mask")
 def run(
-    file: Annotated[Path, typer.Argument(help="The competition's TOML, or a folder, whose TOML is written first.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="The competition's TOML, or a folder, whose TOML is written first; several are blended."),
+    ],
     overrides: Sets = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder and reuse no member.")] = False,
@@ -183,17 +189,23 @@ def run(
 
     A run that was stopped resumes when you run the same command again.
     """
+    configs = [_read_config(file.expanduser(), overrides or []) for file in files]
+    from compete.blending.entry import run_entries
+
+    run_entries(configs, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
+
+
+def _read_config(file: Path, overrides: list[str]) -> Config:
+    """Read a TOML, or the one that is written for a folder first."""
     from compete.config.load import load_config
 
-    if file.expanduser().is_dir():
+    if file.is_dir():
         from compete.api.sources import toml_of
 
-        file = toml_of(file.expanduser(), "compete init '{folder}' -o other.toml, then compete run other.toml")
-    config = load_config(file, overrides or [])
+        file = toml_of(file, "compete init '{folder}' -o other.toml, then compete run other.toml")
+    config = load_config(file, overrides)
     _say_where_from(file, config.path)
-    from compete.blending.entry import run_entry
-
-    run_entry(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
+    return config
 
 
 def _say_where_from(given: Path, found: Path) -> None:

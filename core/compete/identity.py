@@ -88,7 +88,9 @@ def settings_that_affect(config: Config, *levels: Affects) -> dict[str, Any]:
 
 def config_key(config: Config, sources: Mapping[str, str]) -> str:
     """Return the key of a configuration: all that affects any result."""
-    return digest(settings_that_affect(config, "training", "inference", "submission"), list(sources.values()))
+    variants = [(variant.name, config_key(variant.config, {})) for variant in config.variants]
+    settings = settings_that_affect(config, "training", "inference", "submission")
+    return digest(settings, list(sources.values()), *([variants] if variants else []))
 
 
 def folds_key(config: Config, sources: Mapping[str, str], train: pd.DataFrame, labels: Array) -> str:
@@ -102,7 +104,7 @@ def folds_key(config: Config, sources: Mapping[str, str], train: pd.DataFrame, l
     linked = linked_rows(train["image"].tolist())
     columns += [] if linked is None else ["\n".join(map(str, linked.tolist()))]
     code = [*digests_of([folds.component], config, sources), *(sources[str(file)] for file in folds.files)]
-    return digest(folds.name, folds.options, config.training.seed, "\n".join(train["id"]), labels, columns, code)
+    return digest(folds.name, folds.options, config.fold_seed, "\n".join(train["id"]), labels, columns, code)
 
 
 def pixels_key(config: Config, sources: Mapping[str, str], contents: Sequence[str], paths: Sequence[str]) -> str:

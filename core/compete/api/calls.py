@@ -16,7 +16,6 @@ from compete.draft import InitResult, write_toml
 from compete.errors import UserError
 from compete.scores import SCORES_FILE, read_scores
 from compete.stages.run_folder import check_format, read_state
-from compete.text import echo
 
 __all__ = ["InitResult", "Result", "blend", "init", "load_run", "run", "validate"]
 
@@ -54,7 +53,7 @@ def blend(
     with python_words(), state_kept():
         folders = [run.folder if isinstance(run, Result) else Path(run).expanduser() for run in runs]
         data = blend_data(folders, files or {}, method)
-        return Result.of(blend_runs(data, override_list(overrides), method=method, name=name, log=echo))
+        return Result.of(blend_runs(data, override_list(overrides), method=method, name=name))
 
 
 def validate(source: Source, overrides: Overrides = None) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from compete.config.load import Config, check_config, load_config
-from compete.config.toml import apply_overrides, read_toml
+from compete.config.toml import apply_overrides, read_toml, toml_value
 from compete.draft import default_output, write_toml
-from compete.draft.output import NEXT, toml_value
+from compete.draft.output import NEXT
 from compete.errors import ConfigError, UserError
 from compete.stages.run_folder import STATE
 from compete.text import echo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,7 +68,18 @@ class Prepared:
     notes: list[str]
 
 
-def blend_data(runs: Sequence[Path], files: Mapping[str, Sequence[str]], method: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class JudgedBlend:
+    """A blend that is judged: its inputs side by side, the rows that they share, bool (N,), and what was found."""
+
+    prepared: Prepared
+    stack: Stack
+    shared: Array
+    whole: Judged
+    facts: BlendFacts
+
+
+def blend_data(runs: Sequence[Path], files: Mapping[str, Sequence[str]], method: str = AUTO) -> dict[str, Any]:
     """Return the TOML data of a blend: the first run's, with the inputs and the method."""
     if not runs:
         raise ConfigError("name a finished run: its rows, folds and metric count. `compete runs` lists the runs.")
@@ -94,30 +105,37 @@ def blend_runs(
     method: str = AUTO,
     name: str | None = None,
     interactive: bool = False,
-    log: Callable[[str], None],
 ) -> RunRows:
     """Blend by TOML data from `blend_data`; `auto` judges every method and takes the best that is clearly better."""
     config = check_config(data, overrides)
-    methods: list[MethodFacts] = []
     prepared = prepare_blend(config)
-    for note in prepared.notes:
-        log(f"note: {note}")
-    if method == AUTO:
-        methods = [facts for facts, _ in compare_methods(_candidates(config), _stack(prepared)[0])]
-        chosen = choose_method(methods)
-        for line in method_lines(methods, config.one("metrics").name, chosen):
-            log(line)
-        config = check_config({**data, "ensemble": {"name": chosen}}, overrides)
-        prepared = replace(prepared, config=config)
-    return finish_blend(prepared, methods, name, interactive, log)
+    if method != AUTO:
+        return _blend_into_new_folder(judge_blend(prepared), name, False, interactive)
+    methods = judge_methods(prepared)
+    chosen = choose_method(methods)
+    echo(*method_lines(methods, config.one("metrics").name, chosen))
+    config = check_config({**data, "ensemble": {"name": chosen}}, overrides)
+    return _blend_into_new_folder(judge_blend(replace(prepared, config=config), methods), name, False, interactive)
 
 
 def repeat_blend(config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False) -> RunRows:
     """Blend as a TOML with `[blend]` says, by its `[ensemble]`."""
-    prepared = prepare_blend(config)
-    for note in prepared.notes:
-        echo(f"note: {note}")
-    return finish_blend(prepared, [], name, interactive, echo, fresh)
+    return _blend_into_new_folder(judge_blend(prepare_blend(config)), name, fresh, interactive)
+
+
+def _blend_into_new_folder(blend: JudgedBlend, name: str | None, fresh: bool, interactive: bool) -> RunRows:
+    config = blend.prepared.config
+    if name is not None:
+        check_name(name)
+    sources = read_sources(config) | digest_sources(config.blend)
+    with ExitStack() as held:
+        folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
+        return write_blend(blend, folder, interactive)
+
+
+def judge_methods(prepared: Prepared) -> list[MethodFacts]:
+    """Judge every ensemble on the inputs."""
+    return [facts for facts, _ in compare_methods(_candidates(prepared.config), _stack(prepared)[0])]
 
 
 def _candidates(config: Config) -> dict[str, BoundComponent]:
@@ -164,43 +182,37 @@ def _stack(prepared: Prepared) -> tuple[Stack, Array]:
     ), shared
 
 
-def finish_blend(
-    prepared: Prepared,
-    methods: Sequence[MethodFacts],
-    name: str | None,
-    interactive: bool,
-    log: Callable[[str], None],
-    fresh: bool = False,
-) -> RunRows:
-    """Judge the blend and its inputs, post-process, and write the run folder."""
-    config, ensemble = prepared.config, prepared.config.one("ensembles")
+def judge_blend(prepared: Prepared, methods: Sequence[MethodFacts] = ()) -> JudgedBlend:
+    """Judge the blend by `[ensemble]` and its inputs, and print what was found."""
+    ensemble, metric = prepared.config.one("ensembles"), prepared.config.one("metrics").name
     stack, shared = _stack(prepared)
+    echo(*(f"note: {note}" for note in prepared.notes))
     whole = judge(ensemble, stack)
     facts = _facts(prepared, stack, whole, methods)
-    for line in input_lines(facts, config.one("metrics").name, ensemble.name, whole.score):
-        log(line)
-    if name is not None:
-        check_name(name)
-    sources = read_sources(config) | digest_sources(config.blend)
-    with ExitStack() as held:
-        folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
-        session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager(), interactive)
-        session.warnings.extend(prepared.notes)
-        run = RunRows(session, prepared.dataset)
-        with events(session):
-            scores = _write(run, prepared, stack, shared, whole, facts)
-            call_hook(session.hook.on_run_end, run=session, scores=scores)
+    echo(*input_lines(facts, metric, ensemble.name, whole.score))
+    return JudgedBlend(prepared, stack, shared, whole, facts)
+
+
+def write_blend(blend: JudgedBlend, folder: Path, interactive: bool = False) -> RunRows:
+    """Post-process and write a blend into a run folder that is held."""
+    config = blend.prepared.config
+    session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager(), interactive)
+    session.warnings.extend(blend.prepared.notes)
+    run = RunRows(session, blend.prepared.dataset)
+    with events(session):
+        scores = _write(run, blend)
+        call_hook(session.hook.on_run_end, run=session, scores=scores)
     return run
 
 
-def _write(run: RunRows, prepared: Prepared, stack: Stack, shared: Array, whole: Judged, facts: BlendFacts) -> Scores:
+def _write(run: RunRows, blend: JudgedBlend) -> Scores:
     """Write predictions, the checked submission and the scores of a blend."""
-    config, dataset, session = run.config, run.dataset, run.session
+    config, dataset, session, stack, whole = run.config, run.dataset, run.session, blend.stack, blend.whole
     classes, tables = dataset.target.classes, dataset.tables
     write_json(run.folder / "environment.json", environment(config, session.device, session.precision))
     write_folds(run.folder / "folds.csv", tables.train, dataset.folds)
-    oof = np.full((len(shared), len(classes)), np.nan, np.float32)
-    oof[shared] = whole.oof
+    oof = np.full((len(blend.shared), len(classes)), np.nan, np.float32)
+    oof[blend.shared] = whole.oof
     keys = {"fold": dataset.folds, **label_columns(dataset.labels, classes)}
     write_predictions(run.folder / "oof.parquet", tables.train["id"].tolist(), oof, classes, **keys)
     fitted, submission = fit_postprocessing(run, oof), None
@@ -221,9 +233,9 @@ def _write(run: RunRows, prepared: Prepared, stack: Stack, shared: Array, whole:
         ),
         members={},
         model=f"blend of {plural(len(stack.names), 'input')}",
-        seconds=sum(source.seconds for source in prepared.sources),
+        seconds=sum(source.seconds for source in blend.prepared.sources),
         next=(f"compete submit {run.folder}",) if submission is not None and config.components["uploads"] else (),
-        blend=facts,
+        blend=blend.facts,
     )
     write_scores(run.folder, scores)
     if submission is not None:

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from compete.text import echo
-
 
 def add_blend_commands(app: typer.Typer) -> None:
     """Add this command to the command line."""
@@ -43,7 +41,7 @@ def blend(
     if csv:
         raise UserError(f"{', '.join(csv)}: a CSV file, not a run. Give its OOF too: --file NAME=oof.csv,test.csv.")
     data = blend_data([folder for folder in folders if folder is not None], _named(files or []), method)
-    blend_runs(data, overrides or [], method=method, name=name, interactive=sys.stdout.isatty(), log=echo)
+    blend_runs(data, overrides or [], method=method, name=name, interactive=sys.stdout.isatty())
 
 
 def _named(files: list[str]) -> dict[str, list[str]]:

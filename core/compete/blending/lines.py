@@ -15,7 +15,14 @@ INPUTS_TITLE = "inputs ({metric}; gain: what the blend loses without it ± stand
 MOST_PAIRS = 10
 
 
-def method_lines(methods: Sequence[MethodFacts], metric: str, chosen: str) -> Iterator[str]:
+def fixed_line(used: str, clearly_best: str) -> str:
+    """Return which method a TOML names, and whether another one is clearly better."""
+    if clearly_best in (used, "mean"):
+        return f"used: {used}, as [ensemble] says; none is clearly better"
+    return f"used: {used}, as [ensemble] says; {clearly_best} is better: --set ensemble.name={clearly_best}"
+
+
+def method_lines(methods: Sequence[MethodFacts], metric: str, chosen: str = "") -> Iterator[str]:
     """Yield the table of methods, best gain first, and why one is used."""
     yield METHODS_TITLE.format(metric=metric)
     scored = sorted((m for m in methods if m.score is not None), key=lambda method: -(method.gain or 0.0))
@@ -26,6 +33,8 @@ def method_lines(methods: Sequence[MethodFacts], metric: str, chosen: str) -> It
     for method in methods:
         if method.problem:
             yield f"  {method.name:<{width}}  not for these predictions: {method.problem}"
+    if not chosen:
+        return
     if chosen == "mean":
         yield "used: mean, since no method is better by more than its standard error"
     else:

@@ -98,7 +98,7 @@ def plugins(
     file: Annotated[Path | None, typer.Argument(help="Also load the plugins named in this TOML.")] = None,
 ) -> None:
     """List the loaded plugins with their sources and hooks."""
-    from compete.config.listing import plugin_lines
+    from compete.catalog.listing import plugin_lines
 
     for line in plugin_lines(file):
         echo(line)
@@ -110,7 +110,7 @@ def options(
     file: Annotated[Path | None, typer.Option("--file", help="Also load the plugins named in this TOML.")] = None,
 ) -> None:
     """List components with their options, types, defaults and documentation."""
-    from compete.config.listing import option_lines
+    from compete.catalog.listing import option_lines
 
     for line in option_lines(kind, name, file):
         echo(line)

@@ -108,6 +108,9 @@ class Training(Table):
         "training", 0.0, "clip gradients to this norm; 0: never"
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = setting("training", 42, "seed of the folds and of the first member")
+    fold_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = setting(
+        "training", None, "seed of the folds, where it is another than `seed`: more seeds on the same folds"
+    )
     seeds: Annotated[int, Field(ge=1, le=100)] = setting("submission", 1, "members per fold, each with its own seed")
     only_folds: list[Annotated[int, Field(ge=0, le=10_000)]] = setting(
         "submission", [], "train these folds only; empty: all"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -167,6 +168,25 @@ def apply_overrides(written: Mapping[str, Any], overrides: Iterable[str]) -> dic
 def write_toml_text(data: Mapping[str, Any]) -> str:
     """Return data as TOML text, without keys whose value is None."""
     return tomli_w.dumps(_without_none(data))
+
+
+def toml_value(value: Any) -> str:  # noqa: ANN401 - any TOML data
+    """Write a value on one line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _text(value: str) -> str:
+    """Write a string: JSON's are TOML's, but for the one control character that JSON leaves as it is."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_key(name: str) -> str:
+    """Write a key, in quotes where it needs them."""
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _text(name)
 
 
 def _is_deep(value: object) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from compete.config.toml import toml_key, toml_value
 from compete.draft.findings import Section
 from compete.files.scan import without_packing
 from compete.leaderboard.setup import SOURCE_FILE
@@ -27,24 +27,6 @@ def toml_text(head: str, todo: Sequence[str], sections: Iterable[Section], plugi
     return "\n\n".join(parts) + "\n"
 
 
-def toml_value(value: Any) -> str:  # noqa: ANN401 - any TOML data
-    """Write a value on one line."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(key)} = {toml_value(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(toml_value, value)) + "]"
-    return _text(value) if isinstance(value, str) else json.dumps(value)
-
-
-def _text(value: str) -> str:
-    """Write a string: JSON's are TOML's, but for the one control character that JSON leaves as it is."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _text(name)
-
-
 def _todo(todo: Sequence[str]) -> Iterator[str]:
     if todo:
         yield "#"
@@ -62,7 +44,7 @@ def _table_lines(section: Section) -> Iterator[str]:
     yield f"[[{section.table}]]" if section.repeats else f"[{section.table}]"
     for key in section.keys:
         yield from _comment(key.why)
-        yield from _line(f"{_key(key.name)} = ", key.value)
+        yield from _line(f"{toml_key(key.name)} = ", key.value)
 
 
 def _line(start: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - any TOML data

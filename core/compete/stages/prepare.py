@@ -249,7 +249,7 @@ def _folds(
     config: Config, sources: Mapping[str, str], train: pd.DataFrame, labels: Array, folder: Path | None
 ) -> tuple[Array, str]:
     """Return the fold of each row (N,), and the key of the split."""
-    bound, seed, key = config.one("folds"), config.training.seed, folds_key(config, sources, train, labels)
+    bound, seed, key = config.one("folds"), config.fold_seed, folds_key(config, sources, train, labels)
     if folder is None:
         return split(bound, train, labels, seed), key
     return split_once(folder / f"{bound.name}-{key}.csv", bound, train, labels, seed), key

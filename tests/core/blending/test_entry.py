@@ -1,0 +1,150 @@
+"""`[[variants]]` and several TOMLs: one command, shared folds, one blended entry."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import compete
+from compete.blending import entry
+from compete.cli import run as run_command
+from compete.config.load import load_config
+from compete.errors import ConfigError
+from compete.scores import read_scores
+
+CLASSES = ["a", "b", "c"]
+VARIANTS = """
+[[variants]]
+name = "plain"
+
+[[variants]]
+name = "large"
+images.size = [12, 12]
+model.dropout = 0.2
+training.epochs = 1
+
+[[variants]]
+name = "seven"
+training.seed = 7
+"""
+
+
+@pytest.fixture
+def several(tiny):
+    path = tiny / "several.toml"
+    path.write_text((tiny / "tiny.toml").read_text().replace("epochs = 2", "epochs = 1") + VARIANTS)
+    return path
+
+
+def predictions(folder) -> pd.DataFrame:
+    return pd.read_parquet(folder / "test.parquet").set_index("id")[CLASSES]
+
+
+def test_variants_share_folds_and_are_blended_into_one_entry(several, capsys):
+    done = compete.run(several)
+    parent = done.folder
+    variants = [parent.with_name(f"run-001-{name}") for name in ("plain", "large", "seven")]
+    folds = [(folder / "folds.csv").read_bytes() for folder in (*variants, parent)]
+    assert parent.name == "run-001" and len(set(folds)) == 1
+    np.testing.assert_allclose(done.test[CLASSES], sum(map(predictions, variants)) / 3, atol=1e-6)
+    assert [each.name for each in done.scores.blend.inputs] == [folder.name for folder in variants]
+    assert {facts.name for facts in done.scores.blend.methods} >= {"mean", "stacking"}
+    assert "variant large, 2 of 3" in capsys.readouterr().out
+    assert load_config(variants[1] / "config.toml").images.size == (12, 12)
+    assert not done.scores.warnings or not any("other folds" in warning for warning in done.scores.warnings)
+
+
+def test_the_same_command_resumes_and_the_resolved_toml_repeats_the_entry(several, monkeypatch):
+    calls = []
+    original = entry.run_competition
+
+    def stops(config, name, *rest):
+        calls.append(name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(config, name, *rest)
+
+    monkeypatch.setattr(entry, "run_competition", stops)
+    with pytest.raises(KeyboardInterrupt):
+        compete.run(several)
+    monkeypatch.setattr(entry, "run_competition", original)
+    done = compete.run(several)
+    before = (done.folder / "submission.csv").read_bytes()
+    assert done.folder.name == "run-001"
+    again = compete.run(done.folder / "config.toml")
+    assert again.folder == done.folder and (again.folder / "submission.csv").read_bytes() == before
+    names = sorted(path.name for path in done.folder.parent.glob("run-*"))
+    assert names == ["run-001", "run-001-large", "run-001-plain", "run-001-seven"]
+
+
+def test_a_run_that_is_there_already_is_reused_by_its_variant(several, tiny, capsys):
+    compete.run(tiny / "tiny.toml", ["training.epochs=1"])
+    compete.run(several)
+    assert "reused from run-001, same data and training: fold0-seed42" in capsys.readouterr().out
+
+
+def test_the_ensemble_blends_the_variants_and_not_their_members(several):
+    done = compete.run(several, ["ensemble.name=stacking", "training.epochs=1"])
+    assert done.scores.ensemble == "stacking"
+    assert read_scores(done.folder.with_name("run-001-plain")).ensemble == "mean"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('[[variants]]\nname = "a"\n', r"\[\[variants\]\]: only one"),
+        ('[[variants]]\nmodel.dropout = 0.1\n[[variants]]\nname = "b"\n', r"\[\[variants\]\] name: is required"),
+        ('[[variants]]\nname = "a"\n[[variants]]\nname = "a"\n', "another variant has this name"),
+        ('[[variants]]\nname = "a"\n[[variants]]\nname = "../b"\n', "is required: letters"),
+        ('[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nmetric.name = "accuracy"\n', "the same for all variants"),
+        ('[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nmodell.name = "x"\n', "Did you mean 'model'"),
+        ('[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nepochs = 3\n', "unknown table 'epochs'"),
+        ('[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nmodel = "x"\n', "must be keys of a table"),
+        (
+            '[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nmodel.name = "brightnes"\ntraining.epochs = 0\n',
+            r'name = "b": model.name="brightnes": \[model\] .*Did you mean .brightness',
+        ),
+        ('variants = "x"\n', "must be tables"),
+    ],
+)
+def test_wrong_variants_are_named_at_once(tiny, table, message):
+    path = tiny / "wrong.toml"
+    path.write_text(
+        table + (tiny / "tiny.toml").read_text() if table[0] == "v" else (tiny / "tiny.toml").read_text() + table
+    )
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)
+
+
+def test_every_problem_of_every_variant_is_told(tiny):
+    path = tiny / "wrong.toml"
+    tables = '[[variants]]\nname = "a"\nmodel.dropout = 1.5\n[[variants]]\nname = "b"\ntraining.epochs = 0\nimages.sise = 3\n'
+    path.write_text((tiny / "tiny.toml").read_text() + tables)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    text = "\n".join(caught.value.problems)
+    assert "training.epochs=0" in text and "images.sise=3" in text
+
+
+def test_several_tomls_are_run_and_blended(tiny, capsys):
+    shutil.copy(tiny / "tiny.toml", tiny / "other.toml")
+    (tiny / "other.toml").write_text((tiny / "tiny.toml").read_text().replace("lr = 0.05", "lr = 0.02"))
+    run_command([tiny / "tiny.toml", tiny / "other.toml"], ["training.epochs=1"], None, False, False)
+    names = sorted(path.name for path in (tiny / "submissions/tiny").glob("run-*"))
+    assert names == ["run-001", "run-002", "run-003"]
+    assert [each.name for each in read_scores(tiny / "submissions/tiny/run-003").blend.inputs] == ["run-001", "run-002"]
+    (tiny / "other.toml").write_text(
+        (tiny / "tiny.toml").read_text().replace('name = "tiny"\nroot', 'name = "else"\nroot')
+    )
+    with pytest.raises(ConfigError, match="several competitions cannot be blended: else, tiny"):
+        run_command([tiny / "tiny.toml", tiny / "other.toml"])
+
+
+def test_more_seeds_can_keep_the_folds(tiny):
+    one = compete.run(tiny / "tiny.toml", ["training.epochs=1"])
+    two = compete.run(tiny / "tiny.toml", ["training.epochs=1", "training.seed=9", "training.fold_seed=42"])
+    assert (one.folder / "folds.csv").read_bytes() == (two.folder / "folds.csv").read_bytes()
+    assert set(two.scores.members) == {"fold0-seed9", "fold1-seed9", "fold2-seed9"}
