@@ -62,7 +62,8 @@ def predict(
 def _members(finished: Result) -> str:
     from compete.text import plural
 
-    return plural(len(finished.scores.members), "member")
+    blended = finished.scores.blend
+    return plural(len(finished.scores.members), "member") if blended is None else plural(len(blended.inputs), "run")
 
 
 def _table(path: Path) -> pd.DataFrame:

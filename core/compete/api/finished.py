@@ -21,7 +21,7 @@ from compete.model.network import build_network
 from compete.predict.parquet import read_predictions
 from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows
-from compete.session import OpenRun, Session
+from compete.session import OpenRun, RunRows, Session
 from compete.stages.blend import join_members
 from compete.stages.members import OOF, RESULT, TEST, load_member, read_result
 from compete.store import read_json
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from compete.config.load import Config
     from compete.data.columns import TableColumns
+    from compete.data.dataset import Dataset
     from compete.predict.inference import Scaler
     from compete.scores import Scores
     from compete.types import Member, Predictions
@@ -124,13 +125,16 @@ def _same(first: Predictions, second: Predictions) -> bool:
 
 def with_rows(finished: FinishedRun, rows: pd.DataFrame, images: ImageSet) -> OpenRun:
     """Return the run with other test rows and their images."""
-    run = finished.run
+    return replace(finished.run, dataset=dataset_with(finished.run, rows), images=Images(images, images, None))
+
+
+def dataset_with(run: RunRows, rows: pd.DataFrame) -> Dataset:
+    """Return a run's dataset with other test rows."""
     tables = replace(run.tables, test=rows)
-    dataset = replace(run.dataset, tables=tables, columns=_columns(run, tables))
-    return replace(run, dataset=dataset, images=Images(images, images, None))
+    return replace(run.dataset, tables=tables, columns=_columns(run, tables))
 
 
-def _columns(run: OpenRun, tables: Tables) -> TableColumns | None:
+def _columns(run: RunRows, tables: Tables) -> TableColumns | None:
     """Encode the rows' columns as the run did; its own test rows help to decide which features there are."""
     own, settings = run.dataset.columns, run.config.columns
     if own is None:

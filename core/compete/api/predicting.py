@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from compete.api.blended import FinishedBlend
 from compete.api.caller import warn
-from compete.api.finished import FinishedRun, with_rows
+from compete.api.finished import FinishedRun, dataset_with, with_rows
 from compete.api.given import Given, Inputs, given_rows
 from compete.data.images import ImageSet, open_image_set
 from compete.errors import DataError, SubmissionError
@@ -21,7 +22,7 @@ from compete.predict.parquet import prediction_columns
 from compete.predict.postprocessing import submission_frame
 from compete.predict.rows import predict_rows
 from compete.predict.top_k import concatenate
-from compete.session import OpenRun
+from compete.session import OpenRun, RunRows
 from compete.stages.blend import join_members
 from compete.stages.open_images import make_decoder
 from compete.submission.check import check_submission
@@ -40,27 +41,29 @@ BATCHES_AT_ONCE = 64  # decoded into a temporary cache together: whole batches, 
 class NewPredictions:
     """Predictions of other rows (T, C): the blend, and what post-processing made of it."""
 
-    run: OpenRun
+    run: RunRows
     blended: Predictions
     processed: Predictions
 
 
-def predict_images(finished: FinishedRun, images: Inputs, root: Path) -> pd.DataFrame:
+def predict_images(finished: FinishedRun | FinishedBlend, images: Inputs, root: Path) -> pd.DataFrame:
     """Return a table by id: a column for each class, as in `test.parquet`, and the decoded label."""
-    done = _predict(finished, _given(finished, images, root))
+    done = _predict_any(finished, images, root)
     target = done.run.target
     columns = {**prediction_columns(done.blended, target.classes), "label": _labels(done)}
     return pd.DataFrame(columns, index=pd.Index(done.run.tables.test["id"].tolist(), name="id"))
 
 
-def write_submission_of(finished: FinishedRun, path: Path, images: Inputs, sample: Sample, root: Path) -> pd.DataFrame:
+def write_submission_of(
+    finished: FinishedRun | FinishedBlend, path: Path, images: Inputs, sample: Sample, root: Path
+) -> pd.DataFrame:
     """Write and return the submission of other images. Raise `SubmissionError` with every problem."""
     given = _given(finished, images, root)
     repeated = given.rows["id"][given.rows["id"].duplicated()]
     if len(repeated):
         raise SubmissionError(f"ids are there more than once: {format_first(repeated.unique().tolist())}")
     wanted = _sample(finished.run, given.rows, sample)
-    done = _predict(finished, given)
+    done = _predict_any(finished, images, root)
     config, rows = done.run.config, replace(done.run.tables, sample=wanted)
     frame = submission_frame(config, rows, done.processed, done.run.target)
     check = check_submission(frame, wanted, **config.checks.submission_rules())
@@ -72,7 +75,7 @@ def write_submission_of(finished: FinishedRun, path: Path, images: Inputs, sampl
     return read_submission(path)
 
 
-def _sample(run: OpenRun, rows: pd.DataFrame, sample: Sample) -> pd.DataFrame:
+def _sample(run: RunRows, rows: pd.DataFrame, sample: Sample) -> pd.DataFrame:
     """Return the sample submission, or one with a row for each image and the columns of the run's own."""
     if isinstance(sample, str | PathLike):
         return read_submission(Path(sample))
@@ -84,7 +87,18 @@ def _sample(run: OpenRun, rows: pd.DataFrame, sample: Sample) -> pd.DataFrame:
     return pd.DataFrame({name: rows["id"].tolist() if number == 0 else "" for number, name in enumerate(names)})
 
 
-def _given(finished: FinishedRun, images: Inputs, root: Path) -> Given:
+def _predict_any(finished: FinishedRun | FinishedBlend, images: Inputs, root: Path) -> NewPredictions:
+    """Predict with a run's members, or with all runs of a blend."""
+    given = _given(finished, images, root)
+    if isinstance(finished, FinishedRun):
+        return _predict(finished, given)
+    parts = [np.asarray(_predict_any(part, images, root).blended) for part in finished.parts]
+    dataset = dataset_with(finished.run, given.rows)
+    blended = finished.blend(parts, None if dataset.columns is None else dataset.columns.test)
+    return NewPredictions(replace(finished.run, dataset=dataset), blended, finished.postprocess(blended))
+
+
+def _given(finished: FinishedRun | FinishedBlend, images: Inputs, root: Path) -> Given:
     run = finished.run
     readers = run.config.plugins.registry["readers"]
     own = run.tables.test if run.tables.has_test else run.tables.train

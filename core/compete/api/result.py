@@ -19,6 +19,7 @@ from compete.text import plural, printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from compete.api.blended import FinishedBlend
     from compete.api.finished import FinishedRun
     from compete.api.given import Inputs
     from compete.api.predicting import Sample
@@ -125,10 +126,10 @@ class Result:
             return write_submission_of(self._finished, Path(path), images, sample, Path(root).expanduser())
 
     @cached_property
-    def _finished(self) -> FinishedRun:
-        from compete.api.finished import open_finished
+    def _finished(self) -> FinishedRun | FinishedBlend:
+        from compete.api.blended import open_any
 
-        return open_finished(self.folder, self.scores, self.device)
+        return open_any(self.folder, self.scores, self.device)
 
     def _parquet(self, name: str) -> pd.DataFrame:
         import pandas as pd

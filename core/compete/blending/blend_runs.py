@@ -135,7 +135,7 @@ def _blend_into_new_folder(blend: JudgedBlend, name: str | None, fresh: bool, in
 
 def judge_methods(prepared: Prepared) -> list[MethodFacts]:
     """Judge every ensemble on the inputs."""
-    return [facts for facts, _ in compare_methods(_candidates(prepared.config), _stack(prepared)[0])]
+    return [facts for facts, _ in compare_methods(_candidates(prepared.config), stack_inputs(prepared)[0])]
 
 
 def _candidates(config: Config) -> dict[str, BoundComponent]:
@@ -159,7 +159,7 @@ def prepare_blend(config: Config) -> Prepared:
     return Prepared(config, dataset, sources, notes)
 
 
-def _stack(prepared: Prepared) -> tuple[Stack, Array]:
+def stack_inputs(prepared: Prepared) -> tuple[Stack, Array]:
     """Return the inputs side by side, and which rows they share, bool (N,)."""
     config, dataset, sources = prepared.config, prepared.dataset, prepared.sources
     if isinstance(sources[0].oof, TopK):
@@ -185,7 +185,7 @@ def _stack(prepared: Prepared) -> tuple[Stack, Array]:
 def judge_blend(prepared: Prepared, methods: Sequence[MethodFacts] = ()) -> JudgedBlend:
     """Judge the blend by `[ensemble]` and its inputs, and print what was found."""
     ensemble, metric = prepared.config.one("ensembles"), prepared.config.one("metrics").name
-    stack, shared = _stack(prepared)
+    stack, shared = stack_inputs(prepared)
     echo(*(f"note: {note}" for note in prepared.notes))
     whole = judge(ensemble, stack)
     facts = _facts(prepared, stack, whole, methods)

@@ -12,7 +12,7 @@ import compete
 from compete.blending import entry
 from compete.cli import run as run_command
 from compete.config.load import load_config
-from compete.errors import ConfigError
+from compete.errors import CompeteError, ConfigError
 from compete.scores import read_scores
 
 CLASSES = ["a", "b", "c"]
@@ -148,3 +148,33 @@ def test_more_seeds_can_keep_the_folds(tiny):
     two = compete.run(tiny / "tiny.toml", ["training.epochs=1", "training.seed=9", "training.fold_seed=42"])
     assert (one.folder / "folds.csv").read_bytes() == (two.folder / "folds.csv").read_bytes()
     assert set(two.scores.members) == {"fold0-seed9", "fold1-seed9", "fold2-seed9"}
+
+
+def test_a_blend_predicts_other_images_as_it_did_its_test_images(several, tiny):
+    settings = ["ensemble.name=stacking", 'postprocess=[{name="prior"}]', 'tta=[{name="flips"}]']
+    done = compete.run(several, settings)
+    found = compete.load_run(done.folder).predict("data/test")
+    expected = done.test.loc[found.index]
+    np.testing.assert_allclose(found[CLASSES], expected[CLASSES], atol=1e-6)
+    submitted = done.submission.set_index("id")["label"]
+    assert found["label"].tolist() == submitted.loc[found.index].tolist()
+
+
+def test_a_blend_that_lost_its_runs_says_so(several, tiny):
+    done = compete.run(several)
+    elsewhere = tiny / "elsewhere"
+    for folder in done.folder.parent.glob("run-*"):
+        shutil.move(folder, elsewhere / folder.name)
+    moved = compete.load_run(elsewhere / "run-001")
+    np.testing.assert_allclose(moved.predict("data/test")[CLASSES], done.test[CLASSES], atol=1e-6)
+    shutil.rmtree(elsewhere / "run-001-large")
+    with pytest.raises(CompeteError, match=r"blends runs that are missing: .*run-001-large\. Copy their folders"):
+        compete.load_run(elsewhere / "run-001").predict("data/test")
+
+
+def test_a_blend_with_a_foreign_file_cannot_predict(several, tiny):
+    run = compete.run(tiny / "tiny.toml", ["training.epochs=1"])
+    files = [str(run.folder / "oof.parquet"), str(run.folder / "test.parquet")]
+    done = compete.blend([run], "mean", files={"team": files})
+    with pytest.raises(CompeteError, match="team are files of predictions"):
+        done.predict("data/test")

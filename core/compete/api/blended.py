@@ -1,0 +1,77 @@
+"""Open a finished blend to predict: its runs, and the ensemble and post-processing that were fitted on their OOF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compete.api.caller import warn
+from compete.api.finished import FinishedRun, open_finished
+from compete.blending.blend_runs import prepare_blend, stack_inputs
+from compete.blending.judge import Stack, apply, judge
+from compete.blending.past_run import past_config
+from compete.config.settings import Blend
+from compete.errors import CompeteError
+from compete.model.device import make_fabric
+from compete.predict.postprocessing import Step, fit_steps
+from compete.scores import read_scores
+from compete.session import RunRows, Session
+from compete.text import format_list
+
+if TYPE_CHECKING:
+    from compete.scores import Scores
+    from compete.types import Array
+
+
+@dataclass(frozen=True)
+class FinishedBlend:
+    """A finished blend: its rows, the runs that it blends, and their OOF side by side."""
+
+    run: RunRows
+    parts: list[FinishedRun | FinishedBlend]
+    stack: Stack
+
+    @cached_property
+    def postprocess(self) -> Step:
+        """`[[postprocess]]`, fitted on the blended OOF as the blend did."""
+        run, stack = self.run, self.stack
+        if not run.config.many("postprocessors"):
+            return lambda predictions: predictions
+        oof = judge(run.config.one("ensembles"), stack).oof.astype(np.float32)
+        return fit_steps(run.config, oof, stack.labels, run.metric, run.target)
+
+    def blend(self, predictions: list[Array], columns: Array | None) -> Array:
+        """Blend the runs' predictions of other rows, M x (R, C), with their features (R, F)."""
+        stack = self.stack
+        if stack.columns is not None and columns is not None:
+            stack = replace(stack, columns=(stack.columns[0], columns))
+        everything = np.ones(len(stack.labels), bool)
+        return apply(self.run.config.one("ensembles"), stack, everything, np.stack(predictions), None)
+
+
+def open_any(folder: Path, scores: Scores, device: str | None = None) -> FinishedRun | FinishedBlend:
+    """Open a finished run or blend. Raise `CompeteError` where its parts are missing or are not networks."""
+    if scores.blend is None:
+        return open_finished(folder, scores, device)
+    config = past_config(folder, [] if device is None else [f"training.device={device}"], warn)
+    if config.blend.files:
+        raise CompeteError(
+            f"{folder}: {format_list(config.blend.files)} are files of predictions: no network predicts new images"
+        )
+    named = [Path(run) for run in config.blend.runs]
+    named = named or [folder.with_name(f"{folder.name}-{variant.name}") for variant in config.variants]
+    runs = [run if run.is_dir() else folder.with_name(run.name) for run in named]  # the folders were moved together
+    missing = [str(run) for run in runs if not run.is_dir()]
+    if missing:
+        raise CompeteError(
+            f"{folder} blends runs that are missing: {format_list(missing)}. Copy their folders beside it."
+        )
+    config = replace(config, blend=Blend(runs=[str(run) for run in runs]))
+    prepared = prepare_blend(config)
+    session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager())
+    parts = [open_any(run, read_scores(run), device) for run in runs]
+    return FinishedBlend(RunRows(session, prepared.dataset), parts, stack_inputs(prepared)[0])
