@@ -162,11 +162,12 @@ def test_a_blend_predicts_other_images_as_it_did_its_test_images(several, tiny):
 
 def test_a_blend_that_lost_its_runs_says_so(several, tiny):
     done = compete.run(several)
+    expected = done.test
     elsewhere = tiny / "elsewhere"
     for folder in done.folder.parent.glob("run-*"):
         shutil.move(folder, elsewhere / folder.name)
     moved = compete.load_run(elsewhere / "run-001")
-    np.testing.assert_allclose(moved.predict("data/test")[CLASSES], done.test[CLASSES], atol=1e-6)
+    np.testing.assert_allclose(moved.predict("data/test")[CLASSES], expected[CLASSES], atol=1e-6)
     shutil.rmtree(elsewhere / "run-001-large")
     with pytest.raises(CompeteError, match=r"blends runs that are missing: .*run-001-large\. Copy their folders"):
         compete.load_run(elsewhere / "run-001").predict("data/test")
