@@ -162,7 +162,8 @@ class Identity:
 
     def member(self, member: Member) -> str:
         """Return the key of what a member's weights depend on."""
-        return digest(self.training, self.data, self.folds, member.fold, member.seed)
+        refit = [] if member.epochs is None else [member.epochs]
+        return digest(self.training, self.data, self.folds, member.fold, member.seed, *refit)
 
     def oof(self, member: Member) -> str:
         """Return the key of what a member's OOF predictions depend on: its weights and inference."""

@@ -67,7 +67,10 @@ class EpochScores(Facts):
 
 
 class MemberScores(Facts):
-    """A member's training; `class_draws` counts the rows of each class that its sampler drew."""
+    """A member's training; `class_draws` counts the rows of each class that its sampler drew.
+
+    One that was refitted on all rows has no score.
+    """
 
     score: Score
     best_epoch: int
@@ -135,6 +138,7 @@ class BlendFacts(Facts):
 class Scores(Facts):
     """A finished run. `titles` are what people call the `classes`, in the same order; the other tables use them.
 
+    `refit` are members trained on all rows, which predict the test rows in place of the others.
     `blend` is None unless the run is a blend, whose `cv.folds` are the folds that it was judged on.
     `submission` is None for a run without a test set, `train_shares` is each class's share of the training rows,
     `seconds` the training time of all members, and `next` lists commands that may follow.
@@ -152,6 +156,7 @@ class Scores(Facts):
     cv: CvScores
     per_class: tuple[ClassScores, ...] = ()
     members: dict[str, MemberScores]
+    refit: dict[str, MemberScores] = {}
     submission: SubmissionFacts | None
     train_shares: dict[str, float] = {}
     folds: FoldFacts

@@ -154,17 +154,24 @@ class Metric:
         return than is None or (score > than if self.higher_is_better else score < than)
 
 
+ALL_ROWS = -1
+
+
 @dataclass(frozen=True)
 class Member:
-    """One network of the ensemble: the fold that validates it, and its seed."""
+    """One network of the ensemble: the fold that validates it, and its seed.
+
+    A refitted one has the fold `ALL_ROWS`: it trains on every row, validates none, and stops after `epochs`.
+    """
 
     fold: int
     seed: int
+    epochs: int | None = None
 
     @property
     def name(self) -> str:
         """The member's folder name."""
-        return f"fold{self.fold}-seed{self.seed}"
+        return f"all-seed{self.seed}" if self.fold == ALL_ROWS else f"fold{self.fold}-seed{self.seed}"
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,9 @@ def _members(finished: Result) -> str:
     from compete.text import plural
 
     blended = finished.scores.blend
-    return plural(len(finished.scores.members), "member") if blended is None else plural(len(blended.inputs), "run")
+    if blended is not None:
+        return plural(len(blended.inputs), "run")
+    return plural(len(finished.scores.refit or finished.scores.members), "member")
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows
 from compete.session import OpenRun, RunRows, Session
 from compete.stages.blend import join_members
-from compete.stages.members import OOF, RESULT, TEST, load_member, read_result
+from compete.stages.members import OOF, RESULT, TEST, load_member, predicts_test, read_result
 from compete.store import read_json
 from compete.text import format_list, plural
 from compete.types import Tables, TopK
@@ -43,12 +44,14 @@ if TYPE_CHECKING:
 class FinishedRun:
     """A finished run with all that predicts: networks and scalers on the device, and what its blend is fitted on.
 
+    `network_of` is the number of the network that predicts for each member: its own, or that of its seed's refit.
     `oof` M x (N, C) are the members' OOF predictions, `test` M x (T, C) those of the run's own test rows.
     """
 
     run: OpenRun
     networks: list[nn.Module]
     scalers: list[Scaler]
+    network_of: list[int]
     oof: list[Any]
     test: list[Any]
 
@@ -89,16 +92,18 @@ def open_finished(folder: Path, scores: Scores, device: str | None = None) -> Fi
     """
     config = past_config(folder, [] if device is None else [f"training.device={device}"], warn)
     run = _open(folder, config, scores)
-    networks, scalers = zip(*(load_member(run, member) for member in run.members), strict=True)
-    oof = _predictions(run, OOF, run.tables.train)
-    there = all((run.member_folder(member) / TEST).is_file() for member in run.members)
-    test = _predictions(run, TEST, run.tables.test) if there and run.tables.has_test else []
-    return FinishedRun(run, list(networks), list(scalers), oof, test)
+    predict = predicts_test(run.members, _members(folder, scores.refit))
+    distinct = list(dict.fromkeys(predict))
+    networks, scalers = zip(*(load_member(run, member) for member in distinct), strict=True)
+    oof = _predictions(run, OOF, run.tables.train, run.members)
+    there = all((run.member_folder(member) / TEST).is_file() for member in predict)
+    test = _predictions(run, TEST, run.tables.test, predict) if there and run.tables.has_test else []
+    return FinishedRun(run, list(networks), list(scalers), [distinct.index(member) for member in predict], oof, test)
 
 
-def _predictions(run: OpenRun, name: str, table: pd.DataFrame) -> list[Predictions]:
+def _predictions(run: OpenRun, name: str, table: pd.DataFrame, members: Sequence[Member]) -> list[Predictions]:
     """Return each member's stored predictions of a table's rows."""
-    files, ids = [run.member_folder(member) / name for member in run.members], table["id"].tolist()
+    files, ids = [run.member_folder(member) / name for member in members], table["id"].tolist()
     return [read_predictions(file, ids, run.target.classes) for file in files]
 
 
@@ -107,12 +112,12 @@ def _open(folder: Path, config: Config, scores: Scores) -> OpenRun:
     session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager())
     network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=False)
     none = ImageSet([], ImagesByRow(np.zeros(0, np.int64), 0), {})
-    return OpenRun(session, dataset, Images(none, none, None), _members(folder, scores), network)
+    return OpenRun(session, dataset, Images(none, none, None), _members(folder, scores.members), network)
 
 
-def _members(folder: Path, scores: Scores) -> tuple[Member, ...]:
-    """Return the members in the run's order."""
-    files = [folder / "members" / name / RESULT for name in scores.members]
+def _members(folder: Path, names: Iterable[str]) -> tuple[Member, ...]:
+    """Return members by name, in their order."""
+    files = [folder / "members" / name / RESULT for name in names]
     missing = [str(file.parent) for file in files if not file.is_file()]
     if missing:
         raise CompeteError(f"{folder}: members are missing: {format_list(missing)}. Copy the whole folder.")

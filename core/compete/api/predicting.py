@@ -112,7 +112,8 @@ def _given(finished: FinishedRun | FinishedBlend, images: Inputs, root: Path) ->
 
 def _predict(finished: FinishedRun, given: Given) -> NewPredictions:
     """Predict with all members, blend, and post-process; what the run would warn of is warned of."""
-    members = [_joined(parts) for parts in zip(*_in_chunks(finished, given), strict=True)]
+    found = [_joined(parts) for parts in zip(*_in_chunks(finished, given), strict=True)]
+    members = [found[number] for number in finished.network_of]
     run = with_rows(finished, given.rows, finished.run.images.test)
     if len(given.rows) != len(finished.run.tables.test) and finished.comparing:
         warn(f"{finished.comparing} compares rows with each other: predict a whole test set at once")

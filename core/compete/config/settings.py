@@ -115,6 +115,9 @@ class Training(Table):
     only_folds: list[Annotated[int, Field(ge=0, le=10_000)]] = setting(
         "submission", [], "train these folds only; empty: all"
     )
+    refit: bool = setting(
+        "submission", False, "predict the test rows by members trained on all rows, to the epoch that the folds chose"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = setting(
         "training", "auto", "auto: a GPU if there is one; mps: an Apple GPU"
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from compete.types import Array
 
 MOST_LISTED = 3
-MEMBER = re.compile(r"fold(\d+)-seed\d+")
+MEMBER = re.compile(r"(?:fold(\d+)|all)-seed\d+")  # one of all rows validates none
 # An image in more rows and a larger share of them says nothing of what the rows show: "no image available".
 PLACEHOLDER_ROWS, PLACEHOLDER_SHARE = 4, 0.1
 

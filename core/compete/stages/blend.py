@@ -18,7 +18,7 @@ from compete.types import TopK
 
 if TYPE_CHECKING:
     from compete.config.options import BoundComponent
-    from compete.types import Array, Predictions
+    from compete.types import Array, Member, Predictions
 
 ROWS_AT_ONCE = 64  # few: each row adds columns of its own, and the work grows with rows x columns
 
@@ -32,10 +32,10 @@ class Blend:
     fold_scores: dict[str, float]
 
 
-def blend(run: Run) -> Blend:
+def blend(run: Run, refits: Sequence[Member] = ()) -> Blend:
     """Blend the members, write `oof.parquet` and `test.parquet`, and score each member on its fold, with TTA."""
     dataset, metric = run.dataset, run.metric
-    member_oof, member_test = member_predictions(run)
+    member_oof, member_test = member_predictions(run, refits)
     scores = {}
     for member, predictions in zip(run.members, member_oof, strict=True):
         rows = known_rows(predictions)

@@ -166,6 +166,7 @@ def score_run(
     blended: Blend,
     fitted: FittedPostprocessing,
     results: Sequence[MemberResult],
+    refitted: Sequence[MemberResult],
     submission: SubmissionFacts | None,
 ) -> Scores:
     """Gather what `scores.json` holds."""
@@ -175,9 +176,10 @@ def score_run(
         **common_scores(run, blended.oof, submission),
         cv=cv_scores(run.metric, run.dataset.labels, blended, fitted.nested_score),
         members={result.member.name: _member_scores(result, titles) for result in results},
+        refit={result.member.name: _member_scores(result, titles) for result in refitted},
         model=f"{model.name} {model.options.get('backbone', '')}".strip(),
         tta=tuple(bound.name for bound in config.many("tta")),
-        seconds=float(sum(result.seconds for result in results)),
+        seconds=float(sum(result.seconds for result in [*results, *refitted])),
         next=next_commands(config, run.folder, submitted=submission is not None),
     )
 

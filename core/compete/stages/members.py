@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from compete.predict.rows import PredictionCheckpoint, predict_rows
 from compete.session import OpenRun, Run, call_hook
 from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
 from compete.train.loop import train
-from compete.types import Epoch, Member, MemberResult
+from compete.types import ALL_ROWS, Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
     from compete.types import Predictions
@@ -93,10 +95,10 @@ def read_result(state: dict[str, Any]) -> MemberResult:
     )
 
 
-def reuse_members(run: Run, others: Sequence[Path]) -> dict[str, list[str]]:
+def reuse_members(run: Run, others: Sequence[Path], members: Sequence[Member]) -> dict[str, list[str]]:
     """Copy the members of other runs that are still valid, with their predictions; return their names by run."""
     reused: dict[str, list[str]] = {}
-    for member in run.members:
+    for member in members:
         folder = run.member_folder(member)
         if finished(run, member, folder):
             continue
@@ -117,12 +119,25 @@ def _copy(source: Path, target: Path) -> None:
         write_atomic(target, lambda copy: shutil.copyfileobj(file, copy))
 
 
-def predict_members(run: Run) -> None:
+def refit_members(results: Sequence[MemberResult]) -> tuple[Member, ...]:
+    """Return the members to train on all rows, one a seed: to the median of the epochs that the folds chose."""
+    epochs = math.ceil(median(result.best_epoch for result in results))
+    return tuple(Member(ALL_ROWS, seed, epochs) for seed in dict.fromkeys(result.member.seed for result in results))
+
+
+def predicts_test(members: Sequence[Member], refits: Sequence[Member]) -> list[Member]:
+    """Return who predicts the test rows in place of each member: itself or, after a refit, that of its seed."""
+    by_seed = {member.seed: member for member in refits}
+    return [by_seed.get(member.seed, member) for member in members]
+
+
+def predict_members(run: Run, refits: Sequence[Member] = ()) -> None:
     """Write each member's OOF predictions, and all test predictions, if any, in one pass over the test images."""
     for member in run.members:
         if not _is_predicted(run, member, OOF, run.member_folder(member)):
             _predict_oof(run, member)
-    pending = [member for member in run.members if not _is_predicted(run, member, TEST, run.member_folder(member))]
+    predict = dict.fromkeys(predicts_test(run.members, refits))
+    pending = [member for member in predict if not _is_predicted(run, member, TEST, run.member_folder(member))]
     if pending and run.tables.has_test:
         _predict_test(run, pending)
 
@@ -184,13 +199,20 @@ def load_member(run: OpenRun, member: Member) -> tuple[nn.Module, Scaler]:
     return network.to(run.fabric.device), scaler.to(run.fabric.device)
 
 
-def member_predictions(run: Run) -> tuple[list[Predictions], list[Predictions]]:
-    """Return each member's OOF (N, C), NaN in rows that it does not validate, and test predictions (T, C), if any."""
+def member_predictions(run: Run, refits: Sequence[Member] = ()) -> tuple[list[Predictions], list[Predictions]]:
+    """Return each member's OOF (N, C), NaN in rows that it does not validate, and test predictions (T, C), if any.
+
+    After a refit, the test predictions of a member are those of the refitted one of its seed.
+    """
     tables, classes = run.tables, run.target.classes
     train_ids, test_ids = tables.train["id"].tolist(), tables.test["id"].tolist()
     folders = [run.member_folder(member) for member in run.members]
     oof = [read_predictions(folder / OOF, train_ids, classes) for folder in folders]
-    return oof, [read_predictions(folder / TEST, test_ids, classes) for folder in folders if run.tables.has_test]
+    if not run.tables.has_test:
+        return oof, []
+    predict = predicts_test(run.members, refits)
+    test = {m: read_predictions(run.member_folder(m) / TEST, test_ids, classes) for m in dict.fromkeys(predict)}
+    return oof, [test[member] for member in predict]
 
 
 def _is_predicted(run: Run, member: Member, file: str, folder: Path) -> bool:

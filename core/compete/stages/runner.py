@@ -32,7 +32,15 @@ from compete.stages.describe import (
 )
 from compete.stages.finish import fit_postprocessing, score_run, write_checked
 from compete.stages.log import RunLog
-from compete.stages.members import RESULT, finish_member, finished, predict_members, read_finished, reuse_members
+from compete.stages.members import (
+    RESULT,
+    finish_member,
+    finished,
+    predict_members,
+    read_finished,
+    refit_members,
+    reuse_members,
+)
 from compete.stages.open_images import open_images, read_contents, try_images
 from compete.stages.prepare import choose_members, prepare, with_copies_together
 from compete.stages.rehearse import rehearse_single
@@ -90,7 +98,9 @@ def run_competition(
             write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)
             _reuse_members(run, sources, [other for other in runs if other != run.folder])
             _report_plan(run)
-            scores = _finish(run, _train(run))
+            _report(session, TrainingReport(str(run.folder)))  # stage 6
+            results = _train(run, run.members)
+            scores = _finish(run, results, _refit(run, results, runs))
             call_hook(session.hook.on_run_end, run=session, scores=scores)
         return run
 
@@ -245,7 +255,7 @@ def _reuse_members(run: Run, sources: Mapping[str, str], others: Sequence[Path])
     if others and not (run.folder / "members").exists():
         for change in changed_since(others[-1], run.config, sources):
             run.session.notes.append(f"changed since {others[-1].name}: {change}")
-    for source, members in reuse_members(run, others).items():
+    for source, members in reuse_members(run, others, run.members).items():
         run.session.notes.append(f"reused from {source}, same data and training: {', '.join(members)}")
 
 
@@ -260,18 +270,26 @@ def _report_plan(run: Run) -> None:
     _report(session, plan)
 
 
-def _train(run: Run) -> list[MemberResult]:
-    """Stage 6: train every member that is not finished."""
-    _report(run.session, TrainingReport(str(run.folder)))
+def _train(run: Run, members: Sequence[Member]) -> list[MemberResult]:
+    """Train every one of some members that is not finished."""
     executor = run.config.one("executors")
-    results = executor.build(list(run.members), lambda member: finish_member(run, member))
+    results = executor.build(list(members), lambda member: finish_member(run, member))
     found = [getattr(result, "member", None) for result in results] if isinstance(results, list) else []
-    if found != list(run.members):
+    if found != list(members):
         raise PluginRuntimeError(
             f'[executor] name = "{executor.name}": must return a list with the result of each of '
-            f"{plural(len(run.members), 'member')}, in their order"
+            f"{plural(len(members), 'member')}, in their order"
         )
     return list(results)
+
+
+def _refit(run: Run, results: Sequence[MemberResult], runs: Sequence[Path]) -> list[MemberResult]:
+    """Train on all rows what predicts the test rows, if `[training] refit` says so; the CV stays that of the folds."""
+    if not run.config.training.refit or not run.tables.has_test:
+        return []
+    members = refit_members(results)
+    reuse_members(run, [other for other in runs if other != run.folder], members)
+    return _train(run, members)
 
 
 def store_tables(run: RunRows) -> None:
@@ -281,17 +299,18 @@ def store_tables(run: RunRows) -> None:
         run.session.warn(f"its rows cannot be stored ({reason}): to predict new images, it reads them again")
 
 
-def _finish(run: Run, results: list[MemberResult]) -> Scores:
+def _finish(run: Run, results: list[MemberResult], refitted: list[MemberResult]) -> Scores:
     """Predict, blend, post-process, check, write and score. Without a test set, nothing is submitted."""
-    predict_members(run)
-    blended = blend(run)
+    refits = [result.member for result in refitted]
+    predict_members(run, refits)
+    blended = blend(run, refits)
     fitted = fit_postprocessing(run, blended.oof)
     submission = None
     if blended.test is not None:
         frame = submission_frame(run.config, run.tables, fitted.apply(blended.test), run.target)
         submission = write_checked(run, frame)
     store_tables(run)
-    scores = score_run(run, blended, fitted, results, submission)
+    scores = score_run(run, blended, fitted, results, refitted, submission)
     write_scores(run.folder, scores)
     if submission is not None:
         call_hook(run.hook.on_submission_written, run=run.session, scores=scores)

@@ -38,7 +38,7 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     if run.session.doctor and member == run.members[0] and not (trainer.epoch or trainer.step):
         _warn_of_mistakes(trainer)
     with loader_processes():
-        while trainer.epoch < trainer.epochs and not _stopped(trainer):
+        while trainer.epoch < (member.epochs or trainer.epochs) and not _stopped(trainer):
             started = time.perf_counter()
             train_epoch(trainer)
             epoch = _finish_epoch(trainer, started)

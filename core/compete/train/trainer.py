@@ -29,7 +29,7 @@ from compete.predict.inference import Scaler, scaler_for
 from compete.predict.rows import predict_rows
 from compete.session import Run, call_hook
 from compete.train.progress import Progress
-from compete.types import Epoch, Member, Metric, Target
+from compete.types import ALL_ROWS, Epoch, Member, Metric, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -261,7 +261,7 @@ def build_trainer(run: Run, member: Member) -> Trainer:
 def _rows_of(run: Run, member: Member) -> tuple[Array, Array]:
     """Return the readable rows that train a member, and those that validate it."""
     readable = run.images.train.by_row.counts > 0
-    validates = run.dataset.folds == member.fold
+    validates = (run.dataset.folds == member.fold) & (member.fold != ALL_ROWS)
     return np.flatnonzero(~validates & readable), np.flatnonzero(validates & readable)
 
 
