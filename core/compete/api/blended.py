@@ -11,8 +11,8 @@ import numpy as np
 
 from compete.api.caller import warn
 from compete.api.finished import FinishedRun, open_finished
-from compete.blending.blend_runs import prepare_blend, stack_inputs
-from compete.blending.judge import Stack, apply, judge
+from compete.blending.blend_runs import blend_test, prepare_blend, stack_inputs
+from compete.blending.judge import Stack, judge
 from compete.blending.past_run import past_config
 from compete.config.settings import Blend
 from compete.errors import CompeteError
@@ -49,8 +49,7 @@ class FinishedBlend:
         stack = self.stack
         if stack.columns is not None and columns is not None:
             stack = replace(stack, columns=(stack.columns[0], columns))
-        everything = np.ones(len(stack.labels), bool)
-        return apply(self.run.config.one("ensembles"), stack, everything, np.stack(predictions), None)
+        return blend_test(self.run.config.one("ensembles"), stack, np.stack(predictions))
 
 
 def open_any(folder: Path, scores: Scores, device: str | None = None) -> FinishedRun | FinishedBlend:

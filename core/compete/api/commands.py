@@ -1,4 +1,4 @@
-"""The command that uses a finished run: `predict`."""
+"""The commands that use a finished run: `predict bundle`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,27 @@ if TYPE_CHECKING:
 
 
 def add_api_commands(app: typer.Typer) -> None:
-    """Add this command to the command line."""
+    """Add these commands to the command line."""
+    app.command(rich_help_panel="Submit", epilog="$ compete bundle run-001 -o bundle")(bundle)
     app.command(rich_help_panel="Run", epilog="$ compete predict run-001 photos -o predicted.csv")(predict)
+
+
+def bundle(
+    run: Annotated[str, typer.Argument(help="Name or folder of a finished run or blend.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="The folder to write.")],
+) -> None:
+    """Collect all that predicts without a network in one folder: for code competitions, or to pass a model on.
+
+    It holds the members' weights, the TOML, compete's own code, a script, a notebook and the list of wheels.
+    """
+    from compete.api.bundle import write_bundle
+    from compete.errors import UserError
+    from compete.leaderboard.records import find_candidate
+
+    folder = find_candidate(run).folder
+    if folder is None:
+        raise UserError(f"{run}: a CSV file, not a run. `compete runs` lists the runs.")
+    echo(*write_bundle(folder, output))
 
 
 def predict(
@@ -49,7 +68,7 @@ def predict(
         raise UserError(f"{output} exists already. Name another file with -o, or remove it.")
     finished = load_run(folder, device=device)
     is_table = images.suffix.lower() == ".csv"
-    given, root = (_table(images), images.parent) if is_table else (images, Path())
+    given, root = (read_rows(images), images.parent) if is_table else (images, Path())
     if sample is not None:
         rows = len(finished.write_submission(output, given, sample=sample, root=root))
     else:
@@ -68,7 +87,7 @@ def _members(finished: Result) -> str:
     return plural(len(finished.scores.refit or finished.scores.members), "member")
 
 
-def _table(path: Path) -> pd.DataFrame:
+def read_rows(path: Path) -> pd.DataFrame:
     """Read a CSV with every cell as text. Raise `DataError` for one that cannot be read."""
     import pandas as pd
 

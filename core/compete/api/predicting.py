@@ -18,7 +18,7 @@ from compete.api.finished import FinishedRun, dataset_with, with_rows
 from compete.api.given import Given, Inputs, given_rows
 from compete.data.images import ImageSet, open_image_set
 from compete.errors import DataError, SubmissionError
-from compete.predict.parquet import prediction_columns
+from compete.predict.parquet import prediction_columns, write_predictions
 from compete.predict.postprocessing import submission_frame
 from compete.predict.rows import predict_rows
 from compete.predict.top_k import concatenate
@@ -48,7 +48,7 @@ class NewPredictions:
 
 def predict_images(finished: FinishedRun | FinishedBlend, images: Inputs, root: Path) -> pd.DataFrame:
     """Return a table by id: a column for each class, as in `test.parquet`, and the decoded label."""
-    done = _predict_any(finished, images, root)
+    done = predict_any(finished, images, root)
     target = done.run.target
     columns = {**prediction_columns(done.blended, target.classes), "label": _labels(done)}
     return pd.DataFrame(columns, index=pd.Index(done.run.tables.test["id"].tolist(), name="id"))
@@ -59,11 +59,28 @@ def write_submission_of(
 ) -> pd.DataFrame:
     """Write and return the submission of other images. Raise `SubmissionError` with every problem."""
     given = _given(finished, images, root)
-    repeated = given.rows["id"][given.rows["id"].duplicated()]
-    if len(repeated):
-        raise SubmissionError(f"ids are there more than once: {format_first(repeated.unique().tolist())}")
     wanted = _sample(finished.run, given.rows, sample)
-    done = _predict_any(finished, images, root)
+    return write_checked_submission(predict_any(finished, images, root), path, wanted)
+
+
+def write_both(
+    finished: FinishedRun | FinishedBlend, folder: Path, images: Inputs, sample: Sample, root: Path
+) -> pd.DataFrame:
+    """Write `test.parquet`, in the order of the run's own test rows if they are these, and the submission."""
+    done = predict_any(finished, images, root)
+    ids, own = pd.Index(done.run.tables.test["id"]), finished.run.tables.test["id"]
+    order = ids.get_indexer(own) if set(ids) == set(own) else np.arange(len(ids))
+    write_predictions(folder / "test.parquet", ids[order].tolist(), done.blended[order], done.run.target.classes)
+    wanted = _sample(finished.run, done.run.tables.test, sample)
+    return write_checked_submission(done, folder / "submission.csv", wanted)
+
+
+def write_checked_submission(done: NewPredictions, path: Path, wanted: pd.DataFrame) -> pd.DataFrame:
+    """Write and return the rows that a sample submission wants. Raise `SubmissionError` with every problem."""
+    ids = done.run.tables.test["id"]
+    if ids.duplicated().any():
+        twice = format_first(ids[ids.duplicated()].unique().tolist())
+        raise SubmissionError(f"ids are there more than once: {twice}")
     config, rows = done.run.config, replace(done.run.tables, sample=wanted)
     frame = submission_frame(config, rows, done.processed, done.run.target)
     check = check_submission(frame, wanted, **config.checks.submission_rules())
@@ -87,12 +104,12 @@ def _sample(run: RunRows, rows: pd.DataFrame, sample: Sample) -> pd.DataFrame:
     return pd.DataFrame({name: rows["id"].tolist() if number == 0 else "" for number, name in enumerate(names)})
 
 
-def _predict_any(finished: FinishedRun | FinishedBlend, images: Inputs, root: Path) -> NewPredictions:
+def predict_any(finished: FinishedRun | FinishedBlend, images: Inputs, root: Path) -> NewPredictions:
     """Predict with a run's members, or with all runs of a blend."""
     given = _given(finished, images, root)
     if isinstance(finished, FinishedRun):
         return _predict(finished, given)
-    parts = [np.asarray(_predict_any(part, images, root).blended) for part in finished.parts]
+    parts = [np.asarray(predict_any(part, images, root).blended, np.float32) for part in finished.parts]
     dataset = dataset_with(finished.run, given.rows)
     blended = finished.blend(parts, None if dataset.columns is None else dataset.columns.test)
     return NewPredictions(replace(finished.run, dataset=dataset), blended, finished.postprocess(blended))

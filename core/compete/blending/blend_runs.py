@@ -217,7 +217,7 @@ def _write(run: RunRows, blend: JudgedBlend) -> Scores:
     write_predictions(run.folder / "oof.parquet", tables.train["id"].tolist(), oof, classes, **keys)
     fitted, submission = fit_postprocessing(run, oof), None
     if tables.has_test:
-        test = apply(config.one("ensembles"), stack, np.ones(len(stack.labels), bool), stack.test, None)
+        test = blend_test(config.one("ensembles"), stack, stack.test)
         write_predictions(run.folder / "test.parquet", tables.test["id"].tolist(), test, classes)
         submission = write_checked(run, submission_frame(config, tables, fitted.apply(test), run.target))
     store_tables(run)
@@ -242,6 +242,11 @@ def _write(run: RunRows, blend: JudgedBlend) -> Scores:
         call_hook(run.hook.on_submission_written, run=session, scores=scores)
     update_state(run.folder, finished=True)
     return scores
+
+
+def blend_test(ensemble: BoundComponent, stack: Stack, predictions: Array) -> Array:
+    """Blend predictions of test rows (M, T, C) by an ensemble fitted on all rows; float32, as runs store them."""
+    return apply(ensemble, stack, np.ones(len(stack.labels), bool), predictions, None).astype(np.float32)
 
 
 def _facts(prepared: Prepared, stack: Stack, whole: Judged, methods: Sequence[MethodFacts]) -> BlendFacts:
