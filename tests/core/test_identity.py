@@ -66,7 +66,7 @@ def test_a_new_kind_by_the_recipe_changes_a_member_s_identity(tiny, monkeypatch)
         loaded.registry["distillers"] = {"teacher": Component("distillers", "teacher", lambda: None, "a test")}
         return loaded
 
-    monkeypatch.setattr("compete.config.load.load_plugins", with_distiller)
+    monkeypatch.setattr("compete.config.reader.load_plugins", with_distiller)
     after = load_config(tiny / "tiny.toml", ["distiller.name=teacher"])
     assert digest(settings_that_affect(after, "training")) != digest(before)
 

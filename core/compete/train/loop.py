@@ -188,7 +188,12 @@ def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
 
 
 def _stopped(trainer: Trainer) -> bool:
-    return bool(trainer.history) and bool(call_hook(trainer.run.hook.should_stop, trainer=trainer))
+    """Return whether a callback ends the member early; one of all rows has no score to go by."""
+    return (
+        trainer.member.epochs is None
+        and bool(trainer.history)
+        and bool(call_hook(trainer.run.hook.should_stop, trainer=trainer))
+    )
 
 
 def _result(trainer: Trainer) -> MemberResult:

@@ -6,7 +6,6 @@ follows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Annotated, Any
@@ -67,9 +66,7 @@ class EarlyStopping:
 
     @hookimpl
     def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
-        """Count the epochs since the last gain of more than `min_delta`; a member of all rows has no score to gain."""
-        if math.isnan(epoch.score):
-            return
+        """Count the epochs since the last gain of more than `min_delta`."""
         margin = self.min_delta if trainer.metric.higher_is_better else -self.min_delta
         if trainer.metric.better(epoch.score - margin, self.best):
             self.best = epoch.score
