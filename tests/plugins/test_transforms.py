@@ -111,10 +111,10 @@ def test_each_thread_has_transforms_of_its_own():
     random = build("albumentations", random=FLIPS).random
     built = []
     for _ in range(2):
-        thread = threading.Thread(target=lambda: (random(IMAGE, 0), built.append(random._transforms())))
+        thread = threading.Thread(target=lambda: (random(IMAGE, 0), built.append(random.steps())))
         thread.start()
         thread.join()
-    assert built[0][0] is not built[1][0]
+    assert built[0][0][1] is not built[1][0][1]
 
 
 def test_transforms_of_one_image_are_drawn_independently():
