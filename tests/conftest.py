@@ -35,6 +35,7 @@ SLOW = (
     "core/leaderboard/test_newcomer.py",
     "core/leaderboard/test_pairing.py",
     "core/stages/test_runner.py",
+    "plugins/test_transforms_missing.py",
     "plugins/test_uploads_",
 )
 MOST_SECONDS = 8  # of the processor; a first import of torch and the other libraries takes up to 4
