@@ -28,6 +28,7 @@ SLOW = (
     "test_install.py",
     "test_troubleshooting.py",
     "test_python_page.py",
+    "core/study/test_ablation.py",
     "core/test_cli.py",
     "core/api/",
     "core/draft/test_gallery.py",
