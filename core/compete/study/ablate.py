@@ -55,7 +55,7 @@ def ablate(
     scores = read_scores(base.folder)
     better = "higher" if scores.higher_is_better else "lower"
     echo("", f"{scores.metric} ({better} is better), {plural(len(members), 'member')}, base {base.folder.name}")
-    for line in aligned(list(ablation.table(scores.cv.mean, outcomes)), left=1):
+    for line in aligned(list(ablation.table(scores.cv.mean, outcomes)), left=2):
         echo(line)
     clear = len(outcomes) * (1 - CONFIDENCE)
     echo(

@@ -219,12 +219,12 @@ def _row(outcome: Outcome) -> dict[str, object]:
 
 def table(base_score: float | None, outcomes: Sequence[Outcome]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of the table for the terminal, its head first."""
-    yield "without", "CV", "difference", "std. error", "verdict on it"
-    yield "(base)", _number(base_score), "", "", ""
+    yield "without", "verdict on it", "CV", "difference", "std. error"
+    yield "(base)", "", _number(base_score), "", ""
     for outcome in outcomes:
         found = outcome.difference
         mean = "-" if found.mean is None else f"{found.mean:+.4f}"
-        yield outcome.off, _number(outcome.score), mean, _number(found.standard_error), found.verdict
+        yield outcome.off, found.verdict, _number(outcome.score), mean, _number(found.standard_error)
 
 
 def _number(value: float | None) -> str:
