@@ -232,10 +232,10 @@ def test_fixed_is_done_always_and_the_same_way():
             "random[0] RandomChoice.transforms[0] RandomApply.transforms[0]: unknown torchvision transform 'Blur'.",
         ),
         ({"name": "RandomChoice", "transforms": [*FLIPS], "p": [1]}, "random[0] RandomChoice: Length of p doesn't match"),
-        ({"name": "RandomZoomOut"}, "random: changes the size of images, 512 x 448 became "),
-        ({"name": "RandomResize", "min_size": 9, "max_size": 30}, "random: changes the size of images, 512 x 448 became "),
-        ({"name": "RandomRotation", "degrees": 20, "expand": True}, "random: changes the size of images, 512 x 448 bec"),
-        ({"name": "Pad", "padding": 2}, "random: changes the size of images, 512 x 448 became 516 x 452. End with a crop"),
+        ({"name": "RandomZoomOut"}, "random: changes the size of images, 512 x 512 became "),
+        ({"name": "RandomResize", "min_size": 9, "max_size": 30}, "random: changes the size of images, 512 x 512 became "),
+        ({"name": "RandomRotation", "degrees": 20, "expand": True}, "random: changes the size of images, 512 x 512 bec"),
+        ({"name": "Pad", "padding": 2}, "random: changes the size of images, 512 x 512 became 516 x 516. End with a crop"),
     ],
 )  # fmt: skip
 def test_a_wrong_entry_is_found_when_the_toml_is_read(entry, message):
@@ -251,6 +251,7 @@ def test_a_wrong_entry_is_found_when_the_toml_is_read(entry, message):
         [{"name": "ScaleJitter", "target_size": [64, 64]}, {"name": "RandomCrop", "size": 64, "pad_if_needed": True}],
         [{"name": "Resize", "size": [40, 40]}, {"name": "RandomCrop", "size": 32}],
         [{"name": "RandomRotation", "degrees": 5}],
+        [{"name": "RandomRotation", "degrees": [90, 90], "expand": True, "p": 0.5}],
         [{"name": "RandomCrop", "size": [1000, 1000]}],
     ],
 )

@@ -21,6 +21,7 @@ from compete.config.settings import (
     Inference,
     Table,
     Training,
+    elsewhere,
 )
 from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines, apply_overrides, override_keys, read_toml, take_out
@@ -286,7 +287,7 @@ class _Reader:
         for name in data:
             if name not in known:
                 inside = [f"{table}.{name}" for table, model in CORE_TABLES.items() if name in model.model_fields]
-                hint = f" Did you mean {inside[0]}?" if inside else did_you_mean(name, known)
+                hint = f" Did you mean {inside[0]}?" if inside else elsewhere(name) or did_you_mean(name, known)
                 tables = f" Tables: {format_list(known, most=40)}."
                 self.add(Problem(f"[{name}]", f"unknown table.{hint}{tables}"), name)
 

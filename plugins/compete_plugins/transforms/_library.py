@@ -14,7 +14,7 @@ from compete import DataError, did_you_mean, format_list, unknown_name
 Image = np.ndarray[Any, Any]  # (H, W, C)
 Entry = Mapping[str, Any]  # {"name": "Rotate", "limit": 10}
 
-TRIED_SIZES_PX = ((512, 448), (448, 512))
+TRIED_SIZES_PX = (512, 448)  # squares, which quarter turns keep
 TRIED_SEEDS = 6
 
 
@@ -115,20 +115,20 @@ def check(library: Library, fixed: tuple[Entry, ...], random: tuple[Entry, ...])
 
 def _check_size(library: Library, random: tuple[Entry, ...]) -> Iterator[str]:
     """Refuse random transforms after which the size varies: neither that of the image, nor one of their own."""
-    found: dict[tuple[int, int], set[tuple[int, ...]]] = {}
+    found: dict[int, set[tuple[int, ...]]] = {}
     pipeline = Pipeline(library, random)
     for size in TRIED_SIZES_PX:
-        image = np.zeros((*size, 3), np.uint8)
+        image = np.zeros((size, size, 3), np.uint8)
         try:
             found[size] = {pipeline(image, seed).shape[:2] for seed in range(TRIED_SEEDS)}
         except DataError:  # such as a crop larger than the image: the runner tries the competition's own
             return
     sizes = set.union(*found.values())
-    if len(sizes) > 1 and any(after != {before} for before, after in found.items()):
-        (height, width), after = next((b, a) for b, a in found.items() if a != {b})
+    if len(sizes) > 1 and any(after != {(size, size)} for size, after in found.items()):
+        size, after = next((b, a) for b, a in found.items() if a != {(b, b)})
         shown = format_list(f"{h} x {w}" for h, w in after)
         yield (
-            f"random: changes the size of images, {height} x {width} became {shown}. End with a crop to the size of "
+            f"random: changes the size of images, {size} x {size} became {shown}. End with a crop to the size of "
             "[images], such as RandomResizedCrop, or move what changes the size to 'fixed'."
         )
 
