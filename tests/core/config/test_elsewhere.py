@@ -77,7 +77,5 @@ def test_other_names_still_get_the_nearest(tiny):
 def test_python_gives_no_torch_dataset_to_a_run():
     import compete
 
-    with pytest.raises(
-        UserError, match="list: give a TOML, a dict or a folder. In a plugin, a dataset returns compete"
-    ):
+    with pytest.raises(UserError, match="list: give a TOML, a dict or a folder"):
         compete.validate([1, 2])
