@@ -10,7 +10,6 @@ from collections import Counter
 import numpy as np
 from PIL import Image
 
-from compete.draft.choices import FLIP, QUARTER_TURN, UPSIDE_DOWN
 from compete_plugins.transforms import register_transforms
 
 BLOCKED = """
@@ -62,7 +61,9 @@ def test_what_uses_albumentations_is_told_what_to_install(tmp_path, write_tiny):
 def test_flips_and_a_quarter_turn_give_each_of_the_eight_ways_alike():
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     ways = [np.rot90(turned, k) for turned in (image, image[:, ::-1]) for k in range(4)]
-    random = register_transforms()["torchvision"](random=(FLIP, UPSIDE_DOWN, QUARTER_TURN)).random
+    flips = ({"name": "RandomHorizontalFlip"}, {"name": "RandomVerticalFlip"})
+    turn = {"name": "RandomRotation", "degrees": [90, 90], "p": 0.5}
+    random = register_transforms()["torchvision"](random=(*flips, turn)).random
     counts = Counter(random(image, seed).tobytes() for seed in range(800))
     assert set(counts) == {way.tobytes() for way in ways}
     assert min(counts.values()) > 60  # of 100
