@@ -43,7 +43,7 @@ def test_init_and_run_without_albumentations(tmp_path):
     found = compete(tmp_path, "init", "birds")
     assert found.returncode == 0, found.stdout + found.stderr
     text = (tmp_path / "birds.toml").read_text()
-    assert 'name = "torchvision"' in text and "albumentations" not in text
+    assert 'name = "torchvision"' in text and 'name = "albumentations"' not in text
     small = ("model.name=resnet9", "model.width=4", "training.epochs=1", "folds.n=2", "training.only_folds=[0]")
     done = compete(tmp_path, "run", "birds.toml", *(word for key in small for word in ("--set", key)))
     assert done.returncode == 0, done.stdout + done.stderr
