@@ -244,6 +244,12 @@ def test_a_wrong_entry_is_found_when_the_toml_is_read(entry, message):
     assert "\n" not in problem and "pydantic" not in problem
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_what_torchvision_only_warns_of_is_an_error():
+    (problem,) = problems(random=[{"name": "RandomResizedCrop", "size": [24, 20], "scale": [2, 1]}])
+    assert problem == "random[0] RandomResizedCrop: Scale and ratio should be of kind (min, max)."
+
+
 @pytest.mark.parametrize(
     "entries",
     [

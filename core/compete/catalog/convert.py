@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from compete.config.plugins import load_plugins
 from compete.config.registry import Registry
 from compete.config.settings import CORE_TABLES
 from compete.config.slots import SLOTS
+from compete.draft import default_output, write_toml
 from compete.draft.findings import Section
 from compete.draft.output import toml_text
 from compete.errors import ConfigError, UserError
@@ -71,14 +73,12 @@ def first_toml(folder: Path | None, output: Path | None, plugins: Sequence[Path]
         return convert_ini(ini, output)
     if folder is None:
         raise UserError("name the folder of the competition's files: compete init FOLDER")
-    from compete.draft import write_toml
-
     return write_toml(folder, output, plugins).lines
 
 
 def convert_ini(ini: Path, output: Path | None = None) -> list[str]:
     """Write the TOML of an .ini, and return what to print. Raise `UserError` with every problem, and write nothing."""
-    path = output or Path(f"{ini.stem}.toml")
+    path = output or default_output(Path(ini.stem))
     if path.exists():
         raise UserError(f"{path} exists already. Name another file with -o, or remove it.")
     entries, problems = read_ini(ini)
@@ -102,7 +102,7 @@ def _line(problem: str) -> int:
 
 
 def _convert(entry: Entry, entries: list[Entry], found: _Converted, registry: Registry) -> None:
-    name = entry.key.replace("-", "_")
+    name = re.sub(r"[\s-]+", "_", entry.key)
     if name in ("name", "type") and entry.section.lower() in KEYS:  # [optimizer] name = adam
         name = entry.section.lower()
     place = KEYS.get(name)
@@ -182,7 +182,7 @@ _READ = {"int": _number, "float": _number, "str": _text, "bool": _switch, "size"
 
 def _finish(found: _Converted, registry: Registry, ini: Path) -> None:
     """Bring what belongs together into the TOML's form, and add what it needs and the .ini does not say."""
-    found.data.setdefault("competition", {})["name"] = ini.stem
+    found.data.setdefault("competition", {})["name"] = default_output(Path(ini.stem)).stem
     _join_size(found)
     _join_folders(found)
     _join_folds(found)
@@ -214,7 +214,9 @@ def _join_folders(found: _Converted) -> None:
     if not paths:
         return
     if "root" not in competition:
-        competition["root"] = posixpath.commonpath([posixpath.dirname(path) or "." for path in paths.values()]) or "."
+        folders = [posixpath.dirname(path) or "." for path in paths.values()]
+        mixed = len(set(map(posixpath.isabs, folders))) > 1
+        competition["root"] = "." if mixed else posixpath.commonpath(folders) or "."
     root = posixpath.normpath(competition["root"])
     for key, path in paths.items():
         below = posixpath.relpath(path, root) if posixpath.isabs(path) == posixpath.isabs(root) else path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import numbers
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache, partial
 from types import UnionType
@@ -92,7 +93,9 @@ class Torchvision(Library):
         yield from problems
         if not problems:
             try:
-                self.build(entry)
+                with warnings.catch_warnings():  # torchvision only warns of `scale = [2, 1]`
+                    warnings.simplefilter("error")
+                    self.build(entry)
             except Exception as error:
                 yield one_line(error)
 

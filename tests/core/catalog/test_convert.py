@@ -151,6 +151,8 @@ def test_all_slips_come_at_once_in_the_order_of_lines(convert):
         ("val_ratio = 0.2", "folds", {"name": "holdout", "share": 0.2}),
         ("k-fold = 4", "folds", {"n": 4}),
         ("train_dir = data/train\ntest_dir = data/eval", "dataset", {"name": "folder", "train": "train", "test": "eval"}),
+        ("train_dir = /data/a/train\ntest_dir = test", "competition", {"name": "old", "root": "."}),
+        ("train_dir = train\nimg size = 64\nroot = ..", "images", {"size": [64, 64]}),
         ("metric = f1", "metric", {"name": "macro_f1"}),
         ("device = cuda:0", "training", {"device": "cuda"}),
         ("gpu = off", "training", {"device": "cpu"}),
@@ -233,6 +235,14 @@ def test_files_that_cannot_be_read_are_refused(convert):
     convert("[s]\nseed = 1\n")
     with pytest.raises(UserError, match=r"old\.toml exists already"):
         convert("[s]\nseed = 2\n")
+
+
+def test_the_file_s_name_becomes_a_name_for_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my settings (2).ini").write_text("[s]\nseed = 1\n")
+    lines = convert_ini(Path("my settings (2).ini"))
+    assert lines[0] == "my-settings-2.toml: written"
+    assert load_config(Path("my-settings-2.toml")).competition.name == "my-settings-2"
 
 
 def test_init_takes_a_folder_or_an_ini():
