@@ -218,6 +218,22 @@ def test_fixed_accepts_a_crop_larger_than_the_trial_image():
     assert not problems(fixed=[{"name": "CenterCrop", "height": 2000, "width": 2000}])
 
 
+@pytest.mark.parametrize(
+    ("entries", "refused"),
+    [
+        ([{"name": "RandomScale", "p": 1.0}], True),
+        ([{"name": "Pad", "padding": 4, "p": 1.0}], True),
+        ([{"name": "RandomScale", "p": 1.0}, {"name": "RandomResizedCrop", "size": [64, 64], "p": 1.0}], False),
+        ([{"name": "D4", "p": 1.0}], False),
+        ([{"name": "RandomCrop", "height": 64, "width": 32, "p": 1.0}], False),
+    ],
+)
+def test_a_size_that_varies_is_refused(entries, refused):
+    found = problems(random=entries)
+    assert bool(found) == refused
+    assert all(problem.startswith("random: changes the size of images, 512 x 512 became ") for problem in found)
+
+
 def test_all_problems_come_at_once():
     found = problems(fixed=[{"name": "Blurr"}], random=[{"name": "Blurr"}, {"name": "Blur", "a": 1, "b": 2}])
     assert [text.split(":")[0] for text in found] == ["fixed[0]", "random[0]", "random[1] Blur", "random[1] Blur"]
