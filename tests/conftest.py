@@ -28,6 +28,7 @@ SLOW = (
     "test_install.py",
     "test_troubleshooting.py",
     "test_python_page.py",
+    "core/study/test_ablation.py",
     "core/test_cli.py",
     "core/api/",
     "core/draft/test_gallery.py",
@@ -35,6 +36,7 @@ SLOW = (
     "core/leaderboard/test_newcomer.py",
     "core/leaderboard/test_pairing.py",
     "core/stages/test_runner.py",
+    "plugins/test_transforms_missing.py",
     "plugins/test_uploads_",
 )
 MOST_SECONDS = 8  # of the processor; a first import of torch and the other libraries takes up to 4

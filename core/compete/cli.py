@@ -246,7 +246,9 @@ def validate(
 
 @app.command(rich_help_panel="Start", epilog="$ compete init data/leaves")
 def init(
-    folder: Annotated[Path, typer.Argument(help="The competition's files, unpacked or zipped; never changed.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="The competition's files, unpacked or zipped; never changed.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Default: <folder name>.toml in the current folder."),
@@ -255,11 +257,15 @@ def init(
         list[Path] | None,
         typer.Option("--plugin", metavar="FILE", help="A plugin file with a dataset; may be given many times."),
     ] = None,
+    from_ini: Annotated[
+        Path | None,
+        typer.Option("--from-ini", metavar="FILE", help="Convert an old program's .ini (ConfigParser) instead."),
+    ] = None,
 ) -> None:
     """Inspect a competition's folder and write a TOML that runs, with the reason for each choice."""
-    from compete.draft import write_toml
+    from compete.catalog.convert import first_toml
 
-    for line in write_toml(folder, output, plugin or []).lines:
+    for line in first_toml(folder, output, plugin or [], from_ini):
         echo(line)
 
 

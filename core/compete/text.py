@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from unicodedata import normalize
 
@@ -112,6 +112,16 @@ def unknown_name(what: str, name: object, known: Iterable[str]) -> str:
     """Explain that a name is unknown: "unknown loss 'x'. Did you mean 'y'? Available: y, z."."""
     names = list(known)
     return f"unknown {what} '{name}'.{did_you_mean(name, names)} Available: {format_list(names)}."
+
+
+def aligned(cells: Sequence[Sequence[str]], left: int) -> Iterator[str]:
+    """Yield lines of columns, the first `left` of them aligned to the left."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        parts = [
+            cell.ljust(w) if n < left else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(parts).rstrip()
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

@@ -111,10 +111,10 @@ def test_each_thread_has_transforms_of_its_own():
     random = build("albumentations", random=FLIPS).random
     built = []
     for _ in range(2):
-        thread = threading.Thread(target=lambda: (random(IMAGE, 0), built.append(random._transforms())))
+        thread = threading.Thread(target=lambda: (random(IMAGE, 0), built.append(random.steps())))
         thread.start()
         thread.join()
-    assert built[0][0] is not built[1][0]
+    assert built[0][0][1] is not built[1][0][1]
 
 
 def test_transforms_of_one_image_are_drawn_independently():
@@ -216,6 +216,22 @@ def test_fixed_takes_no_random_transform(entry, message):
 
 def test_fixed_accepts_a_crop_larger_than_the_trial_image():
     assert not problems(fixed=[{"name": "CenterCrop", "height": 2000, "width": 2000}])
+
+
+@pytest.mark.parametrize(
+    ("entries", "refused"),
+    [
+        ([{"name": "RandomScale", "p": 1.0}], True),
+        ([{"name": "Pad", "padding": 4, "p": 1.0}], True),
+        ([{"name": "RandomScale", "p": 1.0}, {"name": "RandomResizedCrop", "size": [64, 64], "p": 1.0}], False),
+        ([{"name": "D4", "p": 1.0}], False),
+        ([{"name": "RandomCrop", "height": 64, "width": 32, "p": 1.0}], False),
+    ],
+)
+def test_a_size_that_varies_is_refused(entries, refused):
+    found = problems(random=entries)
+    assert bool(found) == refused
+    assert all(problem.startswith("random: changes the size of images, 512 x 512 became ") for problem in found)
 
 
 def test_all_problems_come_at_once():

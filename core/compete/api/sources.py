@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from compete.config.load import Config, check_config, load_config
+from compete.config.settings import STREAMS
 from compete.config.toml import apply_overrides, read_toml, toml_value
 from compete.draft import default_output, write_toml
 from compete.draft.output import NEXT
@@ -34,6 +35,8 @@ def read_config(source: Source, overrides: Overrides = None) -> Config:
     given = override_list(overrides)
     if isinstance(source, Mapping):
         return check_config(plain_data(source), given)
+    if not isinstance(source, str | PathLike):
+        raise UserError(f"{type(source).__name__}: give a TOML, a dict or a folder. In a plugin, {STREAMS}.")
     return load_config(toml_of(Path(fspath(source)).expanduser()), given)
 
 

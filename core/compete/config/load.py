@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from compete.config.settings import (
     Training,
 )
 from compete.config.slots import SLOTS
-from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
+from compete.config.toml import Lines, apply_overrides, override_keys, read_toml, take_out
 from compete.config.variants import VariantTable
 from compete.errors import ConfigError
 
@@ -109,18 +109,23 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def check_config(
-    written: Mapping[str, Any], overrides: Sequence[str] = (), path: Path = NO_TOML, lines: Lines | None = None
+    written: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    path: Path = NO_TOML,
+    lines: Lines | None = None,
+    without: Iterable[tuple[str, ...]] = (),
 ) -> Config:
-    """Check a TOML's data, of no file by default. Raise `ConfigError` with every problem at once."""
+    """Check a TOML's data, of no file by default, `without` some keys. Raise `ConfigError` with every problem."""
     data = apply_overrides(written, overrides)
     several = data.pop("variants", [])
     file = str(path) if path.name else ""
     reader = Reader(file, lines or {}, {override_keys(override): override for override in overrides})
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
-    core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
     if plugins:
         reader.leave_out_options_of_others(data, written, plugins.registry)
+    take_out(data, without)
+    core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
     components = reader.components(data, plugins.registry) if plugins else {}
     reader.head_of_loss(components)
     reader.data_files(components, path, core["competition"])

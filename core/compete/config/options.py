@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 
 from compete.config.option_types import expected_text, type_text
 from compete.config.registry import Component, DataFileMark, FileMark
-from compete.config.settings import RENAMED
+from compete.config.settings import RENAMED, elsewhere
 from compete.errors import PluginError, Problem, code_of_others, error_location
 from compete.files.safety import NO_FILE, unusable_file
 from compete.text import did_you_mean, format_list
@@ -209,7 +209,7 @@ def _problem(model: type[BaseModel], details: ErrorDetails, table: Mapping[str, 
         return Problem(with_value, _wrong_value(model, details, table[key], key))
     known = list(model.model_fields)
     options = f" Options: {format_list(known)}." if known else " It has no options."
-    return Problem(place, f"unknown option.{did_you_mean(key, known)}{options}")
+    return Problem(place, f"unknown option.{elsewhere(key) or did_you_mean(key, known)}{options}")
 
 
 def _wrong_value(model: type[BaseModel], details: ErrorDetails, value: object, key: str) -> str:

@@ -17,6 +17,7 @@ import pluggy
 from compete import hookspecs
 from compete.config.code import as_imported, code_of, forget, local_modules
 from compete.config.registry import Registry, build_registry, trait_hint
+from compete.config.settings import elsewhere
 from compete.errors import PluginError, code_of_others, error_location, is_library
 from compete.files.safety import MOST_CODE_BYTES, unusable_file
 from compete.text import did_you_mean
@@ -166,9 +167,8 @@ def _refuse_unknown_hooks(manager: pluggy.PluginManager) -> None:
     for name in sorted(set(known) - set(specified)):
         for implementation in getattr(manager.hook, name).get_hookimpls():
             if not implementation.optionalhook:
-                raise PluginError(
-                    f"plugin {implementation.plugin_name}: unknown hook '{name}'.{did_you_mean(name, specified)}"
-                )
+                hint = elsewhere(name) or did_you_mean(name, specified)
+                raise PluginError(f"plugin {implementation.plugin_name}: unknown hook '{name}'.{hint}")
 
 
 def _hooks_of(manager: pluggy.PluginManager, name: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from compete.config.gallery import folder_of_first_toml
 from compete.config.options import BoundComponent, bind, json_text, option_names, validate
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Registry
-from compete.config.settings import CORE_TABLES, Competition, Table
+from compete.config.settings import CORE_TABLES, Competition, Table, elsewhere
 from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines
 from compete.config.variants import VariantTable, read_variants
@@ -191,7 +191,7 @@ class Reader:
         for name in data:
             if name not in known:
                 inside = [f"{table}.{name}" for table, model in CORE_TABLES.items() if name in model.model_fields]
-                hint = f" Did you mean {inside[0]}?" if inside else did_you_mean(name, known)
+                hint = f" Did you mean {inside[0]}?" if inside else elsewhere(name) or did_you_mean(name, known)
                 tables = f" Tables: {format_list(known, most=40)}."
                 self.add(Problem(f"[{name}]", f"unknown table.{hint}{tables}"), name)
 

@@ -204,6 +204,23 @@ RENAMED: dict[str, str] = {
     "compete sample": "`compete demo`",
 }
 
+# What other frameworks have, and where it lives here.
+COLLATE = (
+    "compete collates itself: every image has the size of [images], so that batches are stacked, never padded. To mix "
+    "images write [[batch_transforms]]; to pool the images of a row, [inference] pool"
+)
+STREAMS = (
+    "a dataset returns compete.Tables, with ids and image paths, never samples one by one: folds, OOF scores and "
+    "predictions by id need every row from the start. Images are read when needed, and need not fit into memory"
+)
+_ELSEWHERE = {COLLATE: ("collat",), STREAMS: ("dataloader", "data_loader", "iterable", "streaming")}
+
+
+def elsewhere(name: str) -> str:
+    """Return where that lives which other frameworks call so, such as `collate_fn`; "" for any other name."""
+    found = (text for text, words in _ELSEWHERE.items() if any(word in name.lower() for word in words))
+    return next((f" {text[0].upper()}{text[1:]}." for text in found), "")
+
 
 def affects(table: type[Table], key: str) -> Affects:
     """Return what a key affects; one that does not say counts everywhere."""

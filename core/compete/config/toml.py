@@ -15,6 +15,7 @@ import tomli_w
 from compete.config.slots import SLOTS
 from compete.errors import ConfigError
 from compete.files.safety import MOST_CODE_BYTES, unusable_file
+from compete.text import did_you_mean, format_list
 
 _TOKEN = re.compile(
     r"""[ \t\r]+ | \#[^\n]*
@@ -23,6 +24,7 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 MOST_LEVELS = 20
+REPEATING = {slot.table for slot in SLOTS.values() if slot.repeats}
 
 Lines = dict[tuple[str, ...], int]
 
@@ -165,6 +167,30 @@ def apply_overrides(written: Mapping[str, Any], overrides: Iterable[str]) -> dic
     return data
 
 
+def take_out(data: dict[str, Any], paths: Iterable[tuple[str, ...]]) -> None:
+    """Remove tables, keys and items of lists, so that defaults hold. Raise `ConfigError` for one that is missing."""
+    for path in sorted(paths, key=_place, reverse=True):  # of a list the last first: the others keep their numbers
+        place: Any = data
+        if isinstance(data.get(path[0]), dict) and path[0] in REPEATING:
+            data[path[0]] = [data[path[0]]]
+        for depth, key in enumerate(path):
+            items = range(len(place)) if isinstance(place, list) else place if isinstance(place, dict) else ()
+            known = [str(item) for item in items]
+            if key not in known:
+                inside = f"'{'.'.join(path[:depth])}'" if depth else "the TOML"
+                has = f"It has {format_list(known)}." if known else "It has no keys."
+                raise ConfigError(f"{'.'.join(path)}: {inside} has no '{key}'.{did_you_mean(key, known)} {has}")
+            index = int(key) if isinstance(place, list) else key
+            if depth == len(path) - 1:
+                del place[index]
+            else:
+                place = place[index]
+
+
+def _place(path: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
+    return tuple((int(key) if key.isdigit() else -1, key) for key in path)
+
+
 def write_toml_text(data: Mapping[str, Any]) -> str:
     """Return data as TOML text, without keys whose value is None."""
     return tomli_w.dumps(_without_none(data))
@@ -206,7 +232,7 @@ def _toml_value(text: str) -> object:
 
 def _put(data: dict[str, Any], keys: Sequence[str], value: object, override: str) -> None:
     place: Any = data
-    if len(keys) > 2 and any(slot.repeats and slot.table == keys[0] for slot in SLOTS.values()):
+    if len(keys) > 2 and keys[0] in REPEATING:
         data.setdefault(keys[0], [])  # `tta.0.name=flips` needs no [[tta]] in the file
     for key in keys[:-1]:
         if isinstance(place, list):

@@ -32,7 +32,10 @@ LOSSES = {
 YES_OR_NO = ("bce", "each output is a yes or no of its own")
 MANY_CLASSES, KEPT = 1_000, 20
 NEEDS_EVERY_PROBABILITY = "log_loss"
-FLIP = {"name": "HorizontalFlip", "p": 0.5}
+LIBRARY = "torchvision"  # of the transforms: it is installed with torch's networks, and maintained
+FLIP = {"name": "RandomHorizontalFlip", "p": 0.5}
+UPSIDE_DOWN = {"name": "RandomVerticalFlip", "p": 0.5}
+QUARTER_TURN = {"name": "RandomRotation", "degrees": [90, 90], "p": 0.5}
 SIDES = {
     "left",
     "right",
@@ -130,7 +133,7 @@ def _transforms(pixels: Pixels, group: Group, goal: Goal, source: Source) -> Ite
         return
     if tell := _sides(goal, source):
         yield Section(
-            "transforms", (Choice("name", "albumentations"), Choice("random", [FLIP])),
+            "transforms", (Choice("name", LIBRARY), Choice("random", [FLIP])),
             f"no flip, since {tell}; uncomment it if a mirrored image keeps its label:", repeats=True, suggested=True,
         )  # fmt: skip
         return
@@ -139,7 +142,7 @@ def _transforms(pixels: Pixels, group: Group, goal: Goal, source: Source) -> Ite
     if group.versions:
         random = _turns(pixels)
         why = "flips and quarter turns alone, which move pixels; changing some destroys what tells the versions apart"
-    yield Section("transforms", (Choice("name", "albumentations"), Choice("random", random)), why, repeats=True)
+    yield Section("transforms", (Choice("name", LIBRARY), Choice("random", random)), why, repeats=True)
 
 
 def sound_sections(pixels: Pixels) -> Iterator[Section]:
@@ -155,10 +158,9 @@ def sound_sections(pixels: Pixels) -> Iterator[Section]:
 
 
 def _turns(pixels: Pixels) -> list[dict[str, Any]]:
-    """Return flips, and quarter turns where these keep the shape."""
-    if pixels.sizes and all(height == width for height, width in pixels.sizes):
-        return [{"name": "D4", "p": 1.0}]
-    return [{"name": name, "p": 0.5} for name in ("HorizontalFlip", "VerticalFlip")]
+    """Return flips, and quarter turns where these keep the shape: each of the eight ways then has one chance in 8."""
+    square = pixels.sizes and all(height == width for height, width in pixels.sizes)
+    return [FLIP, UPSIDE_DOWN, *([QUARTER_TURN] if square else [])]
 
 
 def _sampler(goal: Goal, metric: str) -> Iterator[Section]:

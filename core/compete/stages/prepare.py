@@ -14,6 +14,7 @@ import pandas as pd
 import psutil
 
 from compete.config.options import option_names
+from compete.config.settings import STREAMS
 from compete.data.columns import encode_columns
 from compete.data.dataset import Dataset
 from compete.data.folds import class_counts, missing_classes, split, split_once
@@ -28,7 +29,7 @@ from compete.data.leaks import (
 )
 from compete.data.look_alikes import label_look_alikes, row_look_alikes
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
-from compete.errors import ConfigError, DataError, SubmissionError
+from compete.errors import ConfigError, DataError, PluginError, SubmissionError
 from compete.identity import folds_key
 from compete.session import metric_for
 from compete.stages.rehearse import rehearse_scores, rehearse_submission, rehearse_training
@@ -49,6 +50,9 @@ def read_tables(config: Config) -> Tables:
         tables: Tables = config.one("datasets").build(root)
     except DataError as error:
         raise error if root.is_dir() else DataError([*error.problems, *where_to_get(config.competition)]) from None
+    if not isinstance(tables, Tables):
+        name, owner = config.one("datasets").name, config.one("datasets").component.owner
+        raise PluginError(f"plugin {owner}: the dataset '{name}' returned {type(tables).__name__}: {STREAMS}.")
     problems = table_problems(tables)
     if not config.writes_own_ids:
         problems += sample_problems(tables)

@@ -1,4 +1,4 @@
-"""The commands that look before a run: `inspect`, `doctor` and `lr`."""
+"""The commands that look before a run: `inspect`, `doctor` and `lr`; and `ablate`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compete.text import echo, format_list
+from compete.study.ablate import ablate
+from compete.text import aligned, echo, format_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ def add_study_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(rich_help_panel="Look", epilog="$ compete inspect my.toml --batch batch.png")(inspect)
     app.command(rich_help_panel="Look", epilog="$ compete doctor my.toml")(doctor)
+    app.command(rich_help_panel="Run", epilog="$ compete ablate my.toml")(ablate)
     app.command(rich_help_panel="Look", epilog="$ compete lr my.toml -o lr.png")(lr)
 
 
@@ -187,17 +189,7 @@ def _tree(rows: Iterable[ModuleRow], total: int) -> Iterable[str]:
         )
         share = f"{row.parameters / total:.1%}" if total and row.parameters else ""
         cells.append((f"{name} {row.kind}", shape, f"{row.parameters:,}" if row.parameters else "", share, trained))
-    return _aligned(cells, left=2)
-
-
-def _aligned(cells: Sequence[Sequence[str]], left: int) -> Iterable[str]:
-    """Yield lines of columns, the first `left` of them aligned to the left."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        parts = [
-            cell.ljust(w) if n < left else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(parts).rstrip()
+    return aligned(cells, left=2)
 
 
 def _of_weights(path: Path, csv: Path | None) -> None:
@@ -226,7 +218,7 @@ def _show(table: pd.DataFrame, csv: Path | None) -> None:
         echo(f"{csv}: {len(table)} rows")
         return
     text = [[name, *(_cell(value) for value in table[name])] for name in table]
-    for line in _aligned(list(zip(*text, strict=True)), left=2):
+    for line in aligned(list(zip(*text, strict=True)), left=2):
         echo(line)
     if "requires_grad" in table or "dtype" in table:
         echo(f"{len(table)} tensors, {table['parameters'].sum():,} parameters")

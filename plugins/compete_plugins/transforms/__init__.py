@@ -1,4 +1,4 @@
-"""Transforms of one image: albumentations by name, torchvision's policies, and those for measured data."""
+"""Transforms of one image: albumentations and torchvision by name, policies, and those for measured data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from compete import Transform, hookimpl
 from ._albumentations import albumentations
 from ._measured import channels, scale, spectrogram
 from ._policies import aug_mix, auto_augment, rand_augment, trivial_augment
+from ._torchvision import torchvision
 
 
 def none() -> Transform:
@@ -19,7 +20,7 @@ def none() -> Transform:
 
 @hookimpl
 def register_transforms() -> dict[str, Callable[..., Any]]:
-    """Offer albumentations' transforms, torchvision's policies, and those for measured data."""
+    """Offer the transforms of albumentations and torchvision, policies, and those for measured data."""
     return {
         "albumentations": albumentations,
         "aug_mix": aug_mix,
@@ -29,5 +30,6 @@ def register_transforms() -> dict[str, Callable[..., Any]]:
         "rand_augment": rand_augment,
         "scale": scale,
         "spectrogram": spectrogram,
+        "torchvision": torchvision,
         "trivial_augment": trivial_augment,
     }

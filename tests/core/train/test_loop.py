@@ -235,8 +235,14 @@ def test_a_loss_that_is_no_number_stops_the_member_with_advice(make_run, monkeyp
         train(run, Member(0, 42))
 
 
-def test_the_same_seed_gives_the_same_weights_whatever_the_number_of_workers(make_run):
-    transforms = 'transforms=[{name="albumentations", random=[{name="HorizontalFlip", p=0.5}]}]'
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        'transforms=[{name="albumentations", random=[{name="HorizontalFlip", p=0.5}]}]',
+        'transforms=[{name="torchvision", random=[{name="RandomErasing"}, {name="ColorJitter", brightness=0.5}]}]',
+    ],
+)
+def test_the_same_seed_gives_the_same_weights_whatever_the_number_of_workers(make_run, transforms):
     first = train(make_run(transforms, "model.dropout=0.3"), Member(0, 42))
     second = train(make_run(transforms, "model.dropout=0.3", "training.workers=2"), Member(0, 42))
     other = train(make_run(transforms, "model.dropout=0.3"), Member(0, 43))
