@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from compete.config.gallery import find_toml, folder_of_first_toml
-from compete.config.options import BoundComponent, bind, json_text, option_names, validate
+from compete.config.options import BoundComponent, bind, json_text, validate, with_model_input
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Registry
 from compete.config.settings import (
@@ -23,7 +23,7 @@ from compete.config.settings import (
     Training,
 )
 from compete.config.slots import SLOTS, Slot
-from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
+from compete.config.toml import Lines, apply_overrides, leave_out_replaced, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem
 from compete.files.safety import MOST_BYTES, MOST_CODE_BYTES, NO_FILE, unusable_file
 from compete.store import expand_path
@@ -103,13 +103,14 @@ def check_config(
     plugins = reader.plugins(files)
     core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
     if plugins:
-        reader.leave_out_options_of_others(data, written, plugins.registry)
+        reader.notes += leave_out_replaced(data, written, reader.overrides, plugins.registry)
     components = reader.components(data, plugins.registry) if plugins else {}
     reader.head_of_loss(components)
     reader.data_files(components, path, core["competition"])
     reader.unknown_tables(data)
     if reader.problems or plugins is None:
         raise ConfigError(reader.problems)
+    core["images"], notes = with_model_input(core["images"], components["models"][0])
     return Config(
         path=path,
         **core,
@@ -117,7 +118,7 @@ def check_config(
         plugin_files=tuple(files),
         plugins=plugins,
         overrides=tuple(overrides),
-        notes=tuple(reader.notes),
+        notes=(*reader.notes, *notes),
     )
 
 
@@ -140,20 +141,6 @@ class _Reader:
             return
         at = next((self.lines[part] for part in parts if part in self.lines), None)
         self.problems.append(str(replace(problem, file=self.file, line=at)))
-
-    def leave_out_options_of_others(self, data: dict[str, Any], written: Mapping[str, Any], registry: Registry) -> None:
-        """Where `--set table.name=...` chooses another component, drop the file's options that only the old one has."""
-        for kind, slot in SLOTS.items():
-            table, before = data.get(slot.table), written.get(slot.table)
-            if not isinstance(table, dict) or not isinstance(before, dict):
-                continue
-            chosen = registry[kind].get(str(table.get("name", slot.default)))
-            if chosen is None or chosen.name == before.get("name", slot.default):
-                continue
-            for key in sorted(set(before) & set(table) - {"name"} - option_names(chosen)):
-                if (slot.table, key) not in self.overrides:
-                    del table[key]
-                    self.notes.append(f"[{slot.table}] {key} left out: {chosen.name} has no such option")
 
     def plugin_files(self, value: object, folder: Path) -> list[Path]:
         """Return the plugin files named in the TOML."""

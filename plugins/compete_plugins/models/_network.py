@@ -10,9 +10,11 @@ from torch import nn
 
 from compete import ConfigError, did_you_mean
 
+from ._sizes import per_channel
 from ._weights import check_weights
 
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": ""}
+ALTERNATIVES = (("pretrained", "weights"),)
 LOADS_FILES = ("pretrained", "weights", "checkpoint", "cache_dir", "model_dir")  # how such arguments' names begin
 
 
@@ -62,13 +64,6 @@ def described(
     attributes.std = per_channel(std, channels)
     attributes.notes = (note,) if note else ()
     return network
-
-
-def per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
-    """Adapt RGB constants to other numbers of channels, as the first convolution is: averaged to one, or repeated."""
-    if channels == 1:
-        return (sum(values) / len(values),)
-    return tuple(values[channel % len(values)] for channel in range(channels))
 
 
 def zero_head(network: nn.Module, heads: Iterable[str], outputs: int) -> None:
