@@ -123,6 +123,32 @@ def test_options_are_checked_when_the_toml_is_read(name, table, message):
     assert problem.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("library", "typed", "meant"),
+    [
+        ("timm", "efficientnet_bo", "Did you mean 'efficientnet_b0'?"),
+        ("timm", "efficientnetb0", "Did you mean 'efficientnet_b0'?"),
+        ("timm", "tf_efficientnet", "Did you mean 'tf_efficientnet_b0'?"),
+        ("timm", "resnet-50", "Did you mean 'resnet50'?"),
+        ("timm", "ResNet50", "Did you mean 'resnet50'?"),
+        ("timm", "resnet5O", "Did you mean 'resnet50'?"),
+        ("timm", "vit_base", "Did you mean 'vit_base_patch16_224'?"),
+        ("timm", "convnext-tiny", "Did you mean 'convnext_tiny'?"),
+        ("timm", "swin_base", "Did you mean 'swin_base_patch4_window7_224'?"),
+        ("timm", "dinov2", "Did you mean 'vit_"),
+        ("timm", "EfficientNetV2S", "Did you mean 'efficientnetv2_s'?"),
+        ("timm", "vit_b_16", "but torchvision has 'vit_b_16': set [model] name = \"torchvision\"."),
+        ("timm", "tf_efficientnet_b4_ns", "is called 'tf_efficientnet_b4.ns_jft_in1k' since timm 0.9."),
+        ("torchvision", "resnet-18", "Did you mean 'resnet18'?"),
+        ("torchvision", "tf_efficientnet_b0", "but timm has 'tf_efficientnet_b0': set [model] name = \"timm\"."),
+        ("torchvision", "mobilenet", "Did you mean 'mobilenet_v2'?"),
+    ],
+)
+def test_an_unknown_backbone_names_the_one_that_is_meant(library, typed, meant):
+    (problem,) = bound(library, backbone=typed)[1]
+    assert meant in problem
+
+
 def test_backbones_without_pretrained_weights_say_so():
     import timm
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -12,11 +13,21 @@ from torch import nn
 from compete import Backbone, Backbones, ConfigError, InputFile, ModelInput, Weights, component
 
 from ._gem import pool_generalised_mean
-from ._network import ALTERNATIVES, WITHOUT_WEIGHTS, check_network, described, head_note, refuse_arguments, zero_head
+from ._network import (
+    ALTERNATIVES,
+    WITHOUT_WEIGHTS,
+    check_network,
+    described,
+    head_note,
+    refuse_arguments,
+    unknown_backbone,
+    zero_head,
+)
 from ._sizes import cures, per_channel
 from ._sources import file_weights, hub_weights, url_weights
 from ._weights import State, input_channels, read_weights, refuse_differences, rows
 
+WELL_KNOWN = 3  # weights trained on ImageNet-1k; more do not make a backbone more usual
 RESERVED = ("num_classes", "in_chans", "drop_rate", "drop_path_rate")
 Rate = Annotated[float, Field(ge=0, le=0.99)]
 
@@ -28,9 +39,23 @@ def _check(
 
     names = timm.list_models(pretrained="." in backbone)  # "resnet18.a1_in1k" also names the weights
     given: Any = {"pretrained": pretrained, "weights": weights, "arguments": arguments}
-    yield from check_network("timm", backbone, names, RESERVED, **given)
+    yield from check_network(backbone, names, lambda name: _unknown(name, names), RESERVED, **given)
     if pretrained and backbone in names and not timm.is_model_pretrained(backbone):
         yield f"backbone = '{backbone}': timm has no pretrained weights for it. Set pretrained = false."
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    """Explain an unknown backbone; a name of older versions has a successor, and others may be torchvision's."""
+    import timm
+    from timm.models import _registry
+    from torchvision import models
+
+    renamed = getattr(_registry, "_deprecated_models", {}).get(name)
+    if isinstance(renamed, str):
+        return f"backbone '{name}' is called '{renamed}' since timm 0.9. Set backbone = \"{renamed}\"."
+    trained = Counter(full.partition(".")[0] for full in timm.list_pretrained() if full.endswith("in1k"))
+    others = models.list_models(module=models)
+    return unknown_backbone("timm", name, names, "torchvision", others, lambda known: min(trained[known], WELL_KNOWN))
 
 
 def _names() -> list[str]:

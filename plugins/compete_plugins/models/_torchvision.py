@@ -17,6 +17,7 @@ from ._network import (
     head_note,
     layer_outputs,
     refuse_arguments,
+    unknown_backbone,
     zero_head,
 )
 from ._sizes import cures, per_channel
@@ -34,7 +35,13 @@ def _check(
     backbone: str, pretrained: bool, weights: str, arguments: dict[str, Any] | None, **_: object
 ) -> Iterator[str]:
     given: Any = {"pretrained": pretrained, "weights": weights, "arguments": arguments}
-    yield from check_network("torchvision", backbone, _names(), RESERVED, **given)
+    yield from check_network(backbone, _names(), _unknown, RESERVED, **given)
+
+
+def _unknown(name: str) -> str:
+    import timm
+
+    return unknown_backbone("torchvision", name, _names(), "timm", timm.list_models(), lambda _: 0)
 
 
 def _names() -> list[str]:
