@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import warnings
 import zipfile
 from pathlib import Path
@@ -41,13 +42,12 @@ def truncated_zip() -> None:
 
 
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_args: object, **_options: object) -> None:
-        raise OSError("no network")
+    def unknown(*_args: object, **_options: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr("torch.hub.download_url_to_file", refused)
+    monkeypatch.setattr("socket.getaddrinfo", unknown)
     monkeypatch.setenv("TORCH_HOME", str(Path.cwd()))
-    options = "name=torchvision", "backbone=shufflenet_v2_x0_5", "pretrained=true"
-    load_config(TOML, [f"model.{option}" for option in options]).one("models").build(2, 3)
+    run("model.name=torchvision", "model.backbone=shufflenet_v2_x0_5", "model.pretrained=true")
 
 
 def fill_memory(rows: int) -> str:
@@ -151,10 +151,10 @@ PRODUCED = {
     "are in more than one fold": lambda _: run("folds.name=kfold"),
     "use fewer folds (n = ...) or stratified ones": lambda _: run("folds.n=6"),
     "the network cannot take images of shape ...": lambda _: run(
-        "model.name=timm", "model.backbone=vit_tiny_patch16_224"
+        "model.name=timm", "model.backbone=vit_tiny_patch16_224", "images.size=[8,8]"
     ),
     "its outputs are probabilities, and the losses want logits": lambda _: run("model.name=softmaxed"),
-    "could not be downloaded": offline,
+    "are not on this machine and cannot be fetched": offline,
     "cannot be read:": lambda _: unreadable_image(),
     "does not tell which axis holds the channels": lambda _: ambiguous_array(),
     "images whose pixels all have one value": lambda _: plain_images(40),

@@ -5,7 +5,7 @@ A notebook calls `run`, `blend`, `load_run`, `init` and `validate`. The other na
 
 from typing import TYPE_CHECKING
 
-from compete.config.registry import Backbone, Backbones, DataFile, InputFile, component
+from compete.config.registry import Backbone, Backbones, DataFile, InputFile, ModelInput, Weights, component
 from compete.errors import (
     CompeteError,
     ConfigError,
@@ -106,6 +106,7 @@ __all__ = [
     "MemberResult",
     "MemberScores",
     "Metric",
+    "ModelInput",
     "NetworkReport",
     "Number",
     "OptimizationReport",
@@ -135,6 +136,7 @@ __all__ = [
     "Transform",
     "UnreachableError",
     "Uploader",
+    "Weights",
     "blend",
     "code_of_others",
     "columns_called_label",

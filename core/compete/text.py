@@ -12,6 +12,7 @@ from unicodedata import normalize
 LONGEST_NAME = 200  # characters; comparing longer ones with thousands of names would take minutes
 MOST_CHARACTERS = 10_000  # of one message: a table's cell can be of any length
 SHORTEST_STEM = 3  # characters of a name whose rest was left out
+SHORTEST_PIECE = 5  # of one whose beginning was left out too
 MOST_COMPARED = 50
 _ALIKE = str.maketrans("olisz", "01152", " _-./")
 _SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)$", re.IGNORECASE)
@@ -52,11 +53,12 @@ def echo(*messages: object, err: bool = False) -> None:
     print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
-def nearest(name: object, known: Iterable[str]) -> str | None:
+def nearest(name: object, known: Iterable[str], usual: Callable[[str], float] = lambda _: 0) -> str | None:
     """Return the known name that was probably meant, or None if none is similar.
 
-    Names that only go on come first, then the most similar, where what looks alike counts as equal (`o` and `0`, `l`
-    and `1`, any separator); of equals the one with the longest piece in common, then the shortest.
+    Names that only go on come first, of these the most `usual`, then the most similar, where what looks alike counts as
+    equal (`o` and `0`, `l` and `1`, any separator); of equals the one with the longest piece in common, then the
+    shortest. Names that hold the given one come last.
     """
     if len(str(name)) > LONGEST_NAME:
         return None
@@ -64,13 +66,17 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
     by_lower = {known_name.lower(): known_name for known_name in known if len(known_name) <= LONGEST_NAME}
     alike = _look(given)
     longer = [other for other in by_lower if len(alike) >= SHORTEST_STEM and _look(other).startswith(alike)]
-    near = set(longer or get_close_matches(given, list(by_lower), n=MOST_COMPARED, cutoff=0.6))
+    near = list(longer or get_close_matches(given, list(by_lower), n=MOST_COMPARED, cutoff=0.6))
+    if not near and len(alike) >= SHORTEST_PIECE:
+        near = longer = [other for other in by_lower if alike in _look(other)]
     if not near:
         return None
 
-    def rank(other: str) -> tuple[float, float, int, int, str]:
+    def rank(other: str) -> tuple[bool, float, float, int, int, str]:
         together = SequenceMatcher(None, given, other, autojunk=False).find_longest_match().size
-        return -_similarity(alike, _look(other)), -_similarity(given, other), -together, len(other), other
+        whole, first = _look(other) == alike, -usual(by_lower[other]) if longer else 0.0
+        alike_then_given = -_similarity(alike, _look(other)) - _similarity(given, other) / 1e6
+        return not whole, first, alike_then_given, -together, len(other), other
 
     return by_lower[min(near, key=rank)]
 
@@ -84,9 +90,9 @@ def _similarity(one: str, other: str) -> float:
     return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
-def did_you_mean(name: object, known: Iterable[str]) -> str:
+def did_you_mean(name: object, known: Iterable[str], usual: Callable[[str], float] = lambda _: 0) -> str:
     """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
-    near = nearest(name, known)
+    near = nearest(name, known, usual)
     if near is None:
         return ""
     alike = near != str(name) and normalize("NFC", near) == normalize("NFC", str(name))

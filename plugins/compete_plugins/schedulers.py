@@ -139,7 +139,7 @@ def check_step(*, every_share: float | None, milestones: list[float] | None, **_
         yield "set either every_share = 0.25 or milestones = [0.5, 0.8]."
 
 
-@component(check=check_step)
+@component(check=check_step, alternatives=(("every_share", "milestones"),))
 def step(
     optimizer: torch.optim.Optimizer,
     total_steps: int,

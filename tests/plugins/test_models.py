@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from compete import CompeteError, ConfigError, PluginError
+from compete import ConfigError, PluginError
 from compete.config.options import bind
 from compete.config.registry import Component
+from compete.model.weights import weights_of, weights_state
 from compete_plugins.models import register_models
 
 COMPONENTS = register_models()
@@ -122,6 +123,32 @@ def test_options_are_checked_when_the_toml_is_read(name, table, message):
     assert problem.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("library", "typed", "meant"),
+    [
+        ("timm", "efficientnet_bo", "Did you mean 'efficientnet_b0'?"),
+        ("timm", "efficientnetb0", "Did you mean 'efficientnet_b0'?"),
+        ("timm", "tf_efficientnet", "Did you mean 'tf_efficientnet_b0'?"),
+        ("timm", "resnet-50", "Did you mean 'resnet50'?"),
+        ("timm", "ResNet50", "Did you mean 'resnet50'?"),
+        ("timm", "resnet5O", "Did you mean 'resnet50'?"),
+        ("timm", "vit_base", "Did you mean 'vit_base_patch16_224'?"),
+        ("timm", "convnext-tiny", "Did you mean 'convnext_tiny'?"),
+        ("timm", "swin_base", "Did you mean 'swin_base_patch4_window7_224'?"),
+        ("timm", "dinov2", "Did you mean 'vit_"),
+        ("timm", "EfficientNetV2S", "Did you mean 'efficientnetv2_s'?"),
+        ("timm", "vit_b_16", "but torchvision has 'vit_b_16': set [model] name = \"torchvision\"."),
+        ("timm", "tf_efficientnet_b4_ns", "is called 'tf_efficientnet_b4.ns_jft_in1k' since timm 0.9."),
+        ("torchvision", "resnet-18", "Did you mean 'resnet18'?"),
+        ("torchvision", "tf_efficientnet_b0", "but timm has 'tf_efficientnet_b0': set [model] name = \"timm\"."),
+        ("torchvision", "mobilenet", "Did you mean 'mobilenet_v2'?"),
+    ],
+)
+def test_an_unknown_backbone_names_the_one_that_is_meant(library, typed, meant):
+    (problem,) = bound(library, backbone=typed)[1]
+    assert meant in problem
+
+
 def test_backbones_without_pretrained_weights_say_so():
     import timm
 
@@ -135,7 +162,7 @@ def test_a_missing_weights_file_is_found_when_the_toml_is_read(name, tmp_path):
     (tmp_path / "mobilenet.safetensors").touch()
     weights = str(tmp_path / "mobilnet.safetensors")
     exclusive, missing = bound(name, pretrained=True, weights=weights)[1]
-    assert exclusive == "set either pretrained = true or weights, not both."
+    assert exclusive == "set either pretrained = true or weights, not both: a local file needs pretrained = false."
     assert missing.startswith(f"weights = '{weights}': no such file: {weights}.")
     assert missing.endswith("Did you mean 'mobilenet.safetensors'?")
     (problem,) = bound(name, weights="no/such/w.pth")[1]
@@ -151,36 +178,35 @@ def test_arguments_that_a_backbone_does_not_take_are_an_error():
         build("timm", backbone="vgg11", drop_path_rate=0.1)
 
 
-def test_pretrained_timm_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch):
-    import timm.models._builder as builder
-
-    def offline(*args, **kwargs):
-        raise OSError("No address associated with hostname. Try again later.")
-
-    monkeypatch.setattr(builder, "load_state_dict_from_hf", offline)
-    with pytest.raises(CompeteError) as raised:
-        build("timm", backbone="resnet18", pretrained=True)
-    message = str(raised.value)
-    assert message.startswith("backbone 'resnet18': its pretrained weights are not in ")
-    assert "(No address associated with hostname)" in message
-    assert "`hf download timm/resnet18.a1_in1k model.safetensors`" in message
-    assert message.endswith("or set pretrained = false.")
-
-
-def test_pretrained_torchvision_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch, tmp_path):
-    import torch.hub
-
-    def offline(*args, **kwargs):
-        raise OSError("no network")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+@pytest.mark.parametrize(
+    ("name", "table", "asked", "file"),
+    [
+        ("timm", {"backbone": "resnet18"}, "timm/resnet18.a1_in1k", "resnet18.a1_in1k.safetensors"),
+        ("timm", {"backbone": "gcvit_base"}, "timm/gcvit_base", "gcvit_base_224_nvidia-f009139b.pth"),
+        (
+            "torchvision",
+            TORCHVISION,
+            "torchvision/shufflenet_v2_x0_5 IMAGENET1K_V1",
+            "shufflenetv2_x0.5-f707e7126e.pth",
+        ),
+    ],
+)
+def test_models_say_which_trained_weights_they_need(name, table, asked, file, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(CompeteError) as raised:
-        build("torchvision", **TORCHVISION, pretrained=True)
-    message = str(raised.value)
-    assert f"are not in {tmp_path}/hub/checkpoints and could not be downloaded (no network)" in message
-    assert "Fetch https://download.pytorch.org/models/shufflenetv2_x0.5-f707e7126e.pth" in message
-    assert 'weights = "path/to/shufflenetv2_x0.5-f707e7126e.pth"' in message
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    (needed,) = weights_of(bound(name, **table, pretrained=True)[0])
+    assert (needed.name, needed.file_name, needed.path) == (asked, file, None)
+    assert weights_of(bound(name, **table)[0]) == ()
+    own = tmp_path / "own.pth"
+    own.write_bytes(b"x")
+    (local,) = weights_of(bound(name, **table, weights=str(own))[0])
+    assert local.path == own and str(weights_state(local)) == f"{own}: at hand"
+
+
+def test_models_that_need_none_or_say_nothing(tmp_path):
+    assert weights_of(bound("resnet9")[0]) == ()
+    (tmp_path / "own.py").write_text("def build(outputs, channels): ...")
+    assert weights_of(bound("file", path=str(tmp_path / "own.py"), factory="build")[0]) is None
 
 
 @pytest.mark.parametrize("size", [8, 32, 45])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from compete import ConfigError
+from compete.config.load import check_config
 from compete.config.options import bind
 from compete.config.registry import Component
 from compete_plugins.models import register_models
-from compete_plugins.models._weights import quiet_hub
 
 COMPONENTS = register_models()
 TIMM = {"backbone": "test_resnet"}
@@ -186,8 +186,12 @@ def test_an_inception_sees_its_inputs_as_it_was_trained(tmp_path):
     torch.testing.assert_close(network.eval()(own(images)), trained.eval()(imagenet(images)), rtol=1e-3, atol=1e-4)
 
 
-def test_pretrained_weights_of_torchvision_get_a_new_head(monkeypatch):
+def test_pretrained_weights_of_torchvision_get_a_new_head(monkeypatch, tmp_path):
     import torchvision
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub/checkpoints").mkdir(parents=True)
+    (tmp_path / "hub/checkpoints/shufflenetv2_x0.5-f707e7126e.pth").touch()  # what is in it comes from below
 
     trained = torchvision.models.get_model(TORCHVISION["backbone"], weights=None)
     weights = torchvision.models.get_model_weights(TORCHVISION["backbone"])
@@ -200,22 +204,37 @@ def test_pretrained_weights_of_torchvision_get_a_new_head(monkeypatch):
     assert torch.equal(logits(full), logits(trained))
 
 
-def test_pretrained_weights_of_timm_get_a_new_head(monkeypatch):
+def test_pretrained_weights_of_timm_get_a_new_head(monkeypatch, tmp_path):
     import timm
-    import timm.models._builder as builder
 
     trained = timm.create_model("resnet10t")
-    monkeypatch.setattr(builder, "load_state_dict_from_hf", lambda *args, **options: dict(trained.state_dict()))
+    path = Path(save(trained, tmp_path / "model.safetensors"))
+    monkeypatch.setattr("compete_plugins.models._sources._cached", lambda repository: path)
     network = build("timm", backbone="resnet10t", pretrained=True)
     assert torch.equal(logits(network), torch.zeros(2, 3))
     assert torch.equal(network.layer1[0].conv1.weight, trained.layer1[0].conv1.weight)
     assert torch.equal(logits(build("timm", 1000, backbone="resnet10t", pretrained=True)), logits(trained))
+    assert network.pretrained_cfg["state_dict"] is None  # not a second copy of all weights
 
 
-def test_the_hub_s_retries_are_kept_back_and_its_level_restored(caplog):
-    logger = logging.getLogger("huggingface_hub.utils._http")
-    with quiet_hub():
-        logger.warning("Retrying in 1s [Retry 1/5].")
-    assert caplog.text == ""
-    logger.warning("of another library's user")
-    assert "another library's user" in caplog.text
+@pytest.mark.parametrize(("name", "table"), SOURCES)
+def test_set_of_a_file_replaces_pretrained_and_says_so(name, table, tmp_path):
+    path = save(build(name, **table), tmp_path / "w.safetensors")
+    data = {
+        "competition": {"name": "x", "root": "."},
+        "dataset": {"name": "folder"},
+        "metric": {"name": "accuracy"},
+        "model": {"name": name, "pretrained": True, "backbone": "resnet18"},
+    }
+    config = check_config(data, [f"model.backbone={table['backbone']}", f"model.weights={path}"])
+    assert config.one("models").options["pretrained"] is False
+    assert "[model] pretrained left out: --set model.weights takes its place" in config.notes
+    data["model"] |= {"pretrained": False, "weights": "gone.safetensors"}
+    config = check_config(data, ["model.pretrained=true"])
+    assert config.one("models").options["weights"] == ""
+    with pytest.raises(ConfigError, match="no such file"):  # false replaces nothing
+        check_config(data, ["model.pretrained=false"])
+    data["model"]["pretrained"] = True
+    with pytest.raises(ConfigError, match="not both"):  # which of two in one file is meant, nobody knows
+        check_config(data)
+    assert check_config(data, ["model.weights="]).one("models").options["pretrained"]

@@ -1,4 +1,4 @@
-"""The commands that show what there is and write a first file: `demo new competitions models options plugins`."""
+"""The commands that show what there is and write a first file: `demo`, `new`, `models`, `weights` ..."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def add_catalog_commands(app: typer.Typer) -> None:
     app.command(rich_help_panel=start, epilog="$ compete competitions")(competitions)
     app.command(rich_help_panel=start, epilog="$ compete new mask my.toml")(new)
     app.command(rich_help_panel=extend, epilog="$ compete models 'convnext*tiny*'")(models)
+    app.command(rich_help_panel=extend, epilog="$ compete weights my.toml --to weights")(weights)
     app.command(rich_help_panel=extend, epilog="$ compete options loss")(options)
     app.command(rich_help_panel=extend, epilog="$ compete plugins my.toml")(plugins)
 
@@ -91,6 +92,27 @@ def models(
     from compete.catalog.models import model_lines
 
     for line in model_lines(pattern, plugin or [], most):
+        echo(line)
+
+
+def weights(
+    file: Annotated[Path, typer.Argument(help="A TOML, or a competition of the gallery.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the TOML.")
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FOLDER", help="Also copy them, for a machine without a network."),
+    ] = None,
+) -> None:
+    """Fetch the trained weights that a TOML asks for, and say their size and place; run it again to resume."""
+    from compete.catalog.weights import weights_lines
+    from compete.config.load import load_config
+    from compete.leaderboard.commands import report_tenths
+
+    tenths = report_tenths()
+    config = load_config(file, overrides or [])
+    for line in weights_lines(config, to, lambda done, total: tenths(100 * done // max(total, done, 1))):
         echo(line)
 
 

@@ -11,6 +11,7 @@ from compete.config.registry import Backbone, Component
 from compete.errors import UserError
 from compete.text import nearest, plural
 
+_SEPARATORS = str.maketrans("", "", "_-.")
 HEAD = ("parameters", "image", "weights", "[model]")
 
 
@@ -31,9 +32,9 @@ def model_lines(pattern: str, plugin_files: Sequence[Path], most: int) -> Iterat
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Return whether a name matches; a pattern without * or ? may stand anywhere in it."""
-    pattern = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
-    return fnmatchcase(name.lower(), pattern.lower())
+    """Return whether a name matches, whatever its separators; a pattern without * or ? may stand anywhere in it."""
+    pattern = pattern.replace(" ", "*") if set(pattern) & set("*?[") else f"*{pattern.replace(' ', '*')}*"
+    return fnmatchcase(*(text.lower().translate(_SEPARATORS) for text in (name, pattern)))
 
 
 def _described(source: Component, name: str) -> str:

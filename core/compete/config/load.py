@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compete.config.gallery import find_toml
-from compete.config.options import BoundComponent
+from compete.config.options import BoundComponent, with_model_input
 from compete.config.plugins import Plugins
 from compete.config.reader import Reader
 from compete.config.settings import (
@@ -23,7 +23,7 @@ from compete.config.settings import (
     Training,
 )
 from compete.config.slots import SLOTS
-from compete.config.toml import Lines, apply_overrides, override_keys, read_toml, take_out
+from compete.config.toml import Lines, apply_overrides, leave_out_replaced, override_keys, read_toml, take_out
 from compete.config.variants import VariantTable
 from compete.errors import ConfigError
 
@@ -123,7 +123,7 @@ def check_config(
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
     if plugins:
-        reader.leave_out_options_of_others(data, written, plugins.registry)
+        reader.notes += leave_out_replaced(data, written, reader.overrides, plugins.registry)
     take_out(data, without)
     core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
     components = reader.components(data, plugins.registry) if plugins else {}
@@ -133,6 +133,7 @@ def check_config(
     tables = reader.variants(several, data)
     if reader.problems or plugins is None:
         raise ConfigError(reader.problems)
+    core["images"], notes = with_model_input(core["images"], components["models"][0])
     config = Config(
         path=path,
         **core,
@@ -140,7 +141,7 @@ def check_config(
         plugin_files=tuple(files),
         plugins=plugins,
         overrides=tuple(overrides),
-        notes=tuple(reader.notes),
+        notes=(*reader.notes, *notes),
     )
     return replace(config, variants=tuple(_variants(tables, several, data, path)))
 

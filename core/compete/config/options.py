@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from compete.config.option_types import expected_text, type_text
-from compete.config.registry import Component, DataFileMark, FileMark
-from compete.config.settings import RENAMED, elsewhere
+from compete.config.registry import Component, DataFileMark, FileMark, ModelInput
+from compete.config.settings import RENAMED, Images, elsewhere
 from compete.errors import PluginError, Problem, code_of_others, error_location
 from compete.files.safety import NO_FILE, unusable_file
 from compete.text import did_you_mean, format_list
@@ -49,6 +49,16 @@ class BoundComponent:
     def build(self) -> Callable[..., Any]:
         """The component, which still takes its positional arguments."""
         return partial(self.component.factory, **self.options)
+
+    def model_input(self, channels: int) -> ModelInput:
+        """What a model's own configuration says of images with so many channels; nothing where it says nothing."""
+        declared = self.component.traits.model_input
+
+        def raised(error: BaseException) -> PluginError:
+            return PluginError(f"{_where(self.component)}: its model_input raised {error!r} at {error_location(error)}")
+
+        with code_of_others(raised):
+            return ModelInput() if declared is None else declared(channels, **self.options)
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,17 @@ def bind(component: Component, table: Mapping[str, Any], where: str) -> tuple[Bo
         problems = [Problem(where, message) for message in _run_check(component, check, options)]
     files = tuple(Path(value) for _, value in marked[FileMark] if not unusable_file(Path(value)))
     return BoundComponent(component, options, files, marked[DataFileMark]), problems
+
+
+def with_model_input(images: Images, model: BoundComponent) -> tuple[Images, list[str]]:
+    """Fill in size, mean and std where the TOML leaves them to the model; return a note on a size that is not usual."""
+    own = model.model_input(images.channels)
+    size = images.size if "size" in images.model_fields_set or own.size is None else own.size
+    found = {"size": size, "mean": images.mean or list(own.mean) or None, "std": images.std or list(own.std) or None}
+    if size == images.size:
+        return images.model_copy(update=found), []
+    note = f"[images] size = {list(size)}: the model's own input size, because the TOML sets none"
+    return images.model_copy(update=found), [note]
 
 
 def _not_finite(value: object, place: str = "") -> Iterator[str]:
@@ -148,11 +169,6 @@ def list_options(component: Component) -> list[Option]:
         Option(name, type_text(hints[name]), "required" if p.default is p.empty else json_text(p.default))
         for name, p in parameters.items()
     ]
-
-
-def option_names(component: Component) -> set[str]:
-    """Return the names of a component's options."""
-    return set(_keyword_only(component.factory))
 
 
 def json_text(value: object) -> str:

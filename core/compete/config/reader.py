@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from compete.config.gallery import folder_of_first_toml
-from compete.config.options import BoundComponent, bind, json_text, option_names, validate
+from compete.config.options import BoundComponent, bind, json_text, validate
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Registry
 from compete.config.settings import CORE_TABLES, Competition, Table, elsewhere
@@ -40,20 +40,6 @@ class Reader:
             return
         at = next((self.lines[part] for part in parts if part in self.lines), None)
         self.problems.append(str(replace(problem, file=self.file, line=at)))
-
-    def leave_out_options_of_others(self, data: dict[str, Any], written: Mapping[str, Any], registry: Registry) -> None:
-        """Where `--set table.name=...` chooses another component, drop the file's options that only the old one has."""
-        for kind, slot in SLOTS.items():
-            table, before = data.get(slot.table), written.get(slot.table)
-            if not isinstance(table, dict) or not isinstance(before, dict):
-                continue
-            chosen = registry[kind].get(str(table.get("name", slot.default)))
-            if chosen is None or chosen.name == before.get("name", slot.default):
-                continue
-            for key in sorted(set(before) & set(table) - {"name"} - option_names(chosen)):
-                if (slot.table, key) not in self.overrides:
-                    del table[key]
-                    self.notes.append(f"[{slot.table}] {key} left out: {chosen.name} has no such option")
 
     def plugin_files(self, value: object, folder: Path) -> list[Path]:
         """Return the plugin files named in the TOML."""

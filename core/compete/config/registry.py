@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import pluggy
@@ -35,6 +36,38 @@ class Backbones(NamedTuple):
     describe: Callable[[str], Backbone]
 
 
+class Weights(NamedTuple):
+    """A file of trained weights that a component's options ask for.
+
+    `name` is what people call it, `source` where it comes from, `file_name` what a copy of it is called. `path` is the
+    file on this machine, whose SHA-256 starts with `digest` where its source tells it, or None: then `size` asks the
+    source how many bytes it has, and `fetch(progress)` gets it, resumed and checked, with `progress(done, total)` in
+    bytes. Both may raise anything. `option` takes such a file.
+    """
+
+    name: str
+    source: str
+    file_name: str
+    path: Path | None
+    size: Callable[[], int] = lambda: 0
+    fetch: Callable[[Callable[[int, int], object]], Path] = lambda _: Path()
+    option: str = "weights"
+    digest: str = ""
+
+
+class ModelInput(NamedTuple):
+    """What a model's own configuration says of its images.
+
+    `size` is height and width, `mean` and `std` are per channel, in 0..1. `cures(channels, height, width)` yields what
+    to type, as `key=value` after `--set`, where the network cannot take images of a size.
+    """
+
+    size: tuple[int, int] | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    cures: Callable[[int, int, int], Iterator[str]] = lambda *_: iter(())
+
+
 @dataclass(frozen=True)
 class Traits:
     """What a component declares about itself with `@component(...)`; `metadata` names the kinds that have a trait."""
@@ -49,6 +82,9 @@ class Traits:
     without_weights: Mapping[str, object] = field(default_factory=dict, metadata={"kinds": ("models",)})
     pixel_options: tuple[str, ...] | None = field(default=None, metadata={"kinds": ("transforms",)})
     backbones: Backbones | None = field(default=None, metadata={"kinds": ("models",)})
+    weights: Callable[..., Iterable[Weights]] | None = field(default=None, metadata={"kinds": ()})
+    model_input: Callable[..., ModelInput] | None = field(default=None, metadata={"kinds": ("models",)})
+    alternatives: tuple[tuple[str, ...], ...] = field(default=(), metadata={"kinds": ()})
 
 
 _ATTRIBUTE = "__compete_traits__"
@@ -69,6 +105,16 @@ class Component:
         """What it declares about itself."""
         traits: Traits = getattr(self.factory, _ATTRIBUTE, Traits())
         return traits
+
+    @property
+    def option_names(self) -> set[str]:
+        """The names of its options, its keyword-only parameters."""
+        parameters = inspect.signature(self.factory).parameters
+        return {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+    def alternatives_to(self, option: str) -> list[str]:
+        """Return the options that exclude this one."""
+        return [other for group in self.traits.alternatives if option in group for other in group if other != option]
 
     @property
     def summary(self) -> str:
@@ -111,6 +157,9 @@ def component(
     without_weights: Mapping[str, object] | None = None,
     pixel_options: tuple[str, ...] | None = None,
     backbones: Backbones | None = None,
+    weights: Callable[..., Iterable[Weights]] | None = None,
+    model_input: Callable[..., ModelInput] | None = None,
+    alternatives: tuple[tuple[str, ...], ...] = (),
 ) -> Callable[[F], F]:
     """Declare the traits of a component.
 
@@ -124,6 +173,9 @@ def component(
     `without_weights` (models): options that build the bare architecture, with no download and no weights file.
     `pixel_options` (transforms): the only options that the fixed part depends on; others leave the cache as it is.
     `backbones` (models): the names that its option `backbone` takes, and what is known of each.
+    `weights` (every kind): gets the options, and returns the files of trained weights that they ask for; () for none.
+    `model_input` (models): gets the options and, as `channels`, those of an image; size, mean and std that are its own.
+    `alternatives` (every kind): options of which one excludes the others: `--set` of one replaces the TOML's other.
 
     Raise `TypeError` for a value of another type, and for a second declaration, which would undo the first.
     """
@@ -141,6 +193,9 @@ def component(
         dict(without_weights or {}),
         pixel_options,
         backbones,
+        weights,
+        model_input,
+        alternatives,
     )
 
     def declare(function: F) -> F:
@@ -228,8 +283,7 @@ def _refuse_wrong_traits(declared: Component) -> None:
         kinds_with_it = trait.metadata["kinds"]
         if kinds_with_it and declared.kind not in kinds_with_it and getattr(declared.traits, trait.name):
             raise PluginError(f"{where}: the trait '{trait.name}' is for {format_list(kinds_with_it)} only")
-    if declared.traits.without_weights:
-        parameters = inspect.signature(declared.factory).parameters.values()
-        options = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-        for name in set(declared.traits.without_weights).difference(options):
-            raise PluginError(f"{where}: without_weights: {unknown_name('option', name, options)}")
+    groups = {"without_weights": declared.traits.without_weights, "alternatives": sum(declared.traits.alternatives, ())}
+    for trait_name, names in groups.items():
+        for name in set(names) - declared.option_names:
+            raise PluginError(f"{where}: {trait_name}: {unknown_name('option', name, declared.option_names)}")

@@ -44,7 +44,11 @@ class Competition(Table):
 class Images(Table):
     """How images are read, before augmentation."""
 
-    size: tuple[Side, Side] = setting("training", (224, 224), "height and width of the network's input, in pixels")
+    size: tuple[Side, Side] = setting(
+        "training",
+        (224, 224),
+        "height and width of the network's input, in pixels; not set: the model's own",
+    )
     resize: Literal["stretch", "pad", "crop"] = setting(
         "training", "stretch", "stretch to the size, pad to keep the aspect ratio, or crop the centre"
     )

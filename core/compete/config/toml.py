@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
@@ -16,6 +16,9 @@ from compete.config.slots import SLOTS
 from compete.errors import ConfigError
 from compete.files.safety import MOST_CODE_BYTES, unusable_file
 from compete.text import did_you_mean, format_list
+
+if TYPE_CHECKING:
+    from compete.config.registry import Registry
 
 _TOKEN = re.compile(
     r"""[ \t\r]+ | \#[^\n]*
@@ -189,6 +192,36 @@ def take_out(data: dict[str, Any], paths: Iterable[tuple[str, ...]]) -> None:
 
 def _place(path: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
     return tuple((int(key) if key.isdigit() else -1, key) for key in path)
+
+
+def leave_out_replaced(
+    data: dict[str, Any], written: Mapping[str, Any], overrides: Iterable[tuple[str, ...]], registry: Registry
+) -> Iterator[str]:
+    """Drop options of the file that `--set` replaced, and yield a note for each.
+
+    Where `--set table.name=...` chooses another component, those that only the old one has; where `--set` gives one of
+    several alternatives, the others.
+    """
+    given = set(overrides)
+    for kind, slot in SLOTS.items():
+        table, before = data.get(slot.table), written.get(slot.table)
+        if not isinstance(table, dict) or not isinstance(before, dict):
+            continue
+        chosen = registry[kind].get(str(table.get("name", slot.default)))
+        if chosen is None:
+            continue
+        for key in sorted(set(before) & set(table) - {"name"}):
+            if (slot.table, key) in given:
+                continue
+            replaced = [other for other in chosen.alternatives_to(key) if (slot.table, other) in given and table[other]]
+            if replaced and table[key]:
+                why = f"--set {slot.table}.{replaced[0]} takes its place"
+            elif chosen.name != before.get("name", slot.default) and key not in chosen.option_names:
+                why = f"{chosen.name} has no such option"
+            else:
+                continue
+            del table[key]
+            yield f"[{slot.table}] {key} left out: {why}"
 
 
 def write_toml_text(data: Mapping[str, Any]) -> str:

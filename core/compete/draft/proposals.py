@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from compete.config.options import bind, option_names
+from compete.config.options import bind
 from compete.config.registry import find
 from compete.draft.findings import Source
 from compete.errors import ConfigError, DataError, PluginError, code_of_others, error_location
@@ -111,7 +111,7 @@ def _source(best: Proposal, rivals: Sequence[Proposal], scan: Scan, plugins: Plu
         sample_name=str(written.get("sample") or Source.sample_name),
         sampled=_is_sampled(excerpt.sample, written.get("sample")),
         named=best.basis == Basis.NAMES,
-        free=frozenset(option_names(component) - set(written)),
+        free=frozenset(component.option_names - set(written)),
         group=group,
         todo=(*_tie(best, rivals), *best.todo),
     )

@@ -7,6 +7,7 @@ share only the index.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import tarfile
@@ -15,7 +16,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Literal, NamedTuple, Protocol
 
 from compete.errors import DataError
 from compete.files.safety import ListedMember, clean_name, name_encoding, refuse_unsafe, zip_members
@@ -32,6 +33,14 @@ LEFT_BEHIND = {
 }  # fmt: skip
 _PLAIN = -1  # the method of a member whose bytes are stored as they are, without a zip header
 _LOCAL_HEADER_BYTES = 30
+_BLOCK_BYTES = 1 << 22
+
+
+class Readable(Protocol):
+    """A file, or what unpacks one."""
+
+    def read(self, n: int, /) -> bytes:
+        """Return at most `n` bytes, none at the end."""
 
 
 class Member(NamedTuple):
@@ -56,27 +65,40 @@ class Archive:
     members: Mapping[str, Member]
     base: str = ""
     unpacked: Path | None = None
+    level: int = 1  # 2: it lies in another one
     _folders: dict[str, set[str]] = field(default_factory=dict, repr=False)
 
     def find(self, name: str) -> str | None:
         """Return the name of the member at a path with or without the base folder, or None."""
         return next((full for full in (self.base + name, name) if full in self.members), None)
 
+    def has_folder(self, folder: str) -> bool:
+        """Return whether there is a folder of this name, with or without the base folder."""
+        return self._full(folder) in self._tree()
+
+    def find_archive(self, name: str) -> str | None:
+        """Return the name of the member that is an archive of this name, whose extension may be left out, or None."""
+        names = [name] if name.lower().endswith(EXTENSIONS) else [name + extension for extension in EXTENSIONS]
+        return next((found for found in map(self.find, names) if found is not None), None)
+
     def read(self, name: str, most_bytes: int) -> bytes:
         """Return a member's bytes. Raise `DataError` if it is too large, or damaged."""
+        content = io.BytesIO()
+        self.copy(name, content, most_bytes)
+        return content.getvalue()
+
+    def copy(self, name: str, to: IO[bytes], most_bytes: int) -> None:
+        """Write a member's bytes to a file. Raise `DataError` if it is too large, or damaged."""
         member = self.members[name]
         if member.size > most_bytes:
             raise DataError(
                 f"{self.path.name}: '{name}' unpacks to {member.size} bytes; more than {most_bytes} are refused."
             )
-        if self.unpacked is not None:
-            return (self.unpacked / name).read_bytes()
-        with self.path.open("rb") as file:
+        with (self.path if self.unpacked is None else self.unpacked / name).open("rb") as file:
             file.seek(member.offset)
-            data = file.read(member.size) if member.method == _PLAIN else _inflate(file, name, member)
-        if len(data) != member.size:
+            written = _copy(file, to, member.size) if member.method == _PLAIN else _inflate(file, name, member, to)
+        if written != member.size:
             raise DataError(f"{self.path.name}: the archive ends inside '{name}'. Download it again.")
-        return data
 
     def walk(self, folder: str) -> list[str]:
         """Return the paths of all members in a folder and below, relative to it, sorted."""
@@ -234,8 +256,16 @@ def _base(members: Mapping[str, Member], path: Path) -> str:
     return f"{stem}/" if stem in tops else ""
 
 
-def _inflate(file: IO[bytes], name: str, member: Member) -> bytes:
-    """Unpack a zip member; `file` is at the start of its header."""
+def _copy(file: Readable, to: IO[bytes], size: int) -> int:
+    """Copy at most so many bytes, and return how many there were."""
+    left = size
+    while left and (block := file.read(min(left, _BLOCK_BYTES))):
+        left -= to.write(block)
+    return size - left
+
+
+def _inflate(file: IO[bytes], name: str, member: Member, to: IO[bytes]) -> int:
+    """Unpack a zip member and return its size; `file` is at the start of its header."""
     header = file.read(_LOCAL_HEADER_BYTES)
     if not header.startswith(b"PK\x03\x04"):
         raise DataError(f"'{name}' is damaged inside its zip. Download the archive again.")
@@ -246,7 +276,7 @@ def _inflate(file: IO[bytes], name: str, member: Member) -> bytes:
     info.file_size, info.CRC = member.size, member.crc
     try:
         with zipfile.ZipExtFile(file, "r", info) as unpacker:
-            return unpacker.read()
+            return _copy(unpacker, to, member.size + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DataError(f"'{name}' is damaged inside its zip: {error}.") from error
 

@@ -6,11 +6,13 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.errors import DataError
 from compete.files.archives import EXTENSIONS, Archive, file_stamp, is_clutter, open_archive, packing
+from compete.files.nested import find_nested, open_nested
 from compete.files.safety import MOST_BYTES, unusable_file
 from compete.files.templates import IMAGE_EXTENSIONS, PathTemplate, path_template
 from compete.files.unpacking import built_once
@@ -25,15 +27,17 @@ CACHE = Path(".compete")
 CACHE_PREFIX = "cache:"
 _IMAGES = tuple(f".{extension}" for extension in IMAGE_EXTENSIONS)
 MOST_NAME_BYTES = 255  # of any file system
+Parts = Sequence[str]  # of a path
 _SLICE = re.compile(r"(.+)#(\d{1,18})\+(\d{1,18})")
 
 
 class Files:
     """Reads paths below one root, written with forward slashes as in a table's column `image`.
 
-    A path may lead into an archive (`train.zip/1.jpg`, or `train/1.jpg` if there is only a `train.zip`), name a slice
-    of a file (`train.bson#OFFSET+LENGTH`), or, after the prefix `cache:`, a file below the cache folder. Threads,
-    forked and spawned processes may share one. Every method raises `DataError` for a path that leads outside.
+    A path may lead into an archive (`train.zip/1.jpg`, or `train/1.jpg` if there is only a `train.zip`), also into one
+    inside another (`all.zip/train.zip/1.jpg`, `all/train/1.jpg`), name a slice of a file (`train.bson#OFFSET+LENGTH`),
+    or, after the prefix `cache:`, a file below the cache folder. Threads, forked and spawned processes may share one.
+    Every method raises `DataError` for a path that leads outside.
     """
 
     def __init__(self, root: Path, cache: Path = CACHE, most_bytes: int = MOST_BYTES) -> None:
@@ -165,19 +169,27 @@ class Files:
                 if file is None:
                     return None
                 self._refuse_link_outside(file)
-                return self._archive(file), "/".join(parts[number + 1 :])
+                return self._inside(file, parts[number + 1 :])
             at = at / part
         self._refuse_link_outside(at)
         return at, ""
 
-    def _archive(self, file: Path) -> Archive:
+    def _inside(self, file: Path, parts: Parts) -> tuple[Archive, str]:
+        """Return the innermost archive that a path below an archive leads into, and the folder inside it."""
+        archive = self._archive(file, partial(open_archive, file))
+        while (nested := find_nested(archive, parts)) is not None:
+            name, parts = nested
+            archive = self._archive(archive.path / name, partial(open_nested, archive, name))
+        return archive, "/".join(parts)
+
+    def _archive(self, key: Path, open_it: Callable[[Path, int], Archive]) -> Archive:
         """Open an archive once, even if several threads ask for it."""
         if self._lock[0] != os.getpid():  # a fork may have copied a lock while another thread held it
             self._lock = os.getpid(), threading.Lock()
         with self._lock[1]:
-            if file not in self._archives:
-                self._archives[file] = open_archive(file, self.cache, self.most_bytes)
-        return self._archives[file]
+            if key not in self._archives:
+                self._archives[key] = open_it(self.cache, self.most_bytes)
+        return self._archives[key]
 
     def _refuse_link_outside(self, path: Path) -> None:
         real = path.resolve()

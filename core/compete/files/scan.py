@@ -19,7 +19,7 @@ from compete.text import format_first
 T = TypeVar("T")
 
 MOST_FOLDERS, MOST_SUBFOLDERS, MOST_NAMES, MOST_DEPTH = 1500, 60, 400, 7
-MOST_MEMBERS = 20_000
+MOST_MEMBERS, MOST_NESTED = 20_000, 50
 PACKED = (*EXTENSIONS, ".gz")
 TABLES, RECORDS = (".csv", ".tsv", ".jsonl"), (".json", ".bson")
 
@@ -122,8 +122,14 @@ class _Sorter:
             return
         members = [name for name in members if not left_behind(name)]
         inner = [name for name in members if name.lower().endswith(EXTENSIONS)]
-        if inner:
-            self.unopened.append(f"{path} holds archives, which are not opened: {format_first(inner)}. Unpack {path}.")
+        for name in inner[:MOST_NESTED]:
+            nested = without_packing(name)
+            taken = any(member.startswith(f"{nested}/") for member in members)
+            self._open(f"{path}/{name}", f"{stem}/{name if taken else nested}")
+        if inner[MOST_NESTED:]:
+            rest = format_first(inner[MOST_NESTED:])
+            self.unopened.append(f"{path} holds {len(inner)} archives; these are not opened: {rest}. Unpack {path}.")
+        members = [name for name in members if name not in inner]
         data = [name for name in members if _is_data(name)]
         others = [name for name in members if not _is_data(name)]
         for member in [*data, *spread(others, MOST_MEMBERS)]:

@@ -145,7 +145,7 @@ def download(
     slug = slug_of(competition)
     folder = folder or Path("data") / slug.rpartition("/")[2]
     with _interrupted(f"compete download {competition}"), open_platform(platform, slug) as uploader:
-        files = fetch(uploader, folder, platform, log=echo, progress=_report_tenths())
+        files = fetch(uploader, folder, platform, log=echo, progress=report_tenths())
     echo(f"{folder}: {files} files")
     echo(f"next: compete init {quote(str(folder))} -o {quote(f'competitions/{folder.name}.toml')}")
 
@@ -162,7 +162,7 @@ def _interrupted(command: str) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _report_tenths() -> Callable[[int], None]:
+def report_tenths() -> Callable[[int], None]:
     """Return a function that prints each tenth of a download once."""
     reported = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from compete.errors import ConfigError, code_of_others, error_location
+from compete.model.weights import obtain_weights, quoted
 from compete.text import did_you_mean, format_list
 
 if TYPE_CHECKING:
@@ -34,14 +35,27 @@ class NetworkAttributes(Protocol):
     notes: Sequence[str]
 
 
-def build_network(config: Config, outputs: int, columns: int, seed: int, weights: bool = True) -> nn.Module:
+def build_network(
+    config: Config,
+    outputs: int,
+    columns: int,
+    seed: int,
+    weights: bool = True,
+    progress: Callable[[int, int], object] = lambda *_: None,
+) -> nn.Module:
     """Build `[model]` with its `[head]` and try it on two noise images. Raise `ConfigError` for wrong logits.
 
-    It has K `outputs`, and takes F `columns` beside the images. Without `weights` it is the bare architecture: nothing
-    is downloaded, and no weights file is read.
+    It has K `outputs`, and takes F `columns` beside the images. Trained weights that this machine lacks are fetched,
+    with `progress(done, total)` in bytes, after the network without them was tried. Without `weights` it is the bare
+    architecture: nothing is downloaded, and no weights file is read.
     """
-    torch.manual_seed(seed)
     model, images = config.one("models"), config.images
+    if weights:
+        for component in (model, config.one("heads")):
+            obtain_weights(
+                config, component, lambda: build_network(config, outputs, columns, seed, weights=False), progress
+            )
+    torch.manual_seed(seed)
     if not weights:
         model = replace(model, options=model.options | dict(model.component.traits.without_weights))
     network = _compose(model, config.one("heads"), images.channels, columns, outputs)
@@ -106,9 +120,12 @@ def _try(model: BoundComponent, network: nn.Module, *inputs: torch.Tensor) -> to
     """Run the network once, so that images of a wrong shape are refused before any training."""
 
     def refused(error: BaseException) -> ConfigError:
+        channels, height, width = inputs[0].shape[1:]
+        cures = [f"`--set {quoted(text)}`" for text in model.model_input(channels).cures(channels, height, width)]
         return ConfigError(
             f'[model] name = "{model.name}": the network cannot take images of shape {tuple(inputs[0].shape[1:])}: '
-            f"{type(error).__name__}: {error} (at {error_location(error)}). Check [images] size and channels."
+            f"{type(error).__name__}: {error} (at {error_location(error)}). "
+            + (f"What helps: {', or '.join(cures)}." if cures else "Check [images] size and channels.")
         )
 
     with code_of_others(refused):

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from compete.config.options import option_names
 from compete.config.settings import STREAMS
 from compete.data.columns import encode_columns
 from compete.data.dataset import Dataset
@@ -87,7 +86,7 @@ def row_warnings(config: Config, tables: Tables, labels: Array, target: Target) 
 def _label_look_alikes(config: Config, tables: Tables, labels: Array, target: Target) -> tuple[list[str], list[str]]:
     counts = class_counts(labels, len(target.classes))
     rows = {} if counts is None else dict(zip(target.classes, counts.tolist(), strict=True))
-    return label_look_alikes(tables, rows, "replace" in option_names(config.one("datasets").component))
+    return label_look_alikes(tables, rows, "replace" in config.one("datasets").component.option_names)
 
 
 def fold_warnings(config: Config, train: pd.DataFrame, folds: Array, labels: Array, target: Target) -> list[str]:

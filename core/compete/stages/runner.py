@@ -134,7 +134,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     _report_rows(session, dataset)
     members = choose_members(config, dataset.folds)
     # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
-    network = None if _may_be_finished(members, runs) else _template(config, dataset, weights=True)
+    network = None if _may_be_finished(members, runs) else _template(session, dataset, weights=True)
     files = Files(Path(config.competition.root))
     try_images(config, dataset.tables, files)
     contents = read_contents(session, dataset.tables, files)
@@ -143,7 +143,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     identity = identify(config, sources, dataset, contents.train, contents.test)
     _leave_other_data_alone(session, identity, sources, held)
     if network is None:
-        network = _template(config, dataset, weights=not _are_finished(members, identity, runs))
+        network = _template(session, dataset, weights=not _are_finished(members, identity, runs))
     images = open_images(session, dataset.tables, files, contents, sources)
     run = Run(session, dataset, images, tuple(members), network, identity)
     images_read = len(images.train.images), len(images.test.images)
@@ -170,9 +170,10 @@ def _with_copies_together(
     return found
 
 
-def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
+def _template(session: Session, dataset: Dataset, weights: bool) -> nn.Module:
     """Return the network that members' weights are loaded into."""
-    network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)
+    config, target, fetching = session.config, dataset.target, session.progress("fetch trained weights")
+    network = build_network(config, target.outputs, dataset.column_count, 0, weights, fetching)
     _try_views(config)
     for bound in config.many("hooks"):
         _match(bound, network)
@@ -294,8 +295,7 @@ def _refit(run: Run, results: Sequence[MemberResult], runs: Sequence[Path]) -> l
 
 def store_tables(run: RunRows) -> None:
     """Store the rows, so that the run can predict other images without the competition's files."""
-    reason = write_tables(run.folder, run.tables)
-    if reason:
+    if reason := write_tables(run.folder, run.tables):
         run.session.warn(f"its rows cannot be stored ({reason}): to predict new images, it reads them again")
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from compete import ConfigError, did_you_mean
 
+from ._sizes import per_channel
 from ._weights import check_weights
 
 WITHOUT_WEIGHTS = {"pretrained": False, "weights": ""}
+ALTERNATIVES = (("pretrained", "weights"),)
 LOADS_FILES = ("pretrained", "weights", "checkpoint", "cache_dir", "model_dir")  # how such arguments' names begin
 
 
 def check_network(
-    library: str,
     backbone: str,
     known: Sequence[str],
+    unknown: Callable[[str], str],
     reserved: Sequence[str],
     *,
     pretrained: bool,
@@ -31,7 +33,7 @@ def check_network(
     Such files would be read past our own checks, as pickles by some versions: code of whoever wrote the TOML would run.
     """
     if backbone not in known:
-        yield unknown_backbone(library, backbone, known)
+        yield unknown(backbone)
     yield from check_weights(pretrained, weights)
     for name in arguments or {}:
         if name.startswith(LOADS_FILES):
@@ -40,9 +42,13 @@ def check_network(
             yield f"arguments.{name}: set by the runner or by an option of its own. Remove it."
 
 
-def unknown_backbone(library: str, name: str, names: Iterable[str]) -> str:
-    """Explain that a library has no such backbone; there are too many to list."""
-    hint = did_you_mean(name, names)
+def unknown_backbone(
+    library: str, name: str, names: Iterable[str], other: str, others: Iterable[str], usual: Callable[[str], float]
+) -> str:
+    """Explain that a library has no such backbone; there are too many to list. The `other` library may have it."""
+    if name.lower() in others and name.lower() not in names:
+        return f"unknown {library} backbone '{name}', but {other} has '{name.lower()}': set [model] name = \"{other}\"."
+    hint = did_you_mean(name, names, usual)
     stem = re.search("'([a-zA-Z]*)", hint)
     return f"unknown {library} backbone '{name}'.{hint} `compete models{f' {stem[1]}' if stem else ''}` lists more."
 
@@ -62,13 +68,6 @@ def described(
     attributes.std = per_channel(std, channels)
     attributes.notes = (note,) if note else ()
     return network
-
-
-def per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
-    """Adapt RGB constants to other numbers of channels, as the first convolution is: averaged to one, or repeated."""
-    if channels == 1:
-        return (sum(values) / len(values),)
-    return tuple(values[channel % len(values)] for channel in range(channels))
 
 
 def zero_head(network: nn.Module, heads: Iterable[str], outputs: int) -> None:

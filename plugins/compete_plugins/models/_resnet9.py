@@ -8,9 +8,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from compete import component
+
 LOGIT_SCALE = 0.125  # keeps the first softmaxes soft, as in Page's recipe
 
 
+@component(weights=lambda **_: ())
 def resnet9(outputs: int, channels: int, *, width: Annotated[int, Field(ge=1, le=1024)] = 64) -> nn.Module:
     """Build a ResNet-9, which trains fast on images of about 32 to 128 px (Page 2018, "How to train your ResNet").
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -9,12 +10,24 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from compete import Backbone, Backbones, CompeteError, ConfigError, InputFile, component
+from compete import Backbone, Backbones, ConfigError, InputFile, ModelInput, Weights, component
 
 from ._gem import pool_generalised_mean
-from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, refuse_arguments, zero_head
-from ._weights import input_channels, quiet_hub, read_weights, refuse_differences, rows
+from ._network import (
+    ALTERNATIVES,
+    WITHOUT_WEIGHTS,
+    check_network,
+    described,
+    head_note,
+    refuse_arguments,
+    unknown_backbone,
+    zero_head,
+)
+from ._sizes import cures, per_channel
+from ._sources import file_weights, hub_weights, url_weights
+from ._weights import State, input_channels, read_weights, refuse_differences, rows
 
+WELL_KNOWN = 3  # weights trained on ImageNet-1k; more do not make a backbone more usual
 RESERVED = ("num_classes", "in_chans", "drop_rate", "drop_path_rate")
 Rate = Annotated[float, Field(ge=0, le=0.99)]
 
@@ -26,9 +39,23 @@ def _check(
 
     names = timm.list_models(pretrained="." in backbone)  # "resnet18.a1_in1k" also names the weights
     given: Any = {"pretrained": pretrained, "weights": weights, "arguments": arguments}
-    yield from check_network("timm", backbone, names, RESERVED, **given)
+    yield from check_network(backbone, names, lambda name: _unknown(name, names), RESERVED, **given)
     if pretrained and backbone in names and not timm.is_model_pretrained(backbone):
         yield f"backbone = '{backbone}': timm has no pretrained weights for it. Set pretrained = false."
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    """Explain an unknown backbone; a name of older versions has a successor, and others may be torchvision's."""
+    import timm
+    from timm.models import _registry
+    from torchvision import models
+
+    renamed = getattr(_registry, "_deprecated_models", {}).get(name)
+    if isinstance(renamed, str):
+        return f"backbone '{name}' is called '{renamed}' since timm 0.9. Set backbone = \"{renamed}\"."
+    trained = Counter(full.partition(".")[0] for full in timm.list_pretrained() if full.endswith("in1k"))
+    others = models.list_models(module=models)
+    return unknown_backbone("timm", name, names, "torchvision", others, lambda known: min(trained[known], WELL_KNOWN))
 
 
 def _names() -> list[str]:
@@ -48,7 +75,45 @@ def _describe(backbone: str) -> Backbone:
     return Backbone(parameters, trained.input_size[-1], weights)
 
 
-@component(check=_check, without_weights=WITHOUT_WEIGHTS, backbones=Backbones(_names, _describe))
+def _weights(backbone: str, pretrained: bool, weights: str, **_: object) -> tuple[Weights, ...]:
+    import timm
+
+    if weights or not pretrained:
+        return file_weights(weights) if weights else ()
+    trained = timm.get_pretrained_cfg(backbone)
+    if trained.hf_hub_id:
+        return (hub_weights(trained.hf_hub_id, trained.hf_hub_id.rpartition("/")[2]),)
+    return (url_weights(trained.url, f"timm/{backbone}"),)
+
+
+def _input(
+    channels: int, *, backbone: str, pretrained: bool, weights: str, arguments: dict[str, Any] | None, **_: object
+) -> ModelInput:
+    import timm
+
+    trained = timm.get_pretrained_cfg(backbone)
+    given: Any = (arguments or {}).get("img_size") or trained.input_size[1:]
+    size = (given, given) if isinstance(given, int) else tuple(given)
+
+    def build(changed: dict[str, Any]) -> nn.Module:
+        options = {**(arguments or {}), "in_chans": channels, **changed}
+        if not (pretrained or weights):
+            return _create(backbone, options)
+        trained_state = _create(backbone, {}).state_dict()  # names and shapes alone are compared
+        return _with_state(backbone, trained_state, options)
+
+    mean, std = (per_channel(values, channels) for values in (trained.mean, trained.std))
+    return ModelInput(size, mean, std, cures(build, size, ("img_size", "dynamic_img_size")))
+
+
+@component(
+    check=_check,
+    without_weights=WITHOUT_WEIGHTS,
+    backbones=Backbones(_names, _describe),
+    weights=_weights,
+    model_input=_input,
+    alternatives=ALTERNATIVES,
+)
 def timm_network(
     outputs: int,
     channels: int,
@@ -78,8 +143,10 @@ def timm_network(
     options["in_chans"] = channels
     if weights:
         network, found = _from_file(backbone, outputs, channels, weights, options)
+    elif pretrained:
+        network, found = _from_hub(backbone, outputs, options)
     else:
-        network, found = _from_hub(backbone, outputs, pretrained, options)
+        network, found = _create(backbone, {**options, "num_classes": outputs}), outputs
     heads = _head_names(network)
     if (pretrained or weights) and found != outputs and head_init == "zero":
         zero_head(network, heads, outputs)
@@ -90,14 +157,17 @@ def timm_network(
     return described(network, heads[0], constants["mean"], constants["std"], channels, note)
 
 
-def _from_hub(backbone: str, outputs: int, pretrained: bool, options: dict[str, Any]) -> tuple[nn.Module, int]:
+def _from_hub(backbone: str, outputs: int, options: dict[str, Any]) -> tuple[nn.Module, int]:
     """Return the network and the number of outputs of the trained head."""
     import timm
 
+    (trained,) = _weights(backbone, pretrained=True, weights="")
+    state = read_weights(str(trained.path or trained.fetch(lambda *_: None)))
     try:
-        network = _create(backbone, {**options, "num_classes": outputs, "pretrained": pretrained})
-    except OSError as error:
-        raise CompeteError(_how_to_get(backbone, error)) from error
+        network = _with_state(backbone, state, {**options, "num_classes": outputs})
+    except RuntimeError as error:
+        first = str(error).partition("\n\t")[2].partition("\n")[0] or str(error)
+        raise ConfigError(f"backbone '{backbone}': its trained weights do not fit these arguments: {first}") from error
     return network, timm.get_pretrained_cfg(backbone).num_classes
 
 
@@ -112,12 +182,9 @@ def _from_file(backbone: str, outputs: int, channels: int, path: str, options: d
     known = timm.get_pretrained_cfg(backbone)
     found = rows(state, _first(known.classifier))
     size = (input_channels(state, _first(known.first_conv), channels), *known.input_size[1:])
-    overlay = {"state_dict": state, "num_classes": found, "input_size": size, "label_offset": 0}
+    overlay = {"num_classes": found, "input_size": size, "label_offset": 0}
     try:
-        network = _create(
-            backbone,
-            {**options, "num_classes": found, "pretrained": True, "pretrained_cfg_overlay": overlay},
-        )
+        network = _with_state(backbone, state, {**options, "num_classes": found}, **overlay)
     except RuntimeError as error:
         refuse_differences(_create(backbone, {**options, "num_classes": found}), state, path)
         raise ConfigError(f"weights = '{path}': cannot be loaded: {error}") from error
@@ -127,12 +194,19 @@ def _from_file(backbone: str, outputs: int, channels: int, path: str, options: d
     return network, found
 
 
+def _with_state(backbone: str, state: State, options: dict[str, Any], **overlay: object) -> nn.Module:
+    """Return the network with trained weights, as timm fits them to its head, channels and size."""
+    overlay = {"state_dict": state, **overlay}
+    network: Any = _create(backbone, {**options, "pretrained": True, "pretrained_cfg_overlay": overlay})
+    network.pretrained_cfg = {**network.pretrained_cfg, "state_dict": None}  # a second copy of all weights
+    return network  # type: ignore[no-any-return]
+
+
 def _create(backbone: str, options: dict[str, Any]) -> nn.Module:
     import timm
 
     try:
-        with quiet_hub():
-            network: nn.Module = timm.create_model(backbone, **options)
+        network: nn.Module = timm.create_model(backbone, **options)
     except (TypeError, AssertionError) as error:
         raise refuse_arguments(backbone, error) from error
     return network
@@ -147,15 +221,3 @@ def _head_names(network: Any) -> list[str]:  # noqa: ANN401
     found = network.get_classifier()
     heads = {id(head) for head in (found if isinstance(found, tuple) else (found,))}
     return [name for name, module in network.named_modules() if id(module) in heads]
-
-
-def _how_to_get(backbone: str, error: Exception) -> str:
-    import timm
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    hub = timm.get_pretrained_cfg(backbone).hf_hub_id
-    return (
-        f"backbone '{backbone}': its pretrained weights are not in {HF_HUB_CACHE} and could not be downloaded "
-        f"({str(error).partition('. ')[0]}). On a machine with a network run `hf download {hub} model.safetensors`, "
-        'copy the file here and set weights = "path/to/model.safetensors"; or set pretrained = false.'
-    )

@@ -7,13 +7,27 @@ from typing import Any, Literal
 
 from torch import nn
 
-from compete import Backbone, Backbones, CompeteError, InputFile, component
+from compete import Backbone, Backbones, InputFile, ModelInput, Weights, component
 
-from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, layer_outputs, refuse_arguments, zero_head
+from ._network import (
+    ALTERNATIVES,
+    WITHOUT_WEIGHTS,
+    check_network,
+    described,
+    head_note,
+    layer_outputs,
+    refuse_arguments,
+    unknown_backbone,
+    zero_head,
+)
+from ._sizes import cures, per_channel
+from ._sources import file_weights, url_weights
 from ._weights import input_channels, load_exactly, read_weights, rows
 
 RESERVED = ("num_classes", "progress", "aux_logits", "transform_input")
 INCEPTION = ("googlenet", "inception_v3")
+SIZED = ("vit_", "maxvit")  # built for images of one size
+USUAL_SIDE = 224
 AUXILIARY_HEADS = ("AuxLogits", "aux1", "aux2")
 
 
@@ -21,7 +35,13 @@ def _check(
     backbone: str, pretrained: bool, weights: str, arguments: dict[str, Any] | None, **_: object
 ) -> Iterator[str]:
     given: Any = {"pretrained": pretrained, "weights": weights, "arguments": arguments}
-    yield from check_network("torchvision", backbone, _names(), RESERVED, **given)
+    yield from check_network(backbone, _names(), _unknown, RESERVED, **given)
+
+
+def _unknown(name: str) -> str:
+    import timm
+
+    return unknown_backbone("torchvision", name, _names(), "timm", timm.list_models(), lambda _: 0)
 
 
 def _names() -> list[str]:
@@ -36,7 +56,47 @@ def _describe(backbone: str) -> Backbone:
     return Backbone(trained.meta["num_params"], size[0], trained.name)
 
 
-@component(check=_check, without_weights=WITHOUT_WEIGHTS, backbones=Backbones(_names, _describe))
+def _weights(backbone: str, pretrained: bool, weights: str, **_: object) -> tuple[Weights, ...]:
+    if weights or not pretrained:
+        return file_weights(weights) if weights else ()
+    trained = _weights_of(backbone)
+    return (url_weights(trained.url, f"torchvision/{backbone} {trained.name}"),)
+
+
+def _input(
+    channels: int, *, backbone: str, pretrained: bool, arguments: dict[str, Any] | None, **_: object
+) -> ModelInput:
+    size = _size(backbone, pretrained, arguments or {})
+
+    def build(changed: dict[str, Any]) -> nn.Module:
+        network = _create(backbone, {**(arguments or {}), **changed})
+        _adapt_stem(network, channels)
+        return network
+
+    # A trained vision transformer cannot be built for another size: torchvision does not resample its positions.
+    names = () if pretrained or not backbone.startswith(SIZED) else ("image_size",)
+    mean, std = (per_channel(values, channels) for values in _normalisation(backbone))
+    return ModelInput(size, mean, std, cures(build, size, names))
+
+
+def _size(backbone: str, pretrained: bool, arguments: dict[str, Any]) -> tuple[int, int]:
+    """Return the input's height and width: by argument, else of the weights; untrained transformers have their own."""
+    given = arguments.get("image_size") or arguments.get("input_size")
+    if not given and (pretrained or not backbone.startswith(SIZED)):
+        given = _weights_of(backbone).transforms().crop_size
+    given = given or USUAL_SIDE
+    sides = (given,) if isinstance(given, int) else tuple(given)
+    return sides[0], sides[-1]
+
+
+@component(
+    check=_check,
+    without_weights=WITHOUT_WEIGHTS,
+    backbones=Backbones(_names, _describe),
+    weights=_weights,
+    model_input=_input,
+    alternatives=ALTERNATIVES,
+)
 def torchvision_network(
     outputs: int,
     channels: int,
@@ -73,12 +133,11 @@ def torchvision_network(
 
 def _from_server(backbone: str, arguments: dict[str, Any]) -> tuple[nn.Module, int]:
     """Return the network as it was trained and its number of outputs."""
+    (wanted,) = _weights(backbone, pretrained=True, weights="")
+    if wanted.path is None:
+        wanted.fetch(lambda *_: None)
     trained = _weights_of(backbone)
-    try:
-        network = _create(backbone, {**arguments, "weights": trained})
-    except OSError as error:
-        raise CompeteError(_how_to_get(backbone, trained.url, error)) from error
-    return network, len(trained.meta["categories"])
+    return _create(backbone, {**arguments, "weights": trained}), len(trained.meta["categories"])
 
 
 def _from_file(
@@ -172,13 +231,3 @@ def _normalisation(backbone: str) -> tuple[Sequence[float], Sequence[float]]:
         return (0.5,) * 3, (0.5,) * 3
     constants = _weights_of(backbone).transforms()
     return constants.mean, constants.std
-
-
-def _how_to_get(backbone: str, url: str, error: Exception) -> str:
-    from torch.hub import get_dir
-
-    return (
-        f"backbone '{backbone}': its pretrained weights are not in {get_dir()}/checkpoints and could not be "
-        f"downloaded ({error}). Fetch {url} on a machine with a network, copy the file here and set "
-        f'weights = "path/to/{url.rpartition("/")[2]}"; or set pretrained = false.'
-    )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,24 +16,12 @@ State = dict[str, torch.Tensor]
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
 
 
-@contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Keep back the hub's line about each retry: the error at the end tells what is missing, and how to get it."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
 def check_weights(pretrained: bool, weights: str) -> Iterator[str]:
     """Yield what is wrong with the options `pretrained` and `weights`."""
     if not weights:
         return
     if pretrained:
-        yield "set either pretrained = true or weights, not both."
+        yield "set either pretrained = true or weights, not both: a local file needs pretrained = false."
     path = Path(weights)
     if not path.is_file():
         beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []

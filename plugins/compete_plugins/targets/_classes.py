@@ -99,7 +99,7 @@ def check_heads(
         yield from check_classes(f"classes.{name}", given, at_least=2)
 
 
-@component(check=check_heads)
+@component(check=check_heads, alternatives=(("sizes", "classes"),))
 def heads(
     train: pd.DataFrame,
     *,

@@ -38,3 +38,8 @@ def test_a_long_listing_is_cut_and_says_so():
 def test_no_match_names_the_nearest():
     with pytest.raises(UserError, match="The nearest name: compete models efficientnet_b0"):
         list(model_lines("efficientnet_bo", [], 40))
+
+
+@pytest.mark.parametrize("pattern", ["ResNet-50", "resnet_50*", "res net50"])
+def test_separators_do_not_matter(pattern):
+    assert any(line.endswith('backbone = "resnet50"') for line in model_lines(pattern, [], 40))

@@ -262,11 +262,10 @@ def test_a_table_without_labels_gives_way_to_class_folders(folder):
     assert 'name = "folder"' in result.path.read_text() and len(oof) == 12
 
 
-def test_archives_in_archives_are_named(folder):
-    put(folder, {"all.zip": zipped({"train.zip": zipped(per_class("{kind}/{n}.png"))})})
-    with pytest.raises(UserError) as refused:
-        write_toml(folder)
-    assert "all.zip holds archives, which are not opened: train.zip. Unpack all.zip." in refused.value.problems
+def test_archives_in_archives_are_read(folder):
+    files = {"all.zip": zipped({"train.zip": zipped(per_class("{kind}/{n}.png"))})}
+    result, oof, _ = ran(folder, files)
+    assert 'name = "folder"' in result.path.read_text() and len(oof) == 12
 
 
 def test_numbers_are_a_label_where_nothing_else_is(folder):
