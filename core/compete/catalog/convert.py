@@ -12,7 +12,6 @@ from typing import Any
 from compete.catalog.ini import FALSE_AS_TEXT, TRUE, TRUTH, Entry, expand, in_force, read_ini, slip
 from compete.catalog.ini_names import KEYS, NOT_NEEDED, VALUES, Place
 from compete.config.load import check_config
-from compete.config.options import option_names
 from compete.config.plugins import load_plugins
 from compete.config.registry import Registry
 from compete.config.settings import CORE_TABLES
@@ -258,7 +257,7 @@ def _leave_out_unknown_options(found: _Converted, registry: Registry) -> None:
         name = str(table.get("name", slot.default))
         if name not in registry[kind]:
             continue
-        for key in sorted(set(table) - {"name"} - option_names(registry[kind][name])):
+        for key in sorted(set(table) - {"name"} - registry[kind][name].option_names):
             _, entry = _take(found, slot.table, key)
             if entry is not None:
                 found.later(entry, f"[{slot.table}] {name} has no option {key}")
