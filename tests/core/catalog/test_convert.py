@@ -216,7 +216,7 @@ def test_the_table_of_names_is_sound():
         "model",
     }
     assert load == set(VALUES)
-    from compete.config.load import load_plugins
+    from compete.config.plugins import load_plugins
 
     registry = load_plugins().registry
     for kind, words in VALUES.items():
