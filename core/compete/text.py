@@ -55,8 +55,8 @@ def echo(*messages: object, err: bool = False) -> None:
 def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, or None if none is similar.
 
-    Names that only go on come first, then the most similar, where what looks alike counts as equal (`o` and `0`, `l`
-    and `1`, any separator); of equals the one with the longest piece in common, then the shortest.
+    Names that only go on come first, then the most similar, then those with it as a word; what looks alike counts as
+    equal (`o` and `0`, `l` and `1`, any separator). Of equals the one with the longest piece in common comes first.
     """
     if len(str(name)) > LONGEST_NAME:
         return None
@@ -65,6 +65,7 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
     alike = _look(given)
     longer = [other for other in by_lower if len(alike) >= SHORTEST_STEM and _look(other).startswith(alike)]
     near = set(longer or get_close_matches(given, list(by_lower), n=MOST_COMPARED, cutoff=0.6))
+    near = near or {other for other in by_lower if given in re.split(r"[\W_]+", other)}
     if not near:
         return None
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from compete.config.gallery import find_toml, folder_of_first_toml
-from compete.config.options import BoundComponent, bind, json_text, option_names, validate
+from compete.config.options import BoundComponent, bind, json_text, option_names, tables_of_options, validate
 from compete.config.plugins import Plugins, load_plugins
-from compete.config.registry import Registry
+from compete.config.registry import Registry, unknown_component
 from compete.config.settings import (
     CORE_TABLES,
     Checks,
@@ -27,7 +27,7 @@ from compete.config.toml import Lines, apply_overrides, override_keys, read_toml
 from compete.errors import ConfigError, PluginError, Problem
 from compete.files.safety import MOST_BYTES, MOST_CODE_BYTES, NO_FILE, unusable_file
 from compete.store import expand_path
-from compete.text import did_you_mean, format_list, unknown_name
+from compete.text import did_you_mean, format_list
 
 NO_TOML = Path()
 
@@ -101,6 +101,8 @@ def check_config(
     reader = _Reader(file, lines or {}, {override_keys(override): override for override in overrides})
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
+    if plugins:
+        reader.tables_of = tables_of_options(data, plugins.registry)
     core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
     if plugins:
         reader.leave_out_options_of_others(data, written, plugins.registry)
@@ -125,14 +127,16 @@ class _Reader:
     """Collects the problems of one file while its tables are read."""
 
     def __init__(self, file: str, lines: Lines, overrides: Mapping[tuple[str, ...], str]) -> None:
-        self.file = file
-        self.lines = lines
-        self.overrides = overrides
+        self.file, self.lines, self.overrides = file, lines, overrides
         self.problems: list[str] = []
         self.notes: list[str] = []
+        self.tables_of: dict[str, str] = {}  # of an option, the table where it has an effect
 
     def add(self, problem: Problem, *place: str) -> None:
         """Keep a problem, with the override that it comes from or the line of the innermost key that the file has."""
+        if problem.is_unknown and problem.key in self.tables_of:
+            here = f"unknown option here; it {self.tables_of[problem.key]}"
+            problem = replace(problem, message=problem.message.replace("unknown option", here, 1))
         parts = [place[:n] for n in range(len(place), 0, -1)]
         override = next((self.overrides[part] for part in parts if part in self.overrides), None)
         if override is not None:
@@ -173,12 +177,11 @@ class _Reader:
             if not problem:
                 files.append(Path(name))
                 continue
-            if problem != NO_FILE:
-                self.add(Problem(f'plugins "{name}"', f"{problem}."), "plugins")
-                continue
-            beside = folder / name
-            hint = f" There is one beside the TOML: write '{beside}'." if beside.is_file() else ""
-            self.add(Problem(f'plugins "{name}"', f"there is no such file in {Path.cwd()}.{hint}"), "plugins")
+            if problem == NO_FILE:
+                beside = folder / name
+                hint = f". There is one beside the TOML: write '{beside}'" if beside.is_file() else ""
+                problem = f"there is no such file in {Path.cwd()}{hint}"
+            self.add(Problem(f'plugins "{name}"', f"{problem}."), "plugins")
         return files
 
     def plugins(self, files: Sequence[Path]) -> Plugins | None:
@@ -235,7 +238,7 @@ class _Reader:
             return None
         name = table.get("name", slot.default)
         if not isinstance(name, str) or name not in registry[kind]:
-            what = "is required and missing" if name is None else unknown_name(slot.table, name, registry[kind])
+            what = "is required and missing" if name is None else unknown_component(slot.table, name, registry[kind])
             shown = "name" if name is None else f"name = {json_text(name)}"
             hint = f": one of {format_list(registry[kind])}." if name is None else ""
             self.add(Problem(f"{where} {shown}", what + hint), *place, "name")

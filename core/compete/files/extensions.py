@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from shlex import quote
 
+from compete.files.archives import EXTENSIONS as ARCHIVES
 from compete.files.templates import IMAGE_EXTENSIONS
 
 DICOM, SOUNDS, TABLES = ("dcm", "dicom"), ("aif", "aiff", "wav", "flac", "ogg"), ("parquet",)
@@ -16,6 +20,23 @@ MOST_TO_AN_IMAGE = 10
 FEWEST_TABLES = 10
 EXTRAS = {"dicom": DICOM, "sound": SOUNDS}
 UNREAD = ("nii", "tfrec", "tfrecords")
+
+
+def folder_instead(file: Path, command: str) -> str:
+    """Return what to type for a file where a folder of files is wanted: the file's folder, or one for an archive."""
+    if file.name.lower().endswith(ARCHIVES):
+        folder = file.with_name(file.name.partition(".")[0])
+        first = f"an archive, which is read as it is in a folder: mkdir {quote(str(folder))} && "
+        return f"{first}mv {quote(str(file))} {quote(str(folder))}/ && compete {command} {quote(str(folder))}"
+    return f"a file. Name the folder that holds all files: {from_above(file.resolve().parent, command)}"
+
+
+def from_above(folder: Path, command: str) -> str:
+    """Return the command line for a folder, from the folder above it where this is inside: `cd .. && compete ...`."""
+    inside = Path.cwd().is_relative_to(folder.resolve())
+    up = len(Path.cwd().relative_to(folder.resolve()).parts) + 1 if inside else 0
+    name = folder.resolve().name if inside else os.path.relpath(folder)
+    return f"{f'cd {Path(*[os.pardir] * up)} && ' if up else ''}compete {command} {quote(name)}"
 
 
 def extension_of(path: str) -> str:

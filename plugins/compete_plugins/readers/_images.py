@@ -42,7 +42,7 @@ def image(
     value_range: Range = None,
     note: Callable[[str], None] = no_note,
 ) -> Array:
-    """Read an image as (H, W, 3) uint8, by the format of its first bytes, whatever its file extension.
+    """Read an image as (H, W, 3) uint8, or with `channels = 1` a grey one as (H, W, 1), whatever its file extension.
 
     It is turned upright by its EXIF orientation. Transparent pixels are blended over the `background` ("none": shown as
     if they were opaque), grey repeated, a palette or CMYK converted. `value_range` is mapped to 0..255, by default the
@@ -60,7 +60,7 @@ def image(
         values = to_bytes(values, value_range or _natural_range(values, storage))
     if opacity is not None and background != "none":
         values = _blended(values, opacity, background)
-    return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
+    return np.repeat(values, 3, axis=2) if values.shape[2] == 1 and channels != 1 else values
 
 
 def _refuse_foreign(data: bytes) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from compete import DataError, did_you_mean, format_first, format_list, plural
+from compete import DataError, cell_numbers, did_you_mean, format_first, format_list, plural
 
 Array = np.ndarray[Any, Any]
 MADE = ("id", "image", "group")  # columns of the datasets' own, whatever the competition's files call them
@@ -42,9 +42,9 @@ def text(table: pd.DataFrame, column: str, allow_empty: bool = False) -> pd.Seri
 
 
 def numbers(table: pd.DataFrame, column: str) -> Array:
-    """Return a column as float64 (N,). Raise `DataError` for cells that are empty or not finite numbers."""
+    """Return a column as float64 (N,), True and False as 1 and 0. Raise `DataError` for all other cells."""
     cells = text(table, column)
-    values = np.asarray(pd.to_numeric(cells, errors="coerce"), dtype=np.float64)
+    values = cell_numbers(cells)
     bad = ~np.isfinite(values)
     if bad.any():
         refuse_rows(table, bad, f"column '{column}' holds '{cells[bad].iloc[0]}', which is not a number")

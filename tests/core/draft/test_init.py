@@ -517,13 +517,19 @@ def test_places_that_are_refused(folder, monkeypatch):
     with pytest.raises(UserError, match="no such folder: data/birds"):
         write_toml(folder)
     put(folder, flat(["0", "1"]))
+    with pytest.raises(UserError, match=r"no such folder: data/bird, seen from .*\. Did you mean 'birds'\?"):
+        write_toml(Path("data/bird"))
+    with pytest.raises(
+        UserError, match=r"train\.csv: a file\. Name the folder that holds all files: compete init data/birds$"
+    ):
+        write_toml(folder / "train.csv")
     with pytest.raises(UserError, match="would be in the competition's folder, which is only read"):
         write_toml(folder, folder / "birds.toml")
     Path("birds.toml").write_text("mine")
     with pytest.raises(UserError, match=r"birds.toml exists already. Name another file with -o"):
         write_toml(folder)
     monkeypatch.chdir(folder)
-    with pytest.raises(UserError, match="this is inside the competition's folder"):
+    with pytest.raises(UserError, match=r"this is inside the competition's folder.*: cd \.\. && compete init birds$"):
         write_toml(Path(), Path("../../other.toml"))
 
 
