@@ -48,8 +48,21 @@ def test_links_lead_to_files(page):
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
-def test_every_path_in_the_readme_s_tree_is_there():
-    tree = re.search(r"```text\ncompete/\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+def test_the_readme_is_one_screen_for_three_readers():
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 66
+    assert all(len(block.splitlines()) == 2 for block in re.findall(r"```console\n(.*?)```", readme, re.S))
+    assert re.findall(r"^\*\*You (have|enter|write)\b", readme, re.M) == ["have", "enter", "write"]
+    assert all(line in readme for line in ("make run", "make test", "pip install -e ."))
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs/README.md").read_text()
+    assert not [page.name for page in (ROOT / "docs").glob("*.md") if f"({page.name})" not in index and page.name != "README.md"]
+
+
+def test_every_path_in_the_tree_is_there():
+    tree = re.search(r"```text\ncompete/\n(.*?)```", (ROOT / "docs/architecture.md").read_text(), re.S)
     assert tree
     folders: list[str] = []
     core = ROOT / "core/compete"
