@@ -58,7 +58,9 @@ def test_the_readme_is_one_screen_for_three_readers():
 
 def test_every_page_is_in_the_index():
     index = (ROOT / "docs/README.md").read_text()
-    assert not [page.name for page in (ROOT / "docs").glob("*.md") if f"({page.name})" not in index and page.name != "README.md"]
+    assert not [
+        page.name for page in (ROOT / "docs").glob("*.md") if f"({page.name})" not in index and page.name != "README.md"
+    ]
 
 
 def test_every_path_in_the_tree_is_there():
@@ -94,3 +96,17 @@ def test_the_image_of_a_run_shows_its_last_screen_with_a_line_to_spare():
     drawing = screenshots.terminal(screen)
     assert "run-001" in drawing
     assert len(re.findall(r'id="[^"]*-line-\d+"', drawing)) == 3  # rich draws a box for each line but the last
+
+
+@pytest.mark.parametrize("task", ["folders", "csv", "groups"])
+def test_the_first_hour_counts_the_lines_of_its_scripts(task):
+    page = (ROOT / "docs/first-hour.md").read_text()
+    tools = ["compete", "fastai", "ultralytics", "autogluon"]
+    assert "| lines to write | compete | fastai | Ultralytics | AutoGluon |" in page
+    counts = []
+    for tool in tools:
+        (script,) = (ROOT / "bench/first_hour").glob(f"{task}_{tool}.*")
+        lines = [line for line in script.read_text().splitlines() if line.strip() and not line.startswith("#")]
+        assert all(len(line) <= 120 for line in lines)
+        counts.append(len(lines))
+    assert f"\n| {task} | {' | '.join(map(str, counts))} |\n" in page

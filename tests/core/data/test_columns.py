@@ -74,5 +74,7 @@ def test_ids_and_empty_columns_are_refused():
 def test_true_and_false_are_one_and_zero_and_other_words_are_not_numbers():
     found = cell_numbers(pd.Series(["True", "FALSE", "false", "2.5", " 1", "", "yes"]))
     np.testing.assert_array_equal(found, [1, 0, 0, 2.5, 1, np.nan, np.nan])
-    columns = encode(TRAIN.assign(big=["True", "False", "True", "True"]), TEST.assign(big=["False"] * 3), numeric=["big"])
+    columns = encode(
+        TRAIN.assign(big=["True", "False", "True", "True"]), TEST.assign(big=["False"] * 3), numeric=["big"]
+    )
     assert len(set(columns.train[:, 0])) == 2
