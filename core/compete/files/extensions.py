@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 
 from compete.files.archives import EXTENSIONS as ARCHIVES
 from compete.files.templates import IMAGE_EXTENSIONS
+from compete.text import format_first, plural
 
 DICOM, SOUNDS, TABLES = ("dcm", "dicom"), ("aif", "aiff", "wav", "flac", "ogg"), ("parquet",)
 FAMILIES: tuple[tuple[str, ...], ...] = (IMAGE_EXTENSIONS, DICOM, SOUNDS, TABLES)
@@ -19,7 +20,9 @@ MOST_TO_AN_IMAGE = 10
 # A few of them are tables of rows.
 FEWEST_TABLES = 10
 EXTRAS = {"dicom": DICOM, "sound": SOUNDS}
-UNREAD = ("nii", "tfrec", "tfrecords")
+PHOTOGRAPHS = ("heic", "heif", "jxl", "psd", "cr2", "cr3", "nef", "arw", "dng")
+UNREAD = ("nii", "tfrec", "tfrecords", *PHOTOGRAPHS)
+SPREADSHEETS = ("xlsx", "xls", "ods", "numbers")
 
 
 def folder_instead(file: Path, command: str) -> str:
@@ -44,6 +47,12 @@ def extension_of(path: str) -> str:
     return path.rpartition(".")[2].lower()
 
 
+def unread_files(paths: Iterable[str], kinds: Sequence[str], cure: str) -> list[str]:
+    """Return one sentence on files of kinds that nothing reads, which may be missed; none if there are none."""
+    found = [path for path in paths if extension_of(path) in kinds]
+    return [f"{plural(len(found), 'file')} not read: {format_first(found, 3)}. {cure}"] if found else []
+
+
 def choose_family(extensions: Mapping[str, int]) -> tuple[str, ...]:
     """Return the extensions that belong together and stand for the images, by the number of files with each."""
     counts = {family: sum(extensions.get(extension, 0) for extension in family) for family in FAMILIES}
@@ -59,7 +68,7 @@ def files_instead_of_images(paths: Iterable[str]) -> str:
     unread = [f".{extension}" for extension in UNREAD if counts[extension]]
     hint = ""
     if unread:
-        hint += f" There are {', '.join(unread)} files, which no reader reads: write one, or convert them."
+        hint += f" There are {', '.join(unread)} files, which no reader reads: convert them to .jpg or .npy."
     if counts["parquet"]:
         hint += (
             f' The {counts["parquet"]} .parquet files are too few for images: `[images] reader = "parquet"` reads '
