@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 FRAMES = "files of several frames, of which the first is read"
+GREY = ("1", "L", "LA", "La")  # modes of Pillow
 ORIENTATION = 0x0112  # the EXIF tag
 DEEP_COLOURS = re.compile(r"'(RGBA?|RGBX|LA);16[BLN]'")  # "BGR;16" has 5 bits a colour
 UPRIGHT: dict[int, Callable[[Array], Array]] = {
@@ -60,7 +61,9 @@ def image(
         values = to_bytes(values, value_range or _natural_range(values, storage))
     if opacity is not None and background != "none":
         values = _blended(values, opacity, background)
-    return np.repeat(values, 3, axis=2) if values.shape[2] == 1 and channels != 1 else values
+    if channels == 1 and (values.shape[2] == 1 or opened.mode in GREY):
+        return np.ascontiguousarray(values[:, :, :1])  # (H, W, 1 or 3) -> (H, W, 1)
+    return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
 
 
 def _refuse_foreign(data: bytes) -> None:

@@ -695,3 +695,31 @@ def test_images_of_left_and_right_are_not_flipped(folder, labels):
 def test_a_rare_class_is_neither_drawn_more_often_nor_scored_by_accuracy(folder):
     data = init(folder, flat(["a"] * 10 + ["a", "b", "b", "c"] + ["b"] * 10, "a"))
     assert data["metric"]["name"] == "macro_f1" and data["sampler"]["name"] == "weighted"
+
+
+def test_a_column_called_group_that_cannot_group_is_dropped(folder):
+    put(folder, {**flat(["0", "1"])})
+    lines = (folder / "train.csv").read_text().splitlines()
+    (folder / "train.csv").write_text("\n".join([f"{lines[0]},group", *(f"{line},one" for line in lines[1:])]))
+    write_toml(folder)
+    assert load_config(Path("birds.toml")).one("datasets").options["drop"] == ("group",)
+
+
+def test_true_and_false_in_the_sample_s_columns_are_label_sets(folder):
+    put(folder, {**flat(["0", "1"])})
+    ids = [line.split(",")[0] for line in (folder / "train.csv").read_text().splitlines()[1:]]
+    cells = [f"{id},{number % 2 == 0},{number % 3 == 0}" for number, id in enumerate(ids)]
+    (folder / "train.csv").write_text("\n".join(["id,red,round", *cells]))
+    sample = next(folder.glob("*sample*"))
+    tests = [line.split(",")[0] for line in sample.read_text().splitlines()[1:]]
+    sample.write_text("\n".join(["id,red,round", *(f"{id},0.5,0.5" for id in tests)]))
+    assert write_toml(folder).runs
+    assert load_config(Path("birds.toml")).one("targets").name == "columns"
+
+
+def test_photographs_that_nothing_reads_are_counted(folder):
+    put(folder, flat(["0", "1"]))
+    (folder / "train/9.heic").write_bytes(b"x")
+    assert any(
+        "1 file not read: train/9.heic." in item and "convert them to .jpg" in item for item in write_toml(folder).todo
+    )
