@@ -487,7 +487,7 @@ REFUSED = {
         "train.csv": b"id,l\na,1\n",
     },
     "has no sample submission, a table with 'submission' in its name": {"a.jpg": JPEG, "t.csv": b"id,l\nb,1\n"},
-    "There is no table at all.": {"train/a.jpg": JPEG},
+    "Put the images of each class in a folder of their own": {"train/a.jpg": JPEG},
     "sample_submission.csv has a header but no rows": {"train/a.jpg": JPEG, "sample_submission.csv": b"id,label\n"},
     "sample_submission.csv has one column only": flat(["0", "1"]) | {"sample_submission.csv": b"id\na\n"},
     "sample_submission.csv is empty": {"train/a.jpg": JPEG, "sample_submission.csv": b""},
