@@ -48,8 +48,23 @@ def test_links_lead_to_files(page):
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
-def test_every_path_in_the_readme_s_tree_is_there():
-    tree = re.search(r"```text\ncompete/\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+def test_the_readme_is_one_screen_for_three_readers():
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 66
+    assert all(len(block.splitlines()) == 2 for block in re.findall(r"```console\n(.*?)```", readme, re.S))
+    assert re.findall(r"^\*\*You (have|enter|write)\b", readme, re.M) == ["have", "enter", "write"]
+    assert all(line in readme for line in ("make run", "make test", "pip install -e ."))
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs/README.md").read_text()
+    assert not [
+        page.name for page in (ROOT / "docs").glob("*.md") if f"({page.name})" not in index and page.name != "README.md"
+    ]
+
+
+def test_every_path_in_the_tree_is_there():
+    tree = re.search(r"```text\ncompete/\n(.*?)```", (ROOT / "docs/architecture.md").read_text(), re.S)
     assert tree
     folders: list[str] = []
     core = ROOT / "core/compete"
@@ -81,3 +96,17 @@ def test_the_image_of_a_run_shows_its_last_screen_with_a_line_to_spare():
     drawing = screenshots.terminal(screen)
     assert "run-001" in drawing
     assert len(re.findall(r'id="[^"]*-line-\d+"', drawing)) == 3  # rich draws a box for each line but the last
+
+
+@pytest.mark.parametrize("task", ["folders", "csv", "groups"])
+def test_the_first_hour_counts_the_lines_of_its_scripts(task):
+    page = (ROOT / "docs/first-hour.md").read_text()
+    tools = ["compete", "fastai", "ultralytics", "autogluon"]
+    assert "| lines to write | compete | fastai | Ultralytics | AutoGluon |" in page
+    counts = []
+    for tool in tools:
+        (script,) = (ROOT / "bench/first_hour").glob(f"{task}_{tool}.*")
+        lines = [line for line in script.read_text().splitlines() if line.strip() and not line.startswith("#")]
+        assert all(len(line) <= 120 for line in lines)
+        counts.append(len(lines))
+    assert f"\n| {task} | {' | '.join(map(str, counts))} |\n" in page

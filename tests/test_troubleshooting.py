@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import warnings
@@ -14,6 +15,7 @@ from PIL import Image
 
 from compete.config.load import load_config
 from compete.data.loaders import loader_processes
+from compete.draft import write_toml
 from compete.errors import CompeteError
 from compete.files.root import Files
 from compete.model.device import choose_device
@@ -69,6 +71,55 @@ def kill_a_loader() -> None:
 def without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     choose_device("cuda")
+
+
+def elsewhere(*overrides: str) -> None:
+    Path("other").mkdir()
+    os.chdir("other")
+    read_tables(load_config(Path("../tiny.toml"), ['plugins=["../tiny_plugin.py"]', *overrides]))
+
+
+def folder_of(*files: str, colour: bool = False) -> Path:
+    """Draw images, and write all other files."""
+    for name in files:
+        path = Path("photos", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".png"):
+            Image.fromarray(np.full((8, 8, 3), (9, 90, 200), np.uint8)).save(path)
+        else:
+            path.write_bytes(b"x")
+    return Path("photos")
+
+
+def inside_the_data() -> None:
+    os.chdir("data")
+    write_toml(Path())
+
+
+def outside_link() -> None:
+    Path("data/link.png").symlink_to(Path("/etc/hostname"))
+    Files(Path("data")).read("link.png")
+
+
+def broken_toml() -> None:
+    Path("broken.toml").write_text("epochs: 3\n")
+    load_config(Path("broken.toml"))
+
+
+def table(train: str, *options: str) -> None:
+    """Read a table of two classes beside images of both."""
+    folder = folder_of("1.png", "2.png")
+    (folder / "train.csv").write_text(train)
+    settings = {
+        "dataset.name": "csv",
+        "dataset.image": "{id}.png",
+        "dataset.sample": "none",
+        "competition.root": "photos",
+    }
+    config = load_config(TOML, [f"{key}={value}" for key, value in settings.items()] + list(options))
+    tables = read_tables(config)
+    labels = config.one("targets").build(tables.train).labels(tables.train)
+    config.one("folds").build(tables.train, labels, 0)
 
 
 def two_owners() -> None:
@@ -145,6 +196,22 @@ PRODUCED = {
     "put the data at ...": lambda _: read_tables(load_config(Path("leaf-classification"))),
     "no such file.": lambda _: load_config(Path("zzz")),
     "... of the gallery?": lambda _: load_config(Path("competitions/masc.toml")),
+    "is relative to the folder where you run compete": lambda _: elsewhere(),
+    "must be the folder of the data": lambda _: elsewhere("competition.root=dta"),
+    "this is inside the competition's folder": lambda _: inside_the_data(),
+    "a file. Name the folder that holds": lambda _: write_toml(folder_of("train.csv") / "train.csv"),
+    "an archive, which is read as it is in a folder": lambda _: write_toml(folder_of("a.zip") / "a.zip"),
+    "nothing gives labels": lambda _: write_toml(folder_of("cat/1.png", "cat/2.png")),
+    "not valid TOML": lambda _: broken_toml(),
+    "unknown option here; it belongs in": lambda _: load_config(TOML, ["training.lr=0.1"]),
+    "If the column 'group' should not keep rows together": lambda _: table("id,label,group\n1,a,x\n2,b,x\n"),
+    "but [images] channels = 1": lambda _: run("images.channels=1", "model.name=oracle"),
+    "such links are refused": lambda _: outside_link(),
+    "which no reader reads": lambda _: write_toml(folder_of("cat/1.heic", "dog/2.heic")),
+    "save its sheet as CSV": lambda _: write_toml(folder_of("1.png", "2.png", "train.xlsx")),
+    "is a note of Excel": lambda _: table("sep=;\nid;label\n1;a\n2;b\n"),
+    "They end in": lambda _: table("id,label\n1,a\n2,b\n", "dataset.image={id}"),
+    "Label these rows, or remove them": lambda _: table("id,label\n1,a\n2,\n"),
     "the environment variable ... is not set": lambda _: load_config(TOML, ["competition.root=$NO_SUCH_DISK/a"]),
     "unknown ... '...'.": lambda _: load_config(TOML, ["metric.name=macro_f2"]),
     "unknown timm backbone '...'": lambda _: load_config(TOML, ["model.name=timm", "model.backbone=resnet5O"]),

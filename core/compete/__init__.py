@@ -73,6 +73,7 @@ from compete.types import (
 if TYPE_CHECKING:
     from compete.api.calls import InitResult, Result, blend, init, load_run, run, validate
     from compete.config.settings import Count, Number
+    from compete.data.columns import cell_numbers
     from compete.data.leaks import linked_rows
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
@@ -138,6 +139,7 @@ __all__ = [
     "Uploader",
     "Weights",
     "blend",
+    "cell_numbers",
     "code_of_others",
     "columns_called_label",
     "component",
@@ -185,6 +187,7 @@ _LATE = {
     "MemberScores": "compete.scores",
     "Number": "compete.config.settings",
     "Scores": "compete.scores",
+    "cell_numbers": "compete.data.columns",
     "linked_rows": "compete.data.leaks",
     "read_scores": "compete.scores",
     "top_labels": "compete.predict.top_k",

@@ -82,12 +82,13 @@ class SubmissionError(UserError):
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem in one place of a TOML: `file:line: [table] key = value: message`."""
+    """A problem in one place of a TOML: `file:line: [table] key = value: message`; `is_unknown` tells of an option."""
 
     where: str
     message: str
     file: str = ""
     line: int | None = None
+    is_unknown: bool = False
 
     @property
     def key(self) -> str:

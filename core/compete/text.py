@@ -69,6 +69,7 @@ def nearest(name: object, known: Iterable[str], usual: Callable[[str], float] = 
     near = list(longer or get_close_matches(given, list(by_lower), n=MOST_COMPARED, cutoff=0.6))
     if not near and len(alike) >= SHORTEST_PIECE:
         near = longer = [other for other in by_lower if alike in _look(other)]
+    near = near or [other for other in by_lower if given in re.split(r"[\W_]+", other)]
     if not near:
         return None
 

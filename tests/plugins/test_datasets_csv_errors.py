@@ -194,3 +194,35 @@ def test_a_hundred_thousand_rows_are_looked_up_at_once(root: Path) -> None:
     with pytest.raises(DataError, match=r"99999 of 100000 .*Missing: train/0.jpg, train/1.jpg"):
         put(root, "train/7.jpg")
         read(root)
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        "image_name,target\n007,NA,\n008,0,\n010,1,\n",  # a separator ends every row but the header's
+        "image_name,target\r\n007,NA\r\n008,0\r\n010,1\r\n,\r\n,\r\n",  # a spreadsheet's empty rows
+    ],
+)
+def test_what_spreadsheets_leave_behind_is_not_data(root, train):
+    put(root, "train.csv", train)
+    table = read(root).train
+    assert table["id"].tolist() == ["007", "008", "010"]
+    assert table["target"].tolist() == ["NA", "0", "1"]
+
+
+def test_a_separator_that_ends_some_rows_only_is_refused(root):
+    put(root, "train.csv", "image_name,target\n007,NA,\n008,0\n010,1,\n")
+    with pytest.raises(DataError, match=r"train\.csv, line 2: 3 cells where the header has 2\."):
+        read(root)
+    put(root, "train.csv", "image_name,target\n007,NA,\n008,0,more\n")
+    with pytest.raises(DataError, match=r"train\.csv, line 2: 3 cells"):
+        read(root)
+
+
+def test_an_ending_that_the_template_lacks_is_named(root):
+    with pytest.raises(
+        DataError, match=r"They end in \.jpg: write 'train/\{id\}\.jpg', or, .* 'train/\{id\[:-4\]\}\.jpg'\."
+    ):
+        read(root, image="train/{id}")
+    put(root, "train.csv", "image_name,target\n007.png,NA\n008.png,0\n010.png,1\n")
+    assert read(root, image="train/{id[:-4]}.jpg").train["image"].tolist()[0] == "train/007.jpg"  # as it is typed

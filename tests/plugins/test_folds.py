@@ -270,8 +270,12 @@ def test_missing_and_empty_groups_are_named():
 def test_too_few_rows_or_groups_are_named():
     with pytest.raises(DataError, match=r"n = 5: the train table has only 4 rows\."):
         stratified(table(4), np.arange(4), 0)
-    with pytest.raises(DataError, match=r"n = 5: the train table has only 2 groups\."):
+    with pytest.raises(
+        DataError, match=r"only 2 groups\. Set \[folds\] n = 2\. .*: \[dataset\] drop = \[\"group\"\]\.$"
+    ):
         stratified_group(table(10, group=[0, 1] * 5), np.arange(10), 0)
+    with pytest.raises(DataError, match=r"has only 1 group\. If the column"):
+        stratified_group(table(10, group=[0] * 10), np.arange(10), 0)
 
 
 def test_stratified_refuses_label_sets_and_values():

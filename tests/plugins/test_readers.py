@@ -48,7 +48,7 @@ def test_jpeg_comes_back_nearly() -> None:
 
 def test_every_ending_reads_every_kind() -> None:
     readers = register_readers()
-    assert set(readers) >= {"jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy"}
+    assert set(readers) >= {"jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "avif", "npy"}
     for ending in ("jpg", "gif", "tif"):
         np.testing.assert_array_equal(readers[ending](encoded(IMAGE, "png")), IMAGE)
     measured = readers["jpg"](saved(np.zeros((4, 5), np.float32)))
@@ -167,6 +167,8 @@ def test_grey_and_black_and_white_get_three_channels(mode: str) -> None:
     original = Image.fromarray(IMAGE[:, :, 0]).convert(mode)
     expected = np.asarray(original.convert("L"))
     np.testing.assert_array_equal(image(encoded(original)), np.dstack([expected] * 3))
+    np.testing.assert_array_equal(image(encoded(original), channels=1), expected[:, :, None])
+    assert image(encoded(IMAGE, "png"), channels=1).shape == IMAGE.shape  # colours are refused later, with the cure
 
 
 def test_cmyk_becomes_rgb() -> None:
@@ -227,7 +229,7 @@ def test_the_first_frame_is_taken_and_that_is_said(kind: str) -> None:
     assert image(encoded(frames[0], kind), note=notes.append).shape == (4, 4, 3) and len(notes) == 1
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "webp", "gif", "tiff"])
+@pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "webp", "gif", "tiff", "avif"])
 def test_a_truncated_image_is_an_error(kind: str) -> None:
     data = encoded(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8), kind)
     for share in (0.3, 0.7, 0.9):

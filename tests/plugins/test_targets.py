@@ -97,7 +97,9 @@ def test_label_names_unknown_labels_with_rows_and_the_nearest_class():
 
 @pytest.mark.parametrize("empty", [None, np.nan, "", "  "])
 def test_label_names_empty_rows(empty):
-    with pytest.raises(DataError, match=r"column 'label' is empty \(1 row: id r1\)\.$"):
+    with pytest.raises(
+        DataError, match=r"column 'label' is empty \(1 row: id r1\)\. Label these rows, or remove them from"
+    ):
         label(table(label=["a", empty, "b"]))
 
 

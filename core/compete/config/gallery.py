@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from compete.config.slots import SLOTS
 from compete.config.toml import read_toml
 from compete.errors import ConfigError
+from compete.files.extensions import READABLE, extension_of, folder_instead
 from compete.files.safety import NO_FILE, unusable_file
 from compete.store import read_json
 from compete.text import format_list, nearest
 
+NO_TOMLS = (*READABLE, "csv", "tsv", "json", "jsonl", "xlsx", "zip", "7z", "tar", "gz", "tgz", "bz2", "xz")
 LOCAL = Path("competitions")
 
 
@@ -53,6 +55,8 @@ def find_toml(path: Path) -> Path:
     Raise `ConfigError` with the nearest names, here and in the gallery.
     """
     if unusable_file(path) != NO_FILE:  # another reason is told where it is read
+        if path.is_file() and extension_of(path.name) in NO_TOMLS:
+            raise ConfigError(f"{path}: not a TOML, but {folder_instead(path, 'run')}")
         return path
     shipped = gallery()
     if str(path) in shipped:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compete.config.gallery import find_toml
-from compete.config.options import BoundComponent, with_model_input
+from compete.config.options import BoundComponent, tables_of_options, with_model_input
 from compete.config.plugins import Plugins
 from compete.config.reader import Reader
 from compete.config.settings import (
@@ -123,6 +123,7 @@ def check_config(
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
     if plugins:
+        reader.tables_of = tables_of_options(data, plugins.registry)
         reader.notes += leave_out_replaced(data, written, reader.overrides, plugins.registry)
     take_out(data, without)
     core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}

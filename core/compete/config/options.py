@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,11 +21,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from compete.config.option_types import expected_text, type_text
-from compete.config.registry import Component, DataFileMark, FileMark, ModelInput
-from compete.config.settings import RENAMED, Images, elsewhere
+from compete.config.registry import Component, DataFileMark, FileMark, ModelInput, Registry
+from compete.config.settings import CORE_TABLES, RENAMED, Images, elsewhere
+from compete.config.slots import SLOTS
 from compete.errors import PluginError, Problem, code_of_others, error_location
 from compete.files.safety import NO_FILE, unusable_file
 from compete.text import did_you_mean, format_list
+
+OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "apple": "mps", "metal": "mps"}
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,19 @@ def list_options(component: Component) -> list[Option]:
     ]
 
 
+def tables_of_options(data: Mapping[str, Any], registry: Registry) -> dict[str, str]:
+    """Return where each option has an effect in this TOML, in words, for those that stand in another table."""
+    places: dict[str, str] = {}
+    for kind, slot in SLOTS.items():
+        table = data.get(slot.table)
+        name = table.get("name", slot.default) if isinstance(table, dict) else slot.default
+        if not slot.repeats and isinstance(name, str) and name in registry[kind]:
+            places |= dict.fromkeys(registry[kind][name].option_names, f"belongs in [{slot.table}]")
+    for name, model in CORE_TABLES.items():
+        places |= dict.fromkeys(model.model_fields, f"belongs in [{name}]")
+    return {**places, "plugins": "belongs above the first table"}
+
+
 def json_text(value: object) -> str:
     """Write a value almost as TOML does: `"text"`, `true`, `[1, 2]`."""
     if value is None:
@@ -225,7 +242,7 @@ def _problem(model: type[BaseModel], details: ErrorDetails, table: Mapping[str, 
         return Problem(with_value, _wrong_value(model, details, table[key], key))
     known = list(model.model_fields)
     options = f" Options: {format_list(known)}." if known else " It has no options."
-    return Problem(place, f"unknown option.{elsewhere(key) or did_you_mean(key, known)}{options}")
+    return Problem(place, f"unknown option.{elsewhere(key) or did_you_mean(key, known)}{options}", is_unknown=True)
 
 
 def _wrong_value(model: type[BaseModel], details: ErrorDetails, value: object, key: str) -> str:
@@ -236,12 +253,27 @@ def _wrong_value(model: type[BaseModel], details: ErrorDetails, value: object, k
         return f"{details['msg'].partition(', ')[2].rstrip('.')}."
     # The model keeps a type's limits beside it; put back together, they read as in a listing.
     annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    hint = ""
-    if details["type"] == "literal_error" and isinstance(value, str):
+    meant = next((other for other in _meant(value) if _accepts(model, key, other)), None)
+    hint = "" if meant is None else f" Write {key} = {json_text(meant)}."
+    if not hint and details["type"] == "literal_error" and isinstance(value, str):
         hint = did_you_mean(value, re.findall(r'"([^"]+)"', expected_text(annotation)))
-    elif not isinstance(value, list | dict) and _accepts(model, key, [value]):
-        hint = f" Write {key} = {json_text([value])}."
     return f"must be {expected_text(annotation)}{_wrong_item(details, value, key)}.{hint}"
+
+
+def _meant(value: object) -> Iterator[object]:
+    """Yield what a value of the wrong type was probably meant for: a number in quotes, one side of a square, `gpu`."""
+    if isinstance(value, str):
+        yield OTHER_NAMES.get(value.lower(), value.lower())
+        for read in (int, float):
+            with suppress(ValueError):
+                yield read(value)
+        yield from ({"true": True, "false": False}[value.lower()],) if value.lower() in ("true", "false") else ()
+        yield [int(number) for number in re.findall(r"\d+", value)]
+    if isinstance(value, float) and value.is_integer():
+        yield int(value)
+    if not isinstance(value, list | dict):
+        yield [value]
+        yield [value, value]
 
 
 def _wrong_item(details: ErrorDetails, value: Any, key: str) -> str:  # noqa: ANN401 - TOML data is anything

@@ -10,7 +10,7 @@ from typing import Any, cast
 from compete.config.gallery import folder_of_first_toml
 from compete.config.options import BoundComponent, bind, json_text, validate
 from compete.config.plugins import Plugins, load_plugins
-from compete.config.registry import Registry
+from compete.config.registry import Registry, unknown_component
 from compete.config.settings import CORE_TABLES, Competition, Table, elsewhere
 from compete.config.slots import SLOTS, Slot
 from compete.config.toml import Lines
@@ -18,21 +18,23 @@ from compete.config.variants import VariantTable, read_variants
 from compete.errors import PluginError, Problem
 from compete.files.safety import MOST_BYTES, MOST_CODE_BYTES, NO_FILE, unusable_file
 from compete.store import expand_path
-from compete.text import did_you_mean, format_list, unknown_name
+from compete.text import did_you_mean, format_list
 
 
 class Reader:
     """Collects the problems of one file while its tables are read."""
 
     def __init__(self, file: str, lines: Lines, overrides: Mapping[tuple[str, ...], str]) -> None:
-        self.file = file
-        self.lines = lines
-        self.overrides = overrides
+        self.file, self.lines, self.overrides = file, lines, overrides
         self.problems: list[str] = []
         self.notes: list[str] = []
+        self.tables_of: dict[str, str] = {}  # of an option, the table where it has an effect
 
     def add(self, problem: Problem, *place: str) -> None:
         """Keep a problem, with the override that it comes from or the line of the innermost key that the file has."""
+        if problem.is_unknown and problem.key in self.tables_of:
+            here = f"unknown option here; it {self.tables_of[problem.key]}"
+            problem = replace(problem, message=problem.message.replace("unknown option", here, 1))
         parts = [place[:n] for n in range(len(place), 0, -1)]
         override = next((self.overrides[part] for part in parts if part in self.overrides), None)
         if override is not None:
@@ -59,12 +61,11 @@ class Reader:
             if not problem:
                 files.append(Path(name))
                 continue
-            if problem != NO_FILE:
-                self.add(Problem(f'plugins "{name}"', f"{problem}."), "plugins")
-                continue
-            beside = folder / name
-            hint = f" There is one beside the TOML: write '{beside}'." if beside.is_file() else ""
-            self.add(Problem(f'plugins "{name}"', f"there is no such file in {Path.cwd()}.{hint}"), "plugins")
+            if problem == NO_FILE:
+                beside = folder / name
+                hint = f". There is one beside the TOML: write '{beside}'" if beside.is_file() else ""
+                problem = f"there is no such file in {Path.cwd()}{hint}"
+            self.add(Problem(f'plugins "{name}"', f"{problem}."), "plugins")
         return files
 
     def plugins(self, files: Sequence[Path]) -> Plugins | None:
@@ -121,7 +122,7 @@ class Reader:
             return None
         name = table.get("name", slot.default)
         if not isinstance(name, str) or name not in registry[kind]:
-            what = "is required and missing" if name is None else unknown_name(slot.table, name, registry[kind])
+            what = "is required and missing" if name is None else unknown_component(slot.table, name, registry[kind])
             shown = "name" if name is None else f"name = {json_text(name)}"
             hint = f": one of {format_list(registry[kind])}." if name is None else ""
             self.add(Problem(f"{where} {shown}", what + hint), *place, "name")

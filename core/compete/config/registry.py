@@ -125,6 +125,15 @@ class Component:
 Registry = dict[str, dict[str, Component]]
 
 
+def unknown_component(table: str, name: object, known: Mapping[str, Component]) -> str:
+    """Explain that no component of a table has this name, which may be a backbone's."""
+    for component in known.values():
+        backbones = component.traits.backbones
+        if backbones is not None and name in backbones.names():
+            return f'a backbone, not a {table}. Write name = "{component.name}" and backbone = "{name}".'
+    return unknown_name(table, name, known)
+
+
 class FileMark:
     """Marks an option that names a file which the component reads; `~` and environment variables are expanded."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from compete.config.slips import syntax_problems
 from compete.config.slots import SLOTS
 from compete.errors import ConfigError
 from compete.files.safety import MOST_CODE_BYTES, unusable_file
@@ -46,7 +47,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        raise ConfigError(list(syntax_problems(path, text)) or f"{path}: not valid TOML: {error}") from error
     if _is_deep(data):
         raise ConfigError(f"{path}: not a competition TOML: nested more than {MOST_LEVELS} levels deep")
     return data, key_lines(text)

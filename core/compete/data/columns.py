@@ -28,6 +28,15 @@ class TableColumns:
     test: Array
 
 
+def cell_numbers(cells: pd.Series) -> Array:
+    """Return cells as float64 (N,), NaN where one is not a number; True and False are 1 and 0."""
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+    if np.isnan(values).any():
+        words = cells.astype(str).str.lower().map({"true": 1.0, "false": 0.0}).to_numpy(np.float64)
+        values = np.where(np.isnan(values), words, values)
+    return values
+
+
 def encode_columns(settings: Columns, tables: Tables) -> TableColumns | None:
     """Encode the columns of `[columns]` as features, or return None if there are none.
 
@@ -84,7 +93,7 @@ def _own(columns: list[str]) -> str:
 
 def _numbers(name: str, column: pd.Series, missing: set[str], train_rows: int, problems: list[str]) -> dict[str, Array]:
     """Return the features of a numeric column (N + T,): itself, and where it is missing if it is somewhere."""
-    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    values = cell_numbers(column)
     known = np.isfinite(values)
     text = column.astype(str)
     wrong = ~known & ~text.isin(missing).to_numpy()

@@ -25,6 +25,7 @@ NARROW = (
     "images that use a 16th of the range from black to white or less, as 12 bits stored in 16 do; "
     "set [images] value_range, for example to [0, 4095]"
 )
+BUT_CHANNELS = ", but [images] channels = "
 BEYOND = 'images with values outside 0 to 1, which a network expects; add [[transforms]] name = "scale"'
 
 
@@ -102,7 +103,7 @@ def _checked(image: Image, channels: int) -> Image:
         kind = getattr(image, "dtype", type(image).__name__)
         raise ValueError(f"its reader and transforms gave {kind}; an image is uint8, or float32 in 0 to 1")
     if image.ndim != 3 or 0 in image.shape or image.shape[2] != channels:
-        raise ValueError(f"its shape is {image.shape}, but [images] channels = {channels}")
+        raise ValueError(f"its shape is {image.shape}{BUT_CHANNELS}{channels}")
     return image if image.dtype == np.uint8 else image.astype(np.float32, copy=False)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from compete.data.decoder import Decoder
+from compete.data.decoder import BUT_CHANNELS, Decoder
 from compete.data.image_cache import Notes, Progress, check_images, open_cache
 from compete.errors import DataError
 
@@ -144,4 +144,10 @@ def unreadable_problem(name: str, reasons: Sequence[str], of: str) -> str:
         else 'Or leave them out of training: set [images] unreadable = "skip".'
     )
     listed = "".join(f"\n  {reason}" for reason in reasons[:MOST_LISTED])
-    return f"{len(reasons)} of {of} cannot be read:{listed}{more}\n  Repair or replace them. {advice}"
+    cure = f"Repair or replace them. {advice}"
+    if all(BUT_CHANNELS in reason for reason in reasons):
+        cure = (
+            "Set [images] channels to the images' own, 3 for colour; or make them grey with channels = 1 and "
+            '[[transforms]] name = "channels", keep = [[0, 1, 2]].'
+        )
+    return f"{len(reasons)} of {of} cannot be read:{listed}{more}\n  {cure}"

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.errors import UserError
+from compete.files.extensions import folder_instead, from_above
 from compete.store import write_text
+from compete.text import did_you_mean
 
 if TYPE_CHECKING:
     from compete.config.plugins import Plugins
@@ -98,17 +100,27 @@ def _slug(folder: Path) -> str:
 
 
 def _refuse_place(folder: Path, path: Path) -> None:
+    if folder.is_file():
+        raise UserError(f"{folder}: {folder_instead(folder, 'init')}")
     if not folder.is_dir():
-        raise UserError(f"no such folder: {folder}.")
-    if path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{path} would be in the competition's folder, which is only read; name another place with -o.")
+        near = did_you_mean(folder.name, _folders_beside(folder))
+        raise UserError(f"no such folder: {folder}, seen from {Path.cwd()}.{near}")
     if Path.cwd().is_relative_to(folder.resolve()):
         raise UserError(
-            f"this is inside the competition's folder, which is only read: call `compete init` with the path to "
-            f"{folder.resolve().name} from where you will run `compete`; `root` and the caches are relative to that."
+            f"this is inside the competition's folder, which is only read. Go above it, where runs are written: "
+            f"{from_above(folder, 'init')}"
         )
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{path} would be in the competition's folder, which is only read; name another place with -o.")
     if path.exists():
         raise UserError(f"{path} exists already. Name another file with -o, or remove it.")
+
+
+def _folders_beside(path: Path) -> list[str]:
+    try:
+        return [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
+    except OSError:
+        return []
 
 
 def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Source, list[Section], list[str]]:

@@ -53,6 +53,7 @@ PAIRS = (("left", "right"), ("l", "r"), ("L", "R"), ("east", "west"), ("cw", "cc
 ANGLES = {"angle", "steering", "yaw", "heading", "azimuth", "direction", "orientation", "rotation"}
 COUNTS_ROWS = (NEEDS_EVERY_PROBABILITY, "accuracy", "error", "micro_f1", "map_at_k")  # not classes
 BACKBONE = "resnet34.a1_in1k"
+IMPLIED = "group"  # the column by which folds keep rows together
 PRETRAINED = "weights are fetched by timm at the first run; without a network: --set model.pretrained=false"
 
 
@@ -88,7 +89,11 @@ def sections(
 def _dataset(source: Source, goal: Goal, group: Group, leaks: list[str]) -> Section:
     passed_over = [f"passed over as a group: {note}" for note in group.considered]
     name = Choice("name", source.dataset, "; ".join(filter(None, [source.why, *passed_over])))
-    drop = [Choice("drop", leaks, "only the training rows have them, and each value goes with one label: a leak")]
+    why = "only the training rows have them, and each value goes with one label: a leak" if leaks else ""
+    if IMPLIED in set(source.train.columns) - {*goal.columns, *leaks} and not group.keys and "drop" in source.free:
+        leaks = [*leaks, IMPLIED]
+        why = "; ".join(filter(None, [why, f"a column called {IMPLIED} would keep its rows in one fold"]))
+    drop = [Choice("drop", leaks, why)]
     joined = "join_labels" in source.free and any(option.name == "join_on" for option in source.options)
     labels = [Choice("join_labels", list(goal.columns))] if joined else []
     return Section("dataset", (name, *source.options, *labels, *group.keys, *(drop if leaks else [])))

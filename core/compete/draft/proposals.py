@@ -11,7 +11,7 @@ from compete.config.options import bind
 from compete.config.registry import find
 from compete.draft.findings import Source
 from compete.errors import ConfigError, DataError, PluginError, code_of_others, error_location
-from compete.files.extensions import READABLE, files_instead_of_images
+from compete.files.extensions import READABLE, SPREADSHEETS, files_instead_of_images, unread_files
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal
 from compete.files.scan import spread
 from compete.text import format_list, plural
@@ -88,8 +88,9 @@ def _proposals(propose: Callable[..., Any], scan: Scan, owner: str) -> list[Prop
 
 def _nothing_found(scan: Scan, problems: Sequence[str]) -> list[str]:
     """Say why no dataset reads the folder; without images that is reason enough."""
+    sheets = unread_files(scan.others, SPREADSHEETS, "If it holds the labels, save its sheet as CSV.")
     if scan.images or scan.records:
-        return [*problems] or [f"{scan.files.root}: no dataset plugin knows such a folder."]
+        return [*problems, *sheets] or [f"{scan.files.root}: no dataset plugin knows such a folder."]
     instead = files_instead_of_images(scan.others)
     return [f"{scan.files.root} holds no image ({', '.join(READABLE)}) and no JSON or BSON.{instead}"]
 

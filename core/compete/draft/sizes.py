@@ -64,11 +64,14 @@ def _shape(kind: str, data: bytes, registry: Registry) -> tuple[int, int, int]:
 
 
 def _image(data: bytes) -> tuple[int, int, int]:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.height, image.width, 3
+    except UnidentifiedImageError:
+        begin = f"not an image of a known format; it begins with {data[:8]!r}"
+        raise ValueError(begin if data else "the file is empty") from None
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from error
 

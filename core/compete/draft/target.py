@@ -69,10 +69,11 @@ def _label_goal(column: str, cells: pd.Series[str], asked: list[str], labels: se
 def _columns_goal(table: pd.DataFrame, sample_name: str) -> Goal:
     """Return the goal where the sample's columns are the rows' own: one-hot, independent, or votes."""
     import numpy as np
-    import pandas as pd
+
+    from compete.data.columns import cell_numbers
 
     names = [str(name) for name in table.columns]
-    values = np.stack([pd.to_numeric(table[name], errors="coerce") for name in names], axis=1)
+    values = np.stack([cell_numbers(table[name]) for name in names], axis=1)
     if np.isnan(values).any():
         bad = names[int(np.isnan(values).any(axis=0).argmax())]
         raise DataError(f"column '{bad}', which {sample_name} asks for, has non-numeric cells.")

@@ -30,6 +30,8 @@ MOST_NAME_BYTES = 255  # of any file system
 Parts = Sequence[str]  # of a path
 _SLICE = re.compile(r"(.+)#(\d{1,18})\+(\d{1,18})")
 
+FOLLOW_LINKS = "COMPETE_FOLLOW_LINKS"  # of the user's shell: no TOML may ask for it
+
 
 class Files:
     """Reads paths below one root, written with forward slashes as in a table's column `image`.
@@ -194,9 +196,11 @@ class Files:
     def _refuse_link_outside(self, path: Path) -> None:
         real = path.resolve()
         if not (real.is_relative_to(self.root) or real.is_relative_to(self.cache.resolve())):
+            if os.environ.get(FOLLOW_LINKS) == "1":
+                return
             raise DataError(
-                f"{path} is a link to {real}, outside the root {self.root}; such links are refused. "
-                "Copy the files, or make the root itself the link."
+                f"{path} is a link to {real}, outside the root {self.root}; such links are refused, as data of others "
+                f"may hold them. If it is yours, run the same command after: export {FOLLOW_LINKS}=1"
             )
 
     def _files_below(self, folder: Path, above: tuple[Path, ...], prefix: str = "") -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 The rule for files named in a TOML or on the command line: each is a regular file that is not empty, and of bounded size
 where it is read whole. What holds data (tables, images, class files) lies below the root, or beside the TOML; a link
-that leads elsewhere is refused, so that a TOML of somebody else's reads nothing else. Weights, plugins and CSV files to
+that leads elsewhere is refused, so that a TOML of somebody else's reads nothing else, unless the user's environment
+says COMPETE_FOLLOW_LINKS=1. Weights, plugins and CSV files to
 submit may lie anywhere.
 """
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from compete.errors import DataError
 from compete.files.archives import EXTENSIONS, is_clutter, left_behind
 from compete.files.encodings import foreign_names
-from compete.files.extensions import READABLE, choose_family, extension_of
+from compete.files.extensions import PHOTOGRAPHS, READABLE, choose_family, extension_of, unread_files
 from compete.files.root import Files
 from compete.text import format_first
 
@@ -64,6 +64,9 @@ def scan_folder(folder: Path, cache: Path) -> Scan:
     extensions = choose_family(Counter(map(extension_of, sorter.images)))
     images = [path for path in sorter.images if extension_of(path) in extensions]
     others = [*sorter.others, *(path for path in sorter.images if extension_of(path) not in extensions)]
+    sorter.unopened += unread_files(
+        others, PHOTOGRAPHS, "If they are images of this competition, convert them to .jpg."
+    )
     return Scan(files, sorter.tables, sorter.records, images, extensions, others, sorter.unopened)
 
 

@@ -13,7 +13,7 @@ from compete.text import format_list, unknown_name
 if TYPE_CHECKING:
     import pandas as pd
 
-IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "npy")
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "avif", "npy")
 _ANY_EXTENSION = ".*"
 _FIELD = re.compile(r"([^\[\]{}]+)(?:\[(/?)(?:(-?\d{1,9})|(-?\d{0,9}):(-?\d{0,9}))\])?")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -48,7 +49,7 @@ def read_tables(config: Config) -> Tables:
     try:
         tables: Tables = config.one("datasets").build(root)
     except DataError as error:
-        raise error if root.is_dir() else DataError([*error.problems, *where_to_get(config.competition)]) from None
+        raise error if root.is_dir() else DataError([*error.problems, *_where_it_may_be(config)]) from None
     if not isinstance(tables, Tables):
         name, owner = config.one("datasets").name, config.one("datasets").component.owner
         raise PluginError(f"plugin {owner}: the dataset '{name}' returned {type(tables).__name__}: {STREAMS}.")
@@ -58,6 +59,17 @@ def read_tables(config: Config) -> Tables:
     if problems:
         raise DataError([*problems, *tables.warnings])  # rows that the dataset dropped may be the missing ones
     return tables
+
+
+def _where_it_may_be(config: Config) -> list[str]:
+    """Return where a missing root was looked for, and where the data may be or comes from."""
+    root, toml = Path(config.competition.root), config.path
+    if not root.is_absolute() and toml.name and (toml.parent / root).is_dir():
+        place = shlex.quote(str(toml.parent))
+        return [f'[competition] root = "{root}" is relative to the folder where you run compete: cd {place}']
+    from_here = "" if root.is_absolute() else f" is relative to {Path.cwd()}, where you run compete; it"
+    hint = f'[competition] root = "{root}"{from_here} must be the folder of the data: --set competition.root=FOLDER'
+    return where_to_get(config.competition) or [hint]
 
 
 def where_to_get(competition: Competition) -> list[str]:

@@ -241,9 +241,9 @@ def environment(config: Config, device: str, precision: str) -> dict[str, Any]:
     }
 
 
-def check_name(name: str) -> None:
-    """Raise `ConfigError` for a name that is not a run folder's."""
-    if not re.fullmatch(FOLDER_NAME, name) or name == FOLDS:
+def check_name(name: str | None) -> None:
+    """Raise `ConfigError` for a name, if one is given, that is not a run folder's."""
+    if name is not None and (name == FOLDS or not re.fullmatch(FOLDER_NAME, name)):
         raise ConfigError(
             f"--name {name}: use letters, digits, '.', '_' and '-', with a letter or digit first; "
             f"'{FOLDS}' is reserved for the competition's folds."

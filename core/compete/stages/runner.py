@@ -42,7 +42,7 @@ from compete.stages.members import (
     reuse_members,
 )
 from compete.stages.open_images import open_images, read_contents, try_images
-from compete.stages.prepare import choose_members, prepare, with_copies_together
+from compete.stages.prepare import choose_members, prepare, read_tables, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
     changed_since,
@@ -81,15 +81,15 @@ def run_competition(
     `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first. Raise
     `CompeteError` with what to do about it; what was finished is kept.
     """
-    if name is not None:
-        check_name(name)
+    check_name(name)
+    if not Path(config.competition.root).is_dir():
+        read_tables(config)  # raises, before a run folder is made in the wrong place
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
         manager = config.plugins.new_manager()
-        session = Session(
-            config, folder, make_fabric(config.training), manager, interactive, doctor, notes=list(config.notes)
-        )
+        fabric, notes = make_fabric(config.training), list(config.notes)
+        session = Session(config, folder, fabric, manager, interactive, doctor, notes=notes)
         runs = [] if fresh else list(run_folders(competition_folder(config)))
         for warning in damaged_runs(runs):
             session.warn(warning)
@@ -153,8 +153,8 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
 
 
 def _report_rows(session: Session, dataset: Dataset) -> None:
-    labels, folds, key = dataset.labels, dataset.folds, dataset.folds_key
-    _report(session, describe_rows(session.config, dataset.tables, dataset.target, labels, folds, key))
+    folds = dataset.folds, dataset.folds_key
+    _report(session, describe_rows(session.config, dataset.tables, dataset.target, dataset.labels, *folds))
 
 
 def _with_copies_together(

@@ -284,6 +284,11 @@ def missing_message(option: str, paths: pd.Series[Any], there: Mask, files: File
         if names
         else did_you_mean(folder, files.list(""))
     )
+    same = {n.rpartition(".")[2] for n in names if "." in n and n.rpartition(".")[0] in (name, name.rpartition(".")[0])}
+    if len(same) == 1:
+        ending, place = same.pop(), f"{folder}/" if folder else ""
+        cut = f"or, to cut the id's own ending, '{place}{{id[:-4]}}.{ending}'"
+        near = f" They end in .{ending}: write '{place}{{id}}.{ending}', {cut}."
     return (
         f"{option}: {int((~there).sum())} of {len(paths)} {what} rows have no image "
         f"({there.mean():.1%} do). Missing: {format_first(missing)}. {holds}{near}"

@@ -33,6 +33,7 @@ from ._common import Files
 if TYPE_CHECKING:
     from _csv import Reader
 
+LONGEST_HEAD = 100_000  # characters of the header and the first row
 NO_SAMPLE = "none"  # as the option `sample`: there is none, so each test row is predicted, in columns id and label
 PACKED = (".zip", ".7z", ".gz", ".tar.gz", ".tar")
 
@@ -160,7 +161,11 @@ def parse_table(text: str, place: str, separator: str, most_rows: int | None = N
         return _json_lines(text, place, most_rows)
     if "\0" in text:
         raise DataError(f"{place}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: a zero byte in a cell.")
+    if text[:4].lower() == "sep=":
+        note = text.partition("\n")[0].strip()
+        raise DataError(f"{place}, line 1: '{note}' is a note of Excel. Remove this line.")
     _refuse_other_separator(text, place, separator)
+    text = _without_empty_ends(text, separator)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header, cut in silence
@@ -178,6 +183,8 @@ def parse_table(text: str, place: str, separator: str, most_rows: int | None = N
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         fault = _unclosed(text, place, separator) if "EOF inside string" in str(error) else ""
         raise DataError(fault or _ragged(text, place, separator) or f"{place}: {error}.") from None
+    if table.shape[1] > 1:
+        table = table[(table != "").any(axis=1)].reset_index(drop=True)  # as blank lines; spreadsheets end in such rows
     if table.empty:
         raise DataError(f"{place} has a header but no rows.")
     counts = Counter(_header(text, separator))
@@ -229,6 +236,21 @@ def _gathered(text: str, separator: str) -> str:
         last = len(header) - 1
         writer.writerow(header)
         writer.writerows([*row[:last], separator.join(row[last:])] for row in rows if row)
+    return out.getvalue()
+
+
+def _without_empty_ends(text: str, separator: str) -> str:
+    """Return a table without the separator that ends every row, the header's excepted; else the table as it is."""
+    head, _, first = text[:LONGEST_HEAD].replace("\r\n", "\n").partition("\n")
+    if head.endswith(separator) or not first.partition("\n")[0].rstrip("\r").endswith(separator):
+        return text
+    with _rows(text, separator) as rows:
+        width = len(next(rows, []))
+        if any(row and (len(row) != width + 1 or row[-1]) for row in rows):
+            return text
+    out = StringIO(newline="")
+    with _rows(text, separator) as rows:
+        csv.writer(out, delimiter=separator, lineterminator="\n").writerows(row[:width] for row in rows if row)
     return out.getvalue()
 
 

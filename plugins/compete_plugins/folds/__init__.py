@@ -16,6 +16,7 @@ from compete import DataError, format_first, hookimpl, plural
 
 from ._deal import deal_groups, deal_rows, untrained_rows
 from ._strata import (
+    GROUPS,
     Array,
     group_numbers,
     groups_if_any,
@@ -195,5 +196,5 @@ def _rows(train: pd.DataFrame, classes: Array, shares: Sequence[float], seed: in
 def _groups(train: pd.DataFrame, labels: Array, groups: Array | None, shares: Sequence[float], seed: int) -> Array:
     together = linked(train, groups)
     alone = np.arange(len(labels)) if together is None else together
-    refuse_too_few(len(shares), len(np.unique(alone)), "rows" if together is None else "groups")
+    refuse_too_few(len(shares), len(np.unique(alone)), "rows" if together is None else GROUPS)
     return deal_groups(alone, indicator(labels), shares, seed)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Array = np.ndarray[Any, Any]
+GROUPS = "groups"
 
 
 def is_label_sets(labels: Array) -> bool:
@@ -95,4 +96,7 @@ def linked(train: pd.DataFrame, groups: Array | None) -> Array | None:
 def refuse_too_few(n: int, units: int, what: str) -> None:
     """Raise `DataError` for fewer rows or groups than folds."""
     if units < n:
-        raise DataError(f"[folds] n = {n}: the train table has only {units:,} {what}.")
+        hint = f" Set [folds] n = {units}." if units > 1 else ""
+        if what == GROUPS:
+            hint += " If the column 'group' should not keep rows together: [dataset] drop = [\"group\"]."
+        raise DataError(f"[folds] n = {n}: the train table has only {plural(units, what[:-1])}.{hint}")

@@ -27,7 +27,7 @@ from ._images import image, no_note
 @hookimpl
 def register_readers() -> dict[str, Callable[..., Array]]:
     """Offer one reader for every image extension, because the bytes reveal the format, and some for measured data."""
-    extensions = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif")
+    extensions = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "avif")
     measured: dict[str, Callable[..., Array]] = {
         "npy": npy,
         "parquet": parquet,

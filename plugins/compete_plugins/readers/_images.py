@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 FRAMES = "files of several frames, of which the first is read"
+GREY = ("1", "L", "LA", "La")  # modes of Pillow
 ORIENTATION = 0x0112  # the EXIF tag
 DEEP_COLOURS = re.compile(r"'(RGBA?|RGBX|LA);16[BLN]'")  # "BGR;16" has 5 bits a colour
 UPRIGHT: dict[int, Callable[[Array], Array]] = {
@@ -42,7 +43,7 @@ def image(
     value_range: Range = None,
     note: Callable[[str], None] = no_note,
 ) -> Array:
-    """Read an image as (H, W, 3) uint8, by the format of its first bytes, whatever its file extension.
+    """Read an image as (H, W, 3) uint8, or with `channels = 1` a grey one as (H, W, 1), whatever its file extension.
 
     It is turned upright by its EXIF orientation. Transparent pixels are blended over the `background` ("none": shown as
     if they were opaque), grey repeated, a palette or CMYK converted. `value_range` is mapped to 0..255, by default the
@@ -60,6 +61,8 @@ def image(
         values = to_bytes(values, value_range or _natural_range(values, storage))
     if opacity is not None and background != "none":
         values = _blended(values, opacity, background)
+    if channels == 1 and (values.shape[2] == 1 or opened.mode in GREY):
+        return np.ascontiguousarray(values[:, :, :1])  # (H, W, 1 or 3) -> (H, W, 1)
     return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from compete import DataError, did_you_mean, format_first, format_list, plural
+from compete import DataError, cell_numbers, did_you_mean, format_first, format_list, plural
 
 Array = np.ndarray[Any, Any]
 MADE = ("id", "image", "group")  # columns of the datasets' own, whatever the competition's files call them
+LABEL_THEM = " Label these rows, or remove them from the table."
 LONGEST_CLASS = 1000  # characters; anything longer is text from the wrong column
 
 
@@ -24,7 +25,7 @@ def require(table: pd.DataFrame, columns: Sequence[str]) -> None:
     if missing:
         own = format_list(name for name in known if name not in MADE) or "none"
         raise DataError(
-            f"unknown column '{name}' of the train table.{did_you_mean(name, known)} Columns: {own}."
+            f"[target]: unknown column '{name}' of the train table.{did_you_mean(name, known)} Columns: {own}."
             for name in missing
         )
 
@@ -37,14 +38,14 @@ def text(table: pd.DataFrame, column: str, allow_empty: bool = False) -> pd.Seri
         cells = cells.astype("Int64")  # pandas turns integers into floats where a cell is empty
     spelled = cells.astype(str).where(cells.notna(), "")
     if not allow_empty:
-        refuse_rows(table, spelled.str.strip() == "", f"column '{column}' is empty")
+        refuse_rows(table, spelled.str.strip() == "", f"column '{column}' is empty", LABEL_THEM)
     return spelled
 
 
 def numbers(table: pd.DataFrame, column: str) -> Array:
-    """Return a column as float64 (N,). Raise `DataError` for cells that are empty or not finite numbers."""
+    """Return a column as float64 (N,), True and False as 1 and 0. Raise `DataError` for all other cells."""
     cells = text(table, column)
-    values = np.asarray(pd.to_numeric(cells, errors="coerce"), dtype=np.float64)
+    values = cell_numbers(cells)
     bad = ~np.isfinite(values)
     if bad.any():
         refuse_rows(table, bad, f"column '{column}' holds '{cells[bad].iloc[0]}', which is not a number")
@@ -60,10 +61,10 @@ def zeros_and_ones(table: pd.DataFrame, columns: Sequence[str]) -> Array:
     return values.astype(np.float32)
 
 
-def refuse_rows(table: pd.DataFrame, bad: ArrayLike, what: str) -> None:
-    """Raise `DataError` "train table: `what` (n rows: id a, b ...)" if any row is bad."""
+def refuse_rows(table: pd.DataFrame, bad: ArrayLike, what: str, cure: str = "") -> None:
+    """Raise `DataError` "train table: `what` (n rows: id a, b ...). `cure`" if any row is bad."""
     if np.any(bad):
-        raise DataError(row_problem(table, bad, what))
+        raise DataError(row_problem(table, bad, what) + cure)
 
 
 def row_problem(table: pd.DataFrame, bad: ArrayLike, what: str) -> str:

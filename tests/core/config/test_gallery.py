@@ -10,6 +10,7 @@ from compete.config.gallery import entries, find_toml, gallery
 from compete.config.load import load_config
 from compete.errors import ConfigError, DataError
 from compete.stages.prepare import read_tables
+from compete.stages.runner import run_competition
 
 ROOT = Path(__file__).parents[3]
 
@@ -68,3 +69,33 @@ def test_missing_data_says_where_to_get_it_and_where_to_put_it(name, command):
     with pytest.raises(DataError) as missing:
         read_tables(load_config(Path(name)))
     assert command in str(missing.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("my data/train.csv", "Name the folder that holds all files: compete run 'my data'"),
+        ("train.csv", "Name the folder that holds all files: cd .. && compete run {here}"),
+        ("a.tar.gz", "in a folder: mkdir a && mv a.tar.gz a/ && compete run a"),
+        ("my data/b.zip", "mkdir 'my data/b' && mv 'my data/b.zip' 'my data/b'/ && compete run 'my data/b'"),
+        ("my data/1.jpg", "compete run 'my data'"),
+    ],
+)
+def test_a_file_that_is_not_a_toml_is_answered_with_the_folder_to_name(here, name, command):
+    (here / "my data").mkdir()
+    (here / name).write_text("id,label\n1,a\n")
+    with pytest.raises(ConfigError) as refused:
+        find_toml(Path(name))
+    assert str(refused.value).endswith(command.format(here=here.name)), str(refused.value)
+
+
+def test_a_root_that_is_relative_to_another_folder_says_where_to_go(tiny, monkeypatch):
+    (tiny / "elsewhere").mkdir()
+    monkeypatch.chdir(tiny / "elsewhere")
+    with pytest.raises(DataError, match=r"root = \"data\" is relative to the folder where you run compete: cd \.\.$"):
+        run_competition(load_config(Path("../tiny.toml"), ["plugins=['../tiny_plugin.py']"]))
+    assert not any((tiny / "elsewhere").iterdir())  # no run folder in the wrong place
+    with pytest.raises(
+        DataError, match=r"\[competition\] root = \"dta\" is relative to .*--set competition\.root=FOLDER$"
+    ):
+        run_competition(load_config(Path("../tiny.toml"), ["plugins=['../tiny_plugin.py']", "competition.root=dta"]))

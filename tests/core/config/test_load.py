@@ -43,7 +43,30 @@ def test_the_resolved_toml_reads_back_as_the_same_configuration(tiny):
     [
         ('name = "brightness"', 'name = "brightnes"', "[model] name = \"brightnes\": unknown model 'brightnes'. "),
         ("epochs = 2", "epoch = 2", "[training] epoch: unknown option. Did you mean 'epochs'?"),
-        ("epochs = 2", 'epochs = "2"', '[training] epochs = "2": must be an integer, 1 <= x <= 100000.'),
+        (
+            "epochs = 2",
+            'epochs = "2"',
+            '[training] epochs = "2": must be an integer, 1 <= x <= 100000. Write epochs = 2.',
+        ),
+        ("epochs = 2", "epochs = 2.0", "1 <= x <= 100000. Write epochs = 2."),
+        ('device = "cpu"', 'device = "GPU"', 'must be "auto", "cpu", "cuda" or "mps". Write device = "cuda".'),
+        ("epochs = 2", 'deterministic = "True"', "must be true or false. Write deterministic = true."),
+        ("epochs = 2", "only_folds = 1", "Write only_folds = [1]."),
+        ("epochs = 2", 'epochs = "many"', '[training] epochs = "many": must be an integer, 1 <= x <= 100000.'),
+        ("size = [8, 8]", "size = 8", "must be a list of 2 integers, 1 <= x <= 16384. Write size = [8, 8]."),
+        ("size = [8, 8]", 'size = "8x6"', "Write size = [8, 6]."),
+        ("epochs = 2", "lr = 0.1", "[training] lr: unknown option here; it belongs in [optimizer]. "),
+        (
+            "epochs = 2",
+            'plugins = ["a.py"]',
+            "[training] plugins: unknown option here; it belongs above the first table.",
+        ),
+        (
+            'name = "brightness"',
+            'name = "resnet50"',
+            'a backbone, not a model. Write name = "timm" and backbone = "resnet50".',
+        ),
+        ('name = "macro_f1"', 'name = "f1"', "unknown metric 'f1'. Did you mean 'macro_f1'?"),
         ("epochs = 2", "epochs = 0", "[training] epochs = 0: must be an integer, 1 <= x <= 100000."),
         ("[metric]", "[metrik]", "[metrik]: unknown table. Did you mean 'metric'?"),
         ("[metric]", "[metrik]", '[metric]: the table is missing. Give it a name = "...":'),
@@ -103,9 +126,12 @@ def test_another_component_drops_options_of_the_old_one(tiny):
     config = load_config(path, ["model.name=oracle", "folds.name=kfold"])
     assert config.one("models").name == "oracle" and config.one("folds").options["n"] == 4
     assert config.notes == ("[model] dropout left out: oracle has no such option",)
-    assert "[model] dropout: unknown option" in problems(path, "model.name=oracle", "model.dropout=0.1")[0]
+    assert (
+        "[model] dropout: unknown option here; it belongs in [head]"
+        in problems(path, "model.name=oracle", "model.dropout=0.1")[0]
+    )
     change(tiny, 'name = "brightness"', 'name = "oracle"')
-    assert "[model] dropout: unknown option" in problems(path, "model.name=oracle")[0]
+    assert "[model] dropout: unknown option here; it belongs in [head]" in problems(path, "model.name=oracle")[0]
 
 
 def test_a_loss_on_cosines_needs_a_cosine_head_with_its_scale(tiny):

@@ -46,12 +46,12 @@ def test_options_are_filled_in_and_the_rest_is_left_to_the_runner():
     ("table", "message"),
     [
         ({"gama": 1}, "[loss] gama: unknown option. Did you mean 'gamma'? Options: class_weights, gamma, size."),
-        ({"gamma": "3e-4"}, '[loss] gamma = "3e-4": must be a number >= 0.'),
+        ({"gamma": "3e-4"}, '[loss] gamma = "3e-4": must be a number >= 0. Write gamma = 0.0003.'),
         ({"gamma": True}, "[loss] gamma = true: must be a number >= 0."),
         ({"gamma": -1}, "[loss] gamma = -1: must be a number >= 0."),
         ({"size": [1, "2"]}, '[loss] size = [1, "2"]: must be a list of 2 integers, but size.1 is "2".'),
         ({"size": [1]}, "[loss] size = [1]: must be a list of 2 integers."),
-        ({"size": 1}, "[loss] size = 1: must be a list of 2 integers."),
+        ({"size": 1}, "[loss] size = 1: must be a list of 2 integers. Write size = [1, 1]."),
         (
             {"class_weights": "balancd"},
             '[loss] class_weights = "balancd": must be "none" or "balanced". Did you mean \'balanced\'?',

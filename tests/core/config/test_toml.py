@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compete.config.load import load_config
-from compete.config.toml import apply_overrides, key_lines
+from compete.config.toml import apply_overrides, key_lines, read_toml
 from compete.errors import ConfigError
 
 STRINGS = [
@@ -168,3 +168,52 @@ def test_an_override_appends_a_table_at_the_end_only(tiny):
         load_config(tiny / "tiny.toml", ["tta.3.name=flips"])
     with pytest.raises(ConfigError, match=r"'2' is not an index of this list of 2"):
         load_config(tiny / "tiny.toml", ["images.size.2=8"])
+
+
+SLIPS = [
+    ("name = label", 'name = "label"'), ("epochs: 20", "epochs = 20"), ("training:", "[training]"), ("[training", "[training]"), ("[[tta]", "[[tta]]"),
+    ("x = True", "x = true"), ("flag: False", "flag = false"), ("x = 20,", "x = 20"), ('name = "adamw', 'name = "adamw"'), ('name = adamw"', 'name = "adamw"'),
+    ('root = "C:\\Users\\data"', 'root = "C:/Users/data"'), ("name = \u201cadamw\u201d", 'name = "adamw"'), ("size = (32, 32)", "size = [32, 32]"), ("size = [32, 32", "size = [32, 32]"),
+    ("lr = .001", "lr = 0.001"), ("lr = 1.", "lr = 1.0"), ("epochs 20", "epochs = 20"), ("// why", "# why"), ("; why", "# why"), ("name: adam", 'name = "adam"'),
+    ("lr == 3", "lr = 3"), ("path = ~/data", 'path = "~/data"'), ("plugins = my_loss.py", 'plugins = "my_loss.py"'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("slip", "written"), SLIPS)
+def test_a_slip_of_the_pen_is_answered_with_the_line_to_write(tmp_path, slip, written):
+    path = tmp_path / "a.toml"
+    path.write_text(f"first = 1\n\n{slip}\n[last]\nkey = 2\n", "utf-8")
+    with pytest.raises(ConfigError) as refused:
+        read_toml(path)
+    assert refused.value.problems == [f"{path}:3: not valid TOML: `{slip}`. Write: {written}"]
+    path.write_text(path.read_text("utf-8").replace(slip, written), "utf-8")
+    read_toml(path)  # what it says works as typed
+
+
+def test_all_slips_are_told_at_once_up_to_one_that_nobody_understands(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"[a]\r\nx = True\r\ny: 3\r\nz = None\r\nw = <what>\r\nv = True\r\n")
+    with pytest.raises(ConfigError) as refused:
+        read_toml(path)
+    told = [problem.removeprefix(f"{path}:") for problem in refused.value.problems]
+    assert told == [
+        "2: not valid TOML: `x = True`. Write: x = true",
+        "3: not valid TOML: `y: 3`. Write: y = 3",
+        "4: not valid TOML: `z = None`. Remove it.",
+        "5: not valid TOML: `w = <what>`: Invalid value.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[a]\nx = 1\n[a]\ny = 2", "3: not valid TOML: `[a]`: [a] is there twice; put its keys below one."),
+        ("x = 1\nx = 2", "2: not valid TOML: `x = 2`: this key is there twice; keep one."),
+    ],
+)
+def test_what_is_there_twice(tmp_path, text, told):
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        read_toml(path)
+    assert refused.value.problems == [f"{path}:{told}"]

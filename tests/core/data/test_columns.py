@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from compete.config.settings import Columns
-from compete.data.columns import encode_columns
+from compete.data.columns import cell_numbers, encode_columns
 from compete.errors import DataError
 from compete.types import Tables
 
@@ -69,3 +69,12 @@ def test_ids_and_empty_columns_are_refused():
         encode(many, many, categorical=["id"], numeric=["empty"])
     assert "1,001 different values, but at most 1,000 are allowed" in raised.value.problems[1]
     assert "no training row has a value" in raised.value.problems[0]
+
+
+def test_true_and_false_are_one_and_zero_and_other_words_are_not_numbers():
+    found = cell_numbers(pd.Series(["True", "FALSE", "false", "2.5", " 1", "", "yes"]))
+    np.testing.assert_array_equal(found, [1, 0, 0, 2.5, 1, np.nan, np.nan])
+    columns = encode(
+        TRAIN.assign(big=["True", "False", "True", "True"]), TEST.assign(big=["False"] * 3), numeric=["big"]
+    )
+    assert len(set(columns.train[:, 0])) == 2

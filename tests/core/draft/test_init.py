@@ -488,7 +488,7 @@ REFUSED = {
         "train.csv": b"id,l\na,1\n",
     },
     "has no sample submission, a table with 'submission' in its name": {"a.jpg": JPEG, "t.csv": b"id,l\nb,1\n"},
-    "There is no table at all.": {"train/a.jpg": JPEG},
+    "Put the images of each class in a folder of their own": {"train/a.jpg": JPEG},
     "sample_submission.csv has a header but no rows": {"train/a.jpg": JPEG, "sample_submission.csv": b"id,label\n"},
     "sample_submission.csv has one column only": flat(["0", "1"]) | {"sample_submission.csv": b"id\na\n"},
     "sample_submission.csv is empty": {"train/a.jpg": JPEG, "sample_submission.csv": b""},
@@ -518,13 +518,19 @@ def test_places_that_are_refused(folder, monkeypatch):
     with pytest.raises(UserError, match="no such folder: data/birds"):
         write_toml(folder)
     put(folder, flat(["0", "1"]))
+    with pytest.raises(UserError, match=r"no such folder: data/bird, seen from .*\. Did you mean 'birds'\?"):
+        write_toml(Path("data/bird"))
+    with pytest.raises(
+        UserError, match=r"train\.csv: a file\. Name the folder that holds all files: compete init data/birds$"
+    ):
+        write_toml(folder / "train.csv")
     with pytest.raises(UserError, match="would be in the competition's folder, which is only read"):
         write_toml(folder, folder / "birds.toml")
     Path("birds.toml").write_text("mine")
     with pytest.raises(UserError, match=r"birds.toml exists already. Name another file with -o"):
         write_toml(folder)
     monkeypatch.chdir(folder)
-    with pytest.raises(UserError, match="this is inside the competition's folder"):
+    with pytest.raises(UserError, match=r"this is inside the competition's folder.*: cd \.\. && compete init birds$"):
         write_toml(Path(), Path("../../other.toml"))
 
 
@@ -690,3 +696,31 @@ def test_images_of_left_and_right_are_not_flipped(folder, labels):
 def test_a_rare_class_is_neither_drawn_more_often_nor_scored_by_accuracy(folder):
     data = init(folder, flat(["a"] * 10 + ["a", "b", "b", "c"] + ["b"] * 10, "a"))
     assert data["metric"]["name"] == "macro_f1" and data["sampler"]["name"] == "weighted"
+
+
+def test_a_column_called_group_that_cannot_group_is_dropped(folder):
+    put(folder, {**flat(["0", "1"])})
+    lines = (folder / "train.csv").read_text().splitlines()
+    (folder / "train.csv").write_text("\n".join([f"{lines[0]},group", *(f"{line},one" for line in lines[1:])]))
+    write_toml(folder)
+    assert load_config(Path("birds.toml")).one("datasets").options["drop"] == ("group",)
+
+
+def test_true_and_false_in_the_sample_s_columns_are_label_sets(folder):
+    put(folder, {**flat(["0", "1"])})
+    ids = [line.split(",")[0] for line in (folder / "train.csv").read_text().splitlines()[1:]]
+    cells = [f"{id},{number % 2 == 0},{number % 3 == 0}" for number, id in enumerate(ids)]
+    (folder / "train.csv").write_text("\n".join(["id,red,round", *cells]))
+    sample = next(folder.glob("*sample*"))
+    tests = [line.split(",")[0] for line in sample.read_text().splitlines()[1:]]
+    sample.write_text("\n".join(["id,red,round", *(f"{id},0.5,0.5" for id in tests)]))
+    assert write_toml(folder).runs
+    assert load_config(Path("birds.toml")).one("targets").name == "columns"
+
+
+def test_photographs_that_nothing_reads_are_counted(folder):
+    put(folder, flat(["0", "1"]))
+    (folder / "train/9.heic").write_bytes(b"x")
+    assert any(
+        "1 file not read: train/9.heic." in item and "convert them to .jpg" in item for item in write_toml(folder).todo
+    )

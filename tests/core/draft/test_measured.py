@@ -118,7 +118,10 @@ def test_files_that_a_reader_reads_beside_photographs_are_no_images(folder):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"train/a.nii": b"n", "b.tfrec": b""}, "There are .nii, .tfrec files, which no reader reads: write one, or"),
+        (
+            {"train/a.nii": b"n", "b.tfrec": b""},
+            "There are .nii, .tfrec files, which no reader reads: convert them to .jpg or .npy",
+        ),
         ({"a.parquet": b"", "b.parquet": b""}, "The 2 .parquet files are too few for images: `[images] reader = "),
     ],
 )

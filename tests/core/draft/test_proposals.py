@@ -148,7 +148,7 @@ def test_an_author_s_mistake_is_named(tmp_path, answer, message):
 def test_a_folder_that_nobody_knows_is_refused_with_every_reason(tmp_path):
     with pytest.raises(DataError) as refused:
         propose(tmp_path, DataError("its listing is empty"), files={"a.png": JPEG})
-    assert refused.value.problems[0] == "its listing is empty" and "no sample submission" in refused.value.problems[-1]
+    assert refused.value.problems[0] == "its listing is empty" and "nothing gives labels" in refused.value.problems[-1]
 
 
 def test_a_proposal_that_counts_no_rows_is_counted(plugin, tmp_path):

@@ -185,7 +185,7 @@ def test_names_without_labels_are_refused_with_what_to_do(folder, names):
     with pytest.raises(UserError) as refused:
         write_toml(folder)
     assert "Put the images of each class in a folder of their own" in "\n".join(refused.value.problems)
-    assert refused.value.problems[-1].endswith("There is no table at all.")
+    assert refused.value.problems[-1].endswith("finds the label in a path.")
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -395,3 +395,15 @@ def test_python_says_that_there_is_no_submission(folder):
     assert len(done.oof) == 12
     with pytest.raises(CompeteError, match="no test set, so no submission"):
         _ = done.submission
+
+
+def test_one_class_folder_is_sent_to_the_folder_of_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("all of mine/cat/1.jpg", "all of mine/dog/2.jpg", "elsewhere/notes.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(b"x")
+    with pytest.raises(UserError) as refused:
+        write_toml(Path("all of mine/cat"))
+    assert refused.value.problems[-1].endswith(
+        f"one of cat, dog? Then name the folder that holds them, {tmp_path}/all of mine."
+    )

@@ -158,8 +158,20 @@ def test_links_out_of_the_root_are_refused(root: Path, files: Files, tmp_path: P
     (root / "inside").symlink_to(root / "real")
     assert files.read("inside/1.jpg") == b"fine"
     for path in ("link.jpg", "folder/1.jpg", "packed.zip/1.jpg"):
-        with pytest.raises(DataError, match=r"is a link to .*outside the root"):
+        with pytest.raises(DataError, match=r"is a link to .*outside the root.*: export COMPETE_FOLLOW_LINKS=1$"):
             files.read(path)
+
+
+def test_links_out_of_the_root_are_followed_where_the_user_s_shell_says_so(
+    root: Path, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = write(tmp_path, "outside/1.jpg", b"mine")
+    (root / "folder of mine").symlink_to(outside.parent)
+    monkeypatch.setenv("COMPETE_FOLLOW_LINKS", "1")
+    assert files.read("folder of mine/1.jpg") == b"mine"
+    assert "folder of mine/1.jpg" in files.walk("")
+    with pytest.raises(DataError, match="leads outside the root"):
+        files.read("../outside/1.jpg")
 
 
 # --- threads and processes -------------------------------------------------------------------------------------

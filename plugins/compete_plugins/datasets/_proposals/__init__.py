@@ -64,7 +64,7 @@ def _without_sample(scan: Scan) -> list[Proposal]:
     guessed = all(todo.startswith(FILE_NAMES) for proposal in found for todo in proposal.todo[:1] or [""])
     tables, more = _asked([lambda: propose_tables(scan, labelled=not guessed)])
     if not found and not tables:
-        raise DataError([*dict.fromkeys([*problems, *more]), no_sample(scan)])
+        raise DataError([*dict.fromkeys([*problems, *more]), *([no_sample(scan)] if scan.tables else [])])
     return [*tables, *found]
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 
 import pandas as pd
 
-from compete import Basis, Choice, DataError, Proposal, Scan, format_first, left_behind, plural, spread
+from compete import Basis, Choice, DataError, Proposal, Scan, format_first, format_list, left_behind, plural, spread
 
+from .._common import is_image
 from .._folder import label_rows
 from .folder import PATTERNS, count_labels, extensions_choice, in_folders, in_names, is_part, label_folder, unread
 from .parts import TRAIN, VALID, is_test_folder, test_folder
 from .versions import doubts_about_folders
 
+MOST_LOOKED_AT = 20  # files of a folder beside this one
 NUMBERED = re.compile(r"(part|fold|batch|chunk|shard|split|vol|volume|images?|imgs?)s?[ ._-]*\d+", re.IGNORECASE)
 FEW_BESIDE = 0.2  # of the images are beside a folder that holds the class folders
 FILE_NAMES = "[dataset] pattern: labels are taken from file names:"
@@ -158,11 +163,20 @@ def _doubt(frame: pd.DataFrame) -> str:
     )
 
 
+def _holds_images(folder: Path) -> bool:
+    with suppress(OSError):
+        return any(is_image(path.name) for path in islice(folder.iterdir(), MOST_LOOKED_AT))
+    return False
+
+
 def _nothing(scan: Scan) -> str:
-    names = spread(scan.images, 3)[:3]
+    names, root = spread(scan.images, 3)[:3], scan.files.root
+    beside = [folder.name for folder in root.parent.iterdir() if _holds_images(folder)]
+    one_of = f" Is it one of {format_list(beside, 5)}? Then name the folder that holds them, {root.parent}."
+    above = one_of if len(beside) > 1 and root.name in beside else ""
     return (
-        f"{scan.files.root}: nothing gives labels. No table names the images with a label, there are no two folders "
+        f"{root}: nothing gives labels. No table names the images with a label, there are no two folders "
         f"named by classes, and file names such as {', '.join(names)} hold none that is known. Put the images of each "
-        'class in a folder of their own, or write the TOML by hand, with [dataset] name = "folder" and a `pattern`, a '
-        "regular expression whose part (?P<label>...) finds the label in a path."
+        f'class in a folder of their own, or write the TOML by hand, with [dataset] name = "folder" and a `pattern`, a '
+        f"regular expression whose part (?P<label>...) finds the label in a path.{above}"
     )

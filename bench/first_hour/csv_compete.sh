@@ -1,0 +1,1 @@
+compete run leaf

@@ -1,0 +1,1 @@
+compete run scans --set metric.name=macro_f1
