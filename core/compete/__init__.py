@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from compete.api.calls import InitResult, Result, init, load_run, run, validate
     from compete.config.settings import Count, Number
     from compete.data.leaks import linked_rows
+    from compete.model.selectors import match_modules
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
 
@@ -153,6 +154,7 @@ __all__ = [
     "left_behind",
     "linked_rows",
     "load_run",
+    "match_modules",
     "name_words",
     "path_template",
     "plain_name",
@@ -183,6 +185,7 @@ _LATE = {
     "Number": "compete.config.settings",
     "Scores": "compete.scores",
     "linked_rows": "compete.data.leaks",
+    "match_modules": "compete.model.selectors",
     "read_scores": "compete.scores",
     "top_labels": "compete.predict.top_k",
 }

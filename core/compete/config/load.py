@@ -102,6 +102,8 @@ def check_config(
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
     core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
+    for problem in core["finetune"].conflicts(core["training"].epochs) if all(core.values()) else ():
+        reader.add(problem, "finetune", problem.key)
     if plugins:
         reader.leave_out_options_of_others(data, written, plugins.registry)
     components = reader.components(data, plugins.registry) if plugins else {}
@@ -158,10 +160,8 @@ class _Reader:
     def plugin_files(self, value: object, folder: Path) -> list[Path]:
         """Return the plugin files named in the TOML."""
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.add(
-                Problem("plugins", f'{json_text(value)} must be a list of file names: ["my_loss.py"]'),
-                "plugins",
-            )
+            message = f'{json_text(value)} must be a list of file names: ["my_loss.py"]'
+            self.add(Problem("plugins", message), "plugins")
             return []
         files = []
         for written in value:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from compete.config.slots import Affects
+from compete.errors import Problem
 from compete.store import expand_path
+from compete.text import format_list
 
 FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[str, Field(pattern=FOLDER_NAME)]
@@ -134,15 +138,94 @@ class Training(Table):
     )
 
 
-class Finetune(Table):
-    """Which parts of a pretrained network are trained, and how fast."""
+class Stage(Table):
+    """A stage of `[finetune] schedule`."""
 
-    freeze: Literal["none", "backbone"] | list[str] = setting(
-        "training", "none", "frozen modules: `backbone` is all but the head; or name patterns such as `layer1*`"
+    epoch: Count
+    train: str | list[str]
+
+    @property
+    def selectors(self) -> list[str]:
+        """The names and patterns of what is trained."""
+        return [self.train] if isinstance(self.train, str) else self.train
+
+
+class Finetune(Table):
+    """Which parts of a network are trained, when, and how fast.
+
+    Parts are named by selectors: names, patterns such as `layer1*`, `type:BatchNorm2d`, or `head`, `backbone`, `all`.
+    """
+
+    preset: Literal["full", "features", "gradual"] | None = setting(
+        "training",
+        None,
+        "full: everything; features: the head only; gradual: the head, then stages from the top over the epochs",
+    )
+    freeze: Literal["none", "backbone"] | list[str] | None = setting(
+        "training", None, "what is never trained: `backbone` is all but the head; or selectors, such as `layer1*`"
+    )
+    schedule: list[Stage] = setting(
+        "training",
+        [],
+        'all that trains from an epoch on, by stage: `[{ epoch = 1, train = ["head"] }, { epoch = 3, train = "all" }]`',
     )
     backbone_lr_ratio: Annotated[float, Field(ge=1e-6, le=1)] = setting(
         "training", 1.0, "learning rate of the backbone divided by that of the head"
     )
+    layer_decay: Annotated[float, Field(ge=0.01, le=1)] = setting(
+        "training", 1.0, "learning rate of each stage of the backbone divided by that of the one above it"
+    )
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _has_tables(cls, stages: object) -> object:
+        for number, stage in enumerate(stages if isinstance(stages, list) else [stages]):
+            keys = stage.keys() if isinstance(stage, dict) else set()
+            if not isinstance(stages, list) or keys != Stage.model_fields.keys():
+                wrong = f"stage {number} has {format_list(keys) or 'no keys'}"
+                raise ValueError(f'must be a list of tables such as {{ epoch = 1, train = ["head"] }}, and {wrong}')
+            if not isinstance(stage["epoch"], int) or isinstance(stage["epoch"], bool) or stage["epoch"] < 1:
+                raise ValueError(f"epoch of stage {number} must be an integer >= 1")
+            if not isinstance(stage["train"], str) and not _is_list_of_strings(stage["train"]):
+                raise ValueError(f'train of stage {number} must be names, such as ["layer4", "head"] or "all"')
+        return stages
+
+    @property
+    def head_only(self) -> bool:
+        """Whether nothing but the head is ever trained."""
+        return self.preset == "features" or self.freeze == "backbone"
+
+    def conflicts(self, epochs: int) -> Iterator[Problem]:
+        """Yield what does not suit the other keys or the epochs."""
+        preset = f'preset = "{self.preset}"'
+        if self.preset and self.schedule:
+            yield Problem("[finetune] schedule", f"{preset} already says what trains when. Remove one of the two.")
+        elif self.schedule and self.freeze == "backbone":
+            yield Problem('[finetune] freeze = "backbone"', "then no schedule can train it. Remove one of the two.")
+        if self.preset and not self._suits(self.freeze):
+            hint = " A list of what is never trained combines with it." if self.preset == "gradual" else ""
+            yield Problem(f"[finetune] freeze = {json.dumps(self.freeze)}", f"contradicts {preset}. Remove it.{hint}")
+        for key in ("backbone_lr_ratio", "layer_decay"):
+            if self.preset == "features" and getattr(self, key) != 1:
+                yield Problem(f"[finetune] {key} = {getattr(self, key)}", f"has no effect with {preset}. Remove it.")
+        yield from (Problem("[finetune] schedule", problem) for problem in self._wrong_stages(epochs))
+
+    def _suits(self, freeze: str | list[str] | None) -> bool:
+        """Return whether the preset can be combined with a value of `freeze`."""
+        also: dict[str, object] = {"full": "none", "features": "backbone"}
+        gradual = self.preset == "gradual" and isinstance(freeze, list)
+        return freeze is None or gradual or freeze == also.get(self.preset or "")
+
+    def _wrong_stages(self, epochs: int) -> Iterator[str]:
+        starts = [stage.epoch for stage in self.schedule]
+        if starts and starts[0] != 1:
+            yield f"the first stage starts in epoch {starts[0]}. Begin with epoch = 1."
+        if starts != sorted(set(starts)):
+            yield f"the stages start in epochs {starts}. Each must start after the one before."
+        if late := [epoch for epoch in starts if epoch > epochs]:
+            yield f"a stage starts in epoch {late[0]}, beyond [training] epochs = {epochs}. Change one of the two."
+        if any(not stage.train for stage in self.schedule):
+            yield 'a stage trains nothing. Write what trains, such as train = ["head"].'
 
 
 class Inference(Table):
@@ -176,6 +259,10 @@ class Checks(Table):
         """Return the keyword arguments of `check_submission`."""
         rules = self.model_dump(exclude={"missing_class", "look_alike"})
         return {**rules, "allowed": self.allowed or None, "separator": self.separator or None}
+
+
+def _is_list_of_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 # Old names and their replacements, as error messages write them.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compete.model.finetune import frozen_modules
+from compete.model.selectors import summarised
 from compete.reports import ImagesReport, NetworkReport, OptimizationReport, PlanReport, RowsReport
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from compete.config.load import Config
+    from compete.model.finetune import TrainingPlan
     from compete.types import Array, Member, Tables, Target
 
 
@@ -59,8 +62,8 @@ def describe_images(config: Config, train_images: int, test_images: int, columns
     )
 
 
-def describe_network(config: Config, network: nn.Module, outputs: int, frozen: Sequence[str]) -> NetworkReport:
-    """Stage 3, from a network that is frozen already."""
+def describe_network(config: Config, network: nn.Module, outputs: int, plan: TrainingPlan) -> NetworkReport:
+    """Stage 3, from a network that is set to its plan's first epoch."""
     model = config.one("models")
     return NetworkReport(
         model=model.name,
@@ -69,9 +72,18 @@ def describe_network(config: Config, network: nn.Module, outputs: int, frozen: S
         outputs=outputs,
         parameters=sum(p.numel() for p in network.parameters()),
         trained=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        frozen=tuple(frozen),
+        frozen=tuple(frozen_modules(network)),
         notes=tuple(getattr(network, "notes", ())),
+        schedule=tuple(_steps(network, plan)) if len(plan.steps) > 1 else (),
     )
+
+
+def _steps(network: nn.Module, plan: TrainingPlan) -> Iterator[tuple[int, int, str]]:
+    trained: frozenset[str] = frozenset()
+    for step in plan.steps:
+        count = sum(p.numel() for name, p in network.named_parameters() if name in step.parameters)
+        yield step.epoch, count, summarised(network, step.parameters - trained)
+        trained = step.parameters
 
 
 def describe_optimization(config: Config, optimizer: Optimizer, heads: int) -> OptimizationReport:

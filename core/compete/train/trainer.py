@@ -22,9 +22,16 @@ from compete.data.loaders import (
 )
 from compete.errors import CompeteError
 from compete.model.device import seed_of
+from compete.model.finetune import (
+    TrainingPlan,
+    begin_plan,
+    build_optimizer,
+    frozen_modules,
+    parameter_groups,
+)
 from compete.model.losses import joint_loss, soft_targets
 from compete.model.memory import BatchSplitter
-from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
+from compete.model.network import build_network
 from compete.predict.inference import Scaler, scaler_for
 from compete.predict.rows import predict_rows
 from compete.session import Run, call_hook
@@ -59,7 +66,7 @@ class Trainer:
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     batch_transforms: Sequence[Callable[..., tuple[torch.Tensor, torch.Tensor]]]
     scaler: Scaler
-    frozen: list[str]
+    plan: TrainingPlan
     targets: torch.Tensor
     columns: torch.Tensor | None
     train_rows: Array
@@ -84,6 +91,11 @@ class Trainer:
     def metric_name(self) -> str:
         """The metric's name, as in the TOML."""
         return self.run.session.metric_name
+
+    @property
+    def frozen(self) -> list[str]:
+        """The names of the modules whose parameters are all frozen in the current epoch."""
+        return frozen_modules(self.network)
 
     @property
     def epochs(self) -> int:
@@ -226,11 +238,11 @@ def build_trainer(run: Run, member: Member) -> Trainer:
     settings, outputs = config.training, dataset.target.outputs
     train_rows, valid_rows = _rows_of(run, member)
     network = build_network(config, outputs, dataset.column_count, member_seed(member, NETWORK))
-    frozen = freeze(network, config.finetune, outputs)
+    plan = begin_plan(network, config, outputs)
     scaler = scaler_for(network, config)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config.finetune, outputs))
+    optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config, outputs, plan))
     steps = -(-_batches_in(train_rows, run) // settings.accumulation_steps)
     forward, fabric_optimizer = run.fabric.setup(network, optimizer)
     batches = EpochBatches()
@@ -245,7 +257,7 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         loss=joint_loss(config.one("losses"), dataset.target, dataset.targets[train_rows]),
         batch_transforms=[bound.build() for bound in config.many("batch_transforms")],
         scaler=scaler.to(device),
-        frozen=frozen,
+        plan=plan,
         targets=torch.from_numpy(dataset.targets).to(device),
         columns=torch.from_numpy(dataset.columns.train).to(device) if dataset.columns else None,
         train_rows=train_rows,

@@ -13,6 +13,7 @@ from compete import Backbone, Backbones, CompeteError, ConfigError, InputFile, c
 
 from ._gem import pool_generalised_mean
 from ._network import WITHOUT_WEIGHTS, check_network, described, head_note, refuse_arguments, zero_head
+from ._stages import timm_stages
 from ._weights import input_channels, quiet_hub, read_weights, refuse_differences, rows
 
 RESERVED = ("num_classes", "in_chans", "drop_rate", "drop_path_rate")
@@ -87,7 +88,9 @@ def timm_network(
         pool_generalised_mean(network, backbone)
     constants: Any = network.pretrained_cfg
     note = head_note(weights, found, outputs) if weights else ""
-    return described(network, heads[0], constants["mean"], constants["std"], channels, note)
+    described(network, heads if len(heads) > 1 else heads[0], constants["mean"], constants["std"], channels, note)
+    network.stage_names = timm_stages(network)  # type: ignore[assignment]
+    return network
 
 
 def _from_hub(backbone: str, outputs: int, pretrained: bool, options: dict[str, Any]) -> tuple[nn.Module, int]:

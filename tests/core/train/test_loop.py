@@ -48,13 +48,14 @@ def test_the_loss_is_weighted_by_rows_not_by_batches(make_run):
 
 
 def test_the_training_loss_is_weighted_by_rows_too(make_run):
-    run = make_run("training.drop_last=false", "training.batch_size=15", "optimizer.lr=1e-9")
+    # The norm in eval mode, so that every row's loss is independent of its batch.
+    run = make_run(
+        'finetune.freeze=["stem"]', "training.drop_last=false", "training.batch_size=15", "optimizer.lr=1e-9"
+    )
     trainer = first_fold(run)  # 16 rows: 15 + 1
     for module in trainer.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 0.0
-            module.eval()
-    trainer.frozen.append("stem.1")  # eval mode, so that every row's loss is independent of its batch
     train_epoch(trainer)
     images = torch.from_numpy(np.stack([run.images.train.images[row] for row in trainer.train_rows]))
     trainer.network.eval()
@@ -208,11 +209,11 @@ def test_accumulated_batches_give_the_step_of_one_big_batch(make_run):
 def test_a_step_starts_from_zero_gradients(make_run):
     run = make_run("optimizer.lr=1e-9", 'finetune.freeze=["stem"]')
     trainer = first_fold(run)
-    from compete.model.network import set_training_mode
+    from compete.model.finetune import set_training_mode
     from compete.train.loop import plan_epoch
 
     plan_epoch(trainer)
-    set_training_mode(trainer.network, trainer.frozen)
+    set_training_mode(trainer.network)
     batch = next(iter(trainer.loader))
     train_step(trainer, [batch])
     once = trainer.network.head.weight.grad.clone()
