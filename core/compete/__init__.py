@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from compete.data.leaks import linked_rows
     from compete.model.selectors import match_modules
     from compete.predict.top_k import top_labels
-    from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
+    from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, fit_verdict, read_scores
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -145,6 +145,7 @@ __all__ = [
     "did_you_mean",
     "duration",
     "error_location",
+    "fit_verdict",
     "foreign_names",
     "form_of",
     "format_first",
@@ -184,6 +185,7 @@ _LATE = {
     "MemberScores": "compete.scores",
     "Number": "compete.config.settings",
     "Scores": "compete.scores",
+    "fit_verdict": "compete.scores",
     "linked_rows": "compete.data.leaks",
     "match_modules": "compete.model.selectors",
     "read_scores": "compete.scores",

@@ -19,6 +19,7 @@ from compete.config.settings import (
     Finetune,
     Images,
     Inference,
+    Init,
     Table,
     Training,
 )
@@ -45,6 +46,7 @@ class Config:
     columns: Columns
     training: Training
     finetune: Finetune
+    init: Init
     inference: Inference
     checks: Checks
     components: Mapping[str, tuple[BoundComponent, ...]]
@@ -102,8 +104,9 @@ def check_config(
     files = reader.plugin_files(data.get("plugins", []), path.parent)
     plugins = reader.plugins(files)
     core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
-    for problem in core["finetune"].conflicts(core["training"].epochs) if all(core.values()) else ():
-        reader.add(problem, "finetune", problem.key)
+    if all(core.values()):
+        for problem in (*core["finetune"].conflicts(core["training"].epochs), *core["init"].conflicts()):
+            reader.add(problem, problem.where[1 : problem.where.index("]")], problem.key)
     if plugins:
         reader.leave_out_options_of_others(data, written, plugins.registry)
     components = reader.components(data, plugins.registry) if plugins else {}

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from compete.config.slots import Affects
 from compete.errors import Problem
 from compete.store import expand_path
-from compete.text import format_list
 
 FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Name = Annotated[str, Field(pattern=FOLDER_NAME)]
@@ -20,6 +19,7 @@ COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 UserPath = Annotated[str, AfterValidator(expand_path)]  # `~` and environment variables are expanded
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Side = Annotated[int, Field(ge=1, le=16_384)]
+Selectors = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 Number = Annotated[float, Field(ge=-1e30, le=1e30)]  # float32 ends at 3.4e38: room to calculate with it
 
 
@@ -139,15 +139,10 @@ class Training(Table):
 
 
 class Stage(Table):
-    """A stage of `[finetune] schedule`."""
+    """A stage of `[finetune] schedule`: the first epoch, and selectors of all that trains from then on."""
 
     epoch: Count
-    train: str | list[str]
-
-    @property
-    def selectors(self) -> list[str]:
-        """The names and patterns of what is trained."""
-        return [self.train] if isinstance(self.train, str) else self.train
+    train: Selectors
 
 
 class Finetune(Table):
@@ -176,20 +171,6 @@ class Finetune(Table):
         "training", 1.0, "learning rate of each stage of the backbone divided by that of the one above it"
     )
 
-    @field_validator("schedule", mode="before")
-    @classmethod
-    def _has_tables(cls, stages: object) -> object:
-        for number, stage in enumerate(stages if isinstance(stages, list) else [stages]):
-            keys = stage.keys() if isinstance(stage, dict) else set()
-            if not isinstance(stages, list) or keys != Stage.model_fields.keys():
-                wrong = f"stage {number} has {format_list(keys) or 'no keys'}"
-                raise ValueError(f'must be a list of tables such as {{ epoch = 1, train = ["head"] }}, and {wrong}')
-            if not isinstance(stage["epoch"], int) or isinstance(stage["epoch"], bool) or stage["epoch"] < 1:
-                raise ValueError(f"epoch of stage {number} must be an integer >= 1")
-            if not isinstance(stage["train"], str) and not _is_list_of_strings(stage["train"]):
-                raise ValueError(f'train of stage {number} must be names, such as ["layer4", "head"] or "all"')
-        return stages
-
     @property
     def head_only(self) -> bool:
         """Whether nothing but the head is ever trained."""
@@ -197,24 +178,19 @@ class Finetune(Table):
 
     def conflicts(self, epochs: int) -> Iterator[Problem]:
         """Yield what does not suit the other keys or the epochs."""
-        preset = f'preset = "{self.preset}"'
+        preset, freeze = f'preset = "{self.preset}"', f"[finetune] freeze = {json.dumps(self.freeze)}"
         if self.preset and self.schedule:
             yield Problem("[finetune] schedule", f"{preset} already says what trains when. Remove one of the two.")
         elif self.schedule and self.freeze == "backbone":
-            yield Problem('[finetune] freeze = "backbone"', "then no schedule can train it. Remove one of the two.")
-        if self.preset and not self._suits(self.freeze):
+            yield Problem(freeze, "then no schedule can train it. Remove one of the two.")
+        suits = self.freeze in (None, {"full": "none", "features": "backbone"}.get(self.preset or ""))
+        if self.preset and not suits and not (self.preset == "gradual" and isinstance(self.freeze, list)):
             hint = " A list of what is never trained combines with it." if self.preset == "gradual" else ""
-            yield Problem(f"[finetune] freeze = {json.dumps(self.freeze)}", f"contradicts {preset}. Remove it.{hint}")
+            yield Problem(freeze, f"contradicts {preset}. Remove it.{hint}")
         for key in ("backbone_lr_ratio", "layer_decay"):
             if self.preset == "features" and getattr(self, key) != 1:
                 yield Problem(f"[finetune] {key} = {getattr(self, key)}", f"has no effect with {preset}. Remove it.")
         yield from (Problem("[finetune] schedule", problem) for problem in self._wrong_stages(epochs))
-
-    def _suits(self, freeze: str | list[str] | None) -> bool:
-        """Return whether the preset can be combined with a value of `freeze`."""
-        also: dict[str, object] = {"full": "none", "features": "backbone"}
-        gradual = self.preset == "gradual" and isinstance(freeze, list)
-        return freeze is None or gradual or freeze == also.get(self.preset or "")
 
     def _wrong_stages(self, epochs: int) -> Iterator[str]:
         starts = [stage.epoch for stage in self.schedule]
@@ -226,6 +202,38 @@ class Finetune(Table):
             yield f"a stage starts in epoch {late[0]}, beyond [training] epochs = {epochs}. Change one of the two."
         if any(not stage.train for stage in self.schedule):
             yield 'a stage trains nothing. Write what trains, such as train = ["head"].'
+
+
+Scheme = Literal[
+    "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "trunc_normal", "normal",
+    "zeros", "ones",
+]  # fmt: skip
+
+
+class Init(Table):
+    """How layers without trained weights are initialised; default: as the network does it itself.
+
+    Deterministic by the member's seed. The functions are those of `torch.nn.init`, applied by `Module.apply`.
+    """
+
+    weights: Scheme | dict[str, Scheme] | None = setting(
+        "training", None, 'one scheme for all weight matrices, or one by type: `{ Conv2d = "kaiming_normal" }`'
+    )
+    gain: Annotated[float, Field(gt=0, le=1000)] = setting(
+        "training", 1.0, "factor of the weights' spread; `normal` and `trunc_normal` have a std of 0.02 before it"
+    )
+    bias: Number | None = setting("training", 0.0, "value of these layers' biases")
+    modules: list[str] = setting(
+        "training", [], "selectors of the layers, also of trained ones, which is reported; empty: new layers only"
+    )
+
+    def conflicts(self) -> Iterator[Problem]:
+        """Yield what has no effect."""
+        given = [
+            key for key in ("gain", "bias", "modules") if getattr(self, key) != type(self).model_fields[key].default
+        ]
+        if self.weights is None and given:
+            yield Problem(f"[init] {given[0]}", 'needs weights, such as weights = "kaiming_normal".')
 
 
 class Inference(Table):
@@ -261,10 +269,6 @@ class Checks(Table):
         return {**rules, "allowed": self.allowed or None, "separator": self.separator or None}
 
 
-def _is_list_of_strings(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
 # Old names and their replacements, as error messages write them.
 RENAMED: dict[str, str] = {
     "[images] fit": "resize",
@@ -289,6 +293,7 @@ CORE_TABLES: dict[str, type[Table]] = {
     "columns": Columns,
     "training": Training,
     "finetune": Finetune,
+    "init": Init,
     "inference": Inference,
     "checks": Checks,
 }

@@ -60,7 +60,7 @@ def plan_training(network: nn.Module, config: Config, outputs: int) -> TrainingP
     open_ = [name for name in trainable if name not in frozen]
     if settings.schedule:
         steps = [
-            (stage.epoch, _named(network, stage.selectors, f"[finetune] schedule.{number} train:"))
+            (stage.epoch, _named(network, stage.train, f"[finetune] schedule.{number} train:"))
             for number, stage in enumerate(settings.schedule)
         ]
     elif settings.preset == "gradual":

@@ -12,6 +12,7 @@ from torch import nn
 
 from compete.errors import ConfigError, code_of_others, error_location
 from compete.model.finetune import plan_training
+from compete.model.initialise import initialise
 from compete.model.selectors import attribute, find_head
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def build_network(config: Config, outputs: int, columns: int, seed: int, weights
         model = replace(model, options=model.options | dict(model.component.traits.without_weights))
     network = _compose(model, config.one("heads"), images.channels, columns, outputs)
     _note_head(network, outputs)
+    if config.init.weights is not None and weights:
+        _initialise(network, config, outputs, columns, seed)
     network.eval()
     noise = torch.randn(2, images.channels, *images.size)
     logits = _try(model, network, noise, *([torch.randn(2, columns)] if columns else []))
@@ -93,6 +96,15 @@ def _note_head(network: Any, outputs: int) -> None:  # noqa: ANN401 - sets an at
     if not attribute(network, "head_name"):
         with suppress(ConfigError):
             network.head_name = find_head(network, outputs)
+
+
+def _initialise(network: Any, config: Config, outputs: int, columns: int, seed: int) -> None:  # noqa: ANN401 - as above
+    def rebuild() -> nn.Module:
+        torch.manual_seed(seed + 1)
+        return _compose(config.one("models"), config.one("heads"), config.images.channels, columns, outputs)
+
+    done = initialise(network, config.init, rebuild, seed)
+    network.notes = (*(attribute(network, "notes") or ()), done)
 
 
 def _redraw_zeros(body: nn.Module, heads: Sequence[str]) -> None:

@@ -164,9 +164,9 @@ def _found(trainer: Trainer, step: int) -> str:
     return "".join(f"; {text}" for text in call_hook(trainer.run.hook.explain_non_finite, trainer=trainer, step=step))
 
 
-def validate(trainer: Trainer) -> tuple[float, float]:
-    """Return loss and score of the evaluation network on the fold."""
-    return trainer.evaluate(trainer.evaluation_network)
+def validate(trainer: Trainer) -> tuple[float, float, float]:
+    """Return loss and score of the evaluation network on the fold, and its score on a sample of training rows."""
+    return trainer.evaluate_epoch()
 
 
 def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
@@ -179,10 +179,11 @@ def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
             f"skipped, first step {first}: their loss or gradients were NaN or infinite{_found(trainer, first)}"
         )
     train_loss = float(trainer.progress.loss_sum) / max(1, trainer.samples_seen - rows)
-    valid_loss, score = validate(trainer)
+    valid_loss, score, train_score = validate(trainer)
     seconds = time.perf_counter() - started
     lr = max(group["lr"] for group in trainer.optimizer.param_groups)
-    epoch = Epoch(trainer.epoch + 1, train_loss, valid_loss, score, float(lr), seconds)
+    trained = sum(p.numel() for p in trainer.network.parameters() if p.requires_grad)
+    epoch = Epoch(trainer.epoch + 1, train_loss, valid_loss, score, float(lr), seconds, train_score, trained)
     trainer.progress.next_epoch(epoch)
     if hasattr(trainer.scheduler, "epoch_end"):
         trainer.scheduler.epoch_end(-score if trainer.metric.higher_is_better else score)

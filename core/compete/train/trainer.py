@@ -33,8 +33,8 @@ from compete.model.losses import joint_loss, soft_targets
 from compete.model.memory import BatchSplitter
 from compete.model.network import build_network
 from compete.predict.inference import Scaler, scaler_for
-from compete.predict.rows import predict_rows
 from compete.session import Run, call_hook
+from compete.train.evaluation import evaluate, sample_of
 from compete.train.progress import Progress
 from compete.types import Epoch, Member, Metric, Target
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from compete.types import Array
 
 # The purposes of a member's random numbers; each has its own seeds.
-NETWORK, ROWS, IMAGES, STEP = range(4)
+NETWORK, ROWS, IMAGES, STEP, SAMPLE = range(5)
 
 
 @dataclass(frozen=True)
@@ -160,18 +160,11 @@ class Trainer:
 
     def evaluate(self, network: nn.Module) -> tuple[float, float]:
         """Return a network's loss and score over all of the fold's validation rows, without augmentation or TTA."""
-        run, rows = self.run, self.valid_rows
-        if not len(rows):
-            return float("nan"), float("nan")
-        loss_sum = torch.zeros((), device=run.fabric.device)
+        return evaluate(self, network)[:2]
 
-        def add_loss(rows: torch.Tensor, logits: torch.Tensor) -> None:
-            loss_sum.add_(self.loss(logits, self.targets[rows]) * len(rows))
-
-        inputs = run.train_inputs
-        predictions = predict_rows(run.predictor(), [network], [self.scaler], inputs, rows, watch=add_loss)[0]
-        images = int(inputs.images.by_row.counts[rows].sum())
-        return float(loss_sum) / images, float(self.metric.score(run.dataset.labels[rows], predictions))
+    def evaluate_epoch(self) -> tuple[float, float, float]:
+        """Return the evaluation network's loss and score on the fold, and its score on a sample of training rows."""
+        return evaluate(self, self.evaluation_network, sample_of(self.train_rows, self.seed(SAMPLE)))
 
     def training_inputs(self) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained."""

@@ -37,7 +37,7 @@ def test_the_score_is_of_all_rows_not_of_the_last_batch(make_run):
 def test_the_loss_is_weighted_by_rows_not_by_batches(make_run):
     run = make_run("inference.batch_size=5")  # 8 rows: 5 + 3
     trainer = first_fold(run)
-    loss, _ = validate(trainer)
+    loss, *_ = validate(trainer)
     data = run.images
     images = torch.from_numpy(np.stack([data.train.images[row] for row in trainer.valid_rows]))
     trainer.network.eval()
@@ -180,7 +180,9 @@ def test_the_kept_epoch_is_the_best_by_the_competition_s_metric(make_run, monkey
     import compete.train.loop as training
 
     run = make_run("training.epochs=4")
-    given = iter([(0.9, 0.5), (0.8, 0.7), (0.1, 0.6), (0.05, 0.4)])  # (loss, score): the loss would choose the last
+    given = iter(
+        [(0.9, 0.5, 1), (0.8, 0.7, 1), (0.1, 0.6, 1), (0.05, 0.4, 1)]
+    )  # (loss, score, train): the loss would choose the last
     monkeypatch.setattr(training, "validate", lambda trainer: next(given))
     result, *_ = train(run, Member(0, 42))
     assert (result.best_epoch, result.score) == (2, 0.7)
