@@ -178,9 +178,10 @@ def fit_verdict(scores: Scores) -> str:
     train, valid = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
     gaps = [(t - v) * (1 if scores.higher_is_better else -1) for t, v in pairs]
     gap, error = sum(gaps) / len(gaps), stdev(gaps) / math.sqrt(len(gaps)) if len(gaps) > 1 else 0.0
+    certain = 2 + 4 / max(1, len(gaps) - 1)  # about the 97.5 % quantile of Student's t
     share = gap / (max(abs(train), abs(valid)) or 1)
     both = f"{scores.metric} {train:.4f} on training images, {valid:.4f} on validation images"
-    if share > (CLEAR_GAP if len(gaps) > 1 else 2 * CLEAR_GAP) and gap > 2 * error:
+    if share > (CLEAR_GAP if len(gaps) > 1 else 3 * CLEAR_GAP) and gap > certain * error:
         return (
             f"overfits: {both}, a gap of {gap:.4f}{f' ± {error:.4f}' if error else ''}. Try more augmentation, weight "
             "decay or dropout, a smaller network, or [finetune] freeze."
