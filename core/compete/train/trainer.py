@@ -160,11 +160,12 @@ class Trainer:
 
     def evaluate(self, network: nn.Module) -> tuple[float, float]:
         """Return a network's loss and score over all of the fold's validation rows, without augmentation or TTA."""
-        return evaluate(self, network)[:2]
+        return evaluate(self.run, network, self.scaler, self.loss, self.targets, self.valid_rows)[:2]
 
     def evaluate_epoch(self) -> tuple[float, float, float]:
         """Return the evaluation network's loss and score on the fold, and its score on a sample of training rows."""
-        return evaluate(self, self.evaluation_network, sample_of(self.train_rows, self.seed(SAMPLE)))
+        sample, network = sample_of(self.train_rows, self.seed(SAMPLE)), self.evaluation_network
+        return evaluate(self.run, network, self.scaler, self.loss, self.targets, self.valid_rows, sample)
 
     def training_inputs(self) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained."""

@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from compete.errors import CompeteError
+from compete.session import Run
 from compete.stages.members import read_result
 from compete.train.evaluation import MOST, evaluate, sample_of
-from compete.train.trainer import Trainer, build_trainer
+from compete.train.trainer import build_trainer
 from compete.types import Member, Metric
+
+
+def evaluated(trainer, *sample):
+    parts = trainer.scaler, trainer.loss, trainer.targets, trainer.valid_rows
+    return evaluate(trainer.run, trainer.network, *parts, *sample)
 
 
 @pytest.mark.parametrize(("rows", "size"), [(10, 10), (200, 32), (5_000, 500), (100_000, MOST)])
@@ -26,8 +32,8 @@ def test_a_sample_is_a_tenth_of_the_training_rows_within_limits(rows, size):
 @pytest.mark.parametrize("batch", [1, 3, 5, 8, 64])
 def test_validation_is_the_same_with_a_sample_and_without(make_run, batch):
     trainer = build_trainer(make_run(f"inference.batch_size={batch}"), Member(0, 42))
-    loss, score, unknown = evaluate(trainer, trainer.network)
-    with_sample = evaluate(trainer, trainer.network, trainer.train_rows)
+    loss, score, unknown = evaluated(trainer)
+    with_sample = evaluated(trainer, trainer.train_rows)
     assert with_sample[:2] == pytest.approx((loss, score), rel=1e-5) and math.isnan(unknown)
 
 
@@ -46,9 +52,9 @@ def test_a_metric_without_a_value_for_the_sample_gives_none(make_run, monkeypatc
         return 0.5
 
     trainer = build_trainer(make_run(), Member(0, 42))
-    monkeypatch.setattr(Trainer, "metric", property(lambda _: Metric(two_classes_or_none)))
+    monkeypatch.setattr(Run, "metric", property(lambda _: Metric(two_classes_or_none)))
     one_class = trainer.train_rows[trainer.run.dataset.labels[trainer.train_rows] == 0]
-    loss, score, of_sample = evaluate(trainer, trainer.network, one_class)
+    loss, score, of_sample = evaluated(trainer, one_class)
     assert math.isfinite(loss) and score == 0.5 and math.isnan(of_sample)
 
 
