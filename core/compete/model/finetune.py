@@ -94,6 +94,8 @@ def _gradual(network: nn.Module, names: Sequence[str], outputs: int, epochs: int
     stages = [kept for stage in stages_of(network) if (kept := [name for name in stage if name in set(names)])]
     staged = {name for stage in stages for name in stage}
     beside = [name for name in names if name not in staged and name not in trained]  # such as a last norm
+    if not stages and beside:
+        stages, beside = [beside], []
     count = min(epochs - 1, len(stages))
     for step in range(1, count + 1):
         lowest, highest = (len(stages) - (n * len(stages)) // count for n in (step, step - 1))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from compete.errors import ConfigError
 from compete.model.selectors import attribute, head_parameters, within
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -19,10 +20,17 @@ def stages_of(network: nn.Module) -> list[list[str]]:
     """
     names = [name for name, _ in network.named_parameters()]
     stated = attribute(network, "stage_names")
-    stages = [[n for n in names if within(n, stage)] for stage in stated] if stated else _registered(network)
+    stages = [_stated(names, stage) for stage in stated] if stated else _registered(network)
     head = head_parameters(network)
     kept = ([name for name in stage if name not in head] for stage in stages)
     return [stage for stage in kept if stage]
+
+
+def _stated(names: Sequence[str], stage: Sequence[str]) -> list[str]:
+    for part in stage:
+        if not any(within(name, [part]) for name in names):
+            raise ConfigError(f'[model]: the network\'s stage_names has "{part}", which names no part with parameters')
+    return [name for name in names if within(name, stage)]
 
 
 def states_its_stages(network: nn.Module) -> bool:

@@ -9,7 +9,9 @@ import numpy as np
 
 from compete.model.finetune import frozen_modules
 from compete.model.selectors import summarised
+from compete.model.stages import stages_of, states_its_stages
 from compete.reports import ImagesReport, NetworkReport, OptimizationReport, PlanReport, RowsReport
+from compete.text import plural
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,9 +75,17 @@ def describe_network(config: Config, network: nn.Module, outputs: int, plan: Tra
         parameters=sum(p.numel() for p in network.parameters()),
         trained=sum(p.numel() for p in network.parameters() if p.requires_grad),
         frozen=tuple(frozen_modules(network)),
-        notes=tuple(getattr(network, "notes", ())),
+        notes=(*getattr(network, "notes", ()), *_stages_note(config, network)),
         schedule=tuple(_steps(network, plan)) if len(plan.steps) > 1 else (),
     )
+
+
+def _stages_note(config: Config, network: nn.Module) -> Iterator[str]:
+    """Say where stages that `[finetune]` uses come from, unless the network itself states them."""
+    used = config.finetune.layer_decay != 1 or config.finetune.preset == "gradual"
+    if used and not states_its_stages(network) and (stages := stages_of(network)):
+        ends = (summarised(network, stage, most=1) for stage in (stages[0], stages[-1]))
+        yield f"{plural(len(stages), 'stage')} by the order of registration, from {' to '.join(ends)}"
 
 
 def _steps(network: nn.Module, plan: TrainingPlan) -> Iterator[tuple[int, int, str]]:

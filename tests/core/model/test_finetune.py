@@ -184,3 +184,14 @@ def test_stages_are_blocks_in_the_order_of_registration():
     names = [sorted({name.rsplit(".", 1)[0] for name in stage}) for stage in stages_of(Net())]
     layers = [[f"layer{n}.a", f"layer{n}.norm"] for n in (1, 2, 3, 4)]
     assert names == [["fixed", "stem"], *layers]
+
+
+def test_a_network_may_state_its_stages_and_a_wrong_name_is_refused(tiny):
+    network, config, _ = plan_for(tiny)
+    config = load_config(tiny / "tiny.toml", ["training.epochs=3", "finetune.preset=gradual"])
+    network.stage_names = [["stem", "layer1"], ["layer2", "layer3"]]  # layer4 goes with the head
+    steps = [["fc"], ["fc", "layer2", "layer3", "layer4"], ALL]
+    assert [names for _, names in described(plan_training(network, config, 3))] == steps
+    network.stage_names = [["layer"]]
+    with pytest.raises(ConfigError, match='stage_names has "layer"'):
+        plan_training(network, config, 3)

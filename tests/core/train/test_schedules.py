@@ -133,3 +133,15 @@ def test_the_doctor_examines_what_is_unfrozen_later(make_run):
     trainer.optimizer.param_groups.remove(group)
     found = dict(diagnose(trainer, quick=True))["gradients arrive"]
     assert any("not in the optimizer" in text for text in found)
+
+
+def test_stages_that_no_library_states_are_reported(make_run, tiny):
+    from compete.config.load import load_config
+    from compete.stages.describe import describe_network
+
+    with dry_run(load_config(tiny / "tiny.toml", ["finetune.layer_decay=0.5"])) as run:
+        trainer = build_trainer(run, run.members[0])
+        notes = describe_network(run.config, trainer.network, 3, trainer.plan).notes
+        assert notes == ("1 stage by the order of registration, from stem to stem",)
+    with dry_run(load_config(tiny / "tiny.toml")) as run:
+        assert describe_network(run.config, trainer.network, 3, trainer.plan).notes == ()
