@@ -75,8 +75,9 @@ if TYPE_CHECKING:
     from compete.config.settings import Count, Number
     from compete.data.columns import cell_numbers
     from compete.data.leaks import linked_rows
+    from compete.model.selectors import match_modules
     from compete.predict.top_k import top_labels
-    from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
+    from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, fit_verdict, read_scores
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -149,6 +150,7 @@ __all__ = [
     "did_you_mean",
     "duration",
     "error_location",
+    "fit_verdict",
     "foreign_names",
     "form_of",
     "format_first",
@@ -158,6 +160,7 @@ __all__ = [
     "left_behind",
     "linked_rows",
     "load_run",
+    "match_modules",
     "name_words",
     "path_template",
     "plain_name",
@@ -188,7 +191,9 @@ _LATE = {
     "Number": "compete.config.settings",
     "Scores": "compete.scores",
     "cell_numbers": "compete.data.columns",
+    "fit_verdict": "compete.scores",
     "linked_rows": "compete.data.leaks",
+    "match_modules": "compete.model.selectors",
     "read_scores": "compete.scores",
     "top_labels": "compete.predict.top_k",
 }

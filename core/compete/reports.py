@@ -67,7 +67,8 @@ class ImagesReport(StageReport, number=2, title="load"):
 class NetworkReport(StageReport, number=3, title="build"):
     """Stage 3: the network; `trained` is how many of its parameters move, `frozen` names the modules that do not.
 
-    `notes` are the network's own lines, such as which weights were read.
+    `notes` are the network's own lines, such as which weights were read. Where more is trained in later epochs,
+    `schedule` has a line for each step: its epoch, how many parameters are trained from then on, and what is new.
     """
 
     model: str
@@ -78,6 +79,7 @@ class NetworkReport(StageReport, number=3, title="build"):
     trained: int
     frozen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    schedule: tuple[tuple[int, int, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import stdev
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from compete.errors import CompeteError
 from compete.store import write_json
+from compete.text import plural
 
 SCORES_FILE = "scores.json"
 FORMAT: Literal[1] = 1  # raise it when a key changes its name or meaning
@@ -56,7 +58,7 @@ class ClassScores(Facts):
 
 
 class EpochScores(Facts):
-    """An epoch of a member; the score is that on its own fold, without TTA."""
+    """An epoch of a member, as `compete.Epoch`; the score is that on its own fold, without TTA."""
 
     number: int
     train_loss: Score
@@ -64,6 +66,8 @@ class EpochScores(Facts):
     score: Score
     lr: Score
     seconds: float
+    train_score: Score = None
+    trained: int | None = None
 
 
 class MemberScores(Facts):
@@ -202,3 +206,51 @@ def _unreadable(path: Path, reason: str) -> CompeteError:
         f"cannot read {path}: {reason}. To write it again from the finished members, type: "
         f"compete run {shlex.quote(str(path.parent / 'config.toml'))}"
     )
+
+
+CLEAR_GAP, NO_GAP = 0.1, 0.05  # between training and validation score, as a share of the larger one
+STILL_FALLING = 0.97  # the training loss of the last epoch as a share of that before
+
+
+def fit_verdict(scores: Scores) -> str:
+    """Say whether the members overfit or underfit, by how much and what to try; nothing where it is not clear.
+
+    Training and validation score are compared at each member's best epoch, both on unaugmented images.
+    """
+    pairs = [pair for member in scores.members.values() if (pair := _scores_of(member, member.best_epoch))]
+    if not pairs or len(pairs) < len(scores.members):
+        return ""
+    train, valid = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+    gaps = [(t - v) * (1 if scores.higher_is_better else -1) for t, v in pairs]
+    gap, error = sum(gaps) / len(gaps), stdev(gaps) / math.sqrt(len(gaps)) if len(gaps) > 1 else 0.0
+    certain = 2 + 4 / max(1, len(gaps) - 1)  # about the 97.5 % quantile of Student's t
+    share = gap / (max(abs(train), abs(valid)) or 1)
+    both = f"{scores.metric} {train:.4f} on training images, {valid:.4f} on validation images"
+    if share > (CLEAR_GAP if len(gaps) > 1 else 3 * CLEAR_GAP) and gap > certain * error:
+        return (
+            f"overfits: {both}, a gap of {gap:.4f}{f' ± {error:.4f}' if error else ''}. Try more augmentation, weight "
+            "decay or dropout, a smaller network, or [finetune] freeze."
+        )
+    rising = sum(_still_learns(member) for member in scores.members.values())
+    if abs(share) < NO_GAP and 2 * rising > len(pairs):
+        return (
+            f"underfits: {both}, and {rising} of {plural(len(pairs), 'member')} still learnt in the last epoch. "
+            "Try more epochs, a higher learning rate, a larger network, or [finetune] with more to train."
+        )
+    return ""
+
+
+def _scores_of(member: MemberScores, number: int) -> tuple[float, float] | None:
+    found = [epoch for epoch in member.epochs if epoch.number == number]
+    if not found or found[0].train_score is None or found[0].score is None:
+        return None
+    return found[0].train_score, found[0].score
+
+
+def _still_learns(member: MemberScores) -> bool:
+    """Return whether the last epoch was the best one, by score and by both losses, and not yet on a plateau."""
+    train = [epoch.train_loss for epoch in member.epochs if epoch.train_loss is not None]
+    valid = [epoch.valid_loss for epoch in member.epochs if epoch.valid_loss is not None]
+    if len(train) < 3 or len(valid) < 3 or member.best_epoch != len(member.epochs):
+        return False
+    return valid[-1] == min(valid) and 0 < train[-1] < STILL_FALLING * train[-2]

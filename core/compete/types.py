@@ -176,7 +176,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The results of one epoch of a member."""
+    """The results of one epoch of a member.
+
+    `score` is that of the validation rows, `train_score` that of a sample of training rows, both without augmentation
+    (NaN: unknown). `trained` is the number of parameters that were trained (None: unknown).
+    """
 
     number: int
     train_loss: float
@@ -184,6 +188,8 @@ class Epoch:
     score: float
     lr: float
     seconds: float
+    train_score: float = float("nan")
+    trained: int | None = None
 
 
 @dataclass(frozen=True)

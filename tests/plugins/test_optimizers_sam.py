@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from compete.train.loop import plan_epoch, set_training_mode, train, train_step
+from compete.model.finetune import set_training_mode
+from compete.train.loop import plan_epoch, train, train_step
 from compete.train.trainer import build_trainer
 from compete.types import Member
 from compete_plugins.optimizers import sam
@@ -80,7 +81,7 @@ def test_the_loop_steps_by_the_gradients_at_the_climbed_weights(make_run):
     run = make_run(*RECIPE, "training.batch_size=8")
     trainer = build_trainer(run, run.members[0])
     plan_epoch(trainer)
-    set_training_mode(trainer.network, trainer.frozen)
+    set_training_mode(trainer.network)
     batch = next(iter(trainer.loader))
     copy = deepcopy(trainer.network)
     images, targets = trainer.scaler(batch.images), trainer.targets[batch.rows]

@@ -39,6 +39,13 @@ CONFIGURATIONS = {
         'callbacks=[{name="swa", last_epochs=3}, {name="soup", candidates=2}]',
         'hooks=[{name="activations"}, {name="nan_watch", on="backward"}, {name="grad_cam"}]',
     ),
+    "parts that unfreeze, layer-wise rates, initialised layers": (
+        'finetune={layer_decay=0.5, schedule=[{epoch=1, train="head"}, {epoch=2, train=["stem.0", "head"]}, {epoch=4, train="all"}]}',
+        'init={weights="orthogonal", gain=1.5}',
+        'optimizer={name="timm", optimizer="lamb", lr=0.05}',
+        "scheduler.name=one_cycle",
+        'callbacks=[{name="best_checkpoint"}, {name="ema", decay=0.9}]',
+    ),
 }
 # In the order of a run, so that each place is still ahead.
 ORDER = (

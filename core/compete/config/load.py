@@ -20,6 +20,7 @@ from compete.config.settings import (
     Finetune,
     Images,
     Inference,
+    Init,
     Training,
 )
 from compete.config.slots import SLOTS
@@ -43,6 +44,7 @@ class Config:
     columns: Columns
     training: Training
     finetune: Finetune
+    init: Init
     inference: Inference
     checks: Checks
     blend: Blend
@@ -127,6 +129,9 @@ def check_config(
         reader.notes += leave_out_replaced(data, written, reader.overrides, plugins.registry)
     take_out(data, without)
     core: dict[str, Any] = {name: reader.core_table(name, model, data) for name, model in CORE_TABLES.items()}
+    if all(core.values()):
+        for problem in (*core["finetune"].conflicts(core["training"].epochs), *core["init"].conflicts()):
+            reader.add(problem, problem.where[1 : problem.where.index("]")], problem.key)
     components = reader.components(data, plugins.registry) if plugins else {}
     reader.head_of_loss(components)
     reader.data_files(components, path, core["competition"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 NOUNS: dict[Any, str] = {int: "integer", float: "number", str: "string", Path: "path", dict: "table", list: "list"}
@@ -21,6 +22,8 @@ LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_l
 def type_text(annotation: Any) -> str:  # noqa: ANN401 - any type
     """Return a type in words, or as Python writes it where there are no words for it."""
     origin, inner = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"table with {' and '.join(annotation.model_fields)}"
     if origin is Annotated:
         return type_text(inner[0]) + _limits_text(_limits(inner[1:]))
     if origin is Literal:

@@ -1,38 +1,27 @@
-"""Build a member's network: its head, frozen parts, parameter groups and input scaling."""
+"""Build a member's network: its backbone and head, and the scaling of its input."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from compete.errors import ConfigError, code_of_others, error_location
+from compete.model.finetune import plan_training
+from compete.model.initialise import initialise
+from compete.model.selectors import attribute, find_head
 from compete.model.weights import obtain_weights, quoted
-from compete.text import did_you_mean, format_list
 
 if TYPE_CHECKING:
     from compete.config.load import Config
     from compete.config.options import BoundComponent
-    from compete.config.settings import Finetune, Images
+    from compete.config.settings import Images
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class NetworkAttributes(Protocol):
-    """Attributes that a `[model]`'s network may have. Each is optional; the core reads no others.
-
-    `head_name` names the head's modules. `mean` and `std` are those of the weights' training: one value or one per
-    channel, for pixels in 0..1. `notes` are lines about the origin of the weights, shown with the network.
-    """
-
-    head_name: str | Sequence[str]
-    mean: Sequence[float]
-    std: Sequence[float]
-    notes: Sequence[str]
 
 
 def build_network(
@@ -43,7 +32,9 @@ def build_network(
     weights: bool = True,
     progress: Callable[[int, int], object] = lambda *_: None,
 ) -> nn.Module:
-    """Build `[model]` with its `[head]` and try it on two noise images. Raise `ConfigError` for wrong logits.
+    """Build `[model]` with its `[head]` and try it on two noise images.
+
+    Raise `ConfigError` for wrong logits, and where `[finetune]` does not suit it.
 
     It has K `outputs`, and takes F `columns` beside the images. Trained weights that this machine lacks are fetched,
     with `progress(done, total)` in bytes, after the network without them was tried. Without `weights` it is the bare
@@ -59,6 +50,9 @@ def build_network(
     if not weights:
         model = replace(model, options=model.options | dict(model.component.traits.without_weights))
     network = _compose(model, config.one("heads"), images.channels, columns, outputs)
+    _note_head(network, outputs)
+    if config.init.weights is not None and weights:
+        _initialise(network, config, outputs, columns, seed)
     network.eval()
     noise = torch.randn(2, images.channels, *images.size)
     logits = _try(model, network, noise, *([torch.randn(2, columns)] if columns else []))
@@ -72,6 +66,7 @@ def build_network(
             f'[model] name = "{model.name}": its outputs are probabilities, and the losses want logits: '
             "Remove the softmax from the network."
         )
+    plan_training(network, config, outputs)
     return network
 
 
@@ -105,6 +100,25 @@ def _set_attributes(network: Any, body: nn.Module, body_heads: Sequence[str]) ->
     prefix = next((f"{name}." for name, module in network.named_modules() if module is body), "")
     own = [name for name, _ in network.named_parameters() if not (prefix and name.startswith(prefix))]
     network.head_name = (*own, *(f"{prefix}{name}" for name in body_heads))
+    network.backbone_name = prefix.removesuffix(".")
+    stages = attribute(body, "stage_names") or ()
+    network.stage_names = [[f"{prefix}{name}" for name in stage] for stage in stages]
+
+
+def _note_head(network: Any, outputs: int) -> None:  # noqa: ANN401 - sets an attribute
+    """Note where the head is, for selectors; what needs a head says so where it finds none."""
+    if not attribute(network, "head_name"):
+        with suppress(ConfigError):
+            network.head_name = find_head(network, outputs)
+
+
+def _initialise(network: Any, config: Config, outputs: int, columns: int, seed: int) -> None:  # noqa: ANN401 - as above
+    def rebuild() -> nn.Module:
+        torch.manual_seed(seed + 1)
+        return _compose(config.one("models"), config.one("heads"), config.images.channels, columns, outputs)
+
+    done = initialise(network, config.init, rebuild, seed)
+    network.notes = (*(attribute(network, "notes") or ()), done)
 
 
 def _redraw_zeros(body: nn.Module, heads: Sequence[str]) -> None:
@@ -133,82 +147,6 @@ def _try(model: BoundComponent, network: nn.Module, *inputs: torch.Tensor) -> to
     return logits
 
 
-def attribute(network: nn.Module, name: Literal["head_name", "mean", "std", "notes"]) -> Any:  # noqa: ANN401
-    """Return one of a network's `NetworkAttributes`, or None."""
-    return getattr(network, name, None)
-
-
-def find_head(network: nn.Module, outputs: int) -> tuple[str, ...]:
-    """Return the dotted names of the head's modules: the attribute `head_name`, or the last layer with K outputs."""
-    named = attribute(network, "head_name")
-    if named:
-        return (named,) if isinstance(named, str) else tuple(named)
-    width = ("out_features", "out_channels")
-    found = [n for n, m in network.named_modules() if any(getattr(m, attr, None) == outputs for attr in width)]
-    if not found:
-        raise ConfigError(
-            f"[finetune]: the network has no layer with {outputs} outputs that could be its head. "
-            'Give the module an attribute head_name = "the.layer".'
-        )
-    return (found[-1],)
-
-
-def _within(parameter: str, modules: Sequence[str]) -> bool:
-    return any(parameter == module or parameter.startswith(f"{module}.") for module in modules)
-
-
-def freeze(network: nn.Module, settings: Finetune, outputs: int) -> list[str]:
-    """Freeze the parameters that `[finetune] freeze` names; return the names of the modules with no other ones."""
-    if settings.freeze == "none":
-        return []
-    if settings.freeze == "backbone":
-        heads = find_head(network, outputs)
-        frozen = [p for name, p in network.named_parameters() if not _within(name, heads)]
-    else:
-        frozen = list(_matching(network, list(settings.freeze)))
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-    if not any(p.requires_grad for p in network.parameters()):
-        raise ConfigError("[finetune] freeze: no parameter remains to train")
-    return [name for name, module in network.named_modules() if name and _is_frozen(module)]
-
-
-def set_training_mode(network: nn.Module, frozen: Sequence[str]) -> None:
-    """Put the network into training mode, and its frozen modules into eval mode.
-
-    Even without gradients BatchNorm updates its running statistics, except in eval mode.
-    """
-    network.train()
-    for name in frozen:
-        network.get_submodule(name).eval()
-
-
-def parameter_groups(network: nn.Module, settings: Finetune, outputs: int) -> list[dict[str, Any]]:
-    """Group the trainable parameters: norms and biases without weight decay, the backbone at its own learning rate."""
-    heads = find_head(network, outputs) if settings.backbone_lr_ratio != 1 else ()
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            key = (not heads or _within(name, heads), parameter.ndim > 1)
-            groups.setdefault(key, []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "lr_ratio": 1.0 if in_head else settings.backbone_lr_ratio,
-            **({} if decayed else {"weight_decay": 0.0}),
-        }
-        for (in_head, decayed), parameters in groups.items()
-    ]
-
-
-def build_optimizer(optimizer: BoundComponent, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """Build the optimizer, and scale each group's learning rate by its `lr_ratio`."""
-    built: torch.optim.Optimizer = optimizer.build(groups)
-    for group in built.param_groups:
-        group["lr"] *= group.get("lr_ratio", 1.0)
-    return built
-
-
 def input_scale(network: nn.Module, images: Images) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and std (1, C, 1, 1) for images in 0..1."""
     standard = images.channels == 3
@@ -222,21 +160,3 @@ def _per_channel(name: str, values: Sequence[float], channels: int) -> torch.Ten
         raise ConfigError(f"[images] {name} = {list(values)}: give one value, or one for each of {channels} channels")
     # (1,) or (C,) -> (C,) -> (1, C, 1, 1)
     return torch.tensor(values, dtype=torch.float32).expand(channels).reshape(1, channels, 1, 1).contiguous()
-
-
-def _matching(network: nn.Module, patterns: Sequence[str]) -> Iterator[nn.Parameter]:
-    names = [name for name, _ in network.named_parameters()]
-    for pattern in patterns:
-        matched = [name for name in names if fnmatch(name, pattern) or fnmatch(name, f"{pattern}.*")]
-        if not matched:
-            modules = [name for name, _ in network.named_children()]
-            raise ConfigError(
-                f'[finetune] freeze: "{pattern}" matches no parameter.{did_you_mean(pattern, modules)} '
-                f"Modules: {format_list(modules)}."
-            )
-        yield from (network.get_parameter(name) for name in matched)
-
-
-def _is_frozen(module: nn.Module) -> bool:
-    parameters = list(module.parameters())
-    return bool(parameters) and not any(p.requires_grad for p in parameters)

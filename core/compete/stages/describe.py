@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compete.model.finetune import frozen_modules
+from compete.model.selectors import summarised
+from compete.model.stages import stages_of, states_its_stages
 from compete.reports import ImagesReport, NetworkReport, OptimizationReport, PlanReport, RowsReport
+from compete.text import plural
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
     from compete.config.load import Config
+    from compete.model.finetune import TrainingPlan
     from compete.types import Array, Member, Tables, Target
 
 
@@ -59,8 +64,8 @@ def describe_images(config: Config, train_images: int, test_images: int, columns
     )
 
 
-def describe_network(config: Config, network: nn.Module, outputs: int, frozen: Sequence[str]) -> NetworkReport:
-    """Stage 3, from a network that is frozen already."""
+def describe_network(config: Config, network: nn.Module, outputs: int, plan: TrainingPlan) -> NetworkReport:
+    """Stage 3, from a network that is set to its plan's first epoch."""
     model = config.one("models")
     return NetworkReport(
         model=model.name,
@@ -69,9 +74,26 @@ def describe_network(config: Config, network: nn.Module, outputs: int, frozen: S
         outputs=outputs,
         parameters=sum(p.numel() for p in network.parameters()),
         trained=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        frozen=tuple(frozen),
-        notes=tuple(getattr(network, "notes", ())),
+        frozen=tuple(frozen_modules(network)),
+        notes=(*getattr(network, "notes", ()), *_stages_note(config, network)),
+        schedule=tuple(_steps(network, plan)) if len(plan.steps) > 1 else (),
     )
+
+
+def _stages_note(config: Config, network: nn.Module) -> Iterator[str]:
+    """Say where stages that `[finetune]` uses come from, unless the network itself states them."""
+    used = config.finetune.layer_decay != 1 or config.finetune.preset == "gradual"
+    if used and not states_its_stages(network) and (stages := stages_of(network)):
+        ends = (summarised(network, stage, most=1) for stage in (stages[0], stages[-1]))
+        yield f"{plural(len(stages), 'stage')} by the order of registration, from {' to '.join(ends)}"
+
+
+def _steps(network: nn.Module, plan: TrainingPlan) -> Iterator[tuple[int, int, str]]:
+    trained: frozenset[str] = frozenset()
+    for step in plan.steps:
+        count = sum(p.numel() for name, p in network.named_parameters() if name in step.parameters)
+        yield step.epoch, count, summarised(network, step.parameters - trained)
+        trained = step.parameters
 
 
 def describe_optimization(config: Config, optimizer: Optimizer, heads: int) -> OptimizationReport:

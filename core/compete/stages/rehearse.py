@@ -17,8 +17,8 @@ import pandas as pd
 import torch
 
 from compete.errors import CompeteError, ConfigError, UserError, code_of_others, error_location
+from compete.model.finetune import plan_training, set_trainable, set_training_mode
 from compete.model.losses import joint_loss, soft_targets
-from compete.model.network import freeze, set_training_mode
 from compete.predict.postprocessing import Step, fit_steps, submission_frame
 from compete.submission.check import CheckResult, check_submission
 from compete.submission.form import submission_bytes
@@ -224,7 +224,8 @@ def rehearse_single(config: Config, dataset: Dataset, members: Sequence[Member],
 def _training_problem(config: Config, dataset: Dataset, network: nn.Module) -> str:
     """Return why a copy of the network cannot train on one noise image, or an empty string."""
     copy = deepcopy(network)
-    set_training_mode(copy, freeze(copy, config.finetune, dataset.target.outputs))
+    set_trainable(copy, plan_training(copy, config, dataset.target.outputs), config.training.epochs)
+    set_training_mode(copy)
     inputs = [torch.randn(1, config.images.channels, *config.images.size)]
     if dataset.columns is not None:
         inputs.append(torch.randn(1, dataset.column_count))

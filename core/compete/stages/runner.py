@@ -15,8 +15,9 @@ from compete.errors import FAULTS, ConfigError, PluginRuntimeError, code_of_othe
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
+from compete.model.finetune import begin_plan, build_optimizer, parameter_groups
 from compete.model.losses import joint_loss
-from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
+from compete.model.network import build_network
 from compete.predict.inference import views_of
 from compete.predict.postprocessing import submission_frame
 from compete.reports import TrainingReport
@@ -243,10 +244,9 @@ def _try_views(config: Config) -> None:
 def _report_network(run: Run) -> None:
     """Stages 3 and 4: the network, what of it is trained, and how."""
     config, data, outputs = run.config, run.dataset, run.target.outputs
-    frozen = freeze(run.network, config.finetune, outputs)
-    _report(run.session, describe_network(config, run.network, outputs, frozen))
-    groups = parameter_groups(run.network, config.finetune, outputs)
-    optimizer = build_optimizer(config.one("optimizers"), groups)
+    plan = begin_plan(run.network, config, outputs)
+    _report(run.session, describe_network(config, run.network, outputs, plan))
+    optimizer = build_optimizer(config.one("optimizers"), parameter_groups(run.network, config, outputs, plan))
     joint_loss(config.one("losses"), data.target, data.targets)
     _report(run.session, describe_optimization(config, optimizer, len(data.target.heads)))
 

@@ -158,10 +158,10 @@ def _show_modules(run: Any, depth: int, csv: Path | None) -> None:  # noqa: ANN4
     import pandas as pd
     import torch
 
-    from compete.model.network import freeze
+    from compete.model.finetune import begin_plan
     from compete.study.modules import module_rows
 
-    freeze(run.network, run.config.finetune, run.target.outputs)
+    begin_plan(run.network, run.config, run.target.outputs)
     inputs = [torch.randn(1, run.config.images.channels, *run.config.images.size)]
     if run.dataset.column_count:
         inputs.append(torch.randn(1, run.dataset.column_count))

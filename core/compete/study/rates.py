@@ -15,7 +15,7 @@ import pandas as pd
 from compete.config.load import load_config
 from compete.data.loaders import read_batches
 from compete.errors import ConfigError
-from compete.model.network import set_training_mode
+from compete.model.finetune import set_training_mode
 from compete.store import write_atomic
 from compete.train.loop import plan_epoch, train_step
 from compete.train.patient import unchanged_random_state
@@ -67,7 +67,7 @@ def range_test(
     losses: list[float] = []
     with unchanged_random_state():
         trainer = replace(build_trainer(run, run.members[0]), scheduler=_NoSchedule())
-        set_training_mode(trainer.network, trainer.frozen)
+        set_training_mode(trainer.network)
         for rate, batches in zip(rates, _steps(trainer), strict=False):
             losses.append(_loss_at(trainer, batches, float(rate)))
             report(len(losses))

@@ -19,7 +19,8 @@ from safetensors.torch import load, save
 from torch import nn
 
 from compete.errors import FAULTS, is_a_stop
-from compete.model.network import build_network, set_training_mode
+from compete.model.finetune import set_training_mode
+from compete.model.network import build_network
 from compete.text import format_first, plural
 from compete.train.data_checks import decoding_is_repeatable, labels_follow_pixels, loading_keeps_up
 from compete.train.patient import Patient, unchanged_random_state
@@ -131,9 +132,9 @@ def samples_are_independent(patient: Patient) -> Iterator[str]:
 
 
 def gradients_arrive(patient: Patient) -> Iterator[str]:
-    """Every trainable parameter gets a finite gradient, and stands in the optimizer exactly once."""
+    """All that is ever trained gets a finite gradient, and stands in the optimizer exactly once."""
     trainer, network = patient.trainer, patient.network()
-    set_training_mode(network, trainer.frozen)
+    set_training_mode(network)
     torch.autograd.backward(trainer.loss(network(*patient.inputs), patient.targets))
     trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
     without = [name for name, p in trainable.items() if p.grad is None]
@@ -146,7 +147,7 @@ def gradients_arrive(patient: Patient) -> Iterator[str]:
     if infinite:
         yield f"the gradient of {format_first(infinite)} is not finite in the first step"
     held = [id(p) for group in trainer.optimizer.param_groups for p in group["params"]]
-    counts = {name: held.count(id(p)) for name, p in trainer.network.named_parameters() if p.requires_grad}
+    counts = {name: held.count(id(p)) for name, p in trainer.network.named_parameters() if name in trainable}
     left_out = [name for name, count in counts.items() if not count]
     if left_out:
         yield f"{format_first(left_out)} trains, but is not in the optimizer: its weights never change"
@@ -213,7 +214,7 @@ def _train(patient: Patient, images: torch.Tensor, columns: Sequence[torch.Tenso
     """Return the loss of one batch before and after some steps of Adam on a copy of the network."""
     torch.manual_seed(0)
     network, loss, targets = patient.network(), patient.trainer.loss, patient.targets
-    set_training_mode(network, patient.trainer.frozen)
+    set_training_mode(network)
     for module in network.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()  # what can be learnt by heart is the question

@@ -17,7 +17,7 @@ import torch
 from compete.data.folds import class_totals
 from compete.data.loaders import loader_processes, read_batches, seed_host
 from compete.errors import TrainingError
-from compete.model.network import set_training_mode
+from compete.model.finetune import awake, set_trainable, set_training_mode
 from compete.model.non_finite import buffers_of, gradients_are_finite, kept_buffers, leave_out, weights_are_finite
 from compete.session import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
@@ -73,7 +73,8 @@ def plan_epoch(trainer: Trainer) -> None:
 def train_epoch(trainer: Trainer) -> None:
     """Train the rest of the current epoch, saving a checkpoint every few minutes."""
     plan_epoch(trainer)
-    set_training_mode(trainer.network, trainer.frozen)
+    set_trainable(trainer.network, trainer.plan, trainer.epoch + 1)
+    set_training_mode(trainer.network)
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
     for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulation_steps):
         train_step(trainer, batches)
@@ -112,7 +113,8 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
         trainer.run.fabric.clip_gradients(
             trainer.forward, trainer.optimizer, max_norm=settings.max_grad_norm, error_if_nonfinite=False
         )
-    trainer.optimizer.step()
+    with awake(trainer.optimizer, trainer.epoch + 1):
+        trainer.optimizer.step()
     trainer.scheduler.step()
 
 
@@ -162,9 +164,9 @@ def _found(trainer: Trainer, step: int) -> str:
     return "".join(f"; {text}" for text in call_hook(trainer.run.hook.explain_non_finite, trainer=trainer, step=step))
 
 
-def validate(trainer: Trainer) -> tuple[float, float]:
-    """Return loss and score of the evaluation network on the fold."""
-    return trainer.evaluate(trainer.evaluation_network)
+def validate(trainer: Trainer) -> tuple[float, float, float]:
+    """Return loss and score of the evaluation network on the fold, and its score on a sample of training rows."""
+    return trainer.evaluate_epoch()
 
 
 def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
@@ -177,10 +179,11 @@ def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
             f"skipped, first step {first}: their loss or gradients were NaN or infinite{_found(trainer, first)}"
         )
     train_loss = float(trainer.progress.loss_sum) / max(1, trainer.samples_seen - rows)
-    valid_loss, score = validate(trainer)
+    valid_loss, score, train_score = validate(trainer)
     seconds = time.perf_counter() - started
     lr = max(group["lr"] for group in trainer.optimizer.param_groups)
-    epoch = Epoch(trainer.epoch + 1, train_loss, valid_loss, score, float(lr), seconds)
+    trained = sum(p.numel() for p in trainer.network.parameters() if p.requires_grad)
+    epoch = Epoch(trainer.epoch + 1, train_loss, valid_loss, score, float(lr), seconds, train_score, trained)
     trainer.progress.next_epoch(epoch)
     if hasattr(trainer.scheduler, "epoch_end"):
         trainer.scheduler.epoch_end(-score if trainer.metric.higher_is_better else score)

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from compete.model.finetune import set_trainable
+
 if TYPE_CHECKING:
     from compete.train.trainer import Trainer
     from compete.types import Array, Target
@@ -52,8 +54,9 @@ class Patient:
         return self.trainer.run.target
 
     def network(self, training: bool = False) -> nn.Module:
-        """Return a copy of the network to experiment with."""
+        """Return a copy of the network to experiment with; all that is ever trained is trained in it."""
         copy = deepcopy(self.trainer.network)
+        set_trainable(copy, self.trainer.plan, self.trainer.epochs)
         return copy.train() if training else copy.eval()
 
 

@@ -22,12 +22,19 @@ from compete.data.loaders import (
 )
 from compete.errors import CompeteError
 from compete.model.device import seed_of
+from compete.model.finetune import (
+    TrainingPlan,
+    begin_plan,
+    build_optimizer,
+    frozen_modules,
+    parameter_groups,
+)
 from compete.model.losses import joint_loss, soft_targets
 from compete.model.memory import BatchSplitter
-from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
+from compete.model.network import build_network
 from compete.predict.inference import Scaler, scaler_for
-from compete.predict.rows import predict_rows
 from compete.session import Run, call_hook
+from compete.train.evaluation import evaluate, sample_of
 from compete.train.progress import Progress
 from compete.types import ALL_ROWS, Epoch, Member, Metric, Target
 
@@ -40,7 +47,7 @@ if TYPE_CHECKING:
     from compete.types import Array
 
 # The purposes of a member's random numbers; each has its own seeds.
-NETWORK, ROWS, IMAGES, STEP = range(4)
+NETWORK, ROWS, IMAGES, STEP, SAMPLE = range(5)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Trainer:
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     batch_transforms: Sequence[Callable[..., tuple[torch.Tensor, torch.Tensor]]]
     scaler: Scaler
-    frozen: list[str]
+    plan: TrainingPlan
     targets: torch.Tensor
     columns: torch.Tensor | None
     train_rows: Array
@@ -84,6 +91,11 @@ class Trainer:
     def metric_name(self) -> str:
         """The metric's name, as in the TOML."""
         return self.run.session.metric_name
+
+    @property
+    def frozen(self) -> list[str]:
+        """The names of the modules whose parameters are all frozen in the current epoch."""
+        return frozen_modules(self.network)
 
     @property
     def epochs(self) -> int:
@@ -148,18 +160,12 @@ class Trainer:
 
     def evaluate(self, network: nn.Module) -> tuple[float, float]:
         """Return a network's loss and score over all of the fold's validation rows, without augmentation or TTA."""
-        run, rows = self.run, self.valid_rows
-        if not len(rows):
-            return float("nan"), float("nan")
-        loss_sum = torch.zeros((), device=run.fabric.device)
+        return evaluate(self.run, network, self.scaler, self.loss, self.targets, self.valid_rows)[:2]
 
-        def add_loss(rows: torch.Tensor, logits: torch.Tensor) -> None:
-            loss_sum.add_(self.loss(logits, self.targets[rows]) * len(rows))
-
-        inputs = run.train_inputs
-        predictions = predict_rows(run.predictor(), [network], [self.scaler], inputs, rows, watch=add_loss)[0]
-        images = int(inputs.images.by_row.counts[rows].sum())
-        return float(loss_sum) / images, float(self.metric.score(run.dataset.labels[rows], predictions))
+    def evaluate_epoch(self) -> tuple[float, float, float]:
+        """Return the evaluation network's loss and score on the fold, and its score on a sample of training rows."""
+        sample, network = sample_of(self.train_rows, self.seed(SAMPLE)), self.evaluation_network
+        return evaluate(self.run, network, self.scaler, self.loss, self.targets, self.valid_rows, sample)
 
     def training_inputs(self) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained."""
@@ -226,11 +232,11 @@ def build_trainer(run: Run, member: Member) -> Trainer:
     settings, outputs = config.training, dataset.target.outputs
     train_rows, valid_rows = _rows_of(run, member)
     network = build_network(config, outputs, dataset.column_count, member_seed(member, NETWORK))
-    frozen = freeze(network, config.finetune, outputs)
+    plan = begin_plan(network, config, outputs)
     scaler = scaler_for(network, config)
     if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config.finetune, outputs))
+    optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config, outputs, plan))
     steps = -(-_batches_in(train_rows, run) // settings.accumulation_steps)
     forward, fabric_optimizer = run.fabric.setup(network, optimizer)
     batches = EpochBatches()
@@ -245,7 +251,7 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         loss=joint_loss(config.one("losses"), dataset.target, dataset.targets[train_rows]),
         batch_transforms=[bound.build() for bound in config.many("batch_transforms")],
         scaler=scaler.to(device),
-        frozen=frozen,
+        plan=plan,
         targets=torch.from_numpy(dataset.targets).to(device),
         columns=torch.from_numpy(dataset.columns.train).to(device) if dataset.columns else None,
         train_rows=train_rows,

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from compete import STAGES, Epoch, MemberResult, RowsReport, StageReport, duration, hookimpl
+from compete import STAGES, Epoch, MemberResult, RowsReport, StageReport, duration, fit_verdict, hookimpl
 
 from ._pace import Pace, Throttle
 from ._stages import stage_lines
-from ._words import clean, decimal, shown_path, worst_first
+from ._words import clean, decimal, more_trained, shown_path, worst_first
 
 if TYPE_CHECKING:
     from compete import RunView, Scores, TrainerView
@@ -58,6 +58,8 @@ class Records:
     def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
         """Print the epoch's losses and score."""
         self._throttle.forget(trainer.member.name)
+        if change := more_trained(trainer, epoch):
+            self._print(f"member {change}")
         self._print(
             f"member {trainer.member.name} epoch {epoch.number}/{trainer.epochs}"
             f" loss {decimal(epoch.train_loss)} valid {decimal(epoch.valid_loss)}"
@@ -122,6 +124,8 @@ def _results(scores: Scores) -> Iterator[str]:
     yield f"result oof {metric} {decimal(cv.oof)}"
     if cv.oof_postprocessed is not None:
         yield f"result oof postprocessed {metric} {decimal(cv.oof_postprocessed)}"
+    if verdict := fit_verdict(scores):
+        yield f"result fit: {verdict}"
     classes = worst_first(scores.per_class)
     for row in classes[:CLASSES_RECORDED]:
         values = f"f1 {decimal(row.f1)} precision {decimal(row.precision)} recall {decimal(row.recall)}"

@@ -18,6 +18,7 @@ from compete import (
 )
 
 FROZEN_SHOWN = 4
+RATES_SPANNED = 4  # that many or more are shown as a span
 
 
 @singledispatch
@@ -57,7 +58,9 @@ def _(report: NetworkReport) -> Iterator[str]:
     head = "" if report.head == "linear" else f", head {report.head}"
     name = f"{report.model} {report.backbone}".strip()
     yield f"model {name}: {_millions(report.parameters)} parameters, {plural(report.outputs, 'output')}{head}"
-    if report.frozen:
+    for number, (epoch, trained, added) in enumerate(report.schedule):
+        yield f"from epoch {epoch} {_millions(trained)} of the parameters are trained: {'and ' * bool(number)}{added}"
+    if report.frozen and not report.schedule:
         frozen = format_list(report.frozen, FROZEN_SHOWN)
         yield f"{_millions(report.trained)} of the parameters are trained; frozen: {frozen}"
     yield from report.notes
@@ -67,8 +70,9 @@ def _(report: NetworkReport) -> Iterator[str]:
 def _(report: OptimizationReport) -> Iterator[str]:
     heads = f" for each of {report.heads} heads" if report.heads > 1 else ""
     yield f"loss {report.loss}{heads}; metric {report.metric}"
-    rates = dict.fromkeys(f"{rate:.1e}" for rate in report.learning_rates)
-    yield f"optimizer {report.optimizer}, learning rate {' and '.join(rates)}"
+    rates = list(dict.fromkeys(f"{rate:.1e}" for rate in report.learning_rates))
+    shown = " and ".join(rates) if len(rates) < RATES_SPANNED else f"{rates[0]} to {rates[-1]} in {len(rates)} groups"
+    yield f"optimizer {report.optimizer}, learning rate {shown}"
     yield f"scheduler {report.scheduler}"
     batches = f", {report.accumulation_steps} batches per step" if report.accumulation_steps > 1 else ""
     yield f"batches of {plural(report.batch_size, 'image')}{batches}"

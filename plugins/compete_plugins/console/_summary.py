@@ -13,6 +13,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from compete import fit_verdict
+
 from ._words import NO_VALUE, clean, decimal, shown_path, worst_first
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def summary(folder: Path, scores: Scores) -> Iterator[RenderableType]:
     yield Text()
     yield Rule(Text(run_title(scores.title, scores.run), "bold"), style="cyan")
     yield _headline(scores)
+    if verdict := fit_verdict(scores):
+        yield Text(clean(verdict), "yellow")
     yield Text()
     yield _tables(scores)
     yield Text()

@@ -16,7 +16,7 @@ from compete import STAGES, Epoch, MemberResult, RowsReport, StageReport, durati
 from ._pace import Pace, Throttle
 from ._stages import stage_lines
 from ._summary import next_steps, note_panel, run_title, summary
-from ._words import NO_VALUE, clean, decimal
+from ._words import NO_VALUE, clean, decimal, more_trained
 
 if TYPE_CHECKING:
     from compete import RunView, Scores, TrainerView
@@ -70,6 +70,8 @@ class Terminal:
     def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
         """Print the epoch's losses and score, with a mark when no epoch of this member was better."""
         self._stop()
+        if change := more_trained(trainer, epoch):
+            self._print(Text(change, "dim"))
         line = EPOCH_COLUMNS.format(
             trainer.member.name,
             f"{epoch.number}/{trainer.epochs}",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compete import ClassScores
+    from compete import ClassScores, Epoch, TrainerView
 
 NO_VALUE = "-"
 
@@ -15,6 +15,14 @@ NO_VALUE = "-"
 def clean(text: object) -> str:
     """Replace every control character by a space: names come from data and may hold escape sequences."""
     return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+def more_trained(trainer: TrainerView, epoch: Epoch) -> str:
+    """Return how many parameters an epoch trained, where that is another number than before; else nothing."""
+    before = [earlier.trained for earlier in trainer.history if earlier.number == epoch.number - 1]
+    if not before or epoch.trained in (None, *before):
+        return ""
+    return f"{trainer.member.name} epoch {epoch.number} trained {epoch.trained:,} parameters, before {before[0]:,}"
 
 
 def decimal(value: float | None) -> str:

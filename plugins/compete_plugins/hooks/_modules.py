@@ -1,33 +1,25 @@
-"""Choose modules by name patterns, and watch what they give or what flows back to them."""
+"""Choose modules by selectors, and watch what they give or what flows back to them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from compete import ConfigError, did_you_mean, format_list, hookimpl
+from compete import hookimpl, match_modules
 
 Direction = Literal["forward", "backward"]
 # Gets the module's number, whether its inputs are of interest, and its output or the gradient of that.
 Note = Callable[[int, tuple[Any, ...], torch.Tensor], None]
 
 
-def choose_modules(network: nn.Module, patterns: Sequence[str] | None, where: str) -> list[str]:
-    """Return the names of the modules that patterns match, or of all that hold no other. Raise `ConfigError`."""
-    modules = {name: module for name, module in network.named_modules() if name}
-    if patterns is None:
-        return [name for name, module in modules.items() if not any(True for _ in module.children())]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in modules):
-            raise ConfigError(
-                f'{where} "{pattern}": matches no module.{did_you_mean(pattern, modules)} '
-                f"Available: {format_list(modules, most=20)}."
-            )
-    return [name for name in modules if any(fnmatchcase(name, pattern) for pattern in patterns)]
+def choose_modules(network: nn.Module, selectors: Sequence[str] | None, where: str) -> list[str]:
+    """Return the names of the modules that selectors match, or of all that hold no other. Raise `ConfigError`."""
+    if selectors is None:
+        return [name for name, module in network.named_modules() if name and not any(True for _ in module.children())]
+    return match_modules(network, selectors, where)
 
 
 class Watch:

@@ -37,7 +37,8 @@ def network_from_file(
     """Build a network with your own code: `factory(outputs, channels, **arguments)` of the Python file `path`.
 
     `factory` names an `nn.Module` class, or a function that returns a module; the module maps images
-    (B, channels, H, W) to logits (B, outputs), and may have the attributes `head_name`, `mean`, `std` and `notes`.
+    (B, channels, H, W) to logits (B, outputs), and may have the attributes `head_name`, `mean`, `std`, `notes` and
+    `stage_names`.
     """
 
     def raised(error: BaseException) -> PluginError:

@@ -59,7 +59,12 @@ def refuse_arguments(backbone: str, error: Exception) -> ConfigError:
 
 
 def described(
-    network: nn.Module, head_name: str, mean: Sequence[float], std: Sequence[float], channels: int, note: str = ""
+    network: nn.Module,
+    head_name: str | Sequence[str],
+    mean: Sequence[float],
+    std: Sequence[float],
+    channels: int,
+    note: str = "",
 ) -> nn.Module:
     """Return the network with the attributes that the runner reads: `head_name`, `mean`, `std`, `notes`."""
     attributes: Any = network

@@ -25,6 +25,7 @@ from ._network import (
 )
 from ._sizes import cures, per_channel
 from ._sources import file_weights, hub_weights, url_weights
+from ._stages import timm_stages
 from ._weights import State, input_channels, read_weights, refuse_differences, rows
 
 WELL_KNOWN = 3  # weights trained on ImageNet-1k; more do not make a backbone more usual
@@ -154,7 +155,9 @@ def timm_network(
         pool_generalised_mean(network, backbone)
     constants: Any = network.pretrained_cfg
     note = head_note(weights, found, outputs) if weights else ""
-    return described(network, heads[0], constants["mean"], constants["std"], channels, note)
+    described(network, heads if len(heads) > 1 else heads[0], constants["mean"], constants["std"], channels, note)
+    network.stage_names = timm_stages(network)  # type: ignore[assignment]
+    return network
 
 
 def _from_hub(backbone: str, outputs: int, options: dict[str, Any]) -> tuple[nn.Module, int]:

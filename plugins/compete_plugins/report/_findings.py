@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from compete import plural
+from compete import fit_verdict, plural
 
 from ._confusion import Confusion
 from ._words import decimal, percent, signed
@@ -23,6 +23,7 @@ def findings(scores: Scores, confusion: Confusion | None) -> list[str]:
     """Return a sentence for everything worth a second look."""
     return [
         *_spread(scores),
+        *_fit(scores),
         *_postprocessing(scores),
         *_training_length(scores),
         *_overfitting(scores),
@@ -37,6 +38,12 @@ def _spread(scores: Scores) -> Iterator[str]:
             f"The {'parts' if scores.blend else 'members'}' scores vary by ± {decimal(scores.cv.std)}. A much smaller "
             "change may be chance: confirm it with more folds or seeds."
         )
+
+
+def _fit(scores: Scores) -> Iterator[str]:
+    verdict = fit_verdict(scores)
+    if verdict:
+        yield f"The network {verdict}"
 
 
 def _postprocessing(scores: Scores) -> Iterator[str]:
@@ -63,7 +70,7 @@ def _training_length(scores: Scores) -> Iterator[str]:
 
 
 def _overfitting(scores: Scores) -> Iterator[str]:
-    """Compare losses: the metric of training rows is not recorded."""
+    """Compare losses over the epochs, which rise before the score falls."""
     over = [name for name, member in scores.members.items() if _overfits(member.epochs)]
     if len(over) > len(scores.members) / 2:
         yield (

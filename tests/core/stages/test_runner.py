@@ -381,14 +381,15 @@ def test_columns_cannot_be_mixed(tiny):
 
 def test_a_cosine_head_with_a_frozen_backbone_trains_all_that_is_new(tiny):
     from compete.model.device import make_fabric
-    from compete.model.network import build_network, freeze
+    from compete.model.finetune import begin_plan
+    from compete.model.network import build_network
 
     config = load_config(
         tiny / "tiny.toml", ["head.name=cosine", "head.width=8", "loss.name=arcface", "finetune.freeze=backbone"]
     )
     make_fabric(config.training)
     network = build_network(config, 3, 2, seed=1)
-    freeze(network, config.finetune, 3)
+    begin_plan(network, config, 3)
     moving = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     assert {name.rpartition(".")[0] or name for name in moving} == {
         "centres", "norm", "features.columns.0", "features.image.head",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from compete.config.load import load_config
+from compete.model.finetune import set_training_mode
 from compete.study.dry_run import dry_run, first_step
 from compete.study.parameters import parameter_table
 from compete.train.loop import gradients
@@ -21,7 +22,7 @@ def test_parameters_have_their_group_and_the_gradient_of_the_first_step(tiny):
     assert table.loc["head.bias", "weight_decay"] == 0 < table.loc["head.weight", "weight_decay"]
     with dry_run(config) as run:
         trainer, batches = first_step(run)
-        trainer.network.train()
+        set_training_mode(trainer.network)
         gradients(trainer, batches, splits=1)
         expected = dict(trainer.network.named_parameters())["head.weight"].grad.norm()
     assert head.loc["head.weight", "gradient_norm"] == pytest.approx(float(expected))

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from compete.config.load import load_config
+from compete.model.finetune import plan_training
 from compete.stages.runner import run_competition
 from compete.study.dry_run import dry_run
 from compete.train import doctor
@@ -106,7 +107,8 @@ class BiasBeforeNorm(Planted):
 def with_network(trainer, network: nn.Module):
     """The trainer with another network, and an optimizer of all its parameters."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    return replace(trainer, network=network, forward=network, optimizer=optimizer, frozen=[])
+    plan = plan_training(network, trainer.run.config, trainer.target.outputs)
+    return replace(trainer, network=network, forward=network, optimizer=optimizer, plan=plan)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_the_score_is_of_all_rows_not_of_the_last_batch(make_run):
 def test_the_loss_is_weighted_by_rows_not_by_batches(make_run):
     run = make_run("inference.batch_size=5")  # 8 rows: 5 + 3
     trainer = first_fold(run)
-    loss, _ = validate(trainer)
+    loss, *_ = validate(trainer)
     data = run.images
     images = torch.from_numpy(np.stack([data.train.images[row] for row in trainer.valid_rows]))
     trainer.network.eval()
@@ -48,13 +48,14 @@ def test_the_loss_is_weighted_by_rows_not_by_batches(make_run):
 
 
 def test_the_training_loss_is_weighted_by_rows_too(make_run):
-    run = make_run("training.drop_last=false", "training.batch_size=15", "optimizer.lr=1e-9")
+    # The norm in eval mode, so that every row's loss is independent of its batch.
+    run = make_run(
+        'finetune.freeze=["stem"]', "training.drop_last=false", "training.batch_size=15", "optimizer.lr=1e-9"
+    )
     trainer = first_fold(run)  # 16 rows: 15 + 1
     for module in trainer.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 0.0
-            module.eval()
-    trainer.frozen.append("stem.1")  # eval mode, so that every row's loss is independent of its batch
     train_epoch(trainer)
     images = torch.from_numpy(np.stack([run.images.train.images[row] for row in trainer.train_rows]))
     trainer.network.eval()
@@ -179,7 +180,9 @@ def test_the_kept_epoch_is_the_best_by_the_competition_s_metric(make_run, monkey
     import compete.train.loop as training
 
     run = make_run("training.epochs=4")
-    given = iter([(0.9, 0.5), (0.8, 0.7), (0.1, 0.6), (0.05, 0.4)])  # (loss, score): the loss would choose the last
+    given = iter(
+        [(0.9, 0.5, 1), (0.8, 0.7, 1), (0.1, 0.6, 1), (0.05, 0.4, 1)]
+    )  # (loss, score, train): the loss would choose the last
     monkeypatch.setattr(training, "validate", lambda trainer: next(given))
     result, *_ = train(run, Member(0, 42))
     assert (result.best_epoch, result.score) == (2, 0.7)
@@ -208,11 +211,11 @@ def test_accumulated_batches_give_the_step_of_one_big_batch(make_run):
 def test_a_step_starts_from_zero_gradients(make_run):
     run = make_run("optimizer.lr=1e-9", 'finetune.freeze=["stem"]')
     trainer = first_fold(run)
-    from compete.model.network import set_training_mode
+    from compete.model.finetune import set_training_mode
     from compete.train.loop import plan_epoch
 
     plan_epoch(trainer)
-    set_training_mode(trainer.network, trainer.frozen)
+    set_training_mode(trainer.network)
     batch = next(iter(trainer.loader))
     train_step(trainer, [batch])
     once = trainer.network.head.weight.grad.clone()
