@@ -191,6 +191,30 @@ class MemberResult:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class HeadData:
+    """What a head is fitted on: samples, each an image as often as the sampler drew its row.
+
+    `features` float32 (n, ...) are those of all images, on disk; `images` (S,) is the number of each sample's image,
+    `targets` (S, ...) those of the loss, on the device, and `folds` (S,) the folds, which inner cross-validation may
+    leave out. `loss(logits (S, K), targets)` is the TOML's.
+    """
+
+    features: Array
+    images: Array
+    targets: Tensor
+    folds: Array
+    loss: Callable[[Tensor, Tensor], Tensor]
+    target: Target
+
+
+class FittedHead(Protocol):
+    """A head that is fitted on features at once, as logistic regression is, and not by an optimizer's steps."""
+
+    def fit(self, head: nn.Module, data: HeadData) -> str:
+        """Set the weights and buffers of the head's module; return what was chosen, for the log, or nothing."""
+
+
 class TrainerView(Protocol):
     """What a plugin may read of a member in training, and the methods that choose its final weights."""
 

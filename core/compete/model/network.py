@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from compete.config.load import Config
     from compete.config.options import BoundComponent
     from compete.config.settings import Finetune, Images
+    from compete.types import FittedHead
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -25,13 +26,15 @@ class NetworkAttributes(Protocol):
     """Attributes that a `[model]`'s network may have. Each is optional; the core reads no others.
 
     `head_name` names the head's modules. `mean` and `std` are those of the weights' training: one value or one per
-    channel, for pixels in 0..1. `notes` are lines about the origin of the weights, shown with the network.
+    channel, for pixels in 0..1. `notes` are lines about the origin of the weights, shown with the network. With
+    `fitted_head` the head is fitted on features at once, and its backbone is frozen.
     """
 
     head_name: str | Sequence[str]
     mean: Sequence[float]
     std: Sequence[float]
     notes: Sequence[str]
+    fitted_head: FittedHead
 
 
 def build_network(config: Config, outputs: int, columns: int, seed: int, weights: bool = True) -> nn.Module:
@@ -116,9 +119,14 @@ def _try(model: BoundComponent, network: nn.Module, *inputs: torch.Tensor) -> to
     return logits
 
 
-def attribute(network: nn.Module, name: Literal["head_name", "mean", "std", "notes"]) -> Any:  # noqa: ANN401
+def attribute(network: nn.Module, name: Literal["head_name", "mean", "std", "notes", "fitted_head"]) -> Any:  # noqa: ANN401
     """Return one of a network's `NetworkAttributes`, or None."""
     return getattr(network, name, None)
+
+
+def is_fitted(network: nn.Module) -> bool:
+    """Return whether the network's head is fitted at once, and never stepped."""
+    return attribute(network, "fitted_head") is not None
 
 
 def find_head(network: nn.Module, outputs: int) -> tuple[str, ...]:
@@ -142,16 +150,17 @@ def _within(parameter: str, modules: Sequence[str]) -> bool:
 
 def freeze(network: nn.Module, settings: Finetune, outputs: int) -> list[str]:
     """Freeze the parameters that `[finetune] freeze` names; return the names of the modules with no other ones."""
-    if settings.freeze == "none":
+    fitted = is_fitted(network)
+    if settings.freeze == "none" and not fitted:
         return []
-    if settings.freeze == "backbone":
+    if settings.freeze == "backbone" or fitted:
         heads = find_head(network, outputs)
         frozen = [p for name, p in network.named_parameters() if not _within(name, heads)]
     else:
         frozen = list(_matching(network, list(settings.freeze)))
     for parameter in frozen:
         parameter.requires_grad_(False)
-    if not any(p.requires_grad for p in network.parameters()):
+    if not fitted and not any(p.requires_grad for p in network.parameters()):
         raise ConfigError("[finetune] freeze: no parameter remains to train")
     return [name for name, module in network.named_modules() if name and _is_frozen(module)]
 

@@ -51,7 +51,8 @@ from compete.stages.run_folder import (
     update_state,
 )
 from compete.store import write_json
-from compete.text import plural
+from compete.text import duration, plural
+from compete.train.trainer import fresh_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -257,13 +258,15 @@ def _report_plan(run: Run) -> None:
     submitted = run.tables.has_test
     if done and run.config.many("hooks"):
         session.notes.append(f"[[hooks]] watch training: {plural(len(done), 'finished member')} will not be watched")
+    if run.feature_plan.reason:
+        session.notes.append(f"the frozen backbone runs in every epoch: {run.feature_plan.reason}")
     plan = describe_plan(run.config, run.members, done, session.device, session.precision, submitted, session.notes)
     _report(session, plan)
 
 
 def _train(run: Run) -> list[MemberResult]:
     """Stage 6: train every member that is not finished."""
-    _report(run.session, TrainingReport(str(run.folder)))
+    _report(run.session, TrainingReport(str(run.folder), notes=tuple(_store_features(run))))
     executor = run.config.one("executors")
     results = executor.build(list(run.members), lambda member: finish_member(run, member))
     found = [getattr(result, "member", None) for result in results] if isinstance(results, list) else []
@@ -273,6 +276,19 @@ def _train(run: Run) -> list[MemberResult]:
             f"{plural(len(run.members), 'member')}, in their order"
         )
     return list(results)
+
+
+def _store_features(run: Run) -> Iterator[str]:
+    """Compute the features of the first member to train, which most often are those of all; yield how long it took."""
+    pending = [member for member in run.members if not finished(run, member, run.member_folder(member))]
+    if not pending or run.feature_plan.split is None:
+        return
+    network, _, scaler = fresh_network(run, pending[0])
+    stored = run.stored_features(run.images.train, [network], scaler)
+    assert stored is not None
+    count = plural(len(stored.images.by_row.numbers), "training image")
+    how = f"computed once: {duration(stored.seconds)}" if stored.seconds else "computed before"
+    yield f"features of {count} x {stored.width:,}, {how}"
 
 
 def _store_tables(run: Run) -> None:

@@ -74,6 +74,8 @@ def train_epoch(trainer: Trainer) -> None:
     """Train the rest of the current epoch, saving a checkpoint every few minutes."""
     plan_epoch(trainer)
     set_training_mode(trainer.network, trainer.frozen)
+    if trainer.stored is not None:
+        trainer.forward.train()  # all that comes after the features
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
     for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulation_steps):
         train_step(trainer, batches)
@@ -125,7 +127,8 @@ def gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Tens
     rows = sum(len(batch.rows) for batch in batches)
     total = torch.zeros_like(trainer.progress.loss_sum)
     for batch in batches:
-        for *inputs, targets in zip(*(part.chunk(splits) for part in prepare(trainer, batch)), strict=True):
+        parts = prepare(trainer, batch, trainer.scale)
+        for *inputs, targets in zip(*(part.chunk(splits) for part in parts), strict=True):
             loss = trainer.loss(trainer.forward(*inputs), targets)
             trainer.run.fabric.backward(loss * (len(targets) / rows))
             total += loss.detach() * len(targets)

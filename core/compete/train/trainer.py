@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from compete.model.device import seed_of
 from compete.model.losses import joint_loss, soft_targets
 from compete.model.memory import BatchSplitter
 from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
-from compete.predict.inference import Scaler, scaler_for
+from compete.predict.inference import Scale, Scaler, as_they_are, scaler_for
 from compete.predict.rows import predict_rows
 from compete.session import Run, call_hook
 from compete.train.progress import Progress
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from compete.data.loaders import Batch, Batches
+    from compete.features.stored import StoredFeatures
     from compete.types import Array
 
 # The purposes of a member's random numbers; each has its own seeds.
@@ -53,12 +54,13 @@ class Trainer:
     run: Run
     member: Member
     network: nn.Module
-    forward: Callable[..., torch.Tensor]
+    forward: Any
     optimizer: Any
     scheduler: Any
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     batch_transforms: Sequence[Callable[..., tuple[torch.Tensor, torch.Tensor]]]
     scaler: Scaler
+    stored: StoredFeatures | None
     frozen: list[str]
     targets: torch.Tensor
     columns: torch.Tensor | None
@@ -117,6 +119,11 @@ class Trainer:
         return chosen if isinstance(chosen, nn.Module) else self.network
 
     @property
+    def scale(self) -> Scale:
+        """What makes the input of `forward` from a batch of the loader."""
+        return self.scaler if self.stored is None else as_they_are
+
+    @property
     def validation(self) -> tuple[Array, Array]:
         """The numbers (V,) of the training rows that validate the member, and their labels, (V,) or (V, C)."""
         return self.valid_rows, self.run.dataset.labels[self.valid_rows]
@@ -156,19 +163,25 @@ class Trainer:
         def add_loss(rows: torch.Tensor, logits: torch.Tensor) -> None:
             loss_sum.add_(self.loss(logits, self.targets[rows]) * len(rows))
 
-        inputs = run.train_inputs
-        predictions = predict_rows(run.predictor(), [network], [self.scaler], inputs, rows, watch=add_loss)[0]
+        inputs, predictor = run.train_inputs, run.predictor()
+        if self.stored is not None:
+            inputs, predictor = replace(inputs, images=self.stored.unchanged), replace(predictor, workers=0)
+            network = self.stored.rest_of(network)
+        predictions = predict_rows(predictor, [network], [self.scale], inputs, rows, watch=add_loss)[0]
         images = int(inputs.images.by_row.counts[rows].sum())
         return float(loss_sum) / images, float(self.metric.score(run.dataset.labels[rows], predictions))
 
     def training_inputs(self) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained."""
-        self.epoch_batches.batches = draw_epoch(self)[1]
-        for number, batch in enumerate(read_batches(self.loader)):
+        batches, run = EpochBatches(), self.run
+        batches.batches = draw_epoch(self)[1]
+        images = ImageDataset(run.images.train.images, run.images.augment)
+        loader = make_loader(images, batches, run.workers, run.fabric.device.type == "cuda")
+        for number, batch in enumerate(read_batches(loader)):
             seed = self.seed(STEP, self.epoch, number)
             seed_host(seed)
             torch.manual_seed(seed)
-            yield prepare(self, batch)[:-1]
+            yield prepare(self, batch, self.scaler)[:-1]
 
     def decode(self, rows: Array) -> tuple[Array, tuple[torch.Tensor, ...]]:
         """Return the first image of each training row (B, H, W, C), and a network's inputs from them, unaugmented."""
@@ -199,13 +212,14 @@ def draw_epoch(trainer: Trainer) -> tuple[Array, Batches]:
     return order, training_batches(order, run.images.train.by_row, rng, settings.batch_size, settings.drop_last)
 
 
-def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, ...]:
+def prepare(trainer: Trainer, batch: Batch, scale: Scale) -> tuple[torch.Tensor, ...]:
     """Move a training batch to the device, scale it, and apply the batch transforms.
 
-    Return images (B, C, H, W), the columns (B, F) beside them if there are any, and targets (B, ...).
+    Return images (B, C, H, W), the columns (B, F) beside them if there are any, and targets (B, ...). Stored
+    features take the images' place, and stay `as_they_are`.
     """
     device = trainer.run.fabric.device
-    images = trainer.scaler(batch.images.to(device, non_blocking=True))
+    images = scale(batch.images.to(device, non_blocking=True))
     rows = batch.rows.to(device, non_blocking=True)
     targets = trainer.targets[rows]  # (N, ...) -> (B, ...)
     if trainer.batch_transforms:
@@ -225,16 +239,15 @@ def build_trainer(run: Run, member: Member) -> Trainer:
     config, dataset, device = run.config, run.dataset, run.fabric.device
     settings, outputs = config.training, dataset.target.outputs
     train_rows, valid_rows = _rows_of(run, member)
-    network = build_network(config, outputs, dataset.column_count, member_seed(member, NETWORK))
-    frozen = freeze(network, config.finetune, outputs)
-    scaler = scaler_for(network, config)
-    if settings.channels_last:
-        network = network.to(memory_format=torch.channels_last)
+    network, frozen, scaler = fresh_network(run, member)
     optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config.finetune, outputs))
     steps = -(-_batches_in(train_rows, run) // settings.accumulation_steps)
     forward, fabric_optimizer = run.fabric.setup(network, optimizer)
+    stored = run.stored_features(run.images.train, [network], scaler)
+    if stored is not None:
+        forward = run.fabric.setup_module(stored.rest_of(network))
     batches = EpochBatches()
-    images = ImageDataset(run.images.train.images, run.images.augment)
+    images = ImageDataset((stored.unchanged if stored else run.images.train).images, run.images.augment)
     return Trainer(
         run=run,
         member=member,
@@ -244,18 +257,31 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         scheduler=config.one("schedulers").build(optimizer, steps * settings.epochs),
         loss=joint_loss(config.one("losses"), dataset.target, dataset.targets[train_rows]),
         batch_transforms=[bound.build() for bound in config.many("batch_transforms")],
-        scaler=scaler.to(device),
+        scaler=scaler,
+        stored=stored,
         frozen=frozen,
         targets=torch.from_numpy(dataset.targets).to(device),
         columns=torch.from_numpy(dataset.columns.train).to(device) if dataset.columns else None,
         train_rows=train_rows,
         valid_rows=valid_rows,
-        loader=make_loader(images, batches, run.workers, device.type == "cuda"),
+        loader=make_loader(images, batches, 0 if stored else run.workers, device.type == "cuda"),
         epoch_batches=batches,
         steps_per_epoch=steps,
         splitter=BatchSplitter(run.session.warn),
         progress=Progress.start(device, len(dataset.target.classes)),
     )
+
+
+def fresh_network(run: Run, member: Member) -> tuple[nn.Module, list[str], Scaler]:
+    """Return a member's untrained network on the device, the names of its frozen modules, and its images' scaler."""
+    config, device = run.config, run.fabric.device
+    outputs = run.target.outputs
+    network = build_network(config, outputs, run.dataset.column_count, member_seed(member, NETWORK))
+    frozen = freeze(network, config.finetune, outputs)
+    scaler = scaler_for(network, config).to(device)
+    if config.training.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    return network.to(device), frozen, scaler
 
 
 def _rows_of(run: Run, member: Member) -> tuple[Array, Array]:

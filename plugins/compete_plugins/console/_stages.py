@@ -89,6 +89,7 @@ def _(report: PlanReport) -> Iterator[str]:
 @stage_lines.register
 def _(report: TrainingReport) -> Iterator[str]:
     yield f"run folder {report.folder}"
+    yield from report.notes
 
 
 def _joined(names: Iterable[str]) -> str:
