@@ -59,6 +59,9 @@ from compete.text import (
 )
 from compete.types import (
     Epoch,
+    Fitted,
+    FittedHead,
+    HeadData,
     Member,
     MemberResult,
     Metric,
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
     from compete.api.calls import InitResult, Result, init, load_run, run, validate
     from compete.config.settings import Count, Number
     from compete.data.leaks import linked_rows
+    from compete.model.network import find_head
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
 
@@ -98,6 +102,9 @@ __all__ = [
     "EpochScores",
     "Excerpt",
     "Files",
+    "Fitted",
+    "FittedHead",
+    "HeadData",
     "ImagesReport",
     "InitResult",
     "InputFile",
@@ -144,6 +151,7 @@ __all__ = [
     "did_you_mean",
     "duration",
     "error_location",
+    "find_head",
     "foreign_names",
     "form_of",
     "format_first",
@@ -182,6 +190,7 @@ _LATE = {
     "MemberScores": "compete.scores",
     "Number": "compete.config.settings",
     "Scores": "compete.scores",
+    "find_head": "compete.model.network",
     "linked_rows": "compete.data.leaks",
     "read_scores": "compete.scores",
     "top_labels": "compete.predict.top_k",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import torch
 
 from compete.data.folds import write_folds
 from compete.data.stored_tables import write_tables
@@ -16,8 +15,7 @@ from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.model.device import make_fabric
 from compete.model.losses import joint_loss
-from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
-from compete.predict.inference import views_of
+from compete.model.network import build_network, build_optimizer, freeze, is_fitted, parameter_groups
 from compete.predict.postprocessing import submission_frame
 from compete.reports import TrainingReport
 from compete.scores import write_scores
@@ -33,7 +31,7 @@ from compete.stages.describe import (
 from compete.stages.finish import fit_postprocessing, score_run, write_checked
 from compete.stages.log import RunLog
 from compete.stages.members import RESULT, finish_member, finished, predict_members, read_finished, reuse_members
-from compete.stages.open_images import open_images, read_contents, try_images
+from compete.stages.open_images import open_images, read_contents, try_images, try_views
 from compete.stages.prepare import choose_members, prepare, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
@@ -51,8 +49,8 @@ from compete.stages.run_folder import (
     update_state,
 )
 from compete.store import write_json
-from compete.text import duration, plural
-from compete.train.trainer import fresh_network
+from compete.text import plural
+from compete.train.fit import plan_notes, refuse_steps, store_features
 
 if TYPE_CHECKING:
     from torch import nn
@@ -165,7 +163,8 @@ def _with_copies_together(
 def _template(config: Config, dataset: Dataset, weights: bool) -> nn.Module:
     """Return the network that members' weights are loaded into."""
     network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)
-    _try_views(config)
+    try_views(config)
+    refuse_steps(config, network)
     for bound in config.many("hooks"):
         _match(bound, network)
     rehearse_single(config, dataset, choose_members(config, dataset.folds), network)
@@ -223,21 +222,15 @@ def _report(session: Session, report: StageReport) -> None:
     call_hook(session.hook.on_stage, run=session, report=report)
 
 
-def _try_views(config: Config) -> None:
-    """Refuse a TTA that cannot make its views before training, not after it."""
-    images = torch.zeros(1, config.images.channels, *config.images.size)
-    for view in views_of([bound.build() for bound in config.many("tta")])(images):
-        if view.shape != images.shape:
-            raise ConfigError(f"[[tta]]: a view has shape {tuple(view.shape)}, not {tuple(images.shape)} as its image")
-
-
 def _report_network(run: Run) -> None:
     """Stages 3 and 4: the network, what of it is trained, and how."""
     config, data, outputs = run.config, run.dataset, run.target.outputs
     frozen = freeze(run.network, config.finetune, outputs)
     _report(run.session, describe_network(config, run.network, outputs, frozen))
-    groups = parameter_groups(run.network, config.finetune, outputs)
-    optimizer = build_optimizer(config.one("optimizers"), groups)
+    optimizer = None
+    if not is_fitted(run.network):
+        groups = parameter_groups(run.network, config.finetune, outputs)
+        optimizer = build_optimizer(config.one("optimizers"), groups)
     joint_loss(config.one("losses"), data.target, data.targets)
     _report(run.session, describe_optimization(config, optimizer, len(data.target.heads)))
 
@@ -258,15 +251,16 @@ def _report_plan(run: Run) -> None:
     submitted = run.tables.has_test
     if done and run.config.many("hooks"):
         session.notes.append(f"[[hooks]] watch training: {plural(len(done), 'finished member')} will not be watched")
-    if run.feature_plan.reason:
-        session.notes.append(f"the frozen backbone runs in every epoch: {run.feature_plan.reason}")
+    session.notes.extend(plan_notes(run))
     plan = describe_plan(run.config, run.members, done, session.device, session.precision, submitted, session.notes)
+    plan = replace(plan, epochs=1) if is_fitted(run.network) else plan
     _report(session, plan)
 
 
 def _train(run: Run) -> list[MemberResult]:
     """Stage 6: train every member that is not finished."""
-    _report(run.session, TrainingReport(str(run.folder), notes=tuple(_store_features(run))))
+    pending = [member for member in run.members if not finished(run, member, run.member_folder(member))]
+    _report(run.session, TrainingReport(str(run.folder), notes=tuple(store_features(run, pending))))
     executor = run.config.one("executors")
     results = executor.build(list(run.members), lambda member: finish_member(run, member))
     found = [getattr(result, "member", None) for result in results] if isinstance(results, list) else []
@@ -276,19 +270,6 @@ def _train(run: Run) -> list[MemberResult]:
             f"{plural(len(run.members), 'member')}, in their order"
         )
     return list(results)
-
-
-def _store_features(run: Run) -> Iterator[str]:
-    """Compute the features of the first member to train, which most often are those of all; yield how long it took."""
-    pending = [member for member in run.members if not finished(run, member, run.member_folder(member))]
-    if not pending or run.feature_plan.split is None:
-        return
-    network, _, scaler = fresh_network(run, pending[0])
-    stored = run.stored_features(run.images.train, [network], scaler)
-    assert stored is not None
-    count = plural(len(stored.images.by_row.numbers), "training image")
-    how = f"computed once: {duration(stored.seconds)}" if stored.seconds else "computed before"
-    yield f"features of {count} x {stored.width:,}, {how}"
 
 
 def _store_tables(run: Run) -> None:

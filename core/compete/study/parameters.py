@@ -8,6 +8,7 @@ import pandas as pd
 
 from compete.session import Run
 from compete.study.dry_run import first_step
+from compete.train.fit import refuse_fitted
 from compete.train.loop import gradients
 
 
@@ -17,6 +18,7 @@ def parameter_table(run: Run) -> pd.DataFrame:
     Columns: name, shape, dtype, parameters, requires_grad; group, lr and weight_decay of the optimizer (missing for a
     frozen parameter), and gradient_norm (missing where no gradient arrives).
     """
+    refuse_fitted(run.network, "--parameters")
     trainer, batches = first_step(run)
     trainer.network.train()
     gradients(trainer, batches, splits=1)

@@ -17,12 +17,14 @@ import torch
 from compete.data.folds import class_totals
 from compete.data.loaders import loader_processes, read_batches, seed_host
 from compete.errors import TrainingError
-from compete.model.network import set_training_mode
+from compete.model.network import is_fitted, set_training_mode
 from compete.model.non_finite import buffers_of, gradients_are_finite, kept_buffers, leave_out, weights_are_finite
 from compete.session import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
 from compete.train.doctor import diagnose
-from compete.train.trainer import STEP, Trainer, build_trainer, draw_epoch, prepare
+from compete.train.fit import fit_epoch
+from compete.train.networks import STEP
+from compete.train.trainer import Trainer, build_trainer, draw_epoch, prepare
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     """Train a member from scratch or from its checkpoint; return its result, final weights, and its images' scaler."""
     trainer = build_trainer(run, member)
     call_hook(run.hook.on_member_start, trainer=trainer)
+    if is_fitted(trainer.network):
+        _finish_fitted(trainer)
+        return _result(trainer), trainer.progress.best_weights or {}, trainer.scaler
     resume(trainer)
     if run.session.doctor and member == run.members[0] and not (trainer.epoch or trainer.step):
         _warn_of_mistakes(trainer)
@@ -49,6 +54,14 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     call_hook(trainer.run.hook.on_training_end, trainer=trainer)
     assert trainer.progress.best_weights is not None
     return _result(trainer), trainer.progress.best_weights, trainer.scaler
+
+
+def _finish_fitted(trainer: Trainer) -> None:
+    """Fit a head that has no steps: one epoch, and no checkpoint."""
+    epoch = fit_epoch(trainer)
+    trainer.progress.next_epoch(epoch)
+    call_hook(trainer.run.hook.on_epoch_end, trainer=trainer, epoch=epoch)
+    trainer.mark_best()
 
 
 def _warn_of_mistakes(trainer: Trainer) -> None:

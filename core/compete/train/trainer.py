@@ -21,13 +21,13 @@ from compete.data.loaders import (
     training_batches,
 )
 from compete.errors import CompeteError
-from compete.model.device import seed_of
 from compete.model.losses import joint_loss, soft_targets
 from compete.model.memory import BatchSplitter
-from compete.model.network import build_network, build_optimizer, freeze, parameter_groups
-from compete.predict.inference import Scale, Scaler, as_they_are, scaler_for
+from compete.model.network import build_optimizer, is_fitted, parameter_groups
+from compete.predict.inference import Scale, Scaler, as_they_are
 from compete.predict.rows import predict_rows
 from compete.session import Run, call_hook
+from compete.train.networks import IMAGES, ROWS, STEP, copy_weights, fresh_network, member_seed
 from compete.train.progress import Progress
 from compete.types import Epoch, Member, Metric, Target
 
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from compete.data.loaders import Batch, Batches
     from compete.features.stored import StoredFeatures
     from compete.types import Array
-
-# The purposes of a member's random numbers; each has its own seeds.
-NETWORK, ROWS, IMAGES, STEP = range(4)
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class Trainer:
     @property
     def epochs(self) -> int:
         """The number of epochs to train."""
-        return self.run.config.training.epochs
+        return 1 if is_fitted(self.network) else self.run.config.training.epochs
 
     @property
     def epoch(self) -> int:
@@ -199,11 +196,6 @@ class Trainer:
         return member_seed(self.member, purpose, *parts)
 
 
-def member_seed(member: Member, purpose: int, *parts: int) -> int:
-    """Return a member's seed for a purpose, unrelated to those of other members, purposes and parts."""
-    return seed_of(member.seed, member.fold + 1, purpose, *parts)
-
-
 def draw_epoch(trainer: Trainer) -> tuple[Array, Batches]:
     """Return the rows of the current epoch in the order that the sampler draws them, and its batches."""
     run, settings = trainer.run, trainer.run.config.training
@@ -229,20 +221,19 @@ def prepare(trainer: Trainer, batch: Batch, scale: Scale) -> tuple[torch.Tensor,
     return (images, targets) if trainer.columns is None else (images, trainer.columns[rows], targets)
 
 
-def copy_weights(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Copy a network's weights to main memory."""
-    return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in network.state_dict().items()}
-
-
 def build_trainer(run: Run, member: Member) -> Trainer:
     """Build the network, loss, optimizer, schedule and loader of a member."""
     config, dataset, device = run.config, run.dataset, run.fabric.device
     settings, outputs = config.training, dataset.target.outputs
     train_rows, valid_rows = _rows_of(run, member)
     network, frozen, scaler = fresh_network(run, member)
-    optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config.finetune, outputs))
+    optimizer = scheduler = None
     steps = -(-_batches_in(train_rows, run) // settings.accumulation_steps)
-    forward, fabric_optimizer = run.fabric.setup(network, optimizer)
+    forward = network
+    if not is_fitted(network):
+        bare = build_optimizer(config.one("optimizers"), parameter_groups(network, config.finetune, outputs))
+        scheduler = config.one("schedulers").build(bare, steps * settings.epochs)
+        forward, optimizer = run.fabric.setup(network, bare)
     stored = run.stored_features(run.images.train, [network], scaler)
     if stored is not None:
         forward = run.fabric.setup_module(stored.rest_of(network))
@@ -253,8 +244,8 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         member=member,
         network=network,
         forward=torch.compile(forward) if settings.compile else forward,
-        optimizer=fabric_optimizer,
-        scheduler=config.one("schedulers").build(optimizer, steps * settings.epochs),
+        optimizer=optimizer,
+        scheduler=scheduler,
         loss=joint_loss(config.one("losses"), dataset.target, dataset.targets[train_rows]),
         batch_transforms=[bound.build() for bound in config.many("batch_transforms")],
         scaler=scaler,
@@ -270,18 +261,6 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         splitter=BatchSplitter(run.session.warn),
         progress=Progress.start(device, len(dataset.target.classes)),
     )
-
-
-def fresh_network(run: Run, member: Member) -> tuple[nn.Module, list[str], Scaler]:
-    """Return a member's untrained network on the device, the names of its frozen modules, and its images' scaler."""
-    config, device = run.config, run.fabric.device
-    outputs = run.target.outputs
-    network = build_network(config, outputs, run.dataset.column_count, member_seed(member, NETWORK))
-    frozen = freeze(network, config.finetune, outputs)
-    scaler = scaler_for(network, config).to(device)
-    if config.training.channels_last:
-        network = network.to(memory_format=torch.channels_last)
-    return network.to(device), frozen, scaler
 
 
 def _rows_of(run: Run, member: Member) -> tuple[Array, Array]:

@@ -67,6 +67,9 @@ def _(report: NetworkReport) -> Iterator[str]:
 def _(report: OptimizationReport) -> Iterator[str]:
     heads = f" for each of {report.heads} heads" if report.heads > 1 else ""
     yield f"loss {report.loss}{heads}; metric {report.metric}"
+    if not report.learning_rates:
+        yield "optimizer none: the head is fitted at once"
+        return
     rates = dict.fromkeys(f"{rate:.1e}" for rate in report.learning_rates)
     yield f"optimizer {report.optimizer}, learning rate {' and '.join(rates)}"
     yield f"scheduler {report.scheduler}"
