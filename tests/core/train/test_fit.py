@@ -26,16 +26,17 @@ def results(folder, name):
 
 @pytest.mark.parametrize("head", ["probe", "knn"])
 def test_a_fitted_head_goes_from_the_toml_to_new_images(frozen, run_with, head):
-    run = run_with(f"head.name={head}", "finetune.freeze=none")
+    overrides = [f"head.name={head}", "finetune.freeze=none", *(["head.k=3"] if head == "knn" else [])]
+    run = run_with(*overrides)
     scores = json.loads((run.folder / "scores.json").read_text())
-    assert scores["cv"]["mean"] > 0.9  # the class is the brightness
+    assert scores["cv"]["mean"] > 0.8  # the class is the brightness
     assert (run.folder / "submission.csv").exists()
     records = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
     assert [record["number"] for record in records if record["event"] == "epoch"] == [1, 1, 1]
     stage = {record["number"]: record for record in records if record["event"] == "stage"}
     assert (stage[4]["optimizer"], stage[5]["epochs"]) == ("none", 1)
     assert f"the head {head} is fitted at once on features" in stage[5]["notes"][-1]
-    again = run_with(f"head.name={head}", "finetune.freeze=none", "submission.name=label")
+    again = run_with(*overrides, "submission.name=label")
     np.testing.assert_array_equal(results(again.folder, "test").iloc[:, 1:], results(run.folder, "test").iloc[:, 1:])
     images = sorted((frozen / "data/test").glob("*.png"))
     new = load_run(run.folder).predict(images)
