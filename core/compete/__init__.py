@@ -59,9 +59,6 @@ from compete.text import (
 )
 from compete.types import (
     Epoch,
-    Fitted,
-    FittedHead,
-    HeadData,
     Member,
     MemberResult,
     Metric,
@@ -77,6 +74,7 @@ if TYPE_CHECKING:
     from compete.api.calls import InitResult, Result, init, load_run, run, validate
     from compete.config.settings import Count, Number
     from compete.data.leaks import linked_rows
+    from compete.model.fitted import Fitted, FittedHead, HeadData
     from compete.model.network import find_head
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, read_scores
@@ -190,6 +188,7 @@ _LATE = {
     "MemberScores": "compete.scores",
     "Number": "compete.config.settings",
     "Scores": "compete.scores",
+    **dict.fromkeys(("Fitted", "FittedHead", "HeadData"), "compete.model.fitted"),
     "find_head": "compete.model.network",
     "linked_rows": "compete.data.leaks",
     "read_scores": "compete.scores",

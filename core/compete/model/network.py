@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from compete.config.load import Config
     from compete.config.options import BoundComponent
     from compete.config.settings import Finetune, Images
-    from compete.types import FittedHead
+    from compete.model.fitted import FittedHead
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -11,19 +11,20 @@ import torch
 
 from compete.data.folds import class_totals
 from compete.errors import ConfigError, UserError
+from compete.model.fitted import FittedHead, HeadData
 from compete.model.losses import soft_targets
 from compete.model.network import attribute, is_fitted
 from compete.text import duration, plural
 from compete.train.networks import fresh_network
 from compete.train.trainer import Trainer, draw_epoch
-from compete.types import Epoch, HeadData
+from compete.types import Epoch
 
 if TYPE_CHECKING:
     from torch import nn
 
     from compete.config.load import Config
     from compete.session import Run
-    from compete.types import Array, FittedHead, Member
+    from compete.types import Array, Member
 
 OF_STEPS = ("evaluation_network", "on_step_end", "on_training_end")  # hooks of callbacks that need steps or epochs
 WITHOUT_EFFECT = "[optimizer], [scheduler], [training] epochs and batch_size have no effect"
