@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from compete import ConfigError, Fitted, HeadData, TrainingError, find_head
 
 Backbone = Callable[[int], nn.Module]
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)  # of C, from strong to weak regularisation
-MOST_STEPS, POLISHING_STEPS, TOLERANCE = 500, 30, 1e-7
-MOST_DOUBLES = 1 << 26  # features up to this many are held in double precision; of more, a part at a time is
+MOST_STEPS, FEW_STEPS, TOLERANCE = 500, 40, 1e-7
+MOST_DOUBLES = 1 << 25  # features up to this many are held in double precision; of more, a part at a time is
 PART = 4096  # rows
 IDENTITY, LOG, LOGIT = range(3)
 
@@ -59,17 +59,17 @@ class Samples:
 
 
 def minimise(
-    samples: Samples, strength: float, weight: torch.Tensor, bias: torch.Tensor
+    samples: Samples, strength: float, weight: torch.Tensor, bias: torch.Tensor, exact: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return weight and bias at the least mean loss + |weight|^2 / (2 C S), by L-BFGS from where they are.
 
-    `strength` is C.
+    `strength` is C; what is not `exact` is near enough to compare strengths.
     """
     weight, bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
     optimizer = torch.optim.LBFGS(
         [weight, bias],
-        max_iter=MOST_STEPS,
-        tolerance_grad=TOLERANCE,
+        max_iter=MOST_STEPS if exact else FEW_STEPS,
+        tolerance_grad=TOLERANCE if exact else 1e-4,
         tolerance_change=1e-12,
         line_search_fn="strong_wolfe",
     )
@@ -81,14 +81,15 @@ def minimise(
         return loss + penalty / 2 * (weight.detach() ** 2).sum()
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
+    found, steepest = (weight.detach().clone(), bias.detach().clone()), _steepest(closure, weight, bias)
+    if steepest == float("inf"):
+        raise TrainingError("the head's fit became NaN or infinite. Set a smaller [head] C, or another [loss].")
+    if not exact or steepest <= TOLERANCE:
+        return found
     # Losses are float32: near the minimum only their slopes tell where it goes down, so the last steps go by them.
-    optimizer.param_groups[0] |= {"line_search_fn": None, "max_iter": POLISHING_STEPS, "tolerance_change": 0.0}
-    searched = weight.detach().clone(), bias.detach().clone()
-    steepest = _steepest(closure, weight, bias)
+    optimizer.param_groups[0] |= {"line_search_fn": None, "max_iter": FEW_STEPS, "tolerance_change": 0.0}
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    if not _steepest(closure, weight, bias) < steepest:
-        return searched if steepest < float("inf") else _refuse_infinite()
-    return weight.detach(), bias.detach()
+    return (weight.detach(), bias.detach()) if _steepest(closure, weight, bias) < steepest else found
 
 
 def _steepest(closure: Callable[[], torch.Tensor], weight: nn.Parameter, bias: nn.Parameter) -> float:
@@ -96,10 +97,6 @@ def _steepest(closure: Callable[[], torch.Tensor], weight: nn.Parameter, bias: n
     closure()
     slopes = torch.cat([part.grad.flatten() for part in (weight, bias) if part.grad is not None]).abs()
     return float(slopes.max()) if bool(torch.isfinite(slopes).all()) else float("inf")
-
-
-def _refuse_infinite() -> NoReturn:
-    raise TrainingError("the head's fit became NaN or infinite. Set a smaller [head] C, or another [loss].")
 
 
 @dataclass(frozen=True)
@@ -140,18 +137,21 @@ def _feature_parts(data: HeadData) -> Iterator[torch.Tensor]:
 def _choose(
     data: HeadData, mean: torch.Tensor, std: torch.Tensor, start: tuple[torch.Tensor, torch.Tensor]
 ) -> tuple[float, str]:
-    """Return the C of the least mean loss on inner folds, which are the other folds of the run."""
+    """Return the C of the least mean loss on inner folds, which are the other folds of the run.
+
+    From strong to weak penalties, until two are worse than the best: the weak ones take longest.
+    """
     folds = data.folds if len(np.unique(data.folds)) > 1 else np.arange(len(data.folds)) % 3
-    losses = np.zeros((len(np.unique(folds)), len(STRENGTHS)))
-    for number, fold in enumerate(np.unique(folds)):
-        train = Samples(data, mean, std, np.flatnonzero(folds != fold))
-        valid = Samples(data, mean, std, np.flatnonzero(folds == fold))
-        found = start
-        for place, strength in enumerate(STRENGTHS):
-            found = minimise(train, strength, *found)
-            losses[number, place] = valid.loss(*found)
-    best = float(STRENGTHS[int(losses.mean(axis=0).argmin())])
-    return best, f"C = {best:g} by inner cross-validation over {len(losses)} folds"
+    masks = [folds == fold for fold in np.unique(folds)]
+    pairs = [[Samples(data, mean, std, np.flatnonzero(part)) for part in (~mask, mask)] for mask in masks]
+    found, losses = [start] * len(pairs), []
+    for strength in STRENGTHS:
+        found = [minimise(train, strength, *last, exact=False) for (train, _), last in zip(pairs, found, strict=True)]
+        losses.append(np.mean([valid.loss(*last) for (_, valid), last in zip(pairs, found, strict=True)]))
+        if len(losses) - 1 - int(np.argmin(losses)) >= 2:
+            break
+    best = float(STRENGTHS[int(np.argmin(losses))])
+    return best, f"C = {best:g} by inner cross-validation over {len(pairs)} folds"
 
 
 class Neighbours(nn.Module):
