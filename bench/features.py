@@ -4,8 +4,8 @@
         --set competition.root=DIR --set model.pretrained=false --set model.weights=mobilenetv2_100.safetensors
 
 Each way runs in a process of its own, with the images decoded but for the first. `slow` is the same TOML with the seam
-of stored features switched off; its ratio to `stepped` is what they are worth. The answers are a CSV whose first column
-is the id and whose `--label` column is the label.
+of stored features switched off; its ratio to `stepped` is what they are worth. Those called `again` read the features
+of the way before. The answers are a CSV whose first column is the id and whose `--label` column is the label.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ FROZEN = ["finetune.freeze=backbone", "finetune.backbone_lr_ratio=1", "transform
 WAYS = {
     "stepped": [],
     "slow": [],
-    "again": ["optimizer.lr=0.01"],
     "probe": ["head.name=probe"],
-    "probe balanced": ["head.name=probe", "sampler.name=class_balanced"],
-    "knn": ["head.name=knn"],
+    "again": [],
+    "again probe": ["head.name=probe", "sampler.name=class_balanced"],
+    "again knn": ["head.name=knn"],
 }
 
 
@@ -73,7 +73,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         for way in options.ways:
-            if way != "again":
+            if not way.startswith("again"):
                 shutil.rmtree(Path(folder) / ".compete/cache/features", ignore_errors=True)
             command = [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:], "--way", way]
             command[2] = str(options.toml.resolve())
