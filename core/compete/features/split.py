@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from compete.config.settings import Finetune
 
 Dropout = nn.modules.dropout._DropoutNd
-TRIALS = 4  # of a backbone in training mode: what is random in it should show
+TRIALS = 3  # of a backbone in training mode: what is random in it should show
 
 
 class CannotSplitError(Exception):
