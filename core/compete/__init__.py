@@ -75,7 +75,8 @@ if TYPE_CHECKING:
     from compete.config.settings import Count, Number
     from compete.data.columns import cell_numbers
     from compete.data.leaks import linked_rows
-    from compete.model.selectors import match_modules
+    from compete.model.fitted import Fitted, FittedHead, HeadData
+    from compete.model.selectors import find_head, match_modules
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, fit_verdict, read_scores
 
@@ -100,6 +101,9 @@ __all__ = [
     "EpochScores",
     "Excerpt",
     "Files",
+    "Fitted",
+    "FittedHead",
+    "HeadData",
     "ImagesReport",
     "InitResult",
     "InputFile",
@@ -150,6 +154,7 @@ __all__ = [
     "did_you_mean",
     "duration",
     "error_location",
+    "find_head",
     "fit_verdict",
     "foreign_names",
     "form_of",
@@ -190,7 +195,9 @@ _LATE = {
     "MemberScores": "compete.scores",
     "Number": "compete.config.settings",
     "Scores": "compete.scores",
+    **dict.fromkeys(("Fitted", "FittedHead", "HeadData"), "compete.model.fitted"),
     "cell_numbers": "compete.data.columns",
+    "find_head": "compete.model.selectors",
     "fit_verdict": "compete.scores",
     "linked_rows": "compete.data.leaks",
     "match_modules": "compete.model.selectors",

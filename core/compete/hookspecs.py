@@ -109,9 +109,9 @@ def register_models() -> Components:
 def register_heads() -> Components:
     """Heads: from features to logits. `(backbone: (width: int) -> nn.Module, columns: int, outputs: int) -> nn.Module`.
 
-    `backbone(width)` builds the `[model]` with that many outputs, and is called once. The module returned gives
-    logits (B, K) from images (B, channels, H, W) and, where `columns` is above 0, the numbers (B, columns) of
-    `[columns]` as a second argument. `@component(gives_cosines=True)`: the logits are cosines times an option `scale`.
+    `backbone(width)`, called once, builds the `[model]` with that many outputs. The module gives logits (B, K) from
+    images (B, channels, H, W) and, if there are any, numbers (B, columns) of `[columns]`; with a `FittedHead` as its
+    `fitted_head` it is fitted, not stepped. `@component(gives_cosines=True)`: cosines times an option `scale`.
     """
 
 

@@ -118,9 +118,13 @@ class PlanReport(StageReport, number=5, title="train and infer settings"):
 
 @dataclass(frozen=True)
 class TrainingReport(StageReport, number=6, title="run"):
-    """Stage 6: members are trained and predict; everything is written into `folder`."""
+    """Stage 6: members are trained and predict; everything is written into `folder`.
+
+    `notes` are lines about what was done before the first member, such as features of a frozen backbone.
+    """
 
     folder: str
+    notes: tuple[str, ...] = ()
 
 
 class RunView(Protocol):

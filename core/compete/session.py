@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from compete.data.loaders import choose_workers
 from compete.errors import PluginRuntimeError, code_of_others, error_location
+from compete.features.plan import FeaturePlan, features_key, plan_features
+from compete.features.stored import Backbone, StoredFeatures, open_features
 from compete.predict.inference import Pooling, views_of
 from compete.predict.rows import Predictor, RowInputs
 from compete.text import printable
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 
     from compete.config.load import Config
     from compete.data.dataset import Dataset
-    from compete.data.images import Images
+    from compete.data.images import Images, ImageSet
     from compete.identity import Identity
+    from compete.predict.inference import Scaler
     from compete.types import Member, Metric, Tables, Target
 
 
@@ -188,6 +191,36 @@ class Run(OpenRun):
     """A complete run, which can also train: it knows what its members' weights and predictions depend on."""
 
     identity: Identity
+
+    @cached_property
+    def feature_plan(self) -> FeaturePlan:
+        """Whether the backbone runs once per image."""
+        return plan_features(self.config, self.network, self.images, self.dataset.column_count, self.target.outputs)
+
+    def stored_features(self, images: ImageSet, networks: Sequence[nn.Module], scaler: Scaler) -> StoredFeatures | None:
+        """Return the features of a table's images, computed if they are missing, or None if each pass needs images.
+
+        The networks, on the device, must have the same backbone; where they do not, as backbones without pretrained
+        weights, nothing is shared.
+        """
+        split = self.feature_plan.split
+        if split is None:
+            return None
+        precision, device = self.session.precision, self.fabric.device.type
+        keys = {features_key(self.config, net, split, scaler, images, precision, device) for net in networks}
+        if len(keys) > 1:
+            return None
+        name = "train" if images is self.images.train else "test"
+        return open_features(
+            Path(self.config.images.cache_dir) / "features",
+            keys.pop(),
+            images,
+            Backbone(self.fabric, networks[0].eval(), split, scaler, self.predictor(tta=True).views),
+            batch_size=self.config.prediction_batch,
+            workers=self.workers,
+            log=self.session.warn,
+            progress=self.session.progress(f"features of {name} images"),
+        )
 
 
 def metric_for(config: Config, target: Target) -> Metric:

@@ -73,7 +73,7 @@ class Images(Table):
     cache: bool = setting(
         "training", True, "decode every image once, into a memory map; else whenever it is needed, and once to check it"
     )
-    cache_dir: UserPath = setting("nothing", ".compete/cache", "folder of the cached images")
+    cache_dir: UserPath = setting("nothing", ".compete/cache", "folder of the cached images and features")
     mean: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = setting(
         "training", None, "per channel, 0..1; default: the model's, else ImageNet's"
     )

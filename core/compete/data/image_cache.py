@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK = 256
 MOST_NAMED = 5
+CACHE_ADVICE = "set [images] cache_dir to another disk, or cache = false."
 Progress = Callable[[int, int], None]
 Notes = dict[str, dict[str, Any]]  # what was noted: {"count": how often, "first": the first paths}
 
@@ -45,7 +46,9 @@ def open_cache(folder: Path, key: str, paths: Sequence[str], decoder: Decoder, p
         damaged = state is None and data.exists() and marks.exists()
         if state is None:  # not begun, or damaged
             marks.unlink(missing_ok=True)
-            state = _begin(data, shape, _pixel_type(paths, decoder))
+            dtype = _pixel_type(paths, decoder)
+            allocate(data, shape, dtype, CACHE_ADVICE)
+            state = {"dtype": dtype, "done": 0, "unreadable": {}, "notes": {}}
         if state["unreadable"] or state["done"] < len(paths):
             _decode_missing(marks, state, paths, decoder, progress, np.load(data, mmap_mode="r+"))
     unreadable = {int(number): reason for number, reason in state["unreadable"].items()}
@@ -105,8 +108,11 @@ def add_notes(notes: Notes, path: str, texts: Sequence[str]) -> None:
         note["first"] = [*note["first"], path][:MOST_NAMED]
 
 
-def _begin(data: Path, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
-    """Allocate the whole file: a full disk raises here, while writing to a memory map it would kill the process."""
+def allocate(data: Path, shape: tuple[int, ...], dtype: str, advice: str) -> None:
+    """Allocate the whole file: a full disk raises here, while writing to a memory map it would kill the process.
+
+    `advice` is what to do then.
+    """
     try:
         np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(dtype), shape=shape)
         size = data.stat().st_size
@@ -116,9 +122,7 @@ def _begin(data: Path, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
     except OSError as error:
         data.unlink(missing_ok=True)
         needed = np.dtype(dtype).itemsize * np.prod(shape, dtype=np.int64) / 1e9
-        advice = f" The cache needs {needed:.3g} GB: set [images] cache_dir to another disk, or cache = false."
-        raise cannot_write(data, error, advice) from error
-    return {"dtype": dtype, "done": 0, "unreadable": {}, "notes": {}}
+        raise cannot_write(data, error, f" The cache needs {needed:.3g} GB: {advice}") from error
 
 
 def _decode_missing(

@@ -96,7 +96,8 @@ class DecodedImages:
 class ImageSet:
     """The opened images of a table; `by_row` leaves out the `unreadable` ones, `{image number: reason}`.
 
-    `notes` counts what was noted when they were decoded; `damaged`: their cache was, and is built again.
+    `notes` counts what was noted when they were decoded; `damaged`: their cache was, and is built again. `key` names
+    their pixels, empty if these are not stored.
     """
 
     images: ImageSequence
@@ -104,6 +105,7 @@ class ImageSet:
     unreadable: dict[int, str]
     notes: Notes = field(default_factory=dict)
     damaged: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Pr
     elif key and index.paths:  # what is damaged must be known before training
         unreadable, notes = check_images(Path(settings.cache_dir), key, index.paths, decoder, progress)
     lost = np.array(sorted(unreadable), np.int64)
-    return ImageSet(images, ImagesByRow(index.rows, len(table)).without(lost), unreadable, notes, damaged)
+    return ImageSet(images, ImagesByRow(index.rows, len(table)).without(lost), unreadable, notes, damaged, key)
 
 
 def unreadable_problem(name: str, reasons: Sequence[str], of: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from compete.errors import ConfigError
-from compete.model.selectors import find_head, match_parameters, summarised, within
+from compete.model.selectors import find_head, is_fitted, match_parameters, summarised, within
 from compete.model.stages import stages_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def plan_training(network: nn.Module, config: Config, outputs: int) -> TrainingP
         ]
     elif settings.preset == "gradual":
         steps = list(_gradual(network, open_, outputs, config.training.epochs))
-    elif settings.head_only:
+    elif settings.head_only or is_fitted(network):
         steps = [(1, _head(network, outputs))]
     else:
         steps = [(1, open_)]
@@ -107,7 +107,7 @@ def _gradual(network: nn.Module, names: Sequence[str], outputs: int, epochs: int
 def _check(network: nn.Module, plan: TrainingPlan) -> None:
     """Refuse a plan whose steps train nothing, nothing more, or less than before."""
     problems = []
-    if not plan.steps[0].parameters:
+    if not plan.steps[0].parameters and not is_fitted(network):
         problems.append("[finetune]: no parameter remains to train" + " in epoch 1" * (len(plan.steps) > 1))
     for number, (before, step) in enumerate(zip(plan.steps, plan.steps[1:], strict=False), start=1):
         lost = before.parameters - step.parameters

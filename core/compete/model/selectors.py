@@ -17,6 +17,8 @@ from compete.text import did_you_mean, format_first, format_list
 if TYPE_CHECKING:
     from torch import nn
 
+    from compete.model.fitted import FittedHead
+
 WORDS = ("all", "head", "backbone")
 TYPE = "type:"
 HEADS = ("head", "heads", "classifier")  # what authors call a head that has several layers
@@ -29,7 +31,8 @@ class NetworkAttributes(Protocol):
     `head_name` names the head's modules. `mean` and `std` are those of the weights' training: one value or one per
     channel, for pixels in 0..1. `notes` are lines about the origin of the weights, shown with the network.
     `stage_names` are modules or parameters from the input on, in the stages that unfreeze one after the other and have
-    one learning rate each; what is named nowhere goes with the head.
+    one learning rate each; what is named nowhere goes with the head. With `fitted_head` the head is fitted on features
+    at once, and its backbone is frozen.
     """
 
     head_name: str | Sequence[str]
@@ -37,14 +40,20 @@ class NetworkAttributes(Protocol):
     std: Sequence[float]
     notes: Sequence[str]
     stage_names: Sequence[Sequence[str]]
+    fitted_head: FittedHead
 
 
-Attribute = Literal["head_name", "mean", "std", "notes", "stage_names", "backbone_name"]
+Attribute = Literal["head_name", "mean", "std", "notes", "stage_names", "backbone_name", "fitted_head"]
 
 
 def attribute(network: nn.Module, name: Attribute) -> Any:  # noqa: ANN401
     """Return one of a network's `NetworkAttributes`, or None; `backbone_name` is the core's own."""
     return getattr(network, name, None)
+
+
+def is_fitted(network: nn.Module) -> bool:
+    """Return whether the network's head is fitted at once, and never stepped."""
+    return attribute(network, "fitted_head") is not None
 
 
 def find_head(network: nn.Module, outputs: int) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from compete.types import Array
 
 Views = Callable[[torch.Tensor], list[torch.Tensor]]
+Scale = Callable[[torch.Tensor], torch.Tensor]  # pixels to a network's input; stored features stay as they are
 MOST_DEVICE_BYTES = 2 << 30
 
 
@@ -48,6 +49,11 @@ class Scaler:
 def scaler_for(network: nn.Module, config: Config) -> Scaler:
     """Return a network's scaler, with its constants on the CPU."""
     return Scaler(*input_scale(network, config.images), config.training.channels_last)
+
+
+def as_they_are(features: torch.Tensor) -> torch.Tensor:
+    """Return stored features unchanged, where pixels would be scaled."""
+    return features
 
 
 def views_of(components: Sequence[Callable[[torch.Tensor], Sequence[torch.Tensor]]]) -> Views:
@@ -109,7 +115,7 @@ class Ensemble:
     """The networks that predict, their scalers and views, and the activation of their logits."""
 
     networks: Sequence[nn.Module]
-    scalers: Sequence[Scaler]
+    scalers: Sequence[Scale]
     views: Views
     activation: Callable[[torch.Tensor], torch.Tensor]
 
@@ -155,7 +161,7 @@ def predict(
     return [part.cpu().numpy() for part in done.parts]
 
 
-def _predictor(fabric: Fabric, network: nn.Module, scaler: Scaler, ensemble: Ensemble) -> Callable[..., _Both]:
+def _predictor(fabric: Fabric, network: nn.Module, scaler: Scale, ensemble: Ensemble) -> Callable[..., _Both]:
     def predict_one(images: torch.Tensor, *beside: torch.Tensor) -> _Both:
         """Return predictions (B, C) over all views, and the logits (B, K) of the first, the unchanged images."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from compete.data.loaders import (
     read_batches,
 )
 from compete.model.memory import BatchSplitter
-from compete.predict.inference import Ensemble, PartialPredictions, Pooling, Scaler, Views, predict, views_of
+from compete.predict.inference import Ensemble, PartialPredictions, Pooling, Scale, Views, predict, views_of
 from compete.store import load_state, save_state
 from compete.types import TopK
 
@@ -89,7 +89,7 @@ class PredictionCheckpoint:
 def predict_rows(
     predictor: Predictor,
     networks: list[nn.Module],
-    scalers: list[Scaler],
+    scalers: Sequence[Scale],
     inputs: RowInputs,
     rows: Array,
     *,

@@ -96,15 +96,16 @@ def _steps(network: nn.Module, plan: TrainingPlan) -> Iterator[tuple[int, int, s
         trained = step.parameters
 
 
-def describe_optimization(config: Config, optimizer: Optimizer, heads: int) -> OptimizationReport:
-    """Stage 4, from an optimizer that has made no step yet."""
+def describe_optimization(config: Config, optimizer: Optimizer | None, heads: int) -> OptimizationReport:
+    """Stage 4, from an optimizer that has made no step yet, or none for a head that is fitted at once."""
+    groups = [] if optimizer is None else optimizer.param_groups
     return OptimizationReport(
         loss=config.one("losses").name,
         heads=heads,
         metric=config.one("metrics").name,
-        optimizer=config.one("optimizers").name,
-        learning_rates=tuple(sorted({float(group["lr"]) for group in optimizer.param_groups})),
-        scheduler=config.one("schedulers").name,
+        optimizer="none" if optimizer is None else config.one("optimizers").name,
+        learning_rates=tuple(sorted({float(group["lr"]) for group in groups})),
+        scheduler="none" if optimizer is None else config.one("schedulers").name,
         batch_size=config.training.batch_size,
         accumulation_steps=config.training.accumulation_steps,
     )

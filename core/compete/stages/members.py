@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -18,16 +18,16 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from compete.errors import CompeteError
-from compete.predict.inference import Scaler
+from compete.predict.inference import Scaler, as_they_are
 from compete.predict.parquet import read_predictions, write_predictions
-from compete.predict.rows import PredictionCheckpoint, predict_rows
+from compete.predict.rows import PredictionCheckpoint, RowInputs, predict_rows
 from compete.session import OpenRun, Run, call_hook
 from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
 from compete.train.loop import train
 from compete.types import ALL_ROWS, Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
-    from compete.types import Predictions
+    from compete.types import Array, Predictions
 
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
 ONE_AT_A_TIME = threading.RLock()
@@ -146,7 +146,7 @@ def _predict_oof(run: Run, member: Member) -> None:
     folder, rows = run.member_folder(member), np.flatnonzero(run.dataset.folds == member.fold)
     network, scaler = load_member(run, member)
     checkpoint = _checkpoint(run, folder, [member])
-    oof = predict_rows(run.predictor(tta=True), [network], [scaler], run.train_inputs, rows, checkpoint=checkpoint)[0]
+    oof = _predict(run, [network], [scaler], run.train_inputs, rows, checkpoint)[0]
     write_predictions(folder / OOF, run.tables.train["id"].iloc[rows].tolist(), oof, run.target.classes)
     _mark_predicted(run, member, OOF)
     checkpoint.path.unlink(missing_ok=True)
@@ -156,13 +156,35 @@ def _predict_test(run: Run, members: list[Member]) -> None:
     networks, scalers = zip(*(load_member(run, member) for member in members), strict=True)
     rows, ids = np.arange(len(run.tables.test)), run.tables.test["id"].tolist()
     checkpoint = _checkpoint(run, run.folder / "members", members)
-    test = predict_rows(
-        run.predictor(tta=True), list(networks), list(scalers), run.test_inputs, rows, checkpoint=checkpoint
-    )
+    test = _predict(run, list(networks), list(scalers), run.test_inputs, rows, checkpoint)
     for member, predictions in zip(members, test, strict=True):
         write_predictions(run.member_folder(member) / TEST, ids, predictions, run.target.classes)
         _mark_predicted(run, member, TEST)
     checkpoint.path.unlink(missing_ok=True)
+
+
+def _predict(
+    run: Run,
+    networks: list[nn.Module],
+    scalers: list[Scaler],
+    inputs: RowInputs,
+    rows: Array,
+    checkpoint: PredictionCheckpoint,
+) -> list[Predictions]:
+    """Predict rows with `[[tta]]`: from stored features where networks share a frozen backbone, else from images."""
+    predictor = run.predictor(tta=True)
+    stored = run.stored_features(inputs.images, networks, scalers[0])
+    if stored is None:
+        return predict_rows(predictor, networks, scalers, inputs, rows, checkpoint=checkpoint)
+    return predict_rows(
+        # (B, V, ...) -> V x (B, ...)
+        replace(predictor, views=lambda features: list(features.unbind(dim=1)), workers=0),
+        [stored.rest_of(network) for network in networks],
+        [as_they_are] * len(networks),
+        replace(inputs, images=stored.views),
+        rows,
+        checkpoint=checkpoint,
+    )
 
 
 def _checkpoint(run: Run, folder: Path, members: list[Member]) -> PredictionCheckpoint:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from compete.data.decoder import READER_SETTINGS, Bytes, Decoder, reader_parameters
 from compete.data.images import ImageIndex, Images, ImageSet, open_image_set, unreadable_problem
 from compete.data.loaders import augmented
@@ -16,6 +18,7 @@ from compete.files.contents import Contents
 from compete.files.root import Files
 from compete.files.scan import spread
 from compete.identity import digest, digest_bytes, pixels_key
+from compete.predict.inference import views_of
 from compete.text import format_first, plural, unknown_name
 
 if TYPE_CHECKING:
@@ -62,6 +65,14 @@ def try_images(config: Config, tables: Tables, files: Files) -> None:
             raise DataError(unreadable_problem(name, reasons, f"{plural(len(paths), f'{name} image')} tried"))
         if name == "train" and images and augment is not None:
             _try_augment(augment, images[0])
+
+
+def try_views(config: Config) -> None:
+    """Refuse a TTA that cannot make its views before training, not after it."""
+    images = torch.zeros(1, config.images.channels, *config.images.size)
+    for view in views_of([bound.build() for bound in config.many("tta")])(images):
+        if view.shape != images.shape:
+            raise ConfigError(f"[[tta]]: a view has shape {tuple(view.shape)}, not {tuple(images.shape)} as its image")
 
 
 def open_images(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import torch
 
 from compete.data.folds import write_folds
 from compete.data.stored_tables import write_tables
@@ -18,7 +17,7 @@ from compete.model.device import make_fabric
 from compete.model.finetune import begin_plan, build_optimizer, parameter_groups
 from compete.model.losses import joint_loss
 from compete.model.network import build_network
-from compete.predict.inference import views_of
+from compete.model.selectors import is_fitted
 from compete.predict.postprocessing import submission_frame
 from compete.reports import TrainingReport
 from compete.scores import write_scores
@@ -42,7 +41,7 @@ from compete.stages.members import (
     refit_members,
     reuse_members,
 )
-from compete.stages.open_images import open_images, read_contents, try_images
+from compete.stages.open_images import open_images, read_contents, try_images, try_views
 from compete.stages.prepare import choose_members, prepare, read_tables, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
@@ -61,6 +60,7 @@ from compete.stages.run_folder import (
 )
 from compete.store import write_json
 from compete.text import plural
+from compete.train.fit import plan_notes, refuse_steps, store_features
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,7 +99,9 @@ def run_competition(
             write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)
             _reuse_members(run, sources, [other for other in runs if other != run.folder])
             _report_plan(run)
-            _report(session, TrainingReport(str(run.folder)))  # stage 6
+            pending = [member for member in run.members if not finished(run, member, run.member_folder(member))]
+            stored = tuple(store_features(run, pending))
+            _report(session, TrainingReport(str(run.folder), notes=stored))  # stage 6
             results = _train(run, run.members)
             scores = _finish(run, results, _refit(run, results, runs))
             call_hook(session.hook.on_run_end, run=session, scores=scores)
@@ -175,7 +177,8 @@ def _template(session: Session, dataset: Dataset, weights: bool) -> nn.Module:
     """Return the network that members' weights are loaded into."""
     config, target, fetching = session.config, dataset.target, session.progress("fetch trained weights")
     network = build_network(config, target.outputs, dataset.column_count, 0, weights, fetching)
-    _try_views(config)
+    try_views(config)
+    refuse_steps(config, network)
     for bound in config.many("hooks"):
         _match(bound, network)
     rehearse_single(config, dataset, choose_members(config, dataset.folds), network)
@@ -233,20 +236,13 @@ def _report(session: Session, report: StageReport) -> None:
     call_hook(session.hook.on_stage, run=session, report=report)
 
 
-def _try_views(config: Config) -> None:
-    """Refuse a TTA that cannot make its views before training, not after it."""
-    images = torch.zeros(1, config.images.channels, *config.images.size)
-    for view in views_of([bound.build() for bound in config.many("tta")])(images):
-        if view.shape != images.shape:
-            raise ConfigError(f"[[tta]]: a view has shape {tuple(view.shape)}, not {tuple(images.shape)} as its image")
-
-
 def _report_network(run: Run) -> None:
     """Stages 3 and 4: the network, what of it is trained, and how."""
     config, data, outputs = run.config, run.dataset, run.target.outputs
-    plan = begin_plan(run.network, config, outputs)
+    plan, optimizer = begin_plan(run.network, config, outputs), None
     _report(run.session, describe_network(config, run.network, outputs, plan))
-    optimizer = build_optimizer(config.one("optimizers"), parameter_groups(run.network, config, outputs, plan))
+    if not is_fitted(run.network):
+        optimizer = build_optimizer(config.one("optimizers"), parameter_groups(run.network, config, outputs, plan))
     joint_loss(config.one("losses"), data.target, data.targets)
     _report(run.session, describe_optimization(config, optimizer, len(data.target.heads)))
 
@@ -267,7 +263,9 @@ def _report_plan(run: Run) -> None:
     submitted = run.tables.has_test
     if done and run.config.many("hooks"):
         session.notes.append(f"[[hooks]] watch training: {plural(len(done), 'finished member')} will not be watched")
+    session.notes.extend(plan_notes(run))
     plan = describe_plan(run.config, run.members, done, session.device, session.precision, submitted, session.notes)
+    plan = replace(plan, epochs=1) if is_fitted(run.network) else plan
     _report(session, plan)
 
 

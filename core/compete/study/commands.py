@@ -1,4 +1,4 @@
-"""The commands that look before a run: `inspect`, `doctor` and `lr`; and `ablate`."""
+"""The commands that look into networks: `inspect`, `doctor`, `lr` and `features`; and `ablate`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,36 @@ def add_study_commands(app: typer.Typer) -> None:
     app.command(rich_help_panel="Look", epilog="$ compete doctor my.toml")(doctor)
     app.command(rich_help_panel="Run", epilog="$ compete ablate my.toml")(ablate)
     app.command(rich_help_panel="Look", epilog="$ compete lr my.toml -o lr.png")(lr)
+    app.command(rich_help_panel="Look", epilog="$ compete features my.toml --out features")(features)
+
+
+def features(
+    what: Annotated[Path, typer.Argument(metavar="FILE_OR_RUN", help="A TOML, or a run's folder.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where train.parquet and test.parquet go.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value of the TOML; may be repeated."),
+    ] = None,
+    member: Annotated[str, typer.Option("--member", metavar="NAME", help="Which network of a run, by its name.")] = "",
+    layer: Annotated[
+        str, typer.Option("--layer", metavar="MODULE", help="The output of this module; default: the head's input.")
+    ] = "",
+    each_image: Annotated[
+        bool, typer.Option("--each-image", help="A row for each image; else the images of a row are averaged.")
+    ] = False,
+) -> None:
+    """Write the features of every image by id: what a network gives to its head, or another layer's output.
+
+    Of a TOML, the network is that which training would start from; nothing is trained. The files have the columns id
+    and f0, f1, f2 ... (with --each-image also the image's path). Outputs (C, H, W) and tokens are averaged over
+    positions.
+    """
+    from compete.study.export import write_features
+
+    for done in write_features(what, out, member=member, layer=layer, each_image=each_image, overrides=overrides or []):
+        echo(f"{done.path}: {done.rows:,} rows of {done.width:,} features of {layer or 'the input of the head'}")
 
 
 def doctor(

@@ -9,6 +9,7 @@ import pandas as pd
 from compete.model.finetune import set_training_mode
 from compete.session import Run
 from compete.study.dry_run import first_step
+from compete.train.fit import refuse_fitted
 from compete.train.loop import gradients
 
 
@@ -19,6 +20,7 @@ def parameter_table(run: Run) -> pd.DataFrame:
     trained), and requires_grad in the first epoch; group, lr and weight_decay of the optimizer (missing as well); and
     gradient_norm (missing where no gradient arrives). `lr` is the rate before any scheduler.
     """
+    refuse_fitted(run.network, "--parameters")
     trainer, batches = first_step(run)
     set_training_mode(trainer.network)
     gradients(trainer, batches, splits=1)

@@ -17,6 +17,7 @@ from compete.data.loaders import read_batches
 from compete.errors import ConfigError
 from compete.model.finetune import set_training_mode
 from compete.store import write_atomic
+from compete.train.fit import refuse_fitted
 from compete.train.loop import plan_epoch, train_step
 from compete.train.patient import unchanged_random_state
 from compete.train.trainer import Trainer, build_trainer
@@ -66,6 +67,7 @@ def range_test(
     rates = np.geomspace(low, high, steps)
     losses: list[float] = []
     with unchanged_random_state():
+        refuse_fitted(run.network, "a range test")
         trainer = replace(build_trainer(run, run.members[0]), scheduler=_NoSchedule())
         set_training_mode(trainer.network)
         for rate, batches in zip(rates, _steps(trainer), strict=False):

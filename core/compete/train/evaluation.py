@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from compete.predict.inference import Scaler
+    from compete.features.stored import StoredFeatures
+    from compete.predict.inference import Scale
     from compete.session import Run
     from compete.types import Array, Predictions
 
@@ -32,16 +34,26 @@ def sample_of(rows: Array, seed: int) -> Array:
 
 
 def evaluate(
-    run: Run, network: nn.Module, scaler: Scaler, loss: Loss, targets: torch.Tensor, valid: Array, sample: Array = NONE
+    run: Run,
+    network: nn.Module,
+    scale: Scale,
+    loss: Loss,
+    targets: torch.Tensor,
+    valid: Array,
+    sample: Array = NONE,
+    stored: StoredFeatures | None = None,
 ) -> tuple[float, float, float]:
     """Return a network's loss and score on all validation rows, and its score on a sample of training rows.
 
     `targets` (N, ...) are those of all rows of the table. Both in eval mode, without augmentation or TTA, and in one
-    pass. NaN where there are no rows.
+    pass; from `stored` features where a frozen backbone has run already. NaN where there are no rows.
     """
     if not len(valid):
         return float("nan"), float("nan"), float("nan")
-    inputs = run.train_inputs
+    inputs, predictor = run.train_inputs, run.predictor()
+    if stored is not None:
+        inputs, predictor = replace(inputs, images=stored.unchanged), replace(predictor, workers=0)
+        network = stored.rest_of(network)
     images = int(inputs.images.by_row.counts[valid].sum())
     loss_sum, left = torch.zeros((), device=run.fabric.device), images
 
@@ -53,7 +65,7 @@ def evaluate(
             loss_sum.add_(loss(logits[:own], targets[rows[:own]]) * own)
 
     rows = np.concatenate([valid, sample])
-    predictions = predict_rows(run.predictor(), [network], [scaler], inputs, rows, watch=add_loss)[0]
+    predictions = predict_rows(predictor, [network], [scale], inputs, rows, watch=add_loss)[0]
     score = float(run.metric.score(run.dataset.labels[valid], predictions[: len(valid)]))
     return float(loss_sum) / images, score, _sample_score(run, sample, predictions[len(valid) :])
 

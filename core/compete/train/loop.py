@@ -19,10 +19,13 @@ from compete.data.loaders import loader_processes, read_batches, seed_host
 from compete.errors import TrainingError
 from compete.model.finetune import awake, set_trainable, set_training_mode
 from compete.model.non_finite import buffers_of, gradients_are_finite, kept_buffers, leave_out, weights_are_finite
+from compete.model.selectors import is_fitted
 from compete.session import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
 from compete.train.doctor import diagnose
-from compete.train.trainer import STEP, Trainer, build_trainer, draw_epoch, prepare
+from compete.train.fit import fit_epoch
+from compete.train.networks import STEP
+from compete.train.trainer import Trainer, build_trainer, draw_epoch, prepare
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     """Train a member from scratch or from its checkpoint; return its result, final weights, and its images' scaler."""
     trainer = build_trainer(run, member)
     call_hook(run.hook.on_member_start, trainer=trainer)
+    if is_fitted(trainer.network):
+        _finish_fitted(trainer)
+        return _result(trainer), trainer.progress.best_weights or {}, trainer.scaler
     resume(trainer)
     if run.session.doctor and member == run.members[0] and not (trainer.epoch or trainer.step):
         _warn_of_mistakes(trainer)
@@ -49,6 +55,14 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
     call_hook(trainer.run.hook.on_training_end, trainer=trainer)
     assert trainer.progress.best_weights is not None
     return _result(trainer), trainer.progress.best_weights, trainer.scaler
+
+
+def _finish_fitted(trainer: Trainer) -> None:
+    """Fit a head that has no steps: one epoch, and no checkpoint."""
+    epoch = fit_epoch(trainer)
+    trainer.progress.next_epoch(epoch)
+    call_hook(trainer.run.hook.on_epoch_end, trainer=trainer, epoch=epoch)
+    trainer.mark_best()
 
 
 def _warn_of_mistakes(trainer: Trainer) -> None:
@@ -75,6 +89,8 @@ def train_epoch(trainer: Trainer) -> None:
     plan_epoch(trainer)
     set_trainable(trainer.network, trainer.plan, trainer.epoch + 1)
     set_training_mode(trainer.network)
+    if trainer.stored is not None:
+        trainer.forward.train()  # all that comes after the features
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
     for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulation_steps):
         train_step(trainer, batches)
@@ -127,7 +143,8 @@ def gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Tens
     rows = sum(len(batch.rows) for batch in batches)
     total = torch.zeros_like(trainer.progress.loss_sum)
     for batch in batches:
-        for *inputs, targets in zip(*(part.chunk(splits) for part in prepare(trainer, batch)), strict=True):
+        parts = prepare(trainer, batch, trainer.scale)
+        for *inputs, targets in zip(*(part.chunk(splits) for part in parts), strict=True):
             loss = trainer.loss(trainer.forward(*inputs), targets)
             trainer.run.fabric.backward(loss * (len(targets) / rows))
             total += loss.detach() * len(targets)

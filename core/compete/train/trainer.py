@@ -21,20 +21,14 @@ from compete.data.loaders import (
     training_batches,
 )
 from compete.errors import CompeteError
-from compete.model.device import seed_of
-from compete.model.finetune import (
-    TrainingPlan,
-    begin_plan,
-    build_optimizer,
-    frozen_modules,
-    parameter_groups,
-)
+from compete.model.finetune import TrainingPlan, build_optimizer, frozen_modules, parameter_groups
 from compete.model.losses import joint_loss, soft_targets
 from compete.model.memory import BatchSplitter
-from compete.model.network import build_network
-from compete.predict.inference import Scaler, scaler_for
+from compete.model.selectors import is_fitted
+from compete.predict.inference import Scale, Scaler, as_they_are
 from compete.session import Run, call_hook
 from compete.train.evaluation import evaluate, sample_of
+from compete.train.networks import IMAGES, ROWS, SAMPLE, STEP, copy_weights, fresh_network, member_seed
 from compete.train.progress import Progress
 from compete.types import ALL_ROWS, Epoch, Member, Metric, Target
 
@@ -44,10 +38,8 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from compete.data.loaders import Batch, Batches
+    from compete.features.stored import StoredFeatures
     from compete.types import Array
-
-# The purposes of a member's random numbers; each has its own seeds.
-NETWORK, ROWS, IMAGES, STEP, SAMPLE = range(5)
 
 
 @dataclass(frozen=True)
@@ -60,13 +52,14 @@ class Trainer:
     run: Run
     member: Member
     network: nn.Module
-    forward: Callable[..., torch.Tensor]
+    forward: Any
     optimizer: Any
     scheduler: Any
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     batch_transforms: Sequence[Callable[..., tuple[torch.Tensor, torch.Tensor]]]
     scaler: Scaler
     plan: TrainingPlan
+    stored: StoredFeatures | None
     targets: torch.Tensor
     columns: torch.Tensor | None
     train_rows: Array
@@ -100,7 +93,7 @@ class Trainer:
     @property
     def epochs(self) -> int:
         """The number of epochs to train."""
-        return self.run.config.training.epochs
+        return 1 if is_fitted(self.network) else self.run.config.training.epochs
 
     @property
     def epoch(self) -> int:
@@ -127,6 +120,11 @@ class Trainer:
         """The network that validates and predicts: a callback's (EMA), else the trained one."""
         chosen = call_hook(self.run.hook.evaluation_network, trainer=self)
         return chosen if isinstance(chosen, nn.Module) else self.network
+
+    @property
+    def scale(self) -> Scale:
+        """What makes the input of `forward` from a batch of the loader."""
+        return self.scaler if self.stored is None else as_they_are
 
     @property
     def validation(self) -> tuple[Array, Array]:
@@ -160,21 +158,24 @@ class Trainer:
 
     def evaluate(self, network: nn.Module) -> tuple[float, float]:
         """Return a network's loss and score over all of the fold's validation rows, without augmentation or TTA."""
-        return evaluate(self.run, network, self.scaler, self.loss, self.targets, self.valid_rows)[:2]
+        return evaluate(self.run, network, self.scale, self.loss, self.targets, self.valid_rows, stored=self.stored)[:2]
 
     def evaluate_epoch(self) -> tuple[float, float, float]:
         """Return the evaluation network's loss and score on the fold, and its score on a sample of training rows."""
         sample, network = sample_of(self.train_rows, self.seed(SAMPLE)), self.evaluation_network
-        return evaluate(self.run, network, self.scaler, self.loss, self.targets, self.valid_rows, sample)
+        return evaluate(self.run, network, self.scale, self.loss, self.targets, self.valid_rows, sample, self.stored)
 
     def training_inputs(self) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained."""
-        self.epoch_batches.batches = draw_epoch(self)[1]
-        for number, batch in enumerate(read_batches(self.loader)):
+        batches, run = EpochBatches(), self.run
+        batches.batches = draw_epoch(self)[1]
+        images = ImageDataset(run.images.train.images, run.images.augment)
+        loader = make_loader(images, batches, run.workers, run.fabric.device.type == "cuda")
+        for number, batch in enumerate(read_batches(loader)):
             seed = self.seed(STEP, self.epoch, number)
             seed_host(seed)
             torch.manual_seed(seed)
-            yield prepare(self, batch)[:-1]
+            yield prepare(self, batch, self.scaler)[:-1]
 
     def decode(self, rows: Array) -> tuple[Array, tuple[torch.Tensor, ...]]:
         """Return the first image of each training row (B, H, W, C), and a network's inputs from them, unaugmented."""
@@ -192,11 +193,6 @@ class Trainer:
         return member_seed(self.member, purpose, *parts)
 
 
-def member_seed(member: Member, purpose: int, *parts: int) -> int:
-    """Return a member's seed for a purpose, unrelated to those of other members, purposes and parts."""
-    return seed_of(member.seed, member.fold + 1, purpose, *parts)
-
-
 def draw_epoch(trainer: Trainer) -> tuple[Array, Batches]:
     """Return the rows of the current epoch in the order that the sampler draws them, and its batches."""
     run, settings = trainer.run, trainer.run.config.training
@@ -205,13 +201,14 @@ def draw_epoch(trainer: Trainer) -> tuple[Array, Batches]:
     return order, training_batches(order, run.images.train.by_row, rng, settings.batch_size, settings.drop_last)
 
 
-def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, ...]:
+def prepare(trainer: Trainer, batch: Batch, scale: Scale) -> tuple[torch.Tensor, ...]:
     """Move a training batch to the device, scale it, and apply the batch transforms.
 
-    Return images (B, C, H, W), the columns (B, F) beside them if there are any, and targets (B, ...).
+    Return images (B, C, H, W), the columns (B, F) beside them if there are any, and targets (B, ...). Stored
+    features take the images' place, and stay `as_they_are`.
     """
     device = trainer.run.fabric.device
-    images = trainer.scaler(batch.images.to(device, non_blocking=True))
+    images = scale(batch.images.to(device, non_blocking=True))
     rows = batch.rows.to(device, non_blocking=True)
     targets = trainer.targets[rows]  # (N, ...) -> (B, ...)
     if trainer.batch_transforms:
@@ -221,42 +218,41 @@ def prepare(trainer: Trainer, batch: Batch) -> tuple[torch.Tensor, ...]:
     return (images, targets) if trainer.columns is None else (images, trainer.columns[rows], targets)
 
 
-def copy_weights(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Copy a network's weights to main memory."""
-    return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in network.state_dict().items()}
-
-
 def build_trainer(run: Run, member: Member) -> Trainer:
     """Build the network, loss, optimizer, schedule and loader of a member."""
     config, dataset, device = run.config, run.dataset, run.fabric.device
     settings, outputs = config.training, dataset.target.outputs
     train_rows, valid_rows = _rows_of(run, member)
-    network = build_network(config, outputs, dataset.column_count, member_seed(member, NETWORK))
-    plan = begin_plan(network, config, outputs)
-    scaler = scaler_for(network, config)
-    if settings.channels_last:
-        network = network.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(config.one("optimizers"), parameter_groups(network, config, outputs, plan))
+    network, plan, scaler = fresh_network(run, member)
+    optimizer = scheduler = None
     steps = -(-_batches_in(train_rows, run) // settings.accumulation_steps)
-    forward, fabric_optimizer = run.fabric.setup(network, optimizer)
+    forward = network
+    if not is_fitted(network):
+        bare = build_optimizer(config.one("optimizers"), parameter_groups(network, config, outputs, plan))
+        scheduler = config.one("schedulers").build(bare, steps * settings.epochs)
+        forward, optimizer = run.fabric.setup(network, bare)
+    stored = run.stored_features(run.images.train, [network], scaler)
+    if stored is not None:
+        forward = run.fabric.setup_module(stored.rest_of(network))
     batches = EpochBatches()
-    images = ImageDataset(run.images.train.images, run.images.augment)
+    images = ImageDataset((stored.unchanged if stored else run.images.train).images, run.images.augment)
     return Trainer(
         run=run,
         member=member,
         network=network,
         forward=torch.compile(forward) if settings.compile else forward,
-        optimizer=fabric_optimizer,
-        scheduler=config.one("schedulers").build(optimizer, steps * settings.epochs),
+        optimizer=optimizer,
+        scheduler=scheduler,
         loss=joint_loss(config.one("losses"), dataset.target, dataset.targets[train_rows]),
         batch_transforms=[bound.build() for bound in config.many("batch_transforms")],
-        scaler=scaler.to(device),
+        scaler=scaler,
         plan=plan,
+        stored=stored,
         targets=torch.from_numpy(dataset.targets).to(device),
         columns=torch.from_numpy(dataset.columns.train).to(device) if dataset.columns else None,
         train_rows=train_rows,
         valid_rows=valid_rows,
-        loader=make_loader(images, batches, run.workers, device.type == "cuda"),
+        loader=make_loader(images, batches, 0 if stored else run.workers, device.type == "cuda"),
         epoch_batches=batches,
         steps_per_epoch=steps,
         splitter=BatchSplitter(run.session.warn),

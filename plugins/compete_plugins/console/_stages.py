@@ -70,6 +70,9 @@ def _(report: NetworkReport) -> Iterator[str]:
 def _(report: OptimizationReport) -> Iterator[str]:
     heads = f" for each of {report.heads} heads" if report.heads > 1 else ""
     yield f"loss {report.loss}{heads}; metric {report.metric}"
+    if not report.learning_rates:
+        yield "optimizer none: the head is fitted at once"
+        return
     rates = list(dict.fromkeys(f"{rate:.1e}" for rate in report.learning_rates))
     shown = " and ".join(rates) if len(rates) < RATES_SPANNED else f"{rates[0]} to {rates[-1]} in {len(rates)} groups"
     yield f"optimizer {report.optimizer}, learning rate {shown}"
@@ -93,6 +96,7 @@ def _(report: PlanReport) -> Iterator[str]:
 @stage_lines.register
 def _(report: TrainingReport) -> Iterator[str]:
     yield f"run folder {report.folder}"
+    yield from report.notes
 
 
 def _joined(names: Iterable[str]) -> str:

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from compete import Count, component, hookimpl
 
+from ._fitted import knn, probe
+
 Backbone = Callable[[int], nn.Module]
 Rate = Annotated[float, Field(ge=0, le=0.99)]
 
@@ -159,4 +161,10 @@ def cosine(
 @hookimpl
 def register_heads() -> dict[str, Callable[..., nn.Module]]:
     """Offer the bundled heads."""
-    return {"linear": linear, "multi_sample_dropout": multi_sample_dropout, "cosine": cosine}
+    return {
+        "linear": linear,
+        "multi_sample_dropout": multi_sample_dropout,
+        "cosine": cosine,
+        "probe": probe,
+        "knn": knn,
+    }

@@ -1,0 +1,1 @@
+"""Features of a frozen backbone: computed once per image, stored, and read in place of the images."""
