@@ -242,11 +242,14 @@ def init(
         list[Path] | None,
         typer.Option("--plugin", metavar="FILE", help="A plugin file with a dataset; may be given many times."),
     ] = None,
+    timed: Annotated[
+        bool, typer.Option("--time/--no-time", help="Time a step, to tell how long a run takes: some seconds.")
+    ] = True,
 ) -> None:
     """Inspect a competition's folder and write a TOML that runs, with the reason for each choice."""
     from compete.draft import write_toml
 
-    for line in write_toml(folder, output, plugin or []).lines:
+    for line in write_toml(folder, output, plugin or [], timed).lines:
         echo(line)
 
 

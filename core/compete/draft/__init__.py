@@ -12,6 +12,7 @@ from compete.errors import UserError
 from compete.store import write_text
 
 if TYPE_CHECKING:
+    from compete.advice import Advice
     from compete.config.plugins import Plugins
     from compete.draft.findings import Section, Source
     from compete.files.scan import Scan
@@ -55,15 +56,20 @@ class _Draft:
         write_text(self.path, toml_text(HEAD.format(root=self.root, path=self.path), todo, self.sections, self.plugins))
 
 
-def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[Path] = ()) -> InitResult:
+def write_toml(
+    folder: Path, output: Path | None = None, plugin_files: Sequence[Path] = (), timed: bool = False
+) -> InitResult:
     """Write a TOML for a competition's folder, which is never changed; by default `<folder's name>.toml`, here.
 
-    `plugin_files` may bring datasets, and are named in the TOML. Raise `UserError` where no dataset reads the folder,
+    `plugin_files` may bring datasets, and are named in the TOML. If `timed`, a step is made to tell how long a run
+    takes. Raise `UserError` where no dataset reads the folder,
     or the file exists already.
     """
     name = _slug(folder)
     path = output or default_output(folder)
     _refuse_place(folder, path)
+    from compete.advice.screen import recipe_lines, too_long
+    from compete.advice.timing import time_run
     from compete.config.plugins import load_plugins
     from compete.draft.output import gallery_hint, report_lines
     from compete.files.root import CACHE
@@ -73,18 +79,21 @@ def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[
     hint = gallery_hint(folder, name, path)
     try:
         scan = scan_folder(folder, CACHE)
-        source, sections, todo = _decide(scan, plugins, folder, name)
+        source, sections, todo, advice = _decide(scan, plugins, folder, name)
     except UserError as error:
         raise type(error)([*error.problems[:-1], "\n".join([error.problems[-1], *hint])]) from error
     draft = _Draft(path, folder.as_posix(), tuple(file.as_posix() for file in plugin_files), sections)
     draft.write(todo)
     problems, seen, doubts = _rehearse(path, scan, source)
+    timing = time_run(path) if timed and seen and not problems else None
+    doubts = [*doubts, *too_long(timing, sections)]
     if problems or doubts:
         again = tuple(problem.split(": ", 2)[2] for problem in problems if problem.startswith("unreadable image: "))
         known = [item for item in todo if not (again and item.endswith(again))]
         todo = [*(f"a run would stop here: {problem}" for problem in problems), *known, *doubts]
         draft.write(todo)
-    *lines, next_line = report_lines(path, sections, todo, seen, problems)
+    recipe = recipe_lines(advice, sections, timing)
+    *lines, next_line = report_lines(path, sections, recipe, todo, seen, problems)
     return InitResult(path, [*lines, *hint, next_line], todo, None if seen is None else not problems)
 
 
@@ -111,8 +120,9 @@ def _refuse_place(folder: Path, path: Path) -> None:
         raise UserError(f"{path} exists already. Name another file with -o, or remove it.")
 
 
-def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Source, list[Section], list[str]]:
-    from compete.draft.choices import sections
+def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Source, list[Section], list[str], Advice]:
+    from compete.advice import advise
+    from compete.draft.choices import gather, sections
     from compete.draft.columns import find_group, find_leaks
     from compete.draft.metric import guess_metric, is_said
     from compete.draft.output import known_names
@@ -125,7 +135,10 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
     group = find_group(source, goal, scan.files)
     metric = guess_metric(scan, goal, known_names(folder, name))
     pixels = sample_pixels(source, scan.files, plugins.registry)
+    facts = gather(" ".join(known_names(folder, name)), source, goal, group, str(metric[0].value), pixels)
+    advice = advise(facts, backbone_names(plugins))
     todo = [
+        *advice.todo,
         *scan.unopened,
         *source.todo,
         *goal.todo,
@@ -134,7 +147,14 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
         *(f"unreadable image: {fault}" for fault in pixels.unreadable[:3]),
     ]
     leaks = find_leaks(source, goal, group)
-    return source, list(sections(name, folder.as_posix(), source, goal, group, leaks, metric, pixels)), todo
+    tables = sections(name, folder.as_posix(), source, goal, group, leaks, metric, pixels, advice)
+    return source, list(tables), todo, advice
+
+
+def backbone_names(plugins: Plugins) -> tuple[str, ...]:
+    """Return timm's backbones, as files of their weights may be called."""
+    timm = plugins.registry["models"].get("timm")
+    return () if timm is None or timm.traits.backbones is None else tuple(timm.traits.backbones.names())
 
 
 def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | None, list[str]]:

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def dry_run(config: Config) -> Iterator[Run]:
-    """Yield a run whose images are decoded when they are looked at. Raise `CompeteError` as a run would."""
+def dry_run(config: Config, weights: bool = True) -> Iterator[Run]:
+    """Yield a run whose images are decoded when they are looked at. Raise `CompeteError` as a run would.
+
+    Without `weights` the network is the bare architecture, so that nothing is downloaded.
+    """
     training = config.training.model_copy(update={"workers": 0, "compile": False})
     config = replace(config, training=training)
     uncached = replace(config, images=config.images.model_copy(update={"cache": False, "unreadable": "error"}))
@@ -39,7 +42,7 @@ def dry_run(config: Config) -> Iterator[Run]:
     decoder = make_decoder(uncached, transforms, Files(Path(config.competition.root)))
     tables = dataset.tables
     train, test = (open_image_set(table, decoder, "", lambda *_: None) for table in (tables.train, tables.test))
-    network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0)
+    network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)
     blank = [""] * len(train.images), [""] * len(test.images)  # nothing is saved under this identity
     identity = identify(config, sources, dataset, *blank)
     with TemporaryDirectory(prefix="compete-") as folder:
