@@ -53,7 +53,7 @@ DOMAINS = (
         "medical scans",
         _words(
             "xray radiograph radiography chest ct mri dicom rsna ranzcr catheter mammography mammogram breast "
-            "pneumonia covid lung siim knee spine lumbar abdominal"
+            "pneumonia covid lung knee spine lumbar abdominal"
         ),
         (_moved(0.1, 0.05, 10), LIGHT),
         "organs have a side: small shifts and turns, and no flip",

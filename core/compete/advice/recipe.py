@@ -20,7 +20,7 @@ LARGE_BATCH, ROWS_OF_LARGE = 64, 20_000
 USUAL_BATCH, SCRATCH_LR = 32, 3e-3
 UNEVEN, SLIGHTLY_UNEVEN = 10, 1.5
 EQUAL_CLASSES = ("macro_f1",)  # metrics that count classes equally, whatever their rows
-COUNTS_ROWS = ("log_loss", "accuracy", "error", "micro_f1", "map_at_k")  # rows, not classes
+COUNTS_ROWS = ("log_loss", "accuracy", "error", "micro_f1", "weighted_f1", "map_at_k")  # rows, not classes
 LOSSES = {
     "one_hot": ("cross_entropy", "one class for each row"),
     "label": ("cross_entropy", "one class for each row"),

@@ -13,6 +13,7 @@ from compete.store import write_text
 
 if TYPE_CHECKING:
     from compete.advice import Advice
+    from compete.advice.facts import Facts
     from compete.config.plugins import Plugins
     from compete.draft.findings import Section, Source
     from compete.files.scan import Scan
@@ -136,7 +137,7 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
     metric = guess_metric(scan, goal, known_names(folder, name))
     pixels = sample_pixels(source, scan.files, plugins.registry)
     facts = gather(" ".join(known_names(folder, name)), source, goal, group, str(metric[0].value), pixels)
-    advice = advise(facts, backbone_names(plugins))
+    advice = advise(facts, _backbone_names(plugins))
     todo = [
         *advice.todo,
         *scan.unopened,
@@ -151,7 +152,16 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
     return source, list(tables), todo, advice
 
 
-def backbone_names(plugins: Plugins) -> tuple[str, ...]:
+def folder_facts(folder: Path, plugin_files: Sequence[Path] = ()) -> Facts:
+    """Return the facts that the recipe for a folder rests on. Raise `UserError` where no dataset reads the folder."""
+    from compete.config.plugins import load_plugins
+    from compete.files.root import CACHE
+    from compete.files.scan import scan_folder
+
+    return _decide(scan_folder(folder, CACHE), load_plugins(plugin_files), folder, _slug(folder))[3].facts
+
+
+def _backbone_names(plugins: Plugins) -> tuple[str, ...]:
     """Return timm's backbones, as files of their weights may be called."""
     timm = plugins.registry["models"].get("timm")
     return () if timm is None or timm.traits.backbones is None else tuple(timm.traits.backbones.names())

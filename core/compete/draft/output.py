@@ -23,7 +23,7 @@ def toml_text(head: str, todo: Sequence[str], sections: Iterable[Section], plugi
     """Return the TOML's text; `plugins` are the files that it loads."""
     parts = ["\n".join([*_comment(head), *_todo(todo)])]
     parts += [f"plugins = {toml_value(plugins)}"] if plugins else []
-    parts += ["\n".join(_table(section)) for section in sections]
+    parts += ["\n".join(section_lines(section)) for section in sections]
     return "\n\n".join(parts) + "\n"
 
 
@@ -52,7 +52,8 @@ def _todo(todo: Sequence[str]) -> Iterator[str]:
         yield from _comment(f"TODO {item}", "    ")
 
 
-def _table(section: Section) -> Iterator[str]:
+def section_lines(section: Section) -> Iterator[str]:
+    """Yield the lines of one table, with its reasons."""
     yield from _comment(section.why)
     lines = _table_lines(section)
     yield from (f"# {line}" for line in lines) if section.suggested else lines
