@@ -14,11 +14,10 @@ from compete.advice.weights import find_weights, local_weights
 
 @dataclass(frozen=True)
 class Advice:
-    """The facts, the model that suits them, the backbone that is wanted but cannot be had, and what to decide."""
+    """The facts, the model that suits them, and what the user has to decide."""
 
     facts: Facts
     model: Model
-    wanted: str = ""
     todo: tuple[str, ...] = ()
 
 
@@ -29,4 +28,4 @@ def advise(facts: Facts, backbones: Collection[str]) -> Advice:
     if not model.missing:
         return Advice(facts, model)
     wanted = wanted_backbone(facts, epochs)
-    return Advice(facts, model, wanted, tuple(missing_weights(facts, wanted)))
+    return Advice(facts, model, tuple(missing_weights(facts, wanted)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from compete.files.proposals import Choice
 
+HOLDOUT = 10  # a single split validates one row in so many
 CLASS_KINDS = ("label", "one_hot", "binary")  # targets of one class a row
 
 
@@ -80,7 +81,7 @@ class Facts:
     @property
     def trained_rows(self) -> int:
         """Rows that one member trains on."""
-        return max(1, self.rows - self.rows // self.folds)
+        return max(1, self.rows - self.rows // (self.folds if self.folds > 1 else HOLDOUT))
 
 
 def section(table: str, *keys: Choice, why: str = "", repeats: bool = False) -> Section:

@@ -121,12 +121,12 @@ def _hours(candidate: Candidate, facts: Facts, side: int, epochs: int) -> float:
 
 def missing_weights(facts: Facts, wanted: str) -> Iterator[str]:
     """Yield the decision that is the user's where no weights can be had: both choices, and what each costs."""
-    few = "with so few images that is most of the score" if facts.rows < MANY_ROWS_OF_SMALL else ""
+    few = "; with so few images that is most of the score" if facts.rows < MANY_ROWS_OF_SMALL else ""
+    size_mb = next(candidate.parameters for candidate in CANDIDATES if candidate.backbone == wanted) * 4
     yield (
         "[model]: pretrained weights can NOT be had now: none in the hub's cache, no file of weights here, and the hub "
-        "does not answer. Written is ResNet-9 from scratch, which runs now but scores far lower"
-        f"{'; ' + few if few else ''} (macro F1 .39 instead of .69 on 1,695 photographs, docs/defaults.md). The other "
-        f"choice costs a download on a machine with a network: `hf download timm/{wanted} model.safetensors`, copy the "
-        "file here as "
-        f"weights/{wanted}.safetensors, and call `compete init` again; or uncomment [model] below."
+        "does not answer. Written is ResNet-9 from scratch, which runs now but scores far lower (macro F1 .39 instead "
+        f"of .69 on 1,695 photographs){few}. The other choice costs a download of {size_mb:.0f} MB: with a network, "
+        f"`hf download timm/{wanted} model.safetensors`; without, fetch that file elsewhere and put it here as "
+        f"weights/{wanted}.safetensors. Then remove this TOML and call `compete init` again."
     )

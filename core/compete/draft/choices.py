@@ -66,7 +66,7 @@ def sections(
     yield from filter(None, [suggest_columns(source, goal, group)])
     if pixels.extra == "sound":
         yield from sound_sections(pixels)
-    yield from _learning(advice)
+    yield from recipe(advice.facts, model)
     yield from _inference(goal, str(metric[0].value))
     yield from _postprocess(goal)
     yield Section("submission", _submission(source, goal))
@@ -94,16 +94,6 @@ def gather(name: str, source: Source, goal: Goal, group: Group, metric: str, pix
         cores=os.cpu_count() or 1,
         folds=1 if source.rows > HOLDOUT_ROWS else FOLDS,
     )
-
-
-def _learning(advice: Advice) -> Iterator[Section]:
-    """Yield the recipe, and the model that would be chosen if its weights were there, in comments."""
-    for section in recipe(advice.facts, advice.model):
-        yield section
-        if section.table == "model" and advice.wanted:
-            why = "better, in place of [model] above, as soon as the weights can be had:"
-            keys = Choice("name", "timm"), Choice("backbone", advice.wanted), Choice("pretrained", True)
-            yield Section("model", keys, why, suggested=True)
 
 
 def _dataset(source: Source, goal: Goal, group: Group, leaks: list[str]) -> Section:

@@ -22,6 +22,11 @@ def test_every_member_makes_some_hundred_steps(rows):
     assert pace.steps == pace.epochs * (rows * 4 // 5 // pace.batch)
 
 
+def test_a_single_split_trains_on_nine_rows_in_ten():
+    pace = choose_pace(replace(PHOTOS, rows=400_000, folds=1, device="cuda"), pretrained=True)
+    assert (pace.epochs, pace.batch, pace.steps) == (3, 64, 3 * (360_000 // 64))
+
+
 def test_more_rows_need_fewer_epochs_and_more_images():
     epochs = [choose_epochs(rows) for rows in (100, 1_000, 10_000, 100_000)]
     assert epochs == sorted(epochs, reverse=True)
