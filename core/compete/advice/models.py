@@ -57,14 +57,17 @@ class Model:
 
 
 def choose_model(
-    facts: Facts, epochs: int, find: Callable[[str], Weights], local: Callable[[], Weights | None]
+    facts: Facts, epochs: int, find: Callable[[str, bool], Weights], local: Callable[[], Weights | None]
 ) -> Model:
-    """Choose the network. `find` says where a backbone's weights are, `local` names a file of weights lying about."""
+    """Choose the network.
+
+    `find` says where a backbone's weights are, and may ask the hub; `local` names a file of weights lying about.
+    """
     if facts.side <= SMALL_SIDE and facts.rows >= MANY_ROWS_OF_SMALL and not facts.versions:
         why = f"{facts.rows:,} images of {facts.side} px are enough to learn from scratch, at their own size"
         return Model(UNKNOWN, None, facts.side, why=why)
     best = wanted_backbone(facts, epochs)
-    found = find(best)
+    found = find(best, True)
     if not found.at:
         found = _cached(best, find) or local() or found
     if not found.at:
@@ -76,11 +79,11 @@ def choose_model(
     return Model(candidate, found, *choose_side(candidate, facts, epochs), why=why)
 
 
-def _cached(best: str, find: Callable[[str], Weights]) -> Weights | None:
-    """Return the largest smaller candidate with weights at hand."""
+def _cached(best: str, find: Callable[[str, bool], Weights]) -> Weights | None:
+    """Return the largest smaller candidate with weights in the cache: the hub has not answered once already."""
     smaller = [candidate.backbone for candidate in CANDIDATES]
     smaller = smaller[: smaller.index(best)]
-    return next((weights for name in reversed(smaller) if (weights := find(name)).at), None)
+    return next((weights for name in reversed(smaller) if (weights := find(name, False)).at), None)
 
 
 def wanted_backbone(facts: Facts, epochs: int) -> str:

@@ -14,14 +14,14 @@ SECONDS = 3.0  # that the hub has for an answer
 MOST_FILES = 2_000
 
 
-def find_weights(backbone: str) -> Weights:
+def find_weights(backbone: str, ask_hub: bool = True) -> Weights:
     """Return where the weights of a timm backbone such as "resnet34.a1_in1k" are. The one place that knows."""
     from huggingface_hub import try_to_load_from_cache
 
     repository = f"timm/{backbone}"
     if isinstance(try_to_load_from_cache(repository, "model.safetensors"), str):
         return Weights(backbone, "cache")
-    size_mb = reachable_mb(repository)
+    size_mb = reachable_mb(repository) if ask_hub else 0
     return Weights(backbone, "hub", size_mb) if size_mb else Weights(backbone)
 
 

@@ -17,7 +17,7 @@ GPU = replace(PHOTOS, device="cuda")
 
 
 def chosen(facts: Facts, at: str = "cache", only: str = "", local: Weights | None = None):
-    def find(name: str) -> Weights:
+    def find(name: str, _ask_hub: bool) -> Weights:
         return Weights(name, at if not only or name == only else "")
 
     return choose_model(facts, choose_epochs(facts.rows), find, lambda: local)
@@ -71,10 +71,12 @@ def test_other_weights_at_hand_take_the_place_of_what_cannot_be_had():
 
 
 def test_without_any_weights_it_is_said_with_both_choices_and_their_cost(monkeypatch):
-    monkeypatch.setattr("compete.advice.find_weights", Weights)
+    asked = []
+    monkeypatch.setattr("compete.advice.find_weights", lambda name, ask: asked.append(ask) or Weights(name))
     monkeypatch.setattr("compete.advice.local_weights", lambda _: None)
     advice = advise(GPU, ())
     [todo] = advice.todo
+    assert asked.count(True) == 1  # a network that swallows questions costs one wait, not five
     assert advice.model.missing and advise(GPU, ()) == advice
     wanted = chosen(GPU).weights.backbone
     assert "ResNet-9 from scratch" in todo and f"hf download timm/{wanted} model" in todo and "scores far" in todo
