@@ -13,9 +13,10 @@ from compete.files.proposals import Choice
 
 # Twice the rows need 1.4 times the images seen: 8 epochs of 10,000 rows, 20 of 1,600, never less than 3.
 EPOCHS_OF_10_000, FEWEST_EPOCHS, MOST_EPOCHS = 8, 3, 30
+MOST_EPOCHS_OF_FEW_ROWS = 100  # where even the smallest batch makes too few steps
 SCRATCH_FACTOR = 1.5
 STEPS = 300  # of a member, at least
-BATCHES = (32, 16, 8, 4)
+BATCHES = (32, 16, 8)  # BatchNorm wants no fewer
 LARGE_BATCH, ROWS_OF_LARGE = 64, 20_000
 USUAL_BATCH, SCRATCH_LR = 32, 3e-3
 UNEVEN, SLIGHTLY_UNEVEN = 10, 1.5
@@ -54,7 +55,9 @@ def choose_pace(facts: Facts, pretrained: bool) -> Pace:
     if facts.rows >= ROWS_OF_LARGE and facts.device == "cuda":
         return Pace(epochs, LARGE_BATCH, epochs * (facts.trained_rows // LARGE_BATCH))
     batch = next((b for b in BATCHES if epochs * (facts.trained_rows // b) >= STEPS), BATCHES[-1])
-    return Pace(epochs, batch, epochs * max(1, facts.trained_rows // batch))
+    steps = max(1, facts.trained_rows // batch)  # of an epoch
+    epochs = max(epochs, min(MOST_EPOCHS_OF_FEW_ROWS, -(-STEPS // steps)))
+    return Pace(epochs, batch, epochs * steps)
 
 
 def recipe(facts: Facts, model: Model) -> Iterator[Section]:

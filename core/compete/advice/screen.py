@@ -29,7 +29,8 @@ def recipe_lines(advice: Advice, sections: Sequence[Section], timing: Timing | N
 def _data(advice: Advice) -> str:
     counts = advice.facts.counts
     classes = f" of {plural(len(counts), 'class', 'classes')}" if counts else ""
-    spread = f" ({min(counts.values()):,} to {max(counts.values()):,} rows each)" if counts else ""
+    few, many = min(counts.values(), default=0), max(counts.values(), default=0)
+    spread = f" ({few:,} {f'to {many:,} ' if many > few else ''}rows each)" if counts else ""
     return f"{plural(advice.facts.rows, 'row')}{classes}{spread}"
 
 

@@ -15,7 +15,7 @@ PRETRAINED = Model(CANDIDATES[0], Weights(CANDIDATES[0].backbone, "cache"), 224)
 UNEVEN = {"a": 1_900, "b": 100}
 
 
-@pytest.mark.parametrize("rows", [100, 300, 735, 1_695, 2_400, 20_000, 300_000])
+@pytest.mark.parametrize("rows", [36, 100, 300, 735, 1_695, 2_400, 20_000, 300_000])
 def test_every_member_makes_some_hundred_steps(rows):
     pace = choose_pace(replace(PHOTOS, rows=rows), pretrained=True)
     assert pace.steps >= STEPS and pace.epochs >= FEWEST_EPOCHS
