@@ -113,7 +113,11 @@ def training(facts: Facts, pace: Pace) -> Section:
 def callbacks() -> Iterator[Section]:
     """Yield the best epoch's weights, and their moving average."""
     yield section("callbacks", Choice("name", "best_checkpoint"), repeats=True)
-    yield section("callbacks", Choice("name", "ema", "averaged weights score higher, and vary less"), repeats=True)
+    yield section(
+        "callbacks",
+        Choice("name", "ema", "the average of the last steps varies less than any one of them"),
+        repeats=True,
+    )
 
 
 def corrects_prior(facts: Facts) -> bool:
