@@ -261,11 +261,14 @@ def init(
         Path | None,
         typer.Option("--from-ini", metavar="FILE", help="Convert an old program's .ini (ConfigParser) instead."),
     ] = None,
+    timed: Annotated[
+        bool, typer.Option("--time/--no-time", help="Time a step, to tell how long a run takes: some seconds.")
+    ] = True,
 ) -> None:
     """Inspect a competition's folder and write a TOML that runs, with the reason for each choice."""
     from compete.catalog.convert import first_toml
 
-    for line in first_toml(folder, output, plugin or [], from_ini):
+    for line in first_toml(folder, output, plugin or [], from_ini, timed):
         echo(line)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 from collections import Counter
 
 import numpy as np
-from PIL import Image
 
 from compete_plugins.transforms import register_transforms
 
@@ -27,25 +25,10 @@ def compete(folder, *arguments):
     )
 
 
-def draw_classes(folder):
-    rng = np.random.default_rng(0)
-    for label, number in itertools.product(("owl", "wren"), range(8)):
-        path = folder / f"birds/train/{label}/{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 120 + 100 * (label == "owl"), (24, 24, 3), dtype=np.uint8)).save(path)
-        path = folder / f"birds/test/{label}{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).save(path)
-
-
-def test_init_and_run_without_albumentations(tmp_path):
-    draw_classes(tmp_path)
-    found = compete(tmp_path, "init", "birds")
-    assert found.returncode == 0, found.stdout + found.stderr
-    text = (tmp_path / "birds.toml").read_text()
-    assert 'name = "torchvision"' in text and 'name = "albumentations"' not in text
-    small = ("model.name=resnet9", "model.width=4", "training.epochs=1", "folds.n=2", "training.only_folds=[0]")
-    done = compete(tmp_path, "run", "birds.toml", *(word for key in small for word in ("--set", key)))
+def test_a_run_with_torchvision_s_transforms_needs_no_albumentations(tmp_path, write_tiny):
+    write_tiny(tmp_path)
+    flip = 'transforms=[{name="torchvision", random=[{name="RandomHorizontalFlip", p=0.5}]}]'
+    done = compete(tmp_path, "run", "tiny.toml", "--set", flip, "--set", "training.epochs=1")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -1,9 +1,9 @@
-"""The commands that use a finished run: `predict bundle`."""
+"""The commands on data as a whole: `advise` before a run, `predict` and `bundle` after it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,8 +17,33 @@ if TYPE_CHECKING:
 
 def add_api_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
+    app.command(rich_help_panel="Look", epilog="$ compete advise my.toml --similar yes")(advise)
     app.command(rich_help_panel="Submit", epilog="$ compete bundle run-001 -o bundle")(bundle)
     app.command(rich_help_panel="Run", epilog="$ compete predict run-001 photos -o predicted.csv")(predict)
+
+
+def advise(
+    what: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help="A TOML, or a competition's folder.")],
+    similar: Annotated[
+        Literal["yes", "no"] | None,
+        typer.Option(help="Are the images like ImageNet's photographs? Default: a guess by what they are."),
+    ] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option("--plugin", metavar="FILE", help="A plugin file with a dataset; may be given many times."),
+    ] = None,
+) -> None:
+    """Say what to freeze of a pretrained network, by images per class and similarity, with the lines to paste.
+
+    Nothing is trained or written.
+    """
+    from compete.api.advising import advice_lines
+    from compete.errors import UserError
+
+    if not what.exists():
+        raise UserError(f"{what}: no such file or folder.")
+    for line in advice_lines(what, None if similar is None else similar == "yes", plugin or []):
+        echo(line)
 
 
 def bundle(

@@ -64,15 +64,17 @@ class _Converted:
         self.todo.append(f"{entry.where}: {text}")
 
 
-def first_toml(folder: Path | None, output: Path | None, plugins: Sequence[Path], ini: Path | None) -> list[str]:
-    """Write a TOML from a competition's folder or from an .ini, and return what to print."""
+def first_toml(
+    folder: Path | None, output: Path | None, plugins: Sequence[Path], ini: Path | None, timed: bool = True
+) -> list[str]:
+    """Write a TOML from a competition's folder or from an .ini, and return what to print; `timed` times a step."""
     if ini is not None:
         if folder is not None or plugins:
             raise UserError("--from-ini FILE converts a file: give no folder and no --plugin with it")
         return convert_ini(ini, output)
     if folder is None:
         raise UserError("name the folder of the competition's files: compete init FOLDER")
-    return write_toml(folder, output, plugins).lines
+    return write_toml(folder, output, plugins, timed).lines
 
 
 def convert_ini(ini: Path, output: Path | None = None) -> list[str]:

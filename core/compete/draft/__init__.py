@@ -14,6 +14,8 @@ from compete.store import write_text
 from compete.text import did_you_mean
 
 if TYPE_CHECKING:
+    from compete.advice import Advice
+    from compete.advice.facts import Facts
     from compete.config.plugins import Plugins
     from compete.draft.findings import Section, Source
     from compete.files.scan import Scan
@@ -57,15 +59,20 @@ class _Draft:
         write_text(self.path, toml_text(HEAD.format(root=self.root, path=self.path), todo, self.sections, self.plugins))
 
 
-def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[Path] = ()) -> InitResult:
+def write_toml(
+    folder: Path, output: Path | None = None, plugin_files: Sequence[Path] = (), timed: bool = False
+) -> InitResult:
     """Write a TOML for a competition's folder, which is never changed; by default `<folder's name>.toml`, here.
 
-    `plugin_files` may bring datasets, and are named in the TOML. Raise `UserError` where no dataset reads the folder,
+    `plugin_files` may bring datasets, and are named in the TOML. If `timed`, a step is made to tell how long a run
+    takes. Raise `UserError` where no dataset reads the folder,
     or the file exists already.
     """
     name = _slug(folder)
     path = output or default_output(folder)
     _refuse_place(folder, path)
+    from compete.advice.screen import recipe_lines, too_long
+    from compete.advice.timing import time_run
     from compete.config.plugins import load_plugins
     from compete.draft.output import gallery_hint, report_lines
     from compete.files.root import CACHE
@@ -75,18 +82,21 @@ def write_toml(folder: Path, output: Path | None = None, plugin_files: Sequence[
     hint = gallery_hint(folder, name, path)
     try:
         scan = scan_folder(folder, CACHE)
-        source, sections, todo = _decide(scan, plugins, folder, name)
+        source, sections, todo, advice = _decide(scan, plugins, folder, name)
     except UserError as error:
         raise type(error)([*error.problems[:-1], "\n".join([error.problems[-1], *hint])]) from error
     draft = _Draft(path, folder.as_posix(), tuple(file.as_posix() for file in plugin_files), sections)
     draft.write(todo)
     problems, seen, doubts = _rehearse(path, scan, source)
+    timing = time_run(path) if timed and seen and not problems else None
+    doubts = [*doubts, *too_long(timing, sections)]
     if problems or doubts:
         again = tuple(problem.split(": ", 2)[2] for problem in problems if problem.startswith("unreadable image: "))
         known = [item for item in todo if not (again and item.endswith(again))]
         todo = [*(f"a run would stop here: {problem}" for problem in problems), *known, *doubts]
         draft.write(todo)
-    *lines, next_line = report_lines(path, sections, todo, seen, problems)
+    recipe = recipe_lines(advice, sections, timing)
+    *lines, next_line = report_lines(path, sections, recipe, todo, seen, problems)
     return InitResult(path, [*lines, *hint, next_line], todo, None if seen is None else not problems)
 
 
@@ -123,8 +133,9 @@ def _folders_beside(path: Path) -> list[str]:
         return []
 
 
-def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Source, list[Section], list[str]]:
-    from compete.draft.choices import sections
+def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Source, list[Section], list[str], Advice]:
+    from compete.advice import advise
+    from compete.draft.choices import gather, sections
     from compete.draft.columns import find_group, find_leaks
     from compete.draft.metric import guess_metric, is_said
     from compete.draft.output import known_names
@@ -137,7 +148,10 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
     group = find_group(source, goal, scan.files)
     metric = guess_metric(scan, goal, known_names(folder, name))
     pixels = sample_pixels(source, scan.files, plugins.registry)
+    facts = gather(" ".join(known_names(folder, name)), source, goal, group, str(metric[0].value), pixels)
+    advice = advise(facts, _backbone_names(plugins))
     todo = [
+        *advice.todo,
         *scan.unopened,
         *source.todo,
         *goal.todo,
@@ -146,7 +160,23 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
         *(f"unreadable image: {fault}" for fault in pixels.unreadable[:3]),
     ]
     leaks = find_leaks(source, goal, group)
-    return source, list(sections(name, folder.as_posix(), source, goal, group, leaks, metric, pixels)), todo
+    tables = sections(name, folder.as_posix(), source, goal, group, leaks, metric, pixels, advice)
+    return source, list(tables), todo, advice
+
+
+def folder_facts(folder: Path, plugin_files: Sequence[Path] = ()) -> Facts:
+    """Return the facts that the recipe for a folder rests on. Raise `UserError` where no dataset reads the folder."""
+    from compete.config.plugins import load_plugins
+    from compete.files.root import CACHE
+    from compete.files.scan import scan_folder
+
+    return _decide(scan_folder(folder, CACHE), load_plugins(plugin_files), folder, _slug(folder))[3].facts
+
+
+def _backbone_names(plugins: Plugins) -> tuple[str, ...]:
+    """Return timm's backbones, as files of their weights may be called."""
+    timm = plugins.registry["models"].get("timm")
+    return () if timm is None or timm.traits.backbones is None else tuple(timm.traits.backbones.names())
 
 
 def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | None, list[str]]:

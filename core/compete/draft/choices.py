@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from compete.advice import Advice
+from compete.advice.facts import Facts
+from compete.advice.recipe import recipe
 from compete.draft.findings import Goal, Group, Pixels, Section, Source
-from compete.draft.sizes import SMALL_SIDE, image_keys, windows
+from compete.draft.sizes import chosen_size, image_keys, windows
 from compete.draft.suggested_columns import suggest_columns
 from compete.files.proposals import Choice
 from compete.leaderboard.setup import SOURCE_FILE
+from compete.model.device import choose_device
 from compete.store import read_json
 from compete.text import format_first, name_words
 
 FOLDS, HOLDOUT_ROWS, FEW_GROUPS = 5, 300_000, 3
-UNEVEN, MOST_ALLOWED = 10, 100
-# Up to so many rows, so many epochs.
-EPOCHS = ((2_000, 20), (20_000, 10), (100_000, 5))
-MOST_EPOCHS_OF_MANY_ROWS = 2
-LOSSES = {
-    "one_hot": ("cross_entropy", "one class for each row"),
-    "label": ("cross_entropy", "one class for each row"),
-    "votes": ("soft_cross_entropy", "soft targets: shares of votes"),
-    "ordinal": ("mse", "levels are learned as numbers"),
-    "regression": ("mse", "a number, scaled to 0..1"),
-}
-YES_OR_NO = ("bce", "each output is a yes or no of its own")
+MOST_ALLOWED = 100
 MANY_CLASSES, KEPT = 1_000, 20
 NEEDS_EVERY_PROBABILITY = "log_loss"
-LIBRARY = "torchvision"  # of the transforms: it is installed with torch's networks, and maintained
-FLIP = {"name": "RandomHorizontalFlip", "p": 0.5}
-UPSIDE_DOWN = {"name": "RandomVerticalFlip", "p": 0.5}
-QUARTER_TURN = {"name": "RandomRotation", "degrees": [90, 90], "p": 0.5}
 SIDES = {
     "left",
     "right",
@@ -51,10 +40,7 @@ SIDES = {
 }
 PAIRS = (("left", "right"), ("l", "r"), ("L", "R"), ("east", "west"), ("cw", "ccw"), ("좌", "우"), ("左", "右"))
 ANGLES = {"angle", "steering", "yaw", "heading", "azimuth", "direction", "orientation", "rotation"}
-COUNTS_ROWS = (NEEDS_EVERY_PROBABILITY, "accuracy", "error", "micro_f1", "map_at_k")  # not classes
-BACKBONE = "resnet34.a1_in1k"
 IMPLIED = "group"  # the column by which folds keep rows together
-PRETRAINED = "weights are fetched by timm at the first run; without a network: --set model.pretrained=false"
 
 
 def sections(
@@ -66,6 +52,7 @@ def sections(
     leaks: list[str],
     metric: tuple[Choice, ...],
     pixels: Pixels,
+    advice: Advice,
 ) -> Iterator[Section]:
     """Yield the TOML's tables in their usual order."""
     yield Section("competition", (Choice("name", name), Choice("root", root)))
@@ -74,16 +61,40 @@ def sections(
     yield _folds(source, group)
     yield Section("metric", metric)
     reading = f"such files are read with: pip install 'compete[{pixels.extra}]'" if pixels.extra else ""
-    yield Section("images", tuple(image_keys(pixels, native=group.versions)), reading)
+    model = advice.model
+    keys = image_keys(pixels, native=group.versions, side=model.side, side_why=model.side_why)
+    yield Section("images", tuple(keys), reading)
     yield from filter(None, [suggest_columns(source, goal, group)])
-    yield from _transforms(pixels, group, goal, source)
-    yield from _sampler(goal, str(metric[0].value))
-    yield from _learning(source, goal, pixels)
+    if pixels.extra == "sound":
+        yield from sound_sections(pixels)
+    yield from recipe(advice.facts, model)
     yield from _inference(goal, str(metric[0].value))
     yield from _postprocess(goal)
     yield Section("submission", _submission(source, goal))
     yield from _checks(source, goal, group)
     yield from _upload(Path(root))
+
+
+def gather(name: str, source: Source, goal: Goal, group: Group, metric: str, pixels: Pixels) -> Facts:
+    """Return the facts that the recipe rests on."""
+    size = chosen_size(pixels, group.versions)[0]
+    device = choose_device("auto")
+    return Facts(
+        rows=source.rows,
+        kind=goal.kind,
+        metric=metric,
+        side=max(size),
+        counts=goal.counts if goal.kind != "regression" else {},
+        channels=pixels.channels,
+        images=pixels.images,
+        versions=group.versions,
+        square=size[0] == size[1] and len(set(pixels.sizes)) <= 1 if group.versions else size[0] == size[1],
+        sided=_sides(goal, source),
+        words=frozenset(words_of(name)) | {word for column in goal.columns for word in words_of(column)},
+        device=device,
+        cores=os.cpu_count() or 1,
+        folds=1 if source.rows > HOLDOUT_ROWS else FOLDS,
+    )
 
 
 def _dataset(source: Source, goal: Goal, group: Group, leaks: list[str]) -> Section:
@@ -131,25 +142,6 @@ def _mirrored(name: str, one: str, other: str) -> str:
     return changed if changed != name else ""
 
 
-def _transforms(pixels: Pixels, group: Group, goal: Goal, source: Source) -> Iterator[Section]:
-    if pixels.extra == "sound":
-        yield from sound_sections(pixels)
-    if not pixels.images:
-        return
-    if tell := _sides(goal, source):
-        yield Section(
-            "transforms", (Choice("name", LIBRARY), Choice("random", [FLIP])),
-            f"no flip, since {tell}; uncomment it if a mirrored image keeps its label:", repeats=True, suggested=True,
-        )  # fmt: skip
-        return
-    random = [FLIP]
-    why = "the safest augmentation; leave it out where left and right differ, and add what the images allow"
-    if group.versions:
-        random = _turns(pixels)
-        why = "flips and quarter turns alone, which move pixels; changing some destroys what tells the versions apart"
-    yield Section("transforms", (Choice("name", LIBRARY), Choice("random", random)), why, repeats=True)
-
-
 def sound_sections(pixels: Pixels) -> Iterator[Section]:
     """Yield the transforms that make an image of a sound."""
     window, hop = windows(pixels.samples)
@@ -160,43 +152,6 @@ def sound_sections(pixels: Pixels) -> Iterator[Section]:
     )
     keys = Choice("name", "scale"), Choice("low", 5.0), Choice("high", 99.8), Choice("log", True)
     yield Section("transforms", keys, "loudness by its logarithm; what is as low as the noise becomes 0", repeats=True)
-
-
-def _turns(pixels: Pixels) -> list[dict[str, Any]]:
-    """Return flips, and quarter turns where these keep the shape: each of the eight ways then has one chance in 8."""
-    square = pixels.sizes and all(height == width for height, width in pixels.sizes)
-    return [FLIP, UPSIDE_DOWN, *([QUARTER_TURN] if square else [])]
-
-
-def _sampler(goal: Goal, metric: str) -> Iterator[Section]:
-    if goal.kind not in ("label", "binary", "one_hot") or goal.imbalance < UNEVEN:
-        return
-    why = f"{goal.imbalance:.0f}:1 between the largest and the smallest class"
-    if metric in COUNTS_ROWS:
-        cost = "would spoil probabilities" if metric == NEEDS_EVERY_PROBABILITY else f"costs rows that {metric} counts"
-        yield Section("sampler", (Choice("name", "shuffle", f"{why}; 'weighted' {cost}"),))
-    else:
-        yield Section(
-            "sampler", (Choice("name", "weighted", f"{why}; power 0.5 goes half the way"), Choice("power", 0.5))
-        )
-
-
-def _learning(source: Source, goal: Goal, pixels: Pixels) -> Iterator[Section]:
-    small = bool(pixels.sizes) and max(map(max, pixels.sizes)) <= SMALL_SIDE / 2
-    if small:
-        yield Section("model", (Choice("name", "resnet9", "made for images as small as these"),))
-    else:
-        yield Section(
-            "model", (Choice("name", "timm"), Choice("backbone", BACKBONE), Choice("pretrained", True, PRETRAINED))
-        )
-    yield Section("loss", (Choice("name", *LOSSES.get(goal.kind, YES_OR_NO)),))
-    rate = Choice("lr", 3e-3, "usual from scratch") if small else Choice("lr", 5e-4, "usual for trained weights")
-    yield Section("optimizer", (Choice("name", "adamw"), rate))
-    yield Section("scheduler", (Choice("name", "one_cycle"),))
-    epochs = next((count for most, count in EPOCHS if source.rows <= most), MOST_EPOCHS_OF_MANY_ROWS)
-    yield Section(
-        "training", (Choice("epochs", epochs, f"a first guess for {source.rows} rows"), Choice("batch_size", 32))
-    )
 
 
 def _inference(goal: Goal, metric: str) -> Iterator[Section]:

@@ -6,21 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from compete.advice.facts import Section
 from compete.files.proposals import Choice, Excerpt
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-@dataclass(frozen=True)
-class Section:
-    """One table of the TOML, which may repeat (`[[tta]]`) or be only suggested, in comments, and why it is there."""
-
-    table: str
-    keys: tuple[Choice, ...]
-    why: str = ""
-    repeats: bool = False
-    suggested: bool = False
+__all__ = ["Goal", "Group", "Pixels", "Section", "Source"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
 
 GALLERY = Path("competitions")
-SHOWN = ("dataset", "target", "folds", "metric", "images", "sampler", "inference", "submission")
+SHOWN = ("dataset", "target", "folds", "metric", "images", "inference", "submission")
 WIDTH = 118
 NEXT = "next: compete run {}"
 
@@ -23,7 +23,7 @@ def toml_text(head: str, todo: Sequence[str], sections: Iterable[Section], plugi
     """Return the TOML's text; `plugins` are the files that it loads."""
     parts = ["\n".join([*_comment(head), *_todo(todo)])]
     parts += [f"plugins = {toml_value(plugins)}"] if plugins else []
-    parts += ["\n".join(_table(section)) for section in sections]
+    parts += ["\n".join(section_lines(section)) for section in sections]
     return "\n\n".join(parts) + "\n"
 
 
@@ -34,7 +34,8 @@ def _todo(todo: Sequence[str]) -> Iterator[str]:
         yield from _comment(f"TODO {item}", "    ")
 
 
-def _table(section: Section) -> Iterator[str]:
+def section_lines(section: Section) -> Iterator[str]:
+    """Yield the lines of one table, with its reasons."""
     yield from _comment(section.why)
     lines = _table_lines(section)
     yield from (f"# {line}" for line in lines) if section.suggested else lines
@@ -73,14 +74,23 @@ def _comment(text: str, indent: str = "") -> list[str]:
 
 
 def report_lines(
-    path: Path, sections: Sequence[Section], todo: Sequence[str], seen: str | None, problems: Sequence[str]
+    path: Path,
+    sections: Sequence[Section],
+    recipe: Iterable[str],
+    todo: Sequence[str],
+    seen: str | None,
+    problems: Sequence[str],
 ) -> Iterator[str]:
-    """Yield the lines; `seen` is what a rehearsal saw, None without one, and `problems` are what would stop a run."""
+    """Yield the lines, those of the `recipe` among them.
+
+    `seen` is what a rehearsal saw, None without one, and `problems` are what would stop a run.
+    """
     yield f"{path}: written"
     for section in sections:
         if section.table in SHOWN:
             for key in section.keys:
                 yield f"  [{section.table}] {key.name} = {key.value}" + (f"  ({key.why})" if key.why else "")
+    yield from recipe
     for section in sections:
         if section.suggested:
             yield f"  [{section.table}] {section.why.rstrip(':')}: uncomment the block in {path}"

@@ -76,19 +76,32 @@ def _image(data: bytes) -> tuple[int, int, int]:
         raise ValueError(str(error)) from error
 
 
-def image_keys(pixels: Pixels, native: bool = False) -> Iterator[Choice]:
-    """Yield the keys of `[images]`, with what was seen; `native` where resizing would destroy the label."""
-    if native and len(set(pixels.sizes)) == 1:
-        size, fit, more = pixels.sizes[0], "stretch", "; resizing destroys what tells the versions of an image apart"
-    else:
-        (size, fit), more = _size(pixels), ""
-    yield Choice("size", list(size), _seen(pixels, size) + more)
+def image_keys(pixels: Pixels, native: bool = False, side: int = 0, side_why: str = "") -> Iterator[Choice]:
+    """Yield the keys of `[images]`, with what was seen.
+
+    `native` where resizing would destroy the label; else the network wants a greater side of `side`, 0: any.
+    """
+    (height, width), fit, more = chosen_size(pixels, native)
+    factor = side / max(height, width) if side else 1.0
+    size = (height, width)
+    if factor != 1.0:
+        size = (max(STEP, _rounded(height * factor)), max(STEP, _rounded(width * factor)))
+    yield Choice(
+        "size", list(size), _seen(pixels, size) + "".join(f"; {reason}" for reason in (more, side_why) if reason)
+    )
     if fit != "stretch":
         yield Choice("resize", fit, "the images' aspects differ, and stretching would distort some of them")
     if pixels.channels != 3:
         yield Choice("channels", pixels.channels)
     if pixels.extra == "sound":
         yield Choice("reader", "raw", "the samples themselves, of which a transform below makes images")
+
+
+def chosen_size(pixels: Pixels, native: bool) -> tuple[tuple[int, int], str, str]:
+    """Return the size that the images themselves suggest, how they are brought to it, and why it must stay."""
+    if native and len(set(pixels.sizes)) == 1:
+        return pixels.sizes[0], "stretch", "resizing destroys what tells the versions of an image apart"
+    return (*_size(pixels), "")
 
 
 def _size(pixels: Pixels) -> tuple[tuple[int, int], str]:

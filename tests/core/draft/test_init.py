@@ -417,7 +417,7 @@ def test_a_wide_table_is_looked_at_in_part(folder):
 
 def test_imbalance_and_rare_classes(folder):
     data = init(folder, flat([*["crow"] * 22, "jay", "owl"], "crow"))
-    assert data["sampler"] == {"name": "weighted", "power": 0.5}
+    assert (data["sampler"], data["postprocess"]) == ({"name": "shuffle"}, [{"name": "prior"}])
     assert data["metric"]["name"] == "macro_f1"
     assert data["checks"] == {"missing_class": "warn", "allowed": ["crow", "jay", "owl"]}
 
@@ -651,7 +651,7 @@ def test_hidden_folders_are_not_looked_at(folder):
     files[".ipynb_checkpoints/sample_submission-checkpoint.csv"] = b"id,label\n"
     files["sample_submission.csv"] = table(["id", "label"], ([number, "cat"] for number in range(6, 9)))
     text = str(init(folder, files))
-    assert "checkpoint" not in text
+    assert "ipynb_checkpoints" not in text and "-checkpoint" not in text
 
 
 def test_parts_are_no_classes(folder):
@@ -689,13 +689,15 @@ def test_classes_whose_files_are_numbered_alike_are_no_versions_of_one_image(fol
 )
 def test_images_of_left_and_right_are_not_flipped(folder, labels):
     data = init(folder, flat(labels, labels[0]))
-    assert "transforms" not in data
+    names = {transform["name"] for each in data["transforms"] for transform in each["random"]}
+    assert names == {"Affine", "RandomBrightnessContrast"} and "tta" not in data
     assert "# no flip, since" in Path("birds.toml").read_text()
 
 
-def test_a_rare_class_is_neither_drawn_more_often_nor_scored_by_accuracy(folder):
+def test_a_rare_class_is_not_scored_by_accuracy_and_corrected_for_once(folder):
     data = init(folder, flat(["a"] * 10 + ["a", "b", "b", "c"] + ["b"] * 10, "a"))
-    assert data["metric"]["name"] == "macro_f1" and data["sampler"]["name"] == "weighted"
+    assert (data["metric"]["name"], data["sampler"]["name"]) == ("macro_f1", "shuffle")
+    assert data["postprocess"] == [{"name": "prior"}]
 
 
 def test_a_column_called_group_that_cannot_group_is_dropped(folder):

@@ -1,0 +1,148 @@
+"""How to train: epochs, batch, rate and steps that fit together, what is averaged, drawn and corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compete.advice.domains import augmentation, views
+from compete.advice.facts import CLASS_KINDS, Facts, Section, section
+from compete.advice.models import Model
+from compete.advice.transfer import finetune
+from compete.files.proposals import Choice
+
+# Twice the rows need 1.4 times the images seen: 8 epochs of 10,000 rows, 20 of 1,600, never less than 3.
+EPOCHS_OF_10_000, FEWEST_EPOCHS, MOST_EPOCHS = 8, 3, 30
+MOST_EPOCHS_OF_FEW_ROWS = 100  # where even the smallest batch makes too few steps
+SCRATCH_FACTOR = 1.5
+STEPS = 300  # of a member, at least
+BATCHES = (32, 16, 8)  # BatchNorm wants no fewer
+LARGE_BATCH, ROWS_OF_LARGE = 64, 20_000
+USUAL_BATCH, SCRATCH_LR = 32, 3e-3
+UNEVEN, SLIGHTLY_UNEVEN = 10, 1.5
+EQUAL_CLASSES = ("macro_f1",)  # metrics that count classes equally, whatever their rows
+COUNTS_ROWS = ("log_loss", "accuracy", "error", "micro_f1", "weighted_f1", "map_at_k")  # rows, not classes
+LOSSES = {
+    "one_hot": ("cross_entropy", "one class for each row"),
+    "label": ("cross_entropy", "one class for each row"),
+    "votes": ("soft_cross_entropy", "soft targets: shares of votes"),
+    "ordinal": ("mse", "levels are learned as numbers"),
+    "regression": ("mse", "a number, scaled to 0..1"),
+}
+YES_OR_NO = ("bce", "each output is a yes or no of its own")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Epochs, batch and the optimizer steps that they make of a member."""
+
+    epochs: int
+    batch: int
+    steps: int
+
+
+def choose_epochs(rows: int) -> int:
+    """Return the epochs for so many rows."""
+    wanted: float = EPOCHS_OF_10_000 * (10_000 / max(1, rows)) ** 0.5
+    return max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(wanted)))
+
+
+def choose_pace(facts: Facts, pretrained: bool) -> Pace:
+    """Return epochs and the largest usual batch with enough steps."""
+    epochs = choose_epochs(facts.rows)
+    if not pretrained:
+        epochs = round(epochs * SCRATCH_FACTOR)
+    if facts.rows >= ROWS_OF_LARGE and facts.device == "cuda":
+        return Pace(epochs, LARGE_BATCH, epochs * (facts.trained_rows // LARGE_BATCH))
+    batch = next((b for b in BATCHES if epochs * (facts.trained_rows // b) >= STEPS), BATCHES[-1])
+    steps = max(1, facts.trained_rows // batch)  # of an epoch
+    epochs = max(epochs, min(MOST_EPOCHS_OF_FEW_ROWS, -(-STEPS // steps)))
+    return Pace(epochs, batch, epochs * steps)
+
+
+def recipe(facts: Facts, model: Model) -> Iterator[Section]:
+    """Yield the tables that say how to train and predict, in a TOML's usual order."""
+    pace = choose_pace(facts, model.pretrained)
+    augmented = list(augmentation(facts))
+    yield from augmented
+    yield from sampler(facts)
+    yield model_table(model)
+    yield section("loss", Choice("name", *LOSSES.get(facts.kind, YES_OR_NO)))
+    if model.pretrained:
+        yield finetune(facts)
+    yield optimizer(model, pace)
+    why = "a rise over a tenth of the steps, then half a cosine: a new head's first gradients do not shake the backbone"
+    yield section("scheduler", Choice("name", "cosine", why), Choice("warmup_share", 0.1))
+    yield training(facts, pace)
+    yield from callbacks()
+    yield from views(augmented)
+    yield from correction(facts)
+
+
+def model_table(model: Model) -> Section:
+    """Return `[model]`."""
+    if model.weights is None:
+        return section("model", Choice("name", "resnet9", model.why))
+    backbone = Choice("backbone", model.weights.backbone, model.why)
+    if model.weights.is_file:
+        return section("model", Choice("name", "timm"), backbone, Choice("weights", model.weights.at))
+    return section(
+        "model", Choice("name", "timm"), backbone, Choice("pretrained", True, f"weights: {model.weights.said}")
+    )
+
+
+def optimizer(model: Model, pace: Pace) -> Section:
+    """Return `[optimizer]`: the rate grows with the root of the batch."""
+    base = model.candidate.lr if model.pretrained else SCRATCH_LR
+    rate = float(f"{base * (pace.batch / USUAL_BATCH) ** 0.5:.1e}")
+    start = "usual for this backbone" if model.pretrained else "usual from scratch"
+    why = f"{base:g} at a batch of {USUAL_BATCH}, {start}, times the root of the batch's ratio"
+    return section("optimizer", Choice("name", "adamw"), Choice("lr", rate, why))
+
+
+def training(facts: Facts, pace: Pace) -> Section:
+    """Return `[training]`."""
+    steps = f"{pace.steps:,} optimizer steps for each member"
+    return section(
+        "training",
+        Choice("epochs", pace.epochs, f"for {facts.rows:,} rows: {steps}"),
+        Choice("batch_size", pace.batch, "the largest usual one with enough steps"),
+    )
+
+
+def callbacks() -> Iterator[Section]:
+    """Yield the best epoch's weights, and their moving average."""
+    yield section("callbacks", Choice("name", "best_checkpoint"), repeats=True)
+    yield section(
+        "callbacks",
+        Choice("name", "ema", "the average of the last steps varies less than any one of them"),
+        repeats=True,
+    )
+
+
+def corrects_prior(facts: Facts) -> bool:
+    """Return whether the metric counts classes equally and their rows differ."""
+    return facts.kind in ("label", "one_hot") and facts.metric in EQUAL_CLASSES and facts.imbalance >= SLIGHTLY_UNEVEN
+
+
+def correction(facts: Facts) -> Iterator[Section]:
+    """Yield what moves predictions towards rare classes, where the metric counts classes equally."""
+    if corrects_prior(facts):
+        why = f"{facts.metric} counts all classes equally, and training did not: fitted on OOF, scored by nested folds"
+        yield section("postprocess", Choice("name", "prior", why), repeats=True)
+
+
+def sampler(facts: Facts) -> Iterator[Section]:
+    """Yield how rows are drawn, where classes are uneven: never against the metric, nor beside a correction."""
+    if facts.kind not in CLASS_KINDS or facts.imbalance < UNEVEN:
+        return
+    why = f"{facts.imbalance:.0f}:1 between the largest and the smallest class"
+    if corrects_prior(facts):
+        cost = "is what 'prior' below does after training; both would correct twice"
+        yield section("sampler", Choice("name", "shuffle", f"{why}; 'weighted' {cost}"))
+    elif facts.metric in COUNTS_ROWS:
+        cost = "would spoil probabilities" if facts.metric == "log_loss" else f"costs rows that {facts.metric} counts"
+        yield section("sampler", Choice("name", "shuffle", f"{why}; 'weighted' {cost}"))
+    else:
+        why = f"{why}; power 0.5 goes half the way"
+        yield section("sampler", Choice("name", "weighted", why), Choice("power", 0.5))

@@ -1,0 +1,104 @@
+"""Which network: by rows, size of images, device, and what weights can be had."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import timm
+
+from compete.advice import advise, weights
+from compete.advice.facts import Facts, Weights
+from compete.advice.models import CANDIDATES, HOURS, LEAST_SIDE, _hours, choose_model
+from compete.advice.recipe import choose_epochs
+
+PHOTOS = Facts(rows=2_000, kind="label", metric="accuracy", side=224, counts={"a": 1_000, "b": 1_000})
+GPU = replace(PHOTOS, device="cuda")
+
+
+def chosen(facts: Facts, at: str = "cache", only: str = "", local: Weights | None = None):
+    def find(name: str, _ask_hub: bool) -> Weights:
+        return Weights(name, at if not only or name == only else "")
+
+    return choose_model(facts, choose_epochs(facts.rows), find, lambda: local)
+
+
+def test_every_candidate_is_a_backbone_of_timm_with_weights_where_they_are_looked_for():
+    for candidate in CANDIDATES:
+        assert timm.get_pretrained_cfg(candidate.backbone).hf_hub_id == f"timm/{candidate.backbone}"
+    assert [c.gmacs for c in CANDIDATES] == sorted(c.gmacs for c in CANDIDATES)
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])
+@pytest.mark.parametrize("rows", [50, 300, 2_000, 30_000])
+def test_what_is_chosen_can_be_trained_in_the_time_where_anything_can(device, rows):
+    facts = replace(PHOTOS, rows=rows, device=device, cores=2)
+    model = chosen(facts)
+    hours = _hours(model.candidate, facts, model.side, choose_epochs(rows))
+    assert hours <= HOURS[device] or (model.candidate == CANDIDATES[0] and model.side == LEAST_SIDE)
+
+
+def test_a_better_device_never_gets_a_smaller_network():
+    sizes = [CANDIDATES.index(chosen(replace(PHOTOS, device=device)).candidate) for device in ("cpu", "mps", "cuda")]
+    assert sizes == sorted(sizes) and sizes[-1] > sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "side", "pretrained", "used"),
+    [
+        (500, 32, True, LEAST_SIDE),  # few and small: pretrained, enlarged
+        (50_000, 32, False, 32),  # many and small: from scratch at their own size
+        (50_000, 224, True, 224),
+        (500, 128, True, 128),
+    ],
+)
+def test_small_images_are_enlarged_for_a_pretrained_network_unless_there_are_many(rows, side, pretrained, used):
+    model = chosen(replace(GPU, rows=rows, side=side))
+    assert (model.pretrained, model.side) == (pretrained, used) and not model.missing
+
+
+def test_versions_and_measured_data_are_never_resized():
+    for kept in (replace(GPU, side=40, versions=True), replace(GPU, side=40, images=False)):
+        assert chosen(kept).side == 40
+    assert chosen(replace(GPU, side=512, images=False), at="").side == 512
+
+
+def test_other_weights_at_hand_take_the_place_of_what_cannot_be_had():
+    other = chosen(GPU, only=CANDIDATES[0].backbone)
+    assert other.weights.backbone == CANDIDATES[0].backbone and "can NOT be had now" in other.why
+    mine = Weights("resnet18", "weights/resnet18.safetensors")
+    assert chosen(GPU, at="", local=mine).weights == mine
+
+
+def test_without_any_weights_it_is_said_with_both_choices_and_their_cost(monkeypatch):
+    asked = []
+    monkeypatch.setattr("compete.advice.find_weights", lambda name, ask: asked.append(ask) or Weights(name))
+    monkeypatch.setattr("compete.advice.local_weights", lambda _: None)
+    advice = advise(GPU, ())
+    [todo] = advice.todo
+    assert asked.count(True) == 1  # a network that swallows questions costs one wait, not five
+    assert advice.model.missing and advise(GPU, ()) == advice
+    wanted = chosen(GPU).weights.backbone
+    assert "ResNet-9 from scratch" in todo and f"hf download timm/{wanted} model" in todo and "scores far" in todo
+    assert " 114 MB" in todo or " 201 MB" in todo
+
+
+def test_a_file_of_weights_is_found_by_its_backbone_s_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    assert weights.local_weights(["resnet18"]) is None
+    (tmp_path / "weights/other.safetensors").write_bytes(b"")
+    (tmp_path / "weights/resnet18.a1_in1k.safetensors").write_bytes(b"")
+    found = weights.local_weights(["resnet18"])
+    assert (found.backbone, found.at) == ("resnet18", "weights/resnet18.a1_in1k.safetensors")
+
+
+def test_the_hub_is_not_asked_offline_and_an_unreachable_one_gives_nothing(monkeypatch):
+    def asked(*_, **__):
+        raise ConnectionError
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", asked)
+    assert weights.reachable_mb("timm/x") == 0
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda *_, **__: pytest.fail("asked"))
+    assert weights.reachable_mb("timm/x") == 0

@@ -1,0 +1,59 @@
+"""What `compete init` says of its recipe, and how long the run will take."""
+
+from __future__ import annotations
+
+import pytest
+
+from compete.advice import Advice
+from compete.advice.facts import Facts, Section, Weights
+from compete.advice.models import CANDIDATES, Model
+from compete.advice.recipe import recipe
+from compete.advice.screen import recipe_lines, too_long
+from compete.advice.timing import Timing, time_run
+from compete.files.proposals import Choice
+
+FACTS = Facts(rows=2_000, kind="label", metric="macro_f1", side=224, counts={"a": 1_900, "b": 100}, cores=2)
+SIZE = Section("images", (Choice("size", [224, 160]),))
+
+
+def said(model: Model, timing: Timing | None = None) -> dict[str, str]:
+    first, *lines = recipe_lines(Advice(FACTS, model), [SIZE, *recipe(FACTS, model)], timing)
+    assert first == "recipe for 2,000 rows of 2 classes (100 to 1,900 rows each), on cpu, 2 cores:"
+    return {line.split()[0]: line.strip().partition(" ")[2].strip() for line in lines}
+
+
+def test_each_thing_that_decides_the_score_has_a_line():
+    lines = said(Model(CANDIDATES[0], Weights("mobilenetv3_large_100.ra_in1k", "hub", 22), 224))
+    assert lines["model"] == "mobilenetv3_large_100.ra_in1k; weights can be downloaded now (22 MB)"
+    assert lines["images"] == "224 x 160 px"
+    assert lines["training"].startswith("18 epochs in batches of 32: 900 steps a member; adamw, rate 0.0014, backbone")
+    assert lines["augmentation"] == "HorizontalFlip, Affine, RandomBrightnessContrast; TTA flips"
+    assert (lines["correction"], lines["time"]) == ("prior", "not timed")
+
+
+def test_a_network_from_scratch_cannot_be_overlooked():
+    lines = said(Model(CANDIDATES[0], None, 96, why="no weights"), Timing(0.01, 5, 7_200, "cpu"))
+    assert lines["model"] == "resnet9 FROM SCRATCH: no weights"
+    assert lines["time"] == "about 2h00m on cpu (5 members, 100 images a second in training)"
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(7_000, 0), (30_000, 1)])
+def test_a_run_of_many_hours_is_a_decision(seconds, asked):
+    found = list(too_long(Timing(0.1, 5, seconds, "cpu"), [SIZE]))
+    assert len(found) == asked
+    if asked:
+        assert "about 8h20m" in found[0] and "[112, 80]" in found[0]
+
+
+def test_a_step_is_timed_without_training_or_writing_anything(tiny):
+    before = sorted(path.name for path in tiny.iterdir())
+    timing = time_run(tiny / "tiny.toml")
+    assert timing is not None and timing.device == "cpu" and timing.members == 3
+    assert 0 < timing.image_seconds < 1 and timing.seconds > timing.image_seconds
+    assert sorted(path.name for path in tiny.iterdir()) == before
+
+
+def test_what_cannot_be_timed_is_left_to_the_run_to_say(tiny):
+    text = (tiny / "tiny.toml").read_text().replace('root = "', 'root = "not ')
+    (tiny / "broken.toml").write_text(text)
+    assert time_run(tiny / "broken.toml") is None
