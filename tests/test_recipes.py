@@ -76,6 +76,7 @@ def test_a_recipe_runs_on_demo_data(name, place, monkeypatch):
     overrides = {
         "images.size": [32, 32], "folds.n": 2, "checks.missing_class": "warn", "training.epochs": 1,
         "training.only_folds": [0], "training.workers": 0, "training.device": "cpu", "training.precision": "32-true",
+        **({"model.arguments": {"img_size": 32}} if name == "vit" else {}),
         **({"model.pretrained": False} if settings["model"].get("pretrained") else {"model.width": 4}),
     }  # fmt: skip
     run = compete.run(RECIPES[name], overrides, name=name, doctor=False)
