@@ -24,6 +24,7 @@ SLOW = (
     "reliability/",
     "test_gallery.py",
     "test_recipes.py",
+    "test_learn.py",
     "test_first_plugin.py",
     "core/catalog/test_new_files.py",
     "test_install.py",
