@@ -68,17 +68,17 @@ class Arm:
     seeds: tuple[int, ...] = SEEDS
 
 
+HEAD_ONLY = {"finetune.freeze": "backbone"}
 ARMS = {
     "full": Arm("full fine-tuning", PRETRAINED, 1e-3),
     "scratch": Arm("from scratch", SCRATCH, 4e-3),
-    "features": Arm("head only", PRETRAINED, 4e-3, {"finetune.freeze": "backbone"}),
-    "ema": Arm("full, EMA", PRETRAINED, 1e-3, {"callbacks": [{"name": "ema", "decay": 0.99}]}, (1,)),
-    "soup": Arm("full, soup of 4", PRETRAINED, 1e-3, {"callbacks": [{"name": "soup", "candidates": 4}]}, (1,)),
-    "ratio": Arm("full, backbone at 0.3", PRETRAINED, 3e-3, {"finetune.backbone_lr_ratio": 0.3}, (1,)),
+    "features": Arm("head only", PRETRAINED, 4e-3, HEAD_ONLY),
+    "gradual": Arm("gradual unfreezing", PRETRAINED, 1e-3, {"finetune.preset": "gradual"}, (1,)),
+    "decay": Arm("full, layer decay 0.9", PRETRAINED, 1e-3, {"finetune.layer_decay": 0.9}, (1,)),
     "resnet18": Arm("from scratch", RESNET, 4e-3, {"training.precision": "auto"}, (1,)),
-    "features-96": Arm(
-        "head only, at 96 px", PRETRAINED, 4e-3, {"finetune.freeze": "backbone", "images.size": [96, 96]}, (1,)
-    ),
+    "ema": Arm("full, EMA 0.99", PRETRAINED, 1e-3, {"callbacks": [{"name": "ema", "decay": 0.99}]}, (1,)),
+    "soup": Arm("full, soup of 4 epochs", PRETRAINED, 1e-3, {"callbacks": [{"name": "soup", "candidates": 4}]}, (1,)),
+    "features-96": Arm("head only, 96 px", PRETRAINED, 4e-3, {**HEAD_ONLY, "images.size": [96, 96]}, (1,)),
 }
 
 

@@ -16,7 +16,15 @@ from compete.config.load import load_config
 PAGE = (Path(__file__).parents[1] / "docs/learn.md").read_text()
 TABLES, WRONG, ADVICE = re.split(r"^## (?:What the notes|The seven tips).*$", PAGE, flags=re.M)
 # Empty this when these commands and settings have landed; a test says so.
-PENDING = ("compete advise", "compete ablate", "compete features", "compete init --from-ini", "[init]", "preset = ")
+PENDING = (
+    "compete advise",
+    "compete ablate",
+    "compete features",
+    "compete init --from-ini",
+    "[init]",
+    "preset = ",
+    "gradual",
+)
 SHOWN = [*re.findall(r"`(compete [^`]+)`", PAGE), *re.findall(r"^\$ (compete .*?)(?:  #.*)?$", PAGE, re.M)]
 COMMANDS = [line for line in dict.fromkeys(SHOWN) if len(line.split()) > 2 and " --" not in line[:10]]
 FRAGMENTS = list(dict.fromkeys(re.findall(r"`(\[+\w+\]+ \w+ = [^`]+)`", PAGE)))
@@ -71,6 +79,7 @@ def test_what_is_pending_has_not_landed(name):
         "compete init --from-ini": lambda: "--from-ini" in CliRunner().invoke(app, ["init", "--help"]).output,
         "[init]": lambda: load_config(mask, ["init.apply=kaiming_normal"]),
         "preset = ": lambda: load_config(mask, ["finetune.preset=gradual"]),
+        "gradual": lambda: load_config(mask, ["finetune.preset=gradual"]),
     }.get(name, lambda: name.split()[1] in shown)
     try:
         assert not landed(), f"{name} is there: take it out of PENDING"
