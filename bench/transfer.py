@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pandas as pd
 from sklearn.metrics import f1_score
@@ -57,14 +57,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
 SCRATCH, PRETRAINED, RESNET = "MobileNetV2", "MobileNetV2, pretrained", "ResNet-18"
 
 
-@dataclass(frozen=True)
-class Arm:
+class Arm(NamedTuple):
     """One way to train: its network, its learning rate, what it changes, and the seeds it is measured with."""
 
     title: str
     network: str
     lr: float
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = MappingProxyType({})
     seeds: tuple[int, ...] = SEEDS
 
 
@@ -96,7 +95,7 @@ def settings(arm: Arm, data: Path, weights: Path, seed: int) -> dict[str, Any]:
 def measure(name: str, data: Path, weights: Path, seed: int) -> dict[str, Any]:
     """Train one arm with one seed; return its line of the table."""
     start = time.process_time()
-    run = compete.run(settings(ARMS[name], data, weights, seed), ARMS[name].changes, doctor=False)
+    run = compete.run(settings(ARMS[name], data, weights, seed), dict(ARMS[name].changes), doctor=False)
     seconds = time.process_time() - start
     answers = pd.read_csv(data / "test_answers.csv").set_index("image_id")["label"]
     given = run.submission.set_index("image_id")["label"].loc[answers.index]
