@@ -23,6 +23,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 SLOW = (
     "reliability/",
     "test_gallery.py",
+    "test_recipes.py",
+    "test_learn.py",
     "test_first_plugin.py",
     "core/catalog/test_new_files.py",
     "test_install.py",

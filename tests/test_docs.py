@@ -42,6 +42,11 @@ def test_generated_pages_are_fresh(name):
     assert (ROOT / "docs" / name).read_text() == generate.PAGES[name](), "run `make docs`"
 
 
+def test_the_tables_of_transfer_learning_are_those_of_the_measurements():
+    page = (ROOT / "docs/transfer-learning.md").read_text()
+    assert load_module(ROOT / "bench/transfer.py").tables() in page, "run `python bench/transfer.py tables`"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_to_files(page):
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GALLERY = {path.name for path in (ROOT / "competitions").glob("*.toml")}
+COMPETITIONS = ROOT / "competitions"
+GALLERY = {path.relative_to(COMPETITIONS).as_posix() for path in COMPETITIONS.rglob("*") if path.is_file()}
 TINY = [
     f"--set={value}"
     for value in ("training.epochs=1", "folds.n=2", "checks.missing_class=warn", "model.width=1", "images.size=[24,24]")
@@ -62,7 +63,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory):
 
 def test_the_wheel_holds_the_gallery_and_the_templates(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.rpartition("/")[2] for name in names if name.startswith("compete/gallery/")} == GALLERY
+    shipped = {name.removeprefix("compete/gallery/") for name in names if name.startswith("compete/gallery/")}
+    assert shipped == GALLERY and "mask-recipes/vit.toml" in GALLERY
     assert "compete/catalog/templates/losses.txt" in names
     assert not [name for name in names if name.startswith(("tests/", "submissions/", "data/"))]
 

@@ -421,6 +421,13 @@ def test_the_best_epoch_is_marked_and_colours_come_from_the_page() -> None:
     assert "#0" not in re.sub(r'href="#[^"]*"', "", svg)  # no placeholder is left
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_epoch_is_a_whole_number_on_its_axis(count):
+    curve = [EpochScores(**epoch) for epoch in epochs(*[0.5] * count)]
+    texts = re.findall(r">([^<>\n]+)</text>", learning_curve(curve, 1, "k"))
+    assert texts[texts.index("valid") + 1 : texts.index("epoch")] == [str(number) for number in range(1, count + 1)]
+
+
 # --- findings ---------------------------------------------------------------------------------------------------
 
 

@@ -49,12 +49,15 @@ def demo(
 
 def competitions() -> None:
     """List the gallery: competitions that need no TOML of your own, with metric and submission."""
-    from compete.config.gallery import entries
+    from compete.config.gallery import entries, recipes
 
     found = [("name", "metric", "submission", "title"), *entries()]
     widths = [max(len(entry[column]) for entry in found) for column in range(3)]
     for name, metric, submission, title in found:
         echo(f"{name:<{widths[0]}}  {metric:<{widths[1]}}  {submission:<{widths[2]}}  {title}")
+    echo("\nrecipes, other ways to train for one of them:")
+    for name in recipes():
+        echo(f"  {name}")
     echo("\nnext: compete run NAME, or compete new NAME for a copy to edit")
 
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from compete import hookspecs
-from compete.config.gallery import gallery
+from compete.config.gallery import gallery, recipes
 from compete.config.registry import PREFIX, kinds, singular
 from compete.config.slots import SLOTS
 from compete.errors import UserError
@@ -47,12 +47,12 @@ def explanation() -> list[str]:
 
 
 def copy_toml(name: str, file: Path | None) -> list[str]:
-    """Copy a TOML of the gallery, and return the next steps."""
-    shipped = gallery()
+    """Copy a TOML of the gallery or a recipe, and return the next steps."""
+    shipped = gallery() | recipes()
     name = name.removesuffix(".toml")
     if name not in shipped:
         raise UserError(unknown_name("competition", name, shipped) + " For data of your own: compete init FOLDER")
-    file = _with_suffix(file or Path(f"{name}.toml"), ".toml")
+    file = _with_suffix(file or Path(f"{Path(name).name}.toml"), ".toml")
     _refuse_existing(file)
     write_text(file, shipped[name].read_text("utf-8"))
     return [f"{file}: a copy of the gallery's {name}", f"next: edit it, then compete run {file}"]

@@ -39,6 +39,12 @@ def gallery() -> dict[str, Path]:
     return {path.stem: path for path in sorted(gallery_folder().glob("*.toml"))}
 
 
+def recipes() -> dict[str, Path]:
+    """Return ways to train for a competition of the gallery, each a TOML of its own: `mask-recipes/vit`."""
+    folder = gallery_folder()
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.glob("*/*.toml"))}
+
+
 def entries() -> list[Entry]:
     """Return the listing of the gallery. No plugin is loaded."""
     return [_entry(name, read_toml(path)[0]) for name, path in gallery().items()]
@@ -58,19 +64,20 @@ def find_toml(path: Path) -> Path:
         if path.is_file() and extension_of(path.name) in NO_TOMLS:
             raise ConfigError(f"{path}: not a TOML, but {folder_instead(path, 'run')}")
         return path
-    shipped = gallery()
-    if str(path) in shipped:
-        return shipped[str(path)]
+    shipped = gallery() | recipes()
+    if path.as_posix() in shipped:
+        return shipped[path.as_posix()]
     raise ConfigError(f"{path}: no such file.{_other_files(path, shipped)}")
 
 
 def _other_files(path: Path, shipped: dict[str, Path]) -> str:
     """Name the TOML that was probably meant, or else the available ones."""
     here = {str(file): file.stem for folder in (path.parent, LOCAL) for file in sorted(folder.glob("*.toml"))}
-    near = nearest(path.stem, [*here.values(), *shipped])
+    known = {Path(name).name: name for name in shipped}  # "vit" is meant for "mask-recipes/vit"
+    near = nearest(path.stem, [*here.values(), *known])
     if near is not None:
         meant = [file for file, stem in here.items() if stem == near]
-        names = " or ".join(f"'{file}'" for file in meant) if meant else f"'{near}', of the gallery"
+        names = " or ".join(f"'{file}'" for file in meant) if meant else f"'{known[near]}', of the gallery"
         return f" Did you mean {names}?"
     mine = [file for file in here if _is_competition(Path(file))]
     available = f" Available: {format_list(mine)}." if mine else ""

@@ -152,9 +152,10 @@ def inspect(
     Of a TOML, the network is built and run once; with --parameters or --batch its data is read too. Nothing is trained,
     and no run folder is made.
     """
+    from compete.config.gallery import gallery, recipes
     from compete.errors import UserError
 
-    if what.suffix == ".toml":
+    if what.suffix == ".toml" or (str(what) in gallery() | recipes() and not what.exists()):
         _of_toml(what, overrides or [], depth, parameters, csv, batch)
     elif overrides or parameters or batch:
         raise UserError(f"{what}: --set, --parameters and --batch need a TOML; a run's is {what / 'config.toml'}.")

@@ -53,7 +53,7 @@ def learning_curve(epochs: Sequence[EpochScores], best_epoch: int, key: str) -> 
         losses.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.97), ncols=2)
         scores.set_ylabel("score")
         scores.set_xlabel("epoch")
-        scores.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        scores.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
         _mark_best((losses, scores), epochs, best_epoch)
         return _svg(figure, key)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from compete.errors import UserError
+from compete.errors import DataError, UserError
+from compete.study.commands import inspect
 
 
 def test_the_command_prints_and_writes_tables(tiny, capsys):
-    from compete.study.commands import inspect
-
     inspect(tiny / "tiny.toml", depth=1)
     out = capsys.readouterr().out
     assert "network Brightness" in out and "stem Sequential" in out and "0 Conv2d" not in out
@@ -19,3 +20,8 @@ def test_the_command_prints_and_writes_tables(tiny, capsys):
     assert pd.read_csv(tiny / "p.csv")["parameters"].sum() == 135
     with pytest.raises(UserError, match="need a TOML"):
         inspect(tiny, parameters=True)
+
+
+def test_a_gallery_name_is_a_toml(tiny):
+    with pytest.raises(DataError, match="no such folder: data/mask"):
+        inspect(Path("mask"), parameters=True)
