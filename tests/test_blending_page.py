@@ -11,8 +11,8 @@ import pandas as pd
 import compete
 from compete.blending.commands import blend
 from compete.config.load import check_config
-from compete.config.toml import read_toml
 from compete.scores import read_scores
+from compete.toml.read import read_toml
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/blending.md").read_text()

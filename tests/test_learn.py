@@ -8,35 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-import typer
 from typer.testing import CliRunner
 
 from compete.cli import app
 from compete.config.load import load_config
-from compete.errors import ConfigError
 
 PAGE = (Path(__file__).parents[1] / "docs/learn.md").read_text()
 TABLES, WRONG, ADVICE = re.split(r"^## (?:What the notes|The seven tips).*$", PAGE, flags=re.M)
-# Empty this when these commands and settings have landed; a test says so.
-PENDING = (
-    "compete advise",
-    "compete ablate",
-    "compete features",
-    "compete init --from-ini",
-    "[init]",
-    "preset =",
-    "gradual",
-    '"probe"',
-)
 SHOWN = [*re.findall(r"`(compete [^`]+)`", PAGE), *re.findall(r"^\$ (compete .*?)(?:  #.*)?$", PAGE, re.M)]
 COMMANDS = [line for line in dict.fromkeys(SHOWN) if len(line.split()) > 2 and " --" not in line[:10]]
 FRAGMENTS = list(dict.fromkeys(re.findall(r"`(\[+\w+\]+ \w+ = [^`]+)`", PAGE)))
 TINY = ("images.size=[24,24]", "folds.n=2", "checks.missing_class=warn", "training.workers=0")
 SETTABLE = ("inspect", "doctor", "lr", "features")  # they take --set, and read the data
-
-
-def is_pending(text: str) -> bool:
-    return any(word in text for word in PENDING)
 
 
 def rows(part: str) -> list[list[str]]:
@@ -62,8 +45,6 @@ def test_the_cookbook_runs():
 
 @pytest.mark.parametrize("fragment", FRAGMENTS)
 def test_a_fragment_is_valid(fragment):
-    if is_pending(fragment):
-        pytest.skip("has not landed")
     brackets, table, keys = re.fullmatch(r"(\[+)(\w+)\]+ (.*)", fragment).groups()
     if brackets == "[[":
         overrides = [f"{table}=[{{{keys}}}]"]
@@ -72,26 +53,6 @@ def test_a_fragment_is_valid(fragment):
     else:
         overrides = [f"{table}.{keys.replace(' = ', '=')}"]
     load_config(Path("mask"), overrides)
-
-
-OVERRIDES = {
-    "[init]": "init.weights=kaiming_normal",
-    "preset =": "finetune.preset=gradual",
-    "gradual": "finetune.preset=gradual",
-    '"probe"': "head.name=probe",
-}
-
-
-@pytest.mark.parametrize("name", PENDING)
-def test_what_is_pending_has_not_landed(name):
-    if name in OVERRIDES:
-        with pytest.raises(ConfigError):  # else it has landed: take it out of PENDING
-            load_config(Path("mask"), [OVERRIDES[name]])
-    elif "--from-ini" in name:
-        assert "--from-ini" not in invoke("compete init --help"), "take it out of PENDING"
-    else:
-        commands = typer.main.get_command(app).commands
-        assert name.split()[1] not in commands, "take it out of PENDING"
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +77,6 @@ def invoke(line: str, allowed: tuple[int, ...] = (0,)) -> str:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_works_as_typed(line, place, monkeypatch):
-    if is_pending(line):
-        pytest.skip("has not landed")
     monkeypatch.chdir(place)
     command, *words = shlex.split(line)[1:]
     if command in ("run", "ablate"):  # the fixture ran one

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import compete
-from compete.config.gallery import find_toml, gallery, recipes
 from compete.config.load import load_config
 from compete.config.options import bind
 from compete.config.plugins import load_plugins
 from compete.config.registry import find
-from compete.config.settings import Finetune
+from compete.config.tuning import Finetune
+from compete.toml.gallery import find_toml, gallery, recipes
 
 FOLDER = Path(__file__).parents[1] / "competitions/mask-recipes"
 RECIPES = {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}

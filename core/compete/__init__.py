@@ -72,7 +72,7 @@ from compete.types import (
 
 if TYPE_CHECKING:
     from compete.api.calls import InitResult, Result, blend, init, load_run, run, validate
-    from compete.config.settings import Count, Number
+    from compete.config.table import Count, Number
     from compete.data.columns import cell_numbers
     from compete.data.leaks import linked_rows
     from compete.model.fitted import Fitted, FittedHead, HeadData
@@ -189,11 +189,11 @@ __version__ = "0.2.0"
 _LATE = {
     **dict.fromkeys(("InitResult", "Result", "blend", "init", "load_run", "run", "validate"), "compete.api.calls"),
     "ClassScores": "compete.scores",
-    "Count": "compete.config.settings",
+    "Count": "compete.config.table",
     "CvScores": "compete.scores",
     "EpochScores": "compete.scores",
     "MemberScores": "compete.scores",
-    "Number": "compete.config.settings",
+    "Number": "compete.config.table",
     "Scores": "compete.scores",
     **dict.fromkeys(("Fitted", "FittedHead", "HeadData"), "compete.model.fitted"),
     "cell_numbers": "compete.data.columns",

@@ -272,24 +272,6 @@ def init(
         echo(line)
 
 
-@app.command(rich_help_panel="Look", epilog="$ compete report run-001")
-def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")]) -> None:
-    """Write the report page of a finished run again."""
-    from compete.config.plugins import load_plugins
-    from compete.leaderboard.records import find_candidate
-    from compete.session import call_hook
-    from compete.stages.run_folder import check_format, read_state
-
-    folder = find_candidate(run).folder
-    if folder is None or not (folder / "scores.json").is_file():
-        raise UserError(f"{folder or run}: not a finished run. `compete runs` lists the runs.")
-    state = read_state(folder)
-    if state is not None:
-        check_format(folder, state)
-    call_hook(load_plugins().manager.hook.write_report, folder=folder)
-    echo(str(folder / "report.html"))
-
-
 add_catalog_commands(app)
 add_commands(app)
 add_study_commands(app)

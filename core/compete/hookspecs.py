@@ -97,11 +97,9 @@ def register_samplers() -> Components:
 def register_models() -> Components:
     """Models: the network. `(outputs: int, channels: int) -> nn.Module` giving logits (B, K), without a softmax.
 
-    The head is the last layer with K outputs. A network may say more in the attributes of `NetworkAttributes`: another
-    head, its normalisation, notes. `@component(without_weights={...})` names the options that build the bare
-    architecture, without a download or a weights file; finished members are loaded into that. `weights=` names a
-    function of the options that returns the `Weights` they ask for, so that these are fetched before anything long;
-    `model_input=` one of channels and options that returns a `ModelInput`: size, mean and std of the model's own.
+    The head is the last layer with K outputs; `NetworkAttributes` lists what a network may say beside. Traits:
+    `without_weights` are options that build the bare architecture, which finished members are loaded into; `weights`
+    tells which trained weights the options ask for, and `model_input` the size, mean and std of the model's own.
     """
 
 

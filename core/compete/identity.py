@@ -1,6 +1,6 @@
 """What results depend on, hashed to short keys. No other module hashes it.
 
-Everything counts unless a slot (`config/slots.py`) or a setting (`config/settings.py`) states at its definition that
+Everything counts unless a slot (`toml/slots.py`) or a setting (`config/settings.py`) states at its definition that
 it affects less. Files and images count by content, never by name, path or time.
 """
 
@@ -18,10 +18,10 @@ import numpy as np
 from compete import __version__
 from compete.config.code import own_code
 from compete.config.settings import CORE_TABLES, affects
-from compete.config.slots import SLOTS, Affects
 from compete.data.images import ImageIndex
 from compete.data.leaks import linked_rows
 from compete.store import plain
+from compete.toml.slots import SLOTS, Affects
 
 NOT_PIXELS = {"unreadable", "cache", "cache_dir", "mean", "std"}  # of [images]
 

@@ -17,9 +17,9 @@ from compete.config import plugins
 from compete.config.load import load_config
 from compete.config.registry import Component
 from compete.config.settings import CORE_TABLES
-from compete.config.slots import SLOTS, Affects, Slot
 from compete.identity import digest, pixels_key, read_sources, settings_that_affect
 from compete.stages.runner import run_competition
+from compete.toml.slots import SLOTS, Affects, Slot
 
 LEVELS = set(get_args(Affects))
 

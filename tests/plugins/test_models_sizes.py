@@ -8,8 +8,8 @@ import pytest
 
 from compete import ConfigError
 from compete.config.load import check_config
-from compete.config.toml import write_toml_text
 from compete.model.network import build_network
+from compete.toml.read import write_toml_text
 from compete_plugins.models._sizes import takes
 
 NOTE = "[images] size = {}: the model's own input size, because the TOML sets none"

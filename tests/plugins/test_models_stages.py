@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from timm.optim import param_groups_layer_decay
 
-from compete.config.settings import Finetune
+from compete.config.tuning import Finetune
 from compete.model.finetune import learning_rate_ratios
 from compete.model.stages import stages_of
 from compete_plugins.models._timm import timm_network

@@ -23,9 +23,9 @@ from compete.config.load import load_config
 from compete.config.options import bind, options_model
 from compete.config.plugins import load_plugins
 from compete.config.registry import Component
-from compete.config.toml import write_toml_text
 from compete.errors import ConfigError, TrainingError, UserError
 from compete.stages import runner
+from compete.toml.read import write_toml_text
 
 SAMPLE, ALL = 20, 300  # combinations: in CI, and for each COMPETE_THOROUGH above 1
 LARGE_RATE = 1.0  # weights may become infinite above it, which no check can know

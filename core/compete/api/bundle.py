@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,15 +11,18 @@ from importlib.metadata import PackageNotFoundError, distribution, requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compete.api.blended import open_any
+from compete.api.given import read_rows
+from compete.api.predicting import write_both
 from compete.config.code import local_modules
 from compete.config.load import Config, load_config
-from compete.config.toml import read_toml, write_toml_text
 from compete.data.stored_tables import FOLDER, read_stored_tables
 from compete.errors import CompeteError, UserError
 from compete.scores import SCORES_FILE, read_scores
 from compete.stages.run_folder import STATE
 from compete.store import make_folder, write_text
-from compete.text import format_list, plural
+from compete.text import echo, format_list, plural
+from compete.toml.read import read_toml, write_toml_text
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -43,7 +47,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(HERE / "code"))
 
 if __name__ == "__main__":
-    from compete.api.offline import predict_offline
+    from compete.api.bundle import predict_offline
 
     images, sample, output = (sys.argv[1:] + ["", ""])[:3]
     predict_offline(HERE, "{run}", images, sample, output or ".")
@@ -212,3 +216,17 @@ def _notebook(cells: list[str]) -> dict[str, Any]:
         for n, cell in enumerate(cells)
     ]
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": code}
+
+
+def predict_offline(bundle: Path, run: str, images: str, sample: str, output: str) -> None:
+    """Write `test.parquet` and `submission.csv` of these images. What the run's TOML names is below `bundle`."""
+    given, target = Path(images).resolve(), Path(output).resolve()
+    form = Path(sample).resolve() if sample else None
+    make_folder(target)
+    os.chdir(bundle)
+    folder = Path("runs") / run
+    finished = open_any(folder, read_scores(folder))
+    is_table = given.suffix.lower() == ".csv"
+    rows, root = (read_rows(given), given.parent) if is_table else (given, Path())
+    count = len(write_both(finished, target, rows, form, root))
+    echo(f"{target / 'submission.csv'}: {count:,} rows")

@@ -1,4 +1,4 @@
-"""The commands on data as a whole: `advise` before a run, `predict` and `bundle` after it."""
+"""The commands before a run, `advise`, and after it: `report`, `predict` and `bundle`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import typer
 from compete.text import echo
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from compete.api.result import Result
 
 
 def add_api_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(rich_help_panel="Look", epilog="$ compete advise my.toml --similar yes")(advise)
+    app.command(rich_help_panel="Look", epilog="$ compete report run-001")(report)
     app.command(rich_help_panel="Submit", epilog="$ compete bundle run-001 -o bundle")(bundle)
     app.command(rich_help_panel="Run", epilog="$ compete predict run-001 photos -o predicted.csv")(predict)
 
@@ -64,6 +63,24 @@ def bundle(
     echo(*write_bundle(folder, output))
 
 
+def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")]) -> None:
+    """Write the report page of a finished run again."""
+    from compete.config.plugins import load_plugins
+    from compete.errors import UserError
+    from compete.leaderboard.records import find_candidate
+    from compete.session import call_hook
+    from compete.stages.run_folder import check_format, read_state
+
+    folder = find_candidate(run).folder
+    if folder is None or not (folder / "scores.json").is_file():
+        raise UserError(f"{folder or run}: not a finished run. `compete runs` lists the runs.")
+    state = read_state(folder)
+    if state is not None:
+        check_format(folder, state)
+    call_hook(load_plugins().manager.hook.write_report, folder=folder)
+    echo(str(folder / "report.html"))
+
+
 def predict(
     run: Annotated[str, typer.Argument(help="Name or folder of a finished run.")],
     images: Annotated[
@@ -82,6 +99,7 @@ def predict(
     Paths in a CSV are relative to its folder. The run's own training data is not needed.
     """
     from compete.api.calls import load_run
+    from compete.api.given import read_rows
     from compete.errors import UserError
     from compete.leaderboard.records import find_candidate
     from compete.store import write_text
@@ -110,15 +128,3 @@ def _members(finished: Result) -> str:
     if blended is not None:
         return plural(len(blended.inputs), "run")
     return plural(len(finished.scores.refit or finished.scores.members), "member")
-
-
-def read_rows(path: Path) -> pd.DataFrame:
-    """Read a CSV with every cell as text. Raise `DataError` for one that cannot be read."""
-    import pandas as pd
-
-    from compete.errors import DataError
-
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error

@@ -221,3 +221,11 @@ def _id_form(own: pd.DataFrame) -> Callable[[str], str]:
         if known and all(form(image) == given for given, image in known):
             return form
     return name
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read a CSV with every cell as text. Raise `DataError` for one that cannot be read."""
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error

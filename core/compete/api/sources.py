@@ -10,12 +10,13 @@ from typing import Any, TypeAlias
 
 from compete.config.load import Config, check_config, load_config
 from compete.config.settings import STREAMS
-from compete.config.toml import apply_overrides, read_toml, toml_value
 from compete.draft import default_output, write_toml
 from compete.draft.output import NEXT
 from compete.errors import ConfigError, UserError
 from compete.stages.run_folder import STATE
 from compete.text import echo
+from compete.toml.overrides import apply_overrides
+from compete.toml.read import read_toml, toml_value
 
 Source: TypeAlias = "str | PathLike[str] | Mapping[str, Any]"
 Overrides: TypeAlias = "Mapping[str, Any] | Iterable[str] | None"

@@ -34,7 +34,6 @@ from compete.blending.sources import (
     shared_rows,
 )
 from compete.config.load import Config, check_config
-from compete.config.toml import read_toml
 from compete.data.folds import write_folds
 from compete.errors import ConfigError
 from compete.identity import read_sources
@@ -43,11 +42,12 @@ from compete.predict.parquet import label_columns, write_predictions
 from compete.predict.postprocessing import submission_frame
 from compete.scores import BlendFacts, CvScores, MethodFacts, Scores, write_scores
 from compete.session import RunRows, Session, call_hook, metric_for
-from compete.stages.finish import common_scores, fit_postprocessing, nested_parts, write_checked
+from compete.stages.finish import common_scores, fit_postprocessing, nested_parts, store_tables, write_checked
 from compete.stages.run_folder import check_name, choose_folder, claim_folder, environment, update_state
-from compete.stages.runner import events, store_tables
+from compete.stages.runner import events
 from compete.store import write_json
 from compete.text import echo, plural
+from compete.toml.read import read_toml
 from compete.types import TopK
 
 if TYPE_CHECKING:

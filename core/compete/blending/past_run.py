@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from compete.config.load import Config, load_config
-from compete.config.toml import read_toml
 from compete.data.columns import encode_columns
 from compete.data.dataset import Dataset
 from compete.data.stored_tables import read_stored_tables
@@ -19,6 +18,7 @@ from compete.identity import read_sources
 from compete.stages.prepare import read_tables
 from compete.stages.run_folder import changed_since
 from compete.text import format_list
+from compete.toml.read import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable

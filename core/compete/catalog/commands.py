@@ -36,8 +36,8 @@ def demo(
     from compete.config.options import bind
     from compete.config.plugins import load_plugins
     from compete.config.registry import find
-    from compete.config.toml import apply_overrides
     from compete.errors import ConfigError
+    from compete.toml.overrides import apply_overrides
 
     component = find(load_plugins(plugin or []).registry, "demos", name)
     bound, problems = bind(component, apply_overrides({}, overrides or []), f"demo {name}")
@@ -49,7 +49,7 @@ def demo(
 
 def competitions() -> None:
     """List the gallery: competitions that need no TOML of your own, with metric and submission."""
-    from compete.config.gallery import entries, recipes
+    from compete.toml.gallery import entries, recipes
 
     found = [("name", "metric", "submission", "title"), *entries()]
     widths = [max(len(entry[column]) for entry in found) for column in range(3)]

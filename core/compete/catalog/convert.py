@@ -15,7 +15,6 @@ from compete.config.load import check_config
 from compete.config.plugins import load_plugins
 from compete.config.registry import Registry
 from compete.config.settings import CORE_TABLES
-from compete.config.slots import SLOTS
 from compete.draft import default_output, write_toml
 from compete.draft.findings import Section
 from compete.draft.output import toml_text
@@ -23,6 +22,7 @@ from compete.errors import ConfigError, UserError
 from compete.files.proposals import Choice
 from compete.store import write_text
 from compete.text import did_you_mean, format_list, plural
+from compete.toml.slots import SLOTS
 
 HEAD = "Converted by `compete init --from-ini` from {ini}. Each line says where it comes from."
 ORDER = ("competition", "dataset", "folds", "images", "metric", "model", "loss", "optimizer", "scheduler", "training",

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from compete.config.gallery import find_toml
 from compete.config.option_types import type_text
 from compete.config.options import json_text, list_options
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Component, find
 from compete.config.settings import CORE_TABLES
-from compete.config.slots import SLOTS
-from compete.config.toml import read_toml
 from compete.errors import ConfigError, UserError
 from compete.text import unknown_name
+from compete.toml.gallery import find_toml
+from compete.toml.read import read_toml
+from compete.toml.slots import SLOTS
 
 
 def plugin_lines(file: Path | None) -> Iterator[str]:

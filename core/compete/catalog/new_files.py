@@ -9,12 +9,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from compete import hookspecs
-from compete.config.gallery import gallery, recipes
 from compete.config.registry import PREFIX, kinds, singular
-from compete.config.slots import SLOTS
 from compete.errors import UserError
 from compete.store import write_text
 from compete.text import format_first, unknown_name
+from compete.toml.gallery import gallery, recipes
+from compete.toml.slots import SLOTS
 
 NAME = "my_component"  # in the templates
 DIVIDER = "# --- test ---\n"

@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compete.config.slots import SLOTS
 from compete.errors import CompeteError, UserError
 from compete.identity import digest_file
 from compete.model.weights import fetch, megabytes, quoted, use_of, weights_of, weights_state
 from compete.store import make_folder, write_atomic
+from compete.toml.slots import SLOTS
 
 if TYPE_CHECKING:
     from compete.config.load import Config

@@ -7,26 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from compete.config.gallery import find_toml
 from compete.config.options import BoundComponent, tables_of_options, with_model_input
 from compete.config.plugins import Plugins
-from compete.config.reader import Reader
-from compete.config.settings import (
-    CORE_TABLES,
-    Blend,
-    Checks,
-    Columns,
-    Competition,
-    Finetune,
-    Images,
-    Inference,
-    Init,
-    Training,
-)
-from compete.config.slots import SLOTS
-from compete.config.toml import Lines, apply_overrides, leave_out_replaced, override_keys, read_toml, take_out
+from compete.config.reader import Reader, leave_out_replaced
+from compete.config.settings import CORE_TABLES, Blend, Checks, Columns, Competition, Images, Inference, Training
+from compete.config.tuning import Finetune, Init
 from compete.config.variants import VariantTable
 from compete.errors import ConfigError
+from compete.toml.gallery import find_toml
+from compete.toml.overrides import apply_overrides, override_keys, take_out
+from compete.toml.read import Lines, read_toml
+from compete.toml.slots import SLOTS
 
 NO_TOML = Path()
 

@@ -23,10 +23,10 @@ from pydantic_core import ErrorDetails
 from compete.config.option_types import expected_text, type_text
 from compete.config.registry import Component, DataFileMark, FileMark, ModelInput, Registry
 from compete.config.settings import CORE_TABLES, RENAMED, Images, elsewhere
-from compete.config.slots import SLOTS
 from compete.errors import PluginError, Problem, code_of_others, error_location
 from compete.files.safety import NO_FILE, unusable_file
 from compete.text import did_you_mean, format_list
+from compete.toml.slots import SLOTS
 
 OTHER_NAMES = {"gpu": "cuda", "nvidia": "cuda", "apple": "mps", "metal": "mps"}
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from compete.config.gallery import folder_of_first_toml
 from compete.config.options import BoundComponent, bind, json_text, validate
 from compete.config.plugins import Plugins, load_plugins
 from compete.config.registry import Registry, unknown_component
-from compete.config.settings import CORE_TABLES, Competition, Table, elsewhere
-from compete.config.slots import SLOTS, Slot
-from compete.config.toml import Lines
+from compete.config.settings import CORE_TABLES, Competition, elsewhere
+from compete.config.table import Table
 from compete.config.variants import VariantTable, read_variants
 from compete.errors import PluginError, Problem
 from compete.files.safety import MOST_BYTES, MOST_CODE_BYTES, NO_FILE, unusable_file
 from compete.store import expand_path
 from compete.text import did_you_mean, format_list
+from compete.toml.gallery import folder_of_first_toml
+from compete.toml.read import Lines
+from compete.toml.slots import SLOTS, Slot
 
 
 class Reader:
@@ -189,3 +190,33 @@ def _expanded(path: str) -> tuple[str, str]:
         return expand_path(path), ""
     except ValueError as error:
         return path, str(error)
+
+
+def leave_out_replaced(
+    data: dict[str, Any], written: Mapping[str, Any], overrides: Iterable[tuple[str, ...]], registry: Registry
+) -> Iterator[str]:
+    """Drop options of the file that `--set` replaced, and yield a note for each.
+
+    Where `--set table.name=...` chooses another component, those that only the old one has; where `--set` gives one of
+    several alternatives, the others.
+    """
+    given = set(overrides)
+    for kind, slot in SLOTS.items():
+        table, before = data.get(slot.table), written.get(slot.table)
+        if not isinstance(table, dict) or not isinstance(before, dict):
+            continue
+        chosen = registry[kind].get(str(table.get("name", slot.default)))
+        if chosen is None:
+            continue
+        for key in sorted(set(before) & set(table) - {"name"}):
+            if (slot.table, key) in given:
+                continue
+            replaced = [other for other in chosen.alternatives_to(key) if (slot.table, other) in given and table[other]]
+            if replaced and table[key]:
+                why = f"--set {slot.table}.{replaced[0]} takes its place"
+            elif chosen.name != before.get("name", slot.default) and key not in chosen.option_names:
+                why = f"{chosen.name} has no such option"
+            else:
+                continue
+            del table[key]
+            yield f"[{slot.table}] {key} left out: {why}"

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compete.config.settings import CORE_TABLES, FOLDER_NAME
-from compete.config.slots import SLOTS
-from compete.config.toml import toml_value
+from compete.config.settings import CORE_TABLES
+from compete.config.table import FOLDER_NAME
 from compete.errors import Problem
 from compete.text import unknown_name
+from compete.toml.read import toml_value
+from compete.toml.slots import SLOTS
 
 TABLE = "variants"
 # What the members of one entry have in common: they could not be compared or blended otherwise.

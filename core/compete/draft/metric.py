@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from compete.config.gallery import gallery
-from compete.config.slots import SLOTS
-from compete.config.toml import read_toml
 from compete.draft.findings import Goal
 from compete.files.encodings import prose
 from compete.files.proposals import Choice
 from compete.files.scan import Scan
+from compete.toml.gallery import gallery
+from compete.toml.read import read_toml
+from compete.toml.slots import SLOTS
 
 MOST_BYTES, TEXTS = 300_000, (".md", ".txt", ".html")
 # A description praises accuracy, and shows ROC curves, before it comes to what is scored.

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from compete.config.toml import toml_key, toml_value
 from compete.draft.findings import Section
 from compete.files.scan import without_packing
 from compete.leaderboard.setup import SOURCE_FILE
 from compete.store import read_json
+from compete.toml.read import toml_key, toml_value
 
 GALLERY = Path("competitions")
 SHOWN = ("dataset", "target", "folds", "metric", "images", "inference", "submission")

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from compete.config.toml import read_table
 from compete.errors import CompeteError
 from compete.leaderboard.platform import Uploader
 from compete.leaderboard.records import (
@@ -32,6 +31,7 @@ from compete.leaderboard.records import (
 from compete.leaderboard.standings import UNKNOWN, MetricUsed, Standing
 from compete.scores import SCORES_FILE, read_scores
 from compete.store import read_json
+from compete.toml.read import read_table
 
 Warn = Callable[[str], None]
 # Parsing 500 TOMLs would take longer than all the rest.

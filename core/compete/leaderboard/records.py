@@ -20,7 +20,6 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from compete.config.toml import read_table
 from compete.errors import RunBusyError, UserError
 from compete.leaderboard.platform import State
 from compete.store import (
@@ -34,6 +33,7 @@ from compete.store import (
     write_json,
 )
 from compete.text import did_you_mean
+from compete.toml.read import read_table
 
 FORMAT = 1
 SUBMISSIONS = Path("submissions")

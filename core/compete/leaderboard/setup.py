@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compete.config.toml import read_table
 from compete.errors import ConfigError, UserError
 from compete.identity import digest_file
 from compete.leaderboard.platform import Quota, Receipt, Status, Uploader
@@ -16,6 +15,7 @@ from compete.leaderboard.records import Candidate, Record
 from compete.scores import SCORES_FILE, Scores, read_scores
 from compete.store import read_json
 from compete.text import without_secrets
+from compete.toml.read import read_table
 
 if TYPE_CHECKING:
     from compete.config.load import Config

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from compete.config.load import Config
     from compete.config.options import BoundComponent
-    from compete.config.settings import Finetune
+    from compete.config.tuning import Finetune
 
 
 @dataclass(frozen=True)

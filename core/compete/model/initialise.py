@@ -14,7 +14,7 @@ from compete.model.selectors import class_names, match_parameters, summarised
 from compete.text import did_you_mean, format_list, plural
 
 if TYPE_CHECKING:
-    from compete.config.settings import Init
+    from compete.config.tuning import Init
 
 GAINED = ("xavier_uniform", "xavier_normal", "orthogonal")  # whose functions take a gain; other weights are multiplied
 

@@ -10,8 +10,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compete.config.options import json_text
-from compete.config.slots import SLOTS
 from compete.errors import CompeteError, PluginError, code_of_others, error_location
+from compete.toml.slots import SLOTS
 
 if TYPE_CHECKING:
     from compete.config.load import Config

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from compete.config.toml import override_keys
 from compete.data.folds import class_totals, fold_counts
+from compete.data.stored_tables import write_tables
 from compete.errors import CompeteError, SubmissionError
 from compete.identity import digest_file
 from compete.predict.postprocessing import Step, fit_steps
@@ -31,6 +31,7 @@ from compete.session import Run, RunRows
 from compete.stages.blend import Blend
 from compete.submission.check import check_submission
 from compete.submission.csv_file import read_submission, write_submission
+from compete.toml.overrides import override_keys
 from compete.types import TopK
 
 if TYPE_CHECKING:
@@ -116,6 +117,12 @@ def _keep_edited(run: RunRows, path: Path) -> None:
         kept = path.with_name(f"submission.edited-{digest[:8]}.csv")
         path.replace(kept)
         run.session.warn(f"{path} was edited after the run wrote it; it is kept as {kept.name} and written again")
+
+
+def store_tables(run: RunRows) -> None:
+    """Store the rows, so that the run can predict other images without the competition's files."""
+    if reason := write_tables(run.folder, run.tables):
+        run.session.warn(f"its rows cannot be stored ({reason}): to predict new images, it reads them again")
 
 
 def label_shares(frame: pd.DataFrame, classes: int) -> dict[str, float]:

@@ -27,6 +27,7 @@ from compete.train.loop import train
 from compete.types import ALL_ROWS, Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
+    from compete.identity import Identity
     from compete.types import Array, Predictions
 
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
@@ -77,6 +78,18 @@ def read_finished(folder: Path, key: str) -> MemberResult | None:
         raise CompeteError(
             f"{folder / RESULT} is damaged ({error!r}). Remove it and run again: the member is trained from scratch."
         ) from error
+
+
+def may_be_finished(members: Sequence[Member], runs: Sequence[Path]) -> bool:
+    """Return whether each member has a result in some run."""
+    return all(any((run / "members" / member.name / RESULT).exists() for run in runs) for member in members)
+
+
+def are_finished(members: Sequence[Member], identity: Identity, runs: Sequence[Path]) -> bool:
+    """Return whether each member has a result in some run that is valid for this one."""
+    return all(
+        any(read_finished(run / "members" / member.name, identity.member(member)) for run in runs) for member in members
+    )
 
 
 def read_result(state: dict[str, Any]) -> MemberResult:

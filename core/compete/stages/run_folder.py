@@ -16,11 +16,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from compete.config.load import Config
-from compete.config.settings import FOLDER_NAME
-from compete.config.toml import read_toml, write_toml_text
+from compete.config.table import FOLDER_NAME
 from compete.errors import ConfigError, UserError
 from compete.identity import config_key
 from compete.store import file_lock, folder_lock, make_folder, read_json, remove_litter, write_json, write_text
+from compete.toml.read import read_toml, write_toml_text
 
 FORMAT = 2
 STATE = "run.json"

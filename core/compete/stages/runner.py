@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.data.folds import write_folds
-from compete.data.stored_tables import write_tables
 from compete.errors import FAULTS, ConfigError, PluginRuntimeError, code_of_others, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
@@ -21,7 +20,7 @@ from compete.model.selectors import is_fitted
 from compete.predict.postprocessing import submission_frame
 from compete.reports import TrainingReport
 from compete.scores import write_scores
-from compete.session import Run, RunRows, Session, call_hook
+from compete.session import Run, Session, call_hook
 from compete.stages.blend import blend
 from compete.stages.describe import (
     describe_images,
@@ -30,14 +29,14 @@ from compete.stages.describe import (
     describe_plan,
     describe_rows,
 )
-from compete.stages.finish import fit_postprocessing, score_run, write_checked
+from compete.stages.finish import fit_postprocessing, score_run, store_tables, write_checked
 from compete.stages.log import RunLog
 from compete.stages.members import (
-    RESULT,
+    are_finished,
     finish_member,
     finished,
+    may_be_finished,
     predict_members,
-    read_finished,
     refit_members,
     reuse_members,
 )
@@ -137,7 +136,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     _report_rows(session, dataset)
     members = choose_members(config, dataset.folds)
     # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
-    network = None if _may_be_finished(members, runs) else _template(session, dataset, weights=True)
+    network = None if may_be_finished(members, runs) else _template(session, dataset, weights=True)
     files = Files(Path(config.competition.root))
     try_images(config, dataset.tables, files)
     contents = read_contents(session, dataset.tables, files)
@@ -146,7 +145,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     identity = identify(config, sources, dataset, contents.train, contents.test)
     _leave_other_data_alone(session, identity, sources, held)
     if network is None:
-        network = _template(session, dataset, weights=not _are_finished(members, identity, runs))
+        network = _template(session, dataset, weights=not are_finished(members, identity, runs))
     images = open_images(session, dataset.tables, files, contents, sources)
     run = Run(session, dataset, images, tuple(members), network, identity)
     images_read = len(images.train.images), len(images.test.images)
@@ -197,18 +196,6 @@ def _match(hook: BoundComponent, network: nn.Module) -> None:
         watcher = hook.build()
         if hasattr(watcher, "match"):
             watcher.match(network)
-
-
-def _may_be_finished(members: Sequence[Member], runs: Sequence[Path]) -> bool:
-    """Return whether each member has a result in some run."""
-    return all(any((run / "members" / member.name / RESULT).exists() for run in runs) for member in members)
-
-
-def _are_finished(members: Sequence[Member], identity: Identity, runs: Sequence[Path]) -> bool:
-    """Return whether each member has a result in some run that is valid for this one."""
-    return all(
-        any(read_finished(run / "members" / member.name, identity.member(member)) for run in runs) for member in members
-    )
 
 
 def _leave_other_data_alone(session: Session, identity: Identity, sources: Mapping[str, str], held: ExitStack) -> None:
@@ -289,12 +276,6 @@ def _refit(run: Run, results: Sequence[MemberResult], runs: Sequence[Path]) -> l
     members = refit_members(results)
     reuse_members(run, [other for other in runs if other != run.folder], members)
     return _train(run, members)
-
-
-def store_tables(run: RunRows) -> None:
-    """Store the rows, so that the run can predict other images without the competition's files."""
-    if reason := write_tables(run.folder, run.tables):
-        run.session.warn(f"its rows cannot be stored ({reason}): to predict new images, it reads them again")
 
 
 def _finish(run: Run, results: list[MemberResult], refitted: list[MemberResult]) -> Scores:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compete.config.load import check_config
-from compete.config.toml import read_toml
 from compete.errors import CompeteError, ConfigError, PluginRuntimeError, UserError, code_of_others, error_location
 from compete.identity import config_key, digest, read_sources, settings_that_affect
 from compete.scores import read_scores
@@ -20,6 +19,7 @@ from compete.stages.runner import run_competition
 from compete.store import write_json, write_text
 from compete.study.differences import CONFIDENCE, Difference, compare, validated_ratio
 from compete.text import duration, plural
+from compete.toml.read import read_toml
 
 if TYPE_CHECKING:
     from compete.config.load import Config

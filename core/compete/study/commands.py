@@ -152,8 +152,8 @@ def inspect(
     Of a TOML, the network is built and run once; with --parameters or --batch its data is read too. Nothing is trained,
     and no run folder is made.
     """
-    from compete.config.gallery import gallery, recipes
     from compete.errors import UserError
+    from compete.toml.gallery import gallery, recipes
 
     if what.suffix == ".toml" or (str(what) in gallery() | recipes() and not what.exists()):
         _of_toml(what, overrides or [], depth, parameters, csv, batch)

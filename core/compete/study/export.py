@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from compete.config.load import load_config
-from compete.config.toml import read_toml
 from compete.data.images import ImageIndex
 from compete.data.loaders import (
     EpochBatches,
@@ -32,6 +31,7 @@ from compete.stages.members import RESULT, load_member, read_result
 from compete.store import read_json, write_atomic
 from compete.study.dry_run import dry_run
 from compete.text import format_list, unknown_name
+from compete.toml.read import read_toml
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from compete.catalog.new_files import copy_toml, explanation, kind_of, write_plugin
-from compete.config.gallery import gallery
 from compete.config.load import load_config
 from compete.config.plugins import load_plugins
 from compete.config.registry import find, kinds, singular
-from compete.config.slots import SLOTS
 from compete.errors import UserError
 from compete.text import format_list
+from compete.toml.gallery import gallery
+from compete.toml.slots import SLOTS
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from compete.config.load import load_config
-from compete.config.toml import write_toml_text
 from compete.errors import ConfigError
+from compete.toml.read import write_toml_text
 
 
 def problems(path, *overrides):

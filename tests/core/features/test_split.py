@@ -7,7 +7,7 @@ import timm
 import torch
 import torchvision
 
-from compete.config.settings import Finetune
+from compete.config.tuning import Finetune
 from compete.features.split import CannotSplitError, Split, find_split
 
 HEAD_ONLY = Finetune(freeze="backbone")

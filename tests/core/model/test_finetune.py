@@ -115,7 +115,7 @@ def test_contradictions_are_refused(tiny, overrides, message):
 
 
 def test_a_resolved_config_can_be_read_again(tiny):
-    from compete.config.toml import write_toml_text
+    from compete.toml.read import write_toml_text
 
     schedule = 'finetune.schedule=[{epoch=1, train="head"}, {epoch=2, train=["all"]}]'
     config = load_config(tiny / "tiny.toml", [schedule, 'init.weights={Linear="orthogonal"}'])

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from compete.config.load import load_config
-from compete.config.settings import Init
+from compete.config.tuning import Init
 from compete.errors import ConfigError
 from compete.model.initialise import initialise
 from compete.model.network import build_network

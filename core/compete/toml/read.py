@@ -1,25 +1,19 @@
-"""Read a TOML file with its line numbers, apply `--set` overrides, and write TOML."""
+"""Read a TOML file with its line numbers, and write TOML."""
 
 from __future__ import annotations
 
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomli_w
 
-from compete.config.slips import syntax_problems
-from compete.config.slots import SLOTS
 from compete.errors import ConfigError
 from compete.files.safety import MOST_CODE_BYTES, unusable_file
-from compete.text import did_you_mean, format_list
-
-if TYPE_CHECKING:
-    from compete.config.registry import Registry
+from compete.toml.slips import syntax_problems
 
 _TOKEN = re.compile(
     r"""[ \t\r]+ | \#[^\n]*
@@ -28,7 +22,6 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 MOST_LEVELS = 20
-REPEATING = {slot.table for slot in SLOTS.values() if slot.repeats}
 
 Lines = dict[tuple[str, ...], int]
 
@@ -48,7 +41,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise ConfigError(list(syntax_problems(path, text)) or f"{path}: not valid TOML: {error}") from error
-    if _is_deep(data):
+    if is_deep(data):
         raise ConfigError(f"{path}: not a competition TOML: nested more than {MOST_LEVELS} levels deep")
     return data, key_lines(text)
 
@@ -150,81 +143,6 @@ class _Scanner:
                 self.at += 1
 
 
-def override_keys(override: str) -> tuple[str, ...]:
-    """Return the path of keys that `table.key=value` sets."""
-    path, equals, _ = override.partition("=")
-    keys = tuple(key.strip() for key in path.split("."))
-    if not equals or not all(keys):
-        raise ConfigError(f"--set {override}: must be table.key=value, for example training.epochs=3")
-    return keys
-
-
-def apply_overrides(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Return the data with `table.key=value` overrides; a value that is not valid TOML is a string."""
-    data = deepcopy(dict(written))
-    for override in overrides:
-        keys, text = override_keys(override), override.partition("=")[2]
-        value = _toml_value(text)
-        if len(keys) > MOST_LEVELS or _is_deep(value):
-            raise ConfigError(f"--set {override[:80]}: nested more than {MOST_LEVELS} levels deep")
-        _put(data, keys, value, override)
-    return data
-
-
-def take_out(data: dict[str, Any], paths: Iterable[tuple[str, ...]]) -> None:
-    """Remove tables, keys and items of lists, so that defaults hold. Raise `ConfigError` for one that is missing."""
-    for path in sorted(paths, key=_place, reverse=True):  # of a list the last first: the others keep their numbers
-        place: Any = data
-        if isinstance(data.get(path[0]), dict) and path[0] in REPEATING:
-            data[path[0]] = [data[path[0]]]
-        for depth, key in enumerate(path):
-            items = range(len(place)) if isinstance(place, list) else place if isinstance(place, dict) else ()
-            known = [str(item) for item in items]
-            if key not in known:
-                inside = f"'{'.'.join(path[:depth])}'" if depth else "the TOML"
-                has = f"It has {format_list(known)}." if known else "It has no keys."
-                raise ConfigError(f"{'.'.join(path)}: {inside} has no '{key}'.{did_you_mean(key, known)} {has}")
-            index = int(key) if isinstance(place, list) else key
-            if depth == len(path) - 1:
-                del place[index]
-            else:
-                place = place[index]
-
-
-def _place(path: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
-    return tuple((int(key) if key.isdigit() else -1, key) for key in path)
-
-
-def leave_out_replaced(
-    data: dict[str, Any], written: Mapping[str, Any], overrides: Iterable[tuple[str, ...]], registry: Registry
-) -> Iterator[str]:
-    """Drop options of the file that `--set` replaced, and yield a note for each.
-
-    Where `--set table.name=...` chooses another component, those that only the old one has; where `--set` gives one of
-    several alternatives, the others.
-    """
-    given = set(overrides)
-    for kind, slot in SLOTS.items():
-        table, before = data.get(slot.table), written.get(slot.table)
-        if not isinstance(table, dict) or not isinstance(before, dict):
-            continue
-        chosen = registry[kind].get(str(table.get("name", slot.default)))
-        if chosen is None:
-            continue
-        for key in sorted(set(before) & set(table) - {"name"}):
-            if (slot.table, key) in given:
-                continue
-            replaced = [other for other in chosen.alternatives_to(key) if (slot.table, other) in given and table[other]]
-            if replaced and table[key]:
-                why = f"--set {slot.table}.{replaced[0]} takes its place"
-            elif chosen.name != before.get("name", slot.default) and key not in chosen.option_names:
-                why = f"{chosen.name} has no such option"
-            else:
-                continue
-            del table[key]
-            yield f"[{slot.table}] {key} left out: {why}"
-
-
 def write_toml_text(data: Mapping[str, Any]) -> str:
     """Return data as TOML text, without keys whose value is None."""
     return tomli_w.dumps(_without_none(data))
@@ -249,48 +167,12 @@ def toml_key(name: str) -> str:
     return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _text(name)
 
 
-def _is_deep(value: object) -> bool:
+def is_deep(value: object) -> bool:
     """Return whether data is nested so deep that a recursive function would overflow on it."""
     level = [value]
     for _ in range(MOST_LEVELS):
         level = [i for v in level if isinstance(v, dict | list) for i in (v.values() if isinstance(v, dict) else v)]
     return bool(level)
-
-
-def _toml_value(text: str) -> object:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
-        return text
-
-
-def _put(data: dict[str, Any], keys: Sequence[str], value: object, override: str) -> None:
-    place: Any = data
-    if len(keys) > 2 and keys[0] in REPEATING:
-        data.setdefault(keys[0], [])  # `tta.0.name=flips` needs no [[tta]] in the file
-    for key in keys[:-1]:
-        if isinstance(place, list):
-            if key == str(len(place)) and len(keys) > 2:
-                place.append({})
-            place = place[_index(place, key, override)]
-        elif isinstance(place, dict):
-            place = place.setdefault(key, {})
-    if isinstance(place, list):
-        place[_index(place, keys[-1], override)] = value
-    elif isinstance(place, dict):
-        place[keys[-1]] = value
-    else:
-        raise ConfigError(f"--set {override}: '{'.'.join(keys[:-1])}' is not a table")
-
-
-def _index(place: list[Any], key: str, override: str) -> int:
-    if not key.isdigit() or int(key) >= len(place):
-        table = override_keys(override)[0]
-        raise ConfigError(
-            f"--set {override}: '{key}' is not an index of this list of {len(place)}. Count from 0, as in "
-            f'{table}.0.name=..., or set the whole list: {table}=[{{name="..."}}]'
-        )
-    return int(key)
 
 
 def _without_none(value: Any) -> Any:  # noqa: ANN401 - TOML data is anything

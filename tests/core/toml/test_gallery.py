@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from compete.config.gallery import entries, find_toml, gallery
 from compete.config.load import load_config
 from compete.errors import ConfigError, DataError
 from compete.stages.prepare import read_tables
 from compete.stages.runner import run_competition
+from compete.toml.gallery import entries, find_toml, gallery
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,13 +6,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from compete.config.slots import SLOTS
-from compete.config.toml import read_toml
 from compete.errors import ConfigError
 from compete.files.extensions import READABLE, extension_of, folder_instead
 from compete.files.safety import NO_FILE, unusable_file
 from compete.store import read_json
 from compete.text import format_list, nearest
+from compete.toml.read import read_toml
+from compete.toml.slots import SLOTS
 
 NO_TOMLS = (*READABLE, "csv", "tsv", "json", "jsonl", "xlsx", "zip", "7z", "tar", "gz", "tgz", "bz2", "xz")
 LOCAL = Path("competitions")

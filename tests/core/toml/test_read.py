@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compete.config.load import load_config
-from compete.config.toml import apply_overrides, key_lines, read_toml
 from compete.errors import ConfigError
+from compete.toml.overrides import apply_overrides
+from compete.toml.read import key_lines, read_toml
 
 STRINGS = [
     '"a = 1"', "'[x]'", '""', "''", '"\\" # \\\\"', '"""one"""', "'''two'''", '""""quoted"" """', '"""\n[a]\nb = 1\n"""', "'''\n# no\n[[c]]\nk = '\n'''",

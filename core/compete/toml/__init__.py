@@ -1,0 +1,1 @@
+"""TOML files: read with line numbers, slips of the pen, overrides, the gallery, and which table has which kind."""
