@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from compete.model.finetune import begin_plan, set_training_mode
-from compete.model.selectors import find_head
+from compete.model.selectors import find_head, within
 
 if TYPE_CHECKING:
     from compete.config.load import Config
@@ -174,6 +174,8 @@ def _with_dropouts(modules: dict[str, nn.Module], calls: Sequence[_Call], head: 
     """Return the head's name after those of the dropouts right before it, which pass their input on in eval mode."""
     names, features = [head.name], head.features
     for call in reversed(calls):
+        if call.name.startswith(f"{head.name}."):
+            continue
         module, once = modules[call.name], _only_call(calls, call.name) is not None
         if isinstance(module, Dropout) and module.p > 0 and once and _same(call.output, features):
             names.insert(0, call.name)
@@ -197,7 +199,7 @@ def _refuse_random_backbone(network: nn.Module, split: Split, inputs: Sequence[t
         if not torch.allclose(split.features(trained, inputs[0]), expected, rtol=1e-5, atol=1e-6):
             raise CannotSplitError("its features are others in training mode: dropout, drop path or batch norm")
     for name, module in trained.named_modules():
-        active = module.training and not any(True for _ in module.children()) and name not in split.rest
+        active = module.training and not any(True for _ in module.children()) and not within(name, split.rest)
         rate = getattr(module, "p", 0) if isinstance(module, Dropout) else getattr(module, "drop_prob", 0)
         if active and rate and name.startswith(split.body and f"{split.body}."):
             raise CannotSplitError(f"its module {name} is random in training mode")

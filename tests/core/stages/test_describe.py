@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from compete.config.load import load_config
+from compete.model.finetune import begin_plan
 from compete.reports import ImagesReport, PlanReport
 from compete.stages.describe import (
     describe_images,
@@ -62,7 +63,7 @@ def test_a_network_counts_all_parameters_and_those_that_move(config):
     network = nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 3))
     network[0].requires_grad_(False)
     network.notes = ("weights: none",)
-    report = describe_network(config, network, 3, ["0"])
+    report = describe_network(config, network, 3, begin_plan(network, config, 3))
     assert (report.parameters, report.trained, report.frozen, report.notes) == (19, 9, ("0",), ("weights: none",))
     assert (report.model, report.backbone, report.head) == ("brightness", "", "linear")
 
