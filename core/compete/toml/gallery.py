@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,7 +62,7 @@ def find_toml(path: Path) -> Path:
     Raise `ConfigError` with the nearest names, here and in the gallery.
     """
     if unusable_file(path) != NO_FILE:  # another reason is told where it is read
-        if path.is_file() and extension_of(path.name) in NO_TOMLS:
+        if os.path.isfile(path) and extension_of(path.name) in NO_TOMLS:  # noqa: PTH113 - false for a name that is too long
             raise ConfigError(f"{path}: not a TOML, but {folder_instead(path, 'run')}")
         return path
     shipped = gallery() | recipes()
