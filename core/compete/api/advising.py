@@ -54,7 +54,7 @@ def _lines(facts: Facts, similar: bool | None, file: str, present: dict[str, Any
 def _to_paste(section: Section, file: str, present: dict[str, Any]) -> Iterator[str]:
     wanted = {key.name: key.value for key in section.keys}
     defaults = {"freeze": "none", "backbone_lr_ratio": 1.0}
-    if present and {**defaults, **wanted} == {name: present.get(name) for name in defaults}:
+    if present and {**defaults, **wanted} == {name: present.get(name) or default for name, default in defaults.items()}:
         yield f"{file} has it so already: nothing to change."
         yield ""
     else:
