@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compete.api.blended import open_any
 from compete.api.given import read_rows
 from compete.api.predicting import write_both
+from compete.blending.past_run import blended_runs
 from compete.config.code import local_modules
 from compete.config.load import Config, load_config
 from compete.data.stored_tables import FOLDER, read_stored_tables
@@ -105,13 +106,10 @@ def write_bundle(folder: Path, output: Path) -> list[str]:
 
 def _blended(folder: Path) -> Iterator[Path]:
     """Yield the runs that a blend needs, and those that these need."""
-    if read_scores(folder).blend is None:
+    facts = read_scores(folder).blend
+    if facts is None:
         return
-    config = load_config(folder / "config.toml", _no_weights(folder))
-    if config.blend.files:
-        raise CompeteError(f"{folder}: {format_list(config.blend.files)} are files of predictions, not networks")
-    named = [Path(run) for run in config.blend.runs]
-    for run in named or [folder.with_name(f"{folder.name}-{variant.name}") for variant in config.variants]:
+    for run in blended_runs(folder, load_config(folder / "config.toml", _no_weights(folder)), facts):
         yield run
         yield from _blended(run)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.blending.blend_runs import (
@@ -20,14 +21,26 @@ from compete.blending.judge import choose_method
 from compete.blending.lines import fixed_line, method_lines
 from compete.config.settings import Blend
 from compete.errors import ConfigError
-from compete.identity import read_sources
-from compete.stages.run_folder import check_name, choose_folder, claim_folder
+from compete.identity import config_key, read_sources
+from compete.stages.run_folder import (
+    STATE,
+    check_name,
+    choose_folder,
+    claim_folder,
+    competition_folder,
+    find_run,
+    next_folder,
+    read_state,
+    update_state,
+)
 from compete.stages.runner import run_competition
 from compete.text import echo, format_list
 
 if TYPE_CHECKING:
     from compete.config.load import Config
-    from compete.session import RunRows
+    from compete.identity import Identity
+    from compete.session import Run, RunRows
+    from compete.stages.run_folder import RunState
 
 
 def run_entry(
@@ -65,20 +78,66 @@ def run_entries(
 
 def _run_variants(config: Config, name: str | None, fresh: bool, interactive: bool, doctor: bool) -> RunRows:
     """Train each variant into a run folder beside this one's, `<run>-<variant>`, then blend them by `[ensemble]`."""
-    if name is not None:
-        check_name(name)
-    if config.inference.keep_top:
-        raise ConfigError(f"[inference] keep_top = {config.inference.keep_top}: a blend needs every probability.")
+    check_name(name)
+    _refuse_unblendable(config)
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
-        runs = []
+        runs: list[Run] = []
         for number, variant in enumerate(config.variants, 1):
             own = folder.with_name(f"{folder.name}-{variant.name}")
             echo(f"variant {variant.name}, {number} of {len(config.variants)}: {own}")
-            again = fresh and not own.exists()
-            runs.append(run_competition(variant.config, own.name, again, interactive, doctor).folder.as_posix())
-        prepared = prepare_blend(replace(config, blend=Blend(runs=runs)))
+            chosen, again = _free_name(own, variant.config), fresh and not own.exists()
+            runs.append(run_competition(variant.config, chosen, again, interactive, doctor))
+        folder = _of_same_data(config, sources, held, folder, runs[0].identity)
+        prepared = prepare_blend(replace(config, blend=Blend(runs=[run.folder.as_posix() for run in runs])))
         methods, used = judge_methods(prepared), config.one("ensembles").name
         echo(*method_lines(methods, config.one("metrics").name), fixed_line(used, choose_method(methods)))
         return write_blend(judge_blend(prepared, methods), folder, interactive)
+
+
+def _refuse_unblendable(config: Config) -> None:
+    """Raise `ConfigError` for variants whose runs could not be blended, before any of them is trained."""
+    problems = [
+        f'[[variants]] name = "{variant.name}": [inference] keep_top = {variant.config.inference.keep_top}: '
+        "a blend needs every probability. Set 0."
+        for variant in config.variants
+        if variant.config.inference.keep_top
+    ]
+    chosen = [set(variant.config.training.only_folds) for variant in config.variants]
+    chosen = [folds for folds in chosen if folds]
+    if chosen and not set.intersection(*chosen):
+        problems.append(
+            "[[variants]] training.only_folds: no fold is validated by every variant, so nothing scores them."
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+def _free_name(own: Path, config: Config) -> str | None:
+    """Return the name of a variant's folder, or None if another run has it, which is kept: the run gets another."""
+    state = read_state(own)
+    free = not (own / STATE).exists() or (
+        state is not None and state.config == config_key(config, read_sources(config))
+    )
+    if not free:
+        echo(f"{own} holds a run of another configuration, which is kept as it is")
+    return own.name if free else None
+
+
+def _of_same_data(config: Config, sources: Mapping[str, str], held: ExitStack, folder: Path, data: Identity) -> Path:
+    """Return the entry's folder or, where that holds the blend of other data, another: it is kept as it is."""
+
+    def suits(state: RunState) -> bool:
+        return state.can_be_of(data.data, data.submission)
+
+    state = read_state(folder)
+    if state is not None and not suits(state):
+        echo(f"the data or the test set has changed since {folder.name}, which is kept as it is")
+
+        def choose() -> Path:
+            return find_run(config, sources, suits) or next_folder(competition_folder(config))
+
+        folder = claim_folder(config, sources, held, choose)
+    update_state(folder, data=data.data, test=data.submission)
+    return folder
