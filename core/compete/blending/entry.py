@@ -20,9 +20,15 @@ from compete.blending.blend_runs import (
 from compete.blending.judge import choose_method
 from compete.blending.lines import fixed_line, method_lines
 from compete.config.settings import Blend
-from compete.errors import ConfigError
+from compete.errors import ConfigError, UserError
+from compete.files.root import Files
 from compete.identity import config_key, read_sources
+from compete.model.network import build_network
+from compete.stages.members import may_be_finished
+from compete.stages.open_images import try_images
+from compete.stages.prepare import choose_members, prepare
 from compete.stages.run_folder import (
+    FOLDS,
     STATE,
     check_name,
     choose_folder,
@@ -31,10 +37,12 @@ from compete.stages.run_folder import (
     find_run,
     next_folder,
     read_state,
+    run_folders,
     update_state,
 )
 from compete.stages.runner import run_competition
 from compete.text import echo, format_list
+from compete.train.fit import refuse_steps
 
 if TYPE_CHECKING:
     from compete.config.load import Config
@@ -72,6 +80,11 @@ def run_entries(
     names = sorted({config.competition.name for config in configs})
     if len(names) > 1:
         raise ConfigError(f"[competition] name: TOMLs of several competitions cannot be blended: {format_list(names)}")
+    keys = [config_key(config, read_sources(config)) for config in configs]
+    twice = sorted({str(config.path) for config, key in zip(configs, keys, strict=True) if keys.count(key) > 1})
+    if twice:
+        raise ConfigError(f"{format_list(twice)}: the same run more than once. Name each once.")
+    _refuse_unblendable({str(config.path): config for config in configs})
     folders = [run_entry(config, None, fresh, interactive, doctor).folder for config in configs]
     return blend_runs(blend_data(folders, {}), name=name, interactive=interactive)
 
@@ -79,10 +92,11 @@ def run_entries(
 def _run_variants(config: Config, name: str | None, fresh: bool, interactive: bool, doctor: bool) -> RunRows:
     """Train each variant into a run folder beside this one's, `<run>-<variant>`, then blend them by `[ensemble]`."""
     check_name(name)
-    _refuse_unblendable(config)
+    _refuse_unblendable({f'[[variants]] name = "{variant.name}"': variant.config for variant in config.variants})
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
+        _rehearse(config, folder)
         runs: list[Run] = []
         for number, variant in enumerate(config.variants, 1):
             own = folder.with_name(f"{folder.name}-{variant.name}")
@@ -96,22 +110,47 @@ def _run_variants(config: Config, name: str | None, fresh: bool, interactive: bo
         return write_blend(judge_blend(prepared, methods), folder, interactive)
 
 
-def _refuse_unblendable(config: Config) -> None:
-    """Raise `ConfigError` for variants whose runs could not be blended, before any of them is trained."""
+def _refuse_unblendable(configs: Mapping[str, Config]) -> None:
+    """Raise `ConfigError` for runs that could not be blended, by where they stand, before any of them is trained."""
     problems = [
-        f'[[variants]] name = "{variant.name}": [inference] keep_top = {variant.config.inference.keep_top}: '
-        "a blend needs every probability. Set 0."
-        for variant in config.variants
-        if variant.config.inference.keep_top
+        f"{where}: [inference] keep_top = {config.inference.keep_top}: a blend needs every probability. Set 0."
+        for where, config in configs.items()
+        if config.inference.keep_top
     ]
-    chosen = [set(variant.config.training.only_folds) for variant in config.variants]
-    chosen = [folds for folds in chosen if folds]
+    chosen = [folds for config in configs.values() if (folds := set(config.training.only_folds))]
     if chosen and not set.intersection(*chosen):
+        named = format_list(configs)
         problems.append(
-            "[[variants]] training.only_folds: no fold is validated by every variant, so nothing scores them."
+            f"[training] only_folds: no fold is validated by all of {named}, so nothing scores their blend."
         )
     if problems:
         raise ConfigError(problems)
+
+
+def _rehearse(config: Config, folder: Path) -> None:
+    """Try the rows, some images and the network of every variant that is not finished, before the first one trains.
+
+    Trained weights are fetched. Raise `ConfigError` with the problems of all variants.
+    """
+    problems: list[str] = []
+    for variant in config.variants:
+        state = read_state(folder.with_name(f"{folder.name}-{variant.name}"))
+        if state is None or not state.finished:
+            try:
+                _try_start(variant.config)
+            except UserError as error:
+                problems += [f'[[variants]] name = "{variant.name}": {problem}' for problem in error.problems]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _try_start(config: Config) -> None:
+    parent = competition_folder(config)
+    dataset = prepare(config, read_sources(config), parent / FOLDS)
+    weights = not may_be_finished(choose_members(config, dataset.folds), list(run_folders(parent)))
+    network = build_network(config, dataset.target.outputs, dataset.column_count, 0, weights)
+    refuse_steps(config, network)
+    try_images(config, dataset.tables, Files(Path(config.competition.root)))
 
 
 def _free_name(own: Path, config: Config) -> str | None:

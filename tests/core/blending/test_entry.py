@@ -143,6 +143,20 @@ def test_several_tomls_are_run_and_blended(tiny, capsys):
         run_command([tiny / "tiny.toml", tiny / "other.toml"])
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("", r"other\.toml.*tiny\.toml: the same run more than once"),
+        ("[inference]\nkeep_top = 2\n", "other.toml: .*keep_top"),
+    ],
+)
+def test_several_tomls_that_cannot_be_blended_are_refused_before_training(tiny, monkeypatch, more, message):
+    monkeypatch.setattr(entry, "run_competition", lambda *_: pytest.fail("a run was trained"))
+    (tiny / "other.toml").write_text((tiny / "tiny.toml").read_text() + more)
+    with pytest.raises(ConfigError, match=message):
+        run_command([tiny / "tiny.toml", tiny / "other.toml"])
+
+
 def test_more_seeds_can_keep_the_folds(tiny):
     one = compete.run(tiny / "tiny.toml", ["training.epochs=1"])
     two = compete.run(tiny / "tiny.toml", ["training.epochs=1", "training.seed=9", "training.fold_seed=42"])
@@ -215,7 +229,7 @@ def test_a_variant_whose_folder_another_run_has_goes_to_another(several, capsys)
     ("settings", "message"),
     [
         (("inference.keep_top = 2", ""), r'name = "b": \[inference\] keep_top = 2: a blend needs'),
-        (("training.only_folds = [0]", "training.only_folds = [1]"), "only_folds: no fold is validated by every"),
+        (("training.only_folds = [0]", "training.only_folds = [1]"), "only_folds: no fold is validated by all of"),
     ],
 )
 def test_variants_that_cannot_be_blended_are_refused_before_training(tiny, settings, message):
@@ -232,3 +246,21 @@ def test_a_blend_of_a_blended_entry_is_repeated_by_its_own_toml(several):
     done = compete.blend([first, compete.load_run(first.folder.with_name("run-001-large"))])
     assert compete.run(done.folder / "config.toml").folder == done.folder
     assert not load_config(done.folder / "config.toml").variants
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('finetune.freeze = ["nope"]', r'name = "b": \[finetune\] freeze: "nope": matches no module'),
+        ("images.channels = 1", r'name = "b": .*images tried cannot be read'),
+        ('ensemble.name = "stacking"', r'name = "b": .*stacking. needs rows that every member predicted'),
+        ("training.only_folds = [8]", r'name = "b": \[training\] only_folds = \[8\]: the folds are'),
+    ],
+)
+def test_what_stops_the_last_variant_stops_the_first(tiny, monkeypatch, setting, message):
+    monkeypatch.setattr(entry, "run_competition", lambda *_: pytest.fail("a variant was trained"))
+    path = tiny / "wrong.toml"
+    text = f'[[variants]]\nname = "a"\n[[variants]]\nname = "b"\n{setting}\n'
+    path.write_text((tiny / "tiny.toml").read_text() + text)
+    with pytest.raises(ConfigError, match=message):
+        compete.run(path)
