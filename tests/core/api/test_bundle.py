@@ -76,7 +76,7 @@ def test_nothing_is_overwritten_and_what_cannot_be_bundled_is_said(tiny):
         write_bundle(done.folder, tiny / "mine")
     files = [str(done.folder / name) for name in ("oof.parquet", "test.parquet")]
     mixed = compete.blend([done], "mean", files={"team": files})
-    with pytest.raises(CompeteError, match="team are files of predictions, not networks"):
+    with pytest.raises(CompeteError, match="team are files of predictions: no network"):
         write_bundle(mixed.folder, tiny / "new")
     shutil.rmtree(done.folder / "tables")
     with pytest.raises(CompeteError, match="its rows are not stored"):
