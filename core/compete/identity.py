@@ -88,7 +88,7 @@ def settings_that_affect(config: Config, *levels: Affects) -> dict[str, Any]:
 
 def config_key(config: Config, sources: Mapping[str, str]) -> str:
     """Return the key of a configuration: all that affects any result."""
-    variants = [(variant.name, config_key(variant.config, {})) for variant in config.variants]
+    variants = [(variant.name, config_key(variant.config, read_sources(variant.config))) for variant in config.variants]
     settings = settings_that_affect(config, "training", "inference", "submission")
     return digest(settings, list(sources.values()), *([variants] if variants else []))
 

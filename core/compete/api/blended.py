@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,16 +12,16 @@ from compete.api.caller import warn
 from compete.api.finished import FinishedRun, open_finished
 from compete.blending.blend_runs import blend_test, prepare_blend, stack_inputs
 from compete.blending.judge import Stack, judge
-from compete.blending.past_run import past_config
+from compete.blending.past_run import blended_runs, past_config
 from compete.config.settings import Blend
-from compete.errors import CompeteError
 from compete.model.device import make_fabric
 from compete.predict.postprocessing import Step, fit_steps
 from compete.scores import read_scores
 from compete.session import RunRows, Session
-from compete.text import format_list
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from compete.scores import Scores
     from compete.types import Array
 
@@ -57,18 +56,7 @@ def open_any(folder: Path, scores: Scores, device: str | None = None) -> Finishe
     if scores.blend is None:
         return open_finished(folder, scores, device)
     config = past_config(folder, [] if device is None else [f"training.device={device}"], warn)
-    if config.blend.files:
-        raise CompeteError(
-            f"{folder}: {format_list(config.blend.files)} are files of predictions: no network predicts new images"
-        )
-    named = [Path(run) for run in config.blend.runs]
-    named = named or [folder.with_name(f"{folder.name}-{variant.name}") for variant in config.variants]
-    runs = [run if run.is_dir() else folder.with_name(run.name) for run in named]  # the folders were moved together
-    missing = [str(run) for run in runs if not run.is_dir()]
-    if missing:
-        raise CompeteError(
-            f"{folder} blends runs that are missing: {format_list(missing)}. Copy their folders beside it."
-        )
+    runs = blended_runs(folder, config, scores.blend)
     config = replace(config, blend=Blend(runs=[str(run) for run in runs]))
     prepared = prepare_blend(config)
     session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager())

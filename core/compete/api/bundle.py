@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compete.api.blended import open_any
 from compete.api.given import read_rows
 from compete.api.predicting import write_both
+from compete.blending.past_run import blended_runs
 from compete.config.code import local_modules
 from compete.config.load import Config, load_config
 from compete.data.stored_tables import FOLDER, read_stored_tables
@@ -81,7 +82,11 @@ def write_bundle(folder: Path, output: Path) -> list[str]:
     if output.exists():
         raise UserError(f"{output} exists already. Name another folder with -o, or remove it.")
     scores = read_scores(folder)
-    runs = [folder, *_blended(folder)]
+    runs = list({run.resolve(): run for run in (folder, *_blended(folder))}.values())
+    names = [run.name for run in runs]
+    twice = [str(run) for run in runs if names.count(run.name) > 1]
+    if twice:
+        raise CompeteError(f"{format_list(twice)}: one name for several runs. Give the folders different names.")
     lacking = [str(run) for run in runs if read_stored_tables(run) is None]
     if lacking:
         raise CompeteError(f"{format_list(lacking)}: its rows are not stored, so it cannot predict without its files")
@@ -91,12 +96,12 @@ def write_bundle(folder: Path, output: Path) -> list[str]:
     for run in runs:
         _copy_run(run, partial, load_config(run / "config.toml", _no_weights(run)))
     _copy_sources(partial / "code")
-    names = {"run": folder.name, "competition": scores.competition, "script": SCRIPT}
-    names |= {"wheels": WHEELS, "notebook": NOTEBOOK}
-    write_text(partial / SCRIPT, PROGRAM.format(**names))
-    write_text(partial / NOTEBOOK, json.dumps(_notebook([cell.format(**names) for cell in CELLS]), indent=1) + "\n")
+    texts = {"run": folder.name, "competition": scores.competition, "script": SCRIPT}
+    texts |= {"wheels": WHEELS, "notebook": NOTEBOOK}
+    write_text(partial / SCRIPT, PROGRAM.format(**texts))
+    write_text(partial / NOTEBOOK, json.dumps(_notebook([cell.format(**texts) for cell in CELLS]), indent=1) + "\n")
     write_text(partial / WHEELS, "\n".join(wheels()) + "\n")
-    write_text(partial / "README.txt", README.format(**names))
+    write_text(partial / "README.txt", README.format(**texts))
     partial.rename(output)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     held = f"{output}: {plural(len(runs), 'run')}, {size / 1e6:,.1f} MB"
@@ -105,13 +110,10 @@ def write_bundle(folder: Path, output: Path) -> list[str]:
 
 def _blended(folder: Path) -> Iterator[Path]:
     """Yield the runs that a blend needs, and those that these need."""
-    if read_scores(folder).blend is None:
+    facts = read_scores(folder).blend
+    if facts is None:
         return
-    config = load_config(folder / "config.toml", _no_weights(folder))
-    if config.blend.files:
-        raise CompeteError(f"{folder}: {format_list(config.blend.files)} are files of predictions, not networks")
-    named = [Path(run) for run in config.blend.runs]
-    for run in named or [folder.with_name(f"{folder.name}-{variant.name}") for variant in config.variants]:
+    for run in blended_runs(folder, load_config(folder / "config.toml", _no_weights(folder)), facts):
         yield run
         yield from _blended(run)
 
@@ -130,11 +132,11 @@ def _copy_run(run: Path, bundle: Path, config: Config) -> None:
     for member in sorted((run / "members").glob("*")) if (run / "members").is_dir() else ():
         for name in MEMBER_FILES:
             _copy(member / name, target / "members" / member.name / name)
-    moved = {str(file): f"files/{_numbered(file, n)}" for n, file in enumerate(_named_files(config))}
+    moved = {str(file): f"files/{run.name}/{_numbered(file, n)}" for n, file in enumerate(_named_files(config))}
     for file, copy in moved.items():
         _copy(Path(file), bundle / copy)
     data = _replaced(config.resolved(), moved)
-    plugins = [_copy_plugin(file, bundle / "plugins") for file in config.plugin_files]
+    plugins = [_copy_plugin(file, bundle, f"plugins/{run.name}") for file in config.plugin_files]
     write_text(target / "config.toml", write_toml_text({**data, "plugins": plugins}))
 
 
@@ -154,15 +156,18 @@ def _replaced(value: Any, moved: dict[str, str]) -> Any:  # noqa: ANN401 - TOML 
     return moved.get(value, value) if isinstance(value, str) else value
 
 
-def _copy_plugin(file: Path, folder: Path) -> str:
-    """Copy a plugin file and the local modules that it imports, which it finds beside itself; return its new path."""
-    _copy(file, folder / file.name)
+def _copy_plugin(file: Path, bundle: Path, folder: str) -> str:
+    """Copy a plugin file and the local modules that it imports, which it finds beside itself; return its new path.
+
+    Each run has a folder of its own: files of two runs may have one name.
+    """
+    _copy(file, bundle / folder / file.name)
     for module in _modules_of(file):
         source = Path(str(module.__file__))
         parts = module.__name__.split(".")
         name = Path(*parts, "__init__.py") if source.name == "__init__.py" else Path(*parts[:-1], source.name)
-        _copy(source, folder / name)
-    return f"plugins/{file.name}"
+        _copy(source, bundle / folder / name)
+    return f"{folder}/{file.name}"
 
 
 def _modules_of(file: Path) -> list[ModuleType]:

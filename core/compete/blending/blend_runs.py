@@ -84,7 +84,7 @@ def blend_data(runs: Sequence[Path], files: Mapping[str, Sequence[str]], method:
     if not runs:
         raise ConfigError("name a finished run: its rows, folds and metric count. `compete runs` lists the runs.")
     data = read_toml(runs[0] / "config.toml")[0]
-    data.pop("blend", None)
+    data = {name: table for name, table in data.items() if name not in ("blend", "variants")}
     model = data.get("model", {})
     if isinstance(model, dict) and model.get("weights"):
         data["model"] = {**model, "weights": ""}  # nothing is trained

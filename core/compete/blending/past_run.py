@@ -23,7 +23,7 @@ from compete.toml.read import read_toml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from compete.scores import Scores
+    from compete.scores import BlendFacts, Scores
     from compete.types import Array, Target
 
 FOLDS_FILE = "folds.csv"
@@ -40,6 +40,25 @@ def past_config(folder: Path, overrides: Sequence[str], warn: Callable[[str], No
         names = format_list(line.removeprefix("file ") for line in changed)
         warn(f"{folder}: {names} changed since the run; its predictions may differ")
     return config
+
+
+def blended_runs(folder: Path, config: Config, facts: BlendFacts) -> list[Path]:
+    """Return the runs that a blend is made of: those of `[blend]`, else its variants', which are beside it.
+
+    Raise `CompeteError` where predictions from elsewhere are in it, or runs are missing.
+    """
+    if config.blend.files:
+        raise CompeteError(
+            f"{folder}: {format_list(config.blend.files)} are files of predictions: no network predicts new images"
+        )
+    named = [Path(run) for run in config.blend.runs] or [folder.with_name(each.name) for each in facts.inputs]
+    runs = [run if run.is_dir() else folder.with_name(run.name) for run in named]  # the folders were moved together
+    missing = [str(run) for run in runs if not run.is_dir()]
+    if missing:
+        raise CompeteError(
+            f"{folder} blends runs that are missing: {format_list(missing)}. Copy their folders beside it."
+        )
+    return runs
 
 
 def past_dataset(folder: Path, config: Config, scores: Scores) -> Dataset:

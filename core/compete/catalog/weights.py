@@ -24,8 +24,11 @@ def weights_lines(config: Config, to: Path | None, progress: Callable[[int, int]
 
     Raise `CompeteError` for weights that cannot be had, after those that can, and for damaged ones.
     """
-    found = list(_asked_for(config))
-    yield from _silent(config, found)
+    each = [variant.config for variant in config.variants] or [config]  # variants take the place of the TOML itself
+    asked = [pair for own in each for pair in _asked_for(own)]
+    found = list({(weights.name, weights.file_name): (component, weights) for component, weights in asked}.values())
+    silent = [line for own in each for line in _silent(own, _toml(config), list(_asked_for(own)))]
+    yield from dict.fromkeys(silent)
     problems, used = [], []
     for component, weights in found:
         try:
@@ -37,7 +40,10 @@ def weights_lines(config: Config, to: Path | None, progress: Callable[[int, int]
             problems.append(str(error))
     if problems:
         raise CompeteError("\n".join(problems))
-    if used:
+    if used and config.variants:
+        names = ", ".join(each.removeprefix("--set ") for each in used)
+        yield f"without a network, take {to} along, and set in each of [[variants]] what it starts from: {names}"
+    elif used:
         chosen = [f"--set {quoted(override)}" for override in config.overrides]
         yield f"without a network, take {to} along: compete run {' '.join([_toml(config), *chosen, *used])}"
 
@@ -48,10 +54,10 @@ def _asked_for(config: Config) -> Iterator[tuple[BoundComponent, Weights]]:
             yield from ((component, weights) for weights in weights_of(component) or ())
 
 
-def _silent(config: Config, found: list[tuple[BoundComponent, Weights]]) -> Iterator[str]:
+def _silent(config: Config, toml: str, found: list[tuple[BoundComponent, Weights]]) -> Iterator[str]:
     """Say that nothing is asked for, and which model does not say."""
     model = config.one("models")
-    where = f'{_toml(config)}: [{SLOTS["models"].table}] name = "{model.name}"'
+    where = f'{toml}: [{SLOTS["models"].table}] name = "{model.name}"'
     if weights_of(model) is None:
         yield f"{where} does not say which trained weights it needs; it may fetch some when it is built"
     elif not found:

@@ -22,7 +22,7 @@ from compete.model.losses import joint_loss, soft_targets
 from compete.predict.postprocessing import Step, fit_steps, submission_frame
 from compete.submission.check import CheckResult, check_submission
 from compete.submission.form import submission_bytes
-from compete.submission.sample_cells import compare_cells
+from compete.submission.sample_cells import compare_cells, joining, separator_problems
 from compete.text import format_list, plural
 from compete.types import TopK
 
@@ -53,7 +53,7 @@ def rehearse_submission(config: Config, tables: Tables, target: Target, labels: 
     if labels.size > MOST_CELLS:
         labels = labels[rng.permutation(len(labels))[: MOST_CELLS * len(labels) // labels.size]]
     apply = _fitted(config, target, labels, metric, rng)
-    found, cells = [*_separator_problems(config, target)], CheckResult()
+    found, cells = [*separator_problems(config, target)], CheckResult()
     extremes = _extremes(labels, len(target.classes))
     at_once = max(1, len(some.test) // 2)  # the others are drawn at random
     for start in range(0, max(1, len(extremes)), at_once)[:MOST_ROUNDS]:  # until each class had a row
@@ -64,7 +64,7 @@ def rehearse_submission(config: Config, tables: Tables, target: Target, labels: 
         frame = submission_frame(config, some, predictions, target)
         check = check_submission(frame, some.sample, **config.checks.submission_rules())
         submission_bytes(frame, some.form)  # raises for labels that the sample's encoding lacks
-        cells = compare_cells(frame, some.sample, target.classes, _joining(config, target))
+        cells = compare_cells(frame, some.sample, target.classes, joining(config, target))
         found += [*check.problems, *cells.problems]
         if found:
             break
@@ -92,7 +92,7 @@ def _fitted(config: Config, target: Target, labels: Array, metric: Metric, rng: 
     oof = np.stack([_mixtures(target, known, known[rng.permutation(len(rows))], rng) for _ in range(MEMBERS)])
 
     def blended(test: Array) -> tuple[Array, Array]:
-        columns = _made_up_columns(config, len(known), len(test)) if ensemble.component.traits.takes_columns else []
+        columns = _made_up_columns(config, len(known), len(test))
         with _suited(f'[ensemble] name = "{ensemble.name}"'):
             joined: tuple[Array, Array] = ensemble.build(oof, known, np.stack([test] * MEMBERS), metric, *columns)
         for made, given in zip(joined, (oof[0], test), strict=True):
@@ -110,7 +110,9 @@ def _fitted(config: Config, target: Target, labels: Array, metric: Metric, rng: 
 
 
 def _made_up_columns(config: Config, *rows: int) -> list[tuple[Array, ...] | None]:
-    """Return features of so many training and test rows, or None without `[columns]`."""
+    """Return what an ensemble takes beside predictions: features of so many training and test rows, if it takes any."""
+    if not config.one("ensembles").component.traits.takes_columns:
+        return []
     if not (config.columns.numeric or config.columns.categorical):
         return [None]
     return [tuple(np.linspace(0, 1, count, dtype=np.float32)[:, None] for count in rows)]
@@ -169,6 +171,24 @@ def rehearse_scores(
                 f"{error} Every fold needs labels that the metric can score: set fewer folds ([folds] n), "
                 "stratified ones, or a metric that can score them."
             ) from error
+    if not config.inference.keep_top:
+        _rehearse_gaps(config, target, labels, folds, metric, members)
+
+
+def _rehearse_gaps(
+    config: Config, target: Target, labels: Array, folds: Array, metric: Metric, members: Sequence[Member]
+) -> None:
+    """Join predictions that each fold has of its own rows only. Raise `ConfigError` where the ensemble needs more."""
+    chosen = sorted({member.fold for member in members})[:MEMBERS]
+    ensemble, rng = config.one("ensembles"), np.random.default_rng(0)
+    own = [some[some_rows(some, len(target.classes), rng)] for some in (labels[folds == fold] for fold in chosen)]
+    known = np.concatenate(own)
+    made = _mixtures(target, known, known[rng.permutation(len(known))], rng)
+    owner = np.repeat(chosen, [len(some) for some in own])[:, None]  # (R, 1)
+    oof = np.stack([np.where(owner == fold, made, np.nan) for fold in chosen])
+    columns = _made_up_columns(config, len(known), 1)
+    with _suited(f'[ensemble] name = "{ensemble.name}"'):
+        ensemble.build(oof, known, np.stack([made[:1]] * len(own)), metric, *columns)
 
 
 def rehearse_training(
@@ -268,16 +288,3 @@ def _as_predictions(labels: Array, classes: int) -> Array:
 def _sums_to_one(target: Target) -> bool:
     predictions = target.activation(torch.linspace(-1, 1, 2 * target.outputs).reshape(2, -1))
     return predictions.shape[1] > 1 and np.allclose(predictions.sum(dim=1), 1, atol=1e-3)
-
-
-def _joining(config: Config, target: Target) -> str:
-    """Return what joins several labels in a cell of the submission, or nothing where a cell has one."""
-    options = config.one("submissions").options
-    return (options["separator"] or target.separator or " ") if "separator" in options else ""
-
-
-def _separator_problems(config: Config, target: Target) -> Iterator[str]:
-    """Compare both separators here: the check splits cells only if it knows the labels."""
-    joined, split = _joining(config, target), config.checks.separator
-    if joined and split and joined != split:
-        yield f"labels are joined by separator = {joined!r}, but [checks] separator = {split!r}. Set both to the same."

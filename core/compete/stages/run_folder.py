@@ -171,9 +171,12 @@ def _named_folder(parent: Path, config: Config, sources: Mapping[str, str], name
 
 
 def next_folder(parent: Path) -> Path:
-    """Return the next free run folder: run-001, run-002, ... A folder with only hidden files is free."""
+    """Return the next free run folder: run-001, run-002, ... A folder with only hidden files is free.
+
+    A number is not free while variants of an earlier run have it, such as run-001-small.
+    """
     used = [p for p in parent.glob("run-*/") if any(not file.name.startswith(".") for file in p.iterdir())]
-    numbers = [int(p.name.removeprefix("run-")) for p in used if p.name[4:].isdigit()]
+    numbers = [int(found[1]) for p in used if (found := re.match(r"run-(\d+)(-|$)", p.name))]
     return parent / f"run-{max(numbers, default=0) + 1:03d}"
 
 

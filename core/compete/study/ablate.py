@@ -38,8 +38,9 @@ def ablate(
     from compete.stages.runner import run_competition
     from compete.study import ablation
     from compete.study.differences import CONFIDENCE
+    from compete.study.dry_run import without_variants
 
-    config = load_config(file, overrides or [])
+    config = without_variants(load_config(file, overrides or []))
     switches, notes = (ablation.named_switches(off), []) if off else ablation.augmentation_switches(config)
     for note in notes:
         echo(f"note: {note}")

@@ -18,6 +18,7 @@ from compete.model.network import build_network
 from compete.session import Run, Session
 from compete.stages.open_images import augmentation, make_decoder
 from compete.stages.prepare import choose_members, prepare
+from compete.text import echo
 from compete.train.loop import plan_epoch
 from compete.train.trainer import Trainer, build_trainer
 
@@ -27,12 +28,20 @@ if TYPE_CHECKING:
     from compete.types import Transform
 
 
+def without_variants(config: Config) -> Config:
+    """Return the TOML without `[[variants]]`, for a command that looks at one network, and say so."""
+    if config.variants:
+        echo("note: [[variants]] are left out: this command looks at the TOML without them")
+    return replace(config, variants=())
+
+
 @contextmanager
 def dry_run(config: Config, weights: bool = True) -> Iterator[Run]:
     """Yield a run whose images are decoded when they are looked at. Raise `CompeteError` as a run would.
 
     Without `weights` its network is the bare architecture.
     """
+    config = without_variants(config)
     training = config.training.model_copy(update={"workers": 0, "compile": False})
     config = replace(config, training=training)
     uncached = replace(config, images=config.images.model_copy(update={"cache": False, "unreadable": "error"}))

@@ -13,6 +13,9 @@ from compete.text import did_you_mean, format_first
 if TYPE_CHECKING:
     import pandas as pd
 
+    from compete.config.load import Config
+    from compete.types import Target
+
 NUMBER, INTEGER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", r"\s*[+-]?\d+\s*"
 JOINTS = re.compile(r" ?[|;,] ?| ")
 MOST_CELLS, MOST_CLASSES = 1000, 5
@@ -99,3 +102,16 @@ def _near(asked: Sequence[str], classes: Sequence[str]) -> str:
 
 def _all(cells: Sequence[str], pattern: str) -> bool:
     return all(re.fullmatch(pattern, cell) for cell in cells)
+
+
+def joining(config: Config, target: Target) -> str:
+    """Return what joins several labels in a cell of the submission, or nothing where a cell has one."""
+    options = config.one("submissions").options
+    return (options["separator"] or target.separator or " ") if "separator" in options else ""
+
+
+def separator_problems(config: Config, target: Target) -> Iterator[str]:
+    """Compare both separators here: the check splits cells only if it knows the labels."""
+    joined, split = joining(config, target), config.checks.separator
+    if joined and split and joined != split:
+        yield f"labels are joined by separator = {joined!r}, but [checks] separator = {split!r}. Set both to the same."

@@ -53,8 +53,9 @@ def plan_notes(run: Run) -> list[str]:
 
 
 def refuse_steps(config: Config, network: nn.Module) -> None:
-    """Refuse what needs steps beside a head that has none."""
+    """Refuse what needs steps beside a head that has none, and what needs scores where a refit has none."""
     if not is_fitted(network):
+        _refuse_unscored(config)
         return
     head = f'[head] name = "{config.one("heads").name}" is fitted at once'
     problems = [
@@ -73,6 +74,16 @@ def refuse_steps(config: Config, network: nn.Module) -> None:
         problems.append(f'[finetune]: {head}, and its backbone never trains. Set preset = "features".')
     if problems:
         raise ConfigError(problems)
+
+
+def _refuse_unscored(config: Config) -> None:
+    """Refuse a refit by a schedule that follows scores: a member of all rows has none."""
+    bound, any_optimizer = config.one("schedulers"), torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    if config.training.refit and hasattr(bound.build(any_optimizer, 1), "epoch_end"):
+        raise ConfigError(
+            f'[training] refit = true: [scheduler] name = "{bound.name}" follows the score of the fold, and members of '
+            "all rows have none. Set another scheduler, or refit = false."
+        )
 
 
 def refuse_fitted(network: nn.Module, command: str) -> None:

@@ -76,9 +76,39 @@ def test_nothing_is_overwritten_and_what_cannot_be_bundled_is_said(tiny):
         write_bundle(done.folder, tiny / "mine")
     files = [str(done.folder / name) for name in ("oof.parquet", "test.parquet")]
     mixed = compete.blend([done], "mean", files={"team": files})
-    with pytest.raises(CompeteError, match="team are files of predictions, not networks"):
+    with pytest.raises(CompeteError, match="team are files of predictions: no network"):
         write_bundle(mixed.folder, tiny / "new")
     shutil.rmtree(done.folder / "tables")
     with pytest.raises(CompeteError, match="its rows are not stored"):
         write_bundle(done.folder, tiny / "new")
     assert not (tiny / "new").exists() and not list(tiny.glob(".new*"))
+
+
+def test_files_of_two_runs_with_one_name_are_both_kept(tiny):
+    runs, source = [], (tiny / "tiny_plugin.py").read_text()
+    for name, code in (
+        ("one", source),
+        ("two", source.replace("Linear(4, outputs)", "Linear(4, outputs, bias=False)")),
+    ):
+        (tiny / name).mkdir()
+        (tiny / name / "tiny_plugin.py").write_text(code)
+        toml = (tiny / "tiny.toml").read_text().replace('["tiny_plugin.py"]', f'["{name}/tiny_plugin.py"]')
+        (tiny / name / "tiny.toml").write_text(toml)
+        runs.append(compete.run(tiny / name / "tiny.toml", ["training.epochs=1"]))
+    write_bundle(compete.blend(runs, "mean").folder, tiny / "bundle")
+    kept = {path.parent.name: path.read_text() for path in (tiny / "bundle/plugins").rglob("tiny_plugin.py")}
+    assert kept["run-001"] == source != kept["run-002"]
+    for name in ("run-001", "run-002"):
+        assert f"plugins/{name}/tiny_plugin.py" in (tiny / f"bundle/runs/{name}/config.toml").read_text()
+
+
+def test_runs_of_one_name_are_not_put_into_one_folder(tiny):
+    settings = ["training.epochs=1"]
+    first, second = (
+        compete.run(tiny / "tiny.toml", [*settings, f"training.seed={n}", "training.fold_seed=1"]) for n in (1, 2)
+    )
+    inner = compete.blend([first, second], "mean")
+    shutil.move(inner.folder, tiny / "away" / "run-001")
+    outer = compete.blend([compete.load_run(tiny / "away/run-001"), second], "mean")
+    with pytest.raises(CompeteError, match="one name for several runs"):
+        write_bundle(outer.folder, tiny / "bundle")

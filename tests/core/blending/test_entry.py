@@ -143,6 +143,20 @@ def test_several_tomls_are_run_and_blended(tiny, capsys):
         run_command([tiny / "tiny.toml", tiny / "other.toml"])
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("", r"other\.toml.*tiny\.toml: the same run more than once"),
+        ("[inference]\nkeep_top = 2\n", "other.toml: .*keep_top"),
+    ],
+)
+def test_several_tomls_that_cannot_be_blended_are_refused_before_training(tiny, monkeypatch, more, message):
+    monkeypatch.setattr(entry, "run_competition", lambda *_: pytest.fail("a run was trained"))
+    (tiny / "other.toml").write_text((tiny / "tiny.toml").read_text() + more)
+    with pytest.raises(ConfigError, match=message):
+        run_command([tiny / "tiny.toml", tiny / "other.toml"])
+
+
 def test_more_seeds_can_keep_the_folds(tiny):
     one = compete.run(tiny / "tiny.toml", ["training.epochs=1"])
     two = compete.run(tiny / "tiny.toml", ["training.epochs=1", "training.seed=9", "training.fold_seed=42"])
@@ -179,3 +193,74 @@ def test_a_blend_with_a_foreign_file_cannot_predict(several, tiny):
     done = compete.blend([run], "mean", files={"team": files})
     with pytest.raises(CompeteError, match="team are files of predictions"):
         done.predict("data/test")
+
+
+def test_a_blend_of_other_data_leaves_that_of_the_first_alone(several, tiny):
+    first = compete.run(several)
+    before, parts = (first.folder / "oof.parquet").read_bytes(), [each.name for each in first.scores.blend.inputs]
+    table = pd.read_csv(tiny / "data/train.csv", dtype=str)
+    table[table["group"] > "p02"].to_csv(tiny / "data/train.csv", index=False)
+    second = compete.run(several)
+    assert second.folder != first.folder and (first.folder / "oof.parquet").read_bytes() == before
+    assert len(second.oof) < len(pd.read_parquet(first.folder / "oof.parquet"))
+    assert [each.name for each in compete.load_run(first.folder).scores.blend.inputs] == parts
+    own = [each.name for each in second.scores.blend.inputs]
+    assert not set(own) & set(parts)
+    given = second.predict(tiny / "data/test").sort_index()[CLASSES]  # by its own runs, not those beside the first
+    pd.testing.assert_frame_equal(given, second.test.sort_index()[CLASSES], check_exact=True)
+    assert compete.run(several).folder == second.folder
+
+
+def test_variants_that_a_removed_entry_left_do_not_stop_the_next(several):
+    left = compete.run(several).folder
+    shutil.rmtree(left)
+    assert compete.run(several, ["training.batch_size=6"]).folder.name == "run-002"
+
+
+def test_a_variant_whose_folder_another_run_has_goes_to_another(several, capsys):
+    done = compete.run(several)
+    (done.folder.with_name("run-001-plain") / "run.json").write_text("{")
+    again = compete.run(several)
+    assert [each.name for each in again.scores.blend.inputs] == ["run-002", "run-001-large", "run-001-seven"]
+    assert "run-001-plain holds a run of another configuration, which is kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("inference.keep_top = 2", ""), r'name = "b": \[inference\] keep_top = 2: a blend needs'),
+        (("training.only_folds = [0]", "training.only_folds = [1]"), "only_folds: no fold is validated by all of"),
+    ],
+)
+def test_variants_that_cannot_be_blended_are_refused_before_training(tiny, settings, message):
+    path, (second, first) = tiny / "wrong.toml", settings
+    text = f'[[variants]]\nname = "a"\n{first}\n[[variants]]\nname = "b"\n{second}\n'
+    path.write_text((tiny / "tiny.toml").read_text() + text)
+    with pytest.raises(ConfigError, match=message):
+        compete.run(path)
+    assert not list(tiny.glob("submissions/tiny/run-*"))
+
+
+def test_a_blend_of_a_blended_entry_is_repeated_by_its_own_toml(several):
+    first = compete.run(several)
+    done = compete.blend([first, compete.load_run(first.folder.with_name("run-001-large"))])
+    assert compete.run(done.folder / "config.toml").folder == done.folder
+    assert not load_config(done.folder / "config.toml").variants
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('finetune.freeze = ["nope"]', r'name = "b": \[finetune\] freeze: "nope": matches no module'),
+        ("images.channels = 1", r'name = "b": .*images tried cannot be read'),
+        ('ensemble.name = "stacking"', r'name = "b": .*stacking. needs rows that every member predicted'),
+        ("training.only_folds = [8]", r'name = "b": \[training\] only_folds = \[8\]: the folds are'),
+    ],
+)
+def test_what_stops_the_last_variant_stops_the_first(tiny, monkeypatch, setting, message):
+    monkeypatch.setattr(entry, "run_competition", lambda *_: pytest.fail("a variant was trained"))
+    path = tiny / "wrong.toml"
+    text = f'[[variants]]\nname = "a"\n[[variants]]\nname = "b"\n{setting}\n'
+    path.write_text((tiny / "tiny.toml").read_text() + text)
+    with pytest.raises(ConfigError, match=message):
+        compete.run(path)

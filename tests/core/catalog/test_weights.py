@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compete.catalog.weights import weights_lines
-from compete.config.load import check_config
+from compete.config.load import Variant, check_config
 from compete.config.options import BoundComponent
 from compete.config.registry import Component, Weights, component
 from compete.errors import CompeteError, UserError
@@ -118,3 +118,12 @@ def test_a_toml_without_trained_weights_says_so():
 
 def test_errors_of_the_user_keep_their_status(tmp_path):
     assert issubclass(UserError, CompeteError)
+
+
+def test_the_weights_of_every_variant_are_fetched_once(tmp_path):
+    each = [(remote("small", tmp_path / "s"),), (remote("large", tmp_path / "l"),), (remote("small", tmp_path / "s"),)]
+    variants = tuple(Variant(str(n), {}, config_of(needed)) for n, needed in enumerate(each))
+    base = replace(config_of((remote("unused", tmp_path / "u"),)), variants=variants)
+    found = lines(base, tmp_path / "to")
+    assert [line.split(":")[0] for line in found if "fetching" in line] == ["small", "large"]
+    assert "set in each of [[variants]] what it starts from" in found[-1] and not (tmp_path / "u").exists()

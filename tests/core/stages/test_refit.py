@@ -82,3 +82,11 @@ def test_without_a_test_set_nothing_is_refitted(tiny):
     (tiny / "data/sample.csv").write_text("id,label\n")
     done = compete.run(tiny / "tiny.toml", [*REFIT, 'submission={name="label"}'])
     assert done.scores.refit == {}
+
+
+def test_a_refit_cannot_follow_a_score(make_run):
+    make_run("scheduler.name=plateau")
+    with pytest.raises(
+        ConfigError, match=r'refit = true: \[scheduler\] name = "plateau" follows the score of the fold'
+    ):
+        make_run("scheduler.name=plateau", "training.refit=true")

@@ -101,3 +101,9 @@ def test_thresholds_that_leave_a_row_without_any_probability(tiny):
     assert stage_1(*votes)
     with pytest.raises(ConfigError, match=r"\[\[postprocess\]\]: does not suit this target or metric: .*sum to zero"):
         stage_1(*votes, 'postprocess=[{name="threshold"}]')
+
+
+def test_an_ensemble_that_needs_predictions_of_every_member(tiny):
+    with pytest.raises(ConfigError, match="needs rows that every member predicted"):
+        stage_1("ensemble.name=stacking")
+    assert stage_1("ensemble.name=stacking", "training.only_folds=[0]")

@@ -25,3 +25,13 @@ def test_the_command_prints_and_writes_tables(tiny, capsys):
 def test_a_gallery_name_is_a_toml(tiny):
     with pytest.raises(DataError, match="no such folder: data/mask"):
         inspect(Path("mask"), parameters=True)
+
+
+def test_variants_are_left_out_and_it_is_said(tiny, capsys):
+    path = tiny / "several.toml"
+    variants = '[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nmodel.dropout = 0.5\n'
+    path.write_text((tiny / "tiny.toml").read_text() + variants)
+    inspect(path, depth=1)
+    assert "note: [[variants]] are left out" in capsys.readouterr().out
+    inspect(tiny / "tiny.toml", depth=1)
+    assert "[[variants]]" not in capsys.readouterr().out
