@@ -24,6 +24,8 @@ def weights_lines(config: Config, to: Path | None, progress: Callable[[int, int]
 
     Raise `CompeteError` for weights that cannot be had, after those that can, and for damaged ones.
     """
+    if to is not None and to.exists() and not to.is_dir():
+        raise UserError(f"--to {quoted(to.as_posix())}: a file, not a folder. Name another folder.")
     found = list(_asked_for(config))
     yield from _silent(config, found)
     problems, used = [], []
