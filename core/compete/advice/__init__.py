@@ -8,7 +8,7 @@ from functools import partial
 
 from compete.advice.facts import Facts
 from compete.advice.models import Model, choose_model, missing_weights, wanted_backbone
-from compete.advice.recipe import choose_epochs
+from compete.advice.pace import choose_pace
 from compete.advice.weights import find_weights, local_weights
 
 
@@ -23,7 +23,7 @@ class Advice:
 
 def advise(facts: Facts, backbones: Collection[str]) -> Advice:
     """Choose the model, having looked where its weights are; `backbones` are the names that a file may be called by."""
-    epochs = choose_epochs(facts.rows)
+    epochs = choose_pace(facts, pretrained=True).epochs
     model = choose_model(facts, epochs, find_weights, partial(local_weights, backbones))
     if not model.missing:
         return Advice(facts, model)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compete.advice.facts import Facts, Weights
+from compete.advice.pace import choose_pace
 
 USUAL_SIDE, SMALLER_SIDES = 224, (192, 160, 128, 96)
 LEAST_SIDE = 96  # a backbone halves its input five times: of 96 px it keeps 3 x 3 places, of 32 px one
-SCRATCH_SIDE = 96  # a network from scratch learns no more from more pixels, and costs with their square
+# ResNet-9's widths and sides, the best first: from scratch it learns no more from more than 96 px. Where it only stands
+# in for weights that cannot be had, a run must end soon, since its score is not the last.
+SCRATCH_WIDTH, SCRATCH_GMACS = 64, 18.6
+SCRATCH_STEPS = ((64, 96), (32, 96), (32, 64), (16, 64), (16, 48), (16, 32))
+STAND_IN_SHARE = 1 / 4  # of the hours below
 MANY_ROWS_OF_SMALL, SMALL_SIDE = 20_000, 64
 HOURS = {"cpu": 2.0, "mps": 3.0, "cuda": 4.0}  # that one is ready to wait for a whole run
 # Billions of multiplications and additions a second, forward and backward: of a core, measured (docs/defaults.md); of
@@ -49,6 +54,8 @@ class Model:
     side_why: str = ""
     why: str = ""
     missing: bool = False  # from scratch only because no weights can be had
+    width: int = SCRATCH_WIDTH  # of a network from scratch
+    width_why: str = ""
 
     @property
     def pretrained(self) -> bool:
@@ -57,7 +64,7 @@ class Model:
 
 
 def choose_model(
-    facts: Facts, epochs: int, find: Callable[[str, bool], Weights], local: Callable[[], Weights | None]
+    facts: Facts, epochs: int, find: Callable[[str, bool], Weights], local: Callable[[str], Weights | None]
 ) -> Model:
     """Choose the network.
 
@@ -65,18 +72,35 @@ def choose_model(
     """
     if facts.side <= SMALL_SIDE and facts.rows >= MANY_ROWS_OF_SMALL and not facts.versions:
         why = f"{facts.rows:,} images of {facts.side} px are enough to learn from scratch, at their own size"
-        return Model(UNKNOWN, None, facts.side, why=why)
+        return replace(_from_scratch(facts, 1.0, facts.side), why=why)
     best = wanted_backbone(facts, epochs)
     found = find(best, True)
     if not found.at:
-        found = _cached(best, find) or local() or found
+        mine = local(best)
+        found = mine if mine and mine.backbone == best else _cached(best, find) or mine or found
     if not found.at:
-        small = min(facts.side, SCRATCH_SIDE) if _may_resize(facts) else facts.side
-        return Model(UNKNOWN, None, small, why="no pretrained weights can be had now: see the TODO", missing=True)
+        stand_in = _from_scratch(facts, STAND_IN_SHARE)
+        return replace(stand_in, why="no pretrained weights can be had now: see the TODO", missing=True)
     candidate = next((c for c in CANDIDATES if c.backbone == found.backbone), UNKNOWN)
     hours = f"the largest of {len(CANDIDATES)} that the device trains in about {HOURS[facts.device]:g} hours"
     why = hours if found.backbone == best else f"weights of {best} can NOT be had now, and these can"
     return Model(candidate, found, *choose_side(candidate, facts, epochs), why=why)
+
+
+def _from_scratch(facts: Facts, share: float, side: int | None = None) -> Model:
+    """Return the best ResNet-9 that trains in a share of the usual hours, else the fastest, of the given side."""
+    if side is None and not _may_resize(facts):
+        side = facts.side
+    epochs = choose_pace(facts, pretrained=False).epochs
+    for width, smaller in SCRATCH_STEPS:
+        chosen = side or min(facts.side, smaller)
+        network = Candidate("", SCRATCH_GMACS * (width / SCRATCH_WIDTH) ** 2, 0.0, 0.0)
+        if _hours(network, facts, chosen, epochs) <= share * HOURS[facts.device]:
+            break
+    why = f"of {SCRATCH_WIDTH}, for the time that a run takes on {facts.device}: a wider network learns more"
+    reduced = chosen < min(facts.side, SCRATCH_STEPS[0][1])
+    side_why = f"reduced, for the time that a run takes on {facts.device}" if reduced else ""
+    return Model(UNKNOWN, None, chosen, side_why, width=width, width_why=why)
 
 
 def _cached(best: str, find: Callable[[str, bool], Weights]) -> Weights | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from compete.advice import Advice
 from compete.advice.facts import Section, values
 from compete.advice.models import HOURS
-from compete.advice.recipe import choose_pace
+from compete.advice.pace import choose_pace
 from compete.advice.timing import Timing
 from compete.text import duration, plural
 
@@ -43,7 +43,8 @@ def _model(advice: Advice, sections: Sequence[Section]) -> str:
     model = values(sections, "model")
     name = str(model.get("backbone", model["name"]))
     if advice.model.weights is None:
-        return f"{name} FROM SCRATCH: {advice.model.why}"
+        width = f" of width {model['width']}" if "width" in model else ""
+        return f"{name}{width} FROM SCRATCH: {advice.model.why}"
     return f"{name}; weights {advice.model.weights.said}"
 
 

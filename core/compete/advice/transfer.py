@@ -65,9 +65,13 @@ def finetune(facts: Facts) -> Section:
     cell = find_cell(facts)
     size = f"{facts.per_class:.0f} images a class" if facts.counts else f"{facts.rows:,} images"
     case = f"{size}, {'like' if cell.similar else 'unlike'} ImageNet's photographs"
-    if cell.similar and facts.rows < VERY_FEW:
+    if _head_only(facts, cell):
         return section("finetune", Choice("freeze", "backbone", f"{case}: {FROZEN}"))
     return section("finetune", Choice("backbone_lr_ratio", cell.ratio, f"{case}: {cell.why}"))
+
+
+def _head_only(facts: Facts, cell: Cell) -> bool:
+    return cell.similar and facts.rows < VERY_FEW
 
 
 def table_lines(facts: Facts) -> list[str]:
@@ -78,5 +82,7 @@ def table_lines(facts: Facts) -> list[str]:
         mark = "->" if cell == own else "  "
         data = f"{'enough' if cell.enough else 'few'} ({'from' if cell.enough else 'below'} {ENOUGH} a class)"
         advice = f"backbone at {cell.ratio:g} of the head's rate" if cell.ratio < 1 else "everything at one rate"
+        if cell == own and _head_only(facts, cell):
+            advice = f"backbone frozen: less than {VERY_FEW} images in all"
         lines.append(f"{mark}{data:<26}{'yes' if cell.similar else 'no':<15}{cell.textbook:<38}{advice}")
     return lines

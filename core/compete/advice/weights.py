@@ -38,15 +38,28 @@ def reachable_mb(repository: str) -> int:
     return max(1, round((found.size or 0) / 1e6))
 
 
-def local_weights(names: Collection[str]) -> Weights | None:
-    """Return a file of weights that is called after a backbone, such as weights/resnet18.a1_in1k.safetensors."""
-    known = {*names}
-    for place in PLACES:
-        for path in _files(Path(place)):
-            backbone = path.name.removesuffix(path.suffix)
-            if backbone.partition(".")[0] in known:
-                return Weights(backbone.partition(".")[0], path.as_posix(), round(path.stat().st_size / 1e6))
-    return None
+def local_weights(names: Collection[str], wanted: str = "") -> Weights | None:
+    """Return a file of weights that is called after a backbone, such as weights/resnet18.a1_in1k.safetensors.
+
+    That of the wanted backbone comes first, then others whose name tells the weights too.
+    """
+    found = [
+        Weights(backbone, path.as_posix(), round(path.stat().st_size / 1e6))
+        for place in PLACES
+        for path in _files(Path(place))
+        if (backbone := _backbone(path.name.removesuffix(path.suffix), names))
+    ]
+    return min(found, key=lambda weights: (weights.backbone != wanted, "." not in weights.backbone), default=None)
+
+
+def _backbone(name: str, names: Collection[str]) -> str:
+    """Return the backbone that a file's name tells, with its tag if that is timm's: mean and std depend on it."""
+    architecture = name.partition(".")[0]
+    if architecture not in names or architecture == name:
+        return architecture if architecture in names else ""
+    import timm
+
+    return name if name in timm.list_pretrained(f"{architecture}.*") else architecture
 
 
 def _files(place: Path) -> list[Path]:

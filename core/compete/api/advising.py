@@ -14,6 +14,7 @@ from compete.draft import default_output, folder_facts
 from compete.draft.output import section_lines
 from compete.identity import read_sources
 from compete.model.device import choose_device
+from compete.model.weights import quoted
 from compete.stages.prepare import prepare
 
 if TYPE_CHECKING:
@@ -24,18 +25,24 @@ if TYPE_CHECKING:
 def advice_lines(what: Path, similar: bool | None, plugin_files: Sequence[Path] = ()) -> Iterator[str]:
     """Yield the advice for a TOML or a competition's folder. Raise `CompeteError` where it cannot be read."""
     if what.is_dir():
-        yield from _lines(folder_facts(what, plugin_files), similar, str(default_output(what)), {})
+        output = default_output(what)
+        if not output.exists():
+            yield f"{output} is not there yet: `compete init {quoted(str(what))}` writes it."
+        yield from _lines(folder_facts(what, plugin_files), similar, str(output), {})
         return
     config = load_config(what)
     facts = _facts(config, prepare(config, read_sources(config), None))
     model = config.one("models").options
-    if not (model.get("pretrained") or model.get("weights")):
+    trained = bool(model.get("pretrained") or model.get("weights"))
+    if not trained:
         name = model.get("backbone", config.one("models").name)
         yield f"[model] '{name}' starts from scratch: all of it must train, and the advice is for a pretrained one."
-    yield from _lines(facts, similar, str(what), config.finetune.model_dump())
+    yield from _lines(facts, similar, str(what), config.finetune.model_dump(), trained)
 
 
-def _lines(facts: Facts, similar: bool | None, file: str, present: dict[str, Any]) -> Iterator[str]:
+def _lines(
+    facts: Facts, similar: bool | None, file: str, present: dict[str, Any], trained: bool = True
+) -> Iterator[str]:
     facts = replace(facts, similar=similar)
     few, many = min(facts.counts.values(), default=0), max(facts.counts.values(), default=0)
     spread = f"{len(facts.counts)} classes, {facts.per_class:,.0f} images a class ({few:,} to {many:,})"
@@ -48,7 +55,10 @@ def _lines(facts: Facts, similar: bool | None, file: str, present: dict[str, Any
     yield ""
     yield from table_lines(facts)
     yield ""
-    yield from _to_paste(finetune(facts), file, present)
+    if trained:
+        yield from _to_paste(finetune(facts), file, present)
+    else:
+        yield f"Nothing to paste before [model] of {file} has trained weights: pretrained = true, or weights = FILE."
 
 
 def _to_paste(section: Section, file: str, present: dict[str, Any]) -> Iterator[str]:
@@ -63,7 +73,7 @@ def _to_paste(section: Section, file: str, present: dict[str, Any]) -> Iterator[
     yield from section_lines(section)
     yield ""
     sets = " ".join(f"--set finetune.{name}={value}" for name, value in {**defaults, **wanted}.items())
-    yield f"Or try it without editing: compete run {file} {sets}"
+    yield f"Or try it without editing: compete run {quoted(file)} {sets}"
 
 
 def _facts(config: Config, dataset: Dataset) -> Facts:

@@ -14,6 +14,7 @@ from compete.blending.blend_runs import AUTO, blend_data, blend_runs
 from compete.blending.entry import run_entry
 from compete.draft import InitResult, write_toml
 from compete.errors import UserError
+from compete.leaderboard.records import find_candidate
 from compete.scores import SCORES_FILE, read_scores
 from compete.stages.run_folder import check_format, read_state
 
@@ -51,7 +52,7 @@ def blend(
     clearly better than the mean. `files` are predictions from elsewhere: `{"team": ["oof.csv", "test.csv"]}`.
     """
     with python_words(), state_kept():
-        folders = [run.folder if isinstance(run, Result) else Path(run).expanduser() for run in runs]
+        folders = [run.folder if isinstance(run, Result) else _run_folder(run) for run in runs]
         data = blend_data(folders, files or {}, method)
         return Result.of(blend_runs(data, override_list(overrides), method=method, name=name))
 
@@ -77,8 +78,8 @@ def init(
 
 
 def load_run(folder: str | PathLike[str], *, device: str | None = None) -> Result:
-    """Return a finished run by its folder; `device` ("cpu", "cuda") predicts elsewhere than the run was trained."""
-    place = Path(folder).expanduser()
+    """Return a finished run by its folder or name; `device` ("cpu", "cuda") predicts elsewhere than it was trained."""
+    place = _run_folder(folder)
     state = read_state(place)
     if state is None or not (place / SCORES_FILE).is_file():
         hint = f" Its runs: {', '.join(runs)}." if (runs := _runs_below(place)) else ""
@@ -86,6 +87,15 @@ def load_run(folder: str | PathLike[str], *, device: str | None = None) -> Resul
     check_format(place, state)
     scores = read_scores(place)
     return Result(place, scores, (), scores.warnings, device)
+
+
+def _run_folder(run: str | PathLike[str]) -> Path:
+    """Return a run's folder, which a bare name such as "run-001" means as on the command line."""
+    folder = Path(run).expanduser()
+    if folder.exists() or len(folder.parts) != 1:
+        return folder
+    candidate = find_candidate(str(run))  # raises with the nearest name
+    return folder if candidate.folder is None else candidate.folder
 
 
 def _runs_below(folder: Path) -> list[str]:

@@ -37,10 +37,7 @@ def advise(
     Nothing is trained or written.
     """
     from compete.api.advising import advice_lines
-    from compete.errors import UserError
 
-    if not what.exists():
-        raise UserError(f"{what}: no such file or folder.")
     for line in advice_lines(what, None if similar is None else similar == "yes", plugin or []):
         echo(line)
 

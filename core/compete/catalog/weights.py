@@ -24,6 +24,8 @@ def weights_lines(config: Config, to: Path | None, progress: Callable[[int, int]
 
     Raise `CompeteError` for weights that cannot be had, after those that can, and for damaged ones.
     """
+    if to is not None and to.exists() and not to.is_dir():
+        raise UserError(f"--to {quoted(to.as_posix())}: a file, not a folder. Name another folder.")
     each = [variant.config for variant in config.variants] or [config]  # variants take the place of the TOML itself
     asked = [pair for own in each for pair in _asked_for(own)]
     found = list({(weights.name, weights.file_name): (component, weights) for component, weights in asked}.values())

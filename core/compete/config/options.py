@@ -255,8 +255,9 @@ def _wrong_value(model: type[BaseModel], details: ErrorDetails, value: object, k
     annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
     meant = next((other for other in _meant(value) if _accepts(model, key, other)), None)
     hint = "" if meant is None else f" Write {key} = {json_text(meant)}."
-    if not hint and details["type"] == "literal_error" and isinstance(value, str):
-        hint = did_you_mean(value, re.findall(r'"([^"]+)"', expected_text(annotation)))
+    if isinstance(value, str) and (names := re.findall(r'"([^"]+)"', expected_text(annotation))):
+        near = did_you_mean(value, names)
+        hint = near or hint if meant == [value] else hint or near  # a misspelt name, before a list of it
     return f"must be {expected_text(annotation)}{_wrong_item(details, value, key)}.{hint}"
 
 
@@ -268,7 +269,8 @@ def _meant(value: object) -> Iterator[object]:
             with suppress(ValueError):
                 yield read(value)
         yield from ({"true": True, "false": False}[value.lower()],) if value.lower() in ("true", "false") else ()
-        yield [int(number) for number in re.findall(r"\d+", value)]
+        if numbers := re.findall(r"\d+", value):
+            yield [int(number) for number in numbers]
     if isinstance(value, float) and value.is_integer():
         yield int(value)
     if not isinstance(value, list | dict):

@@ -61,6 +61,14 @@ def weights_of(component: BoundComponent) -> tuple[Weights, ...] | None:
         return None if declared is None else tuple(declared(**component.options))
 
 
+def frozen_from_scratch(config: Config) -> list[str]:
+    """Return a warning where a backbone is never trained that has no trained weights either."""
+    model = config.one("models")
+    if not config.finetune.head_only or weights_of(model) != ():
+        return []
+    return [f"[finetune] freezes the backbone of '{model.name}', which has no trained weights: its features are random"]
+
+
 def weights_state(weights: Weights, seconds: float = LONGEST_LOOK_UP_S) -> WeightsState:
     """Find out whether weights can be had; their source is asked for the size, and has a few seconds to answer."""
     if weights.path is not None:

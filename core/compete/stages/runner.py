@@ -17,6 +17,7 @@ from compete.model.finetune import begin_plan, build_optimizer, parameter_groups
 from compete.model.losses import joint_loss
 from compete.model.network import build_network
 from compete.model.selectors import is_fitted
+from compete.model.weights import frozen_from_scratch
 from compete.predict.postprocessing import submission_frame
 from compete.reports import TrainingReport
 from compete.scores import write_scores
@@ -131,7 +132,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     """
     config = session.config
     dataset = prepare(config, sources, competition_folder(config) / "folds")
-    for warning in dataset.warnings:
+    for warning in (*dataset.warnings, *frozen_from_scratch(config)):
         session.warn(warning)
     _report_rows(session, dataset)
     members = choose_members(config, dataset.folds)

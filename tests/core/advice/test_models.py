@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 import timm
 
 from compete.advice import advise, weights
-from compete.advice.facts import Facts, Weights
+from compete.advice.facts import Facts, Weights, values
 from compete.advice.models import CANDIDATES, HOURS, LEAST_SIDE, _hours, choose_model
-from compete.advice.recipe import choose_epochs
+from compete.advice.pace import choose_epochs, choose_pace
+from compete.advice.recipe import recipe
 
 PHOTOS = Facts(rows=2_000, kind="label", metric="accuracy", side=224, counts={"a": 1_000, "b": 1_000})
 GPU = replace(PHOTOS, device="cuda")
@@ -20,7 +22,7 @@ def chosen(facts: Facts, at: str = "cache", only: str = "", local: Weights | Non
     def find(name: str, _ask_hub: bool) -> Weights:
         return Weights(name, at if not only or name == only else "")
 
-    return choose_model(facts, choose_epochs(facts.rows), find, lambda: local)
+    return choose_model(facts, choose_epochs(facts.rows), find, lambda _: local)
 
 
 def test_every_candidate_is_a_backbone_of_timm_with_weights_where_they_are_looked_for():
@@ -73,7 +75,7 @@ def test_other_weights_at_hand_take_the_place_of_what_cannot_be_had():
 def test_without_any_weights_it_is_said_with_both_choices_and_their_cost(monkeypatch):
     asked = []
     monkeypatch.setattr("compete.advice.find_weights", lambda name, ask: asked.append(ask) or Weights(name))
-    monkeypatch.setattr("compete.advice.local_weights", lambda _: None)
+    monkeypatch.setattr("compete.advice.local_weights", lambda *_: None)
     advice = advise(GPU, ())
     [todo] = advice.todo
     assert asked.count(True) == 1  # a network that swallows questions costs one wait, not five
@@ -83,6 +85,23 @@ def test_without_any_weights_it_is_said_with_both_choices_and_their_cost(monkeyp
     assert " 114 MB" in todo or " 201 MB" in todo
 
 
+@pytest.mark.parametrize(("rows", "least"), [(61, (32, 64)), (300, (16, 64)), (2_000, (16, 32))])
+def test_without_weights_a_run_on_a_small_machine_ends_soon(rows, least):
+    few = replace(PHOTOS, rows=rows, cores=2)
+    model = chosen(few, at="")
+    images = few.trained_rows * choose_pace(few, pretrained=False).epochs * few.folds
+    gmacs = 3.4 * (model.width / 64) ** 2 * (model.side / 96) ** 2  # counted: width 64, 96 px
+    assert images * gmacs * 3 / (2 * 8) < 35 * 60 and (model.width, model.side) == least
+    assert "time that a run takes" in model.side_why + model.width_why
+    assert values(list(recipe(few, model)), "model") == {"name": "resnet9", "width": model.width}
+
+
+def test_without_weights_a_fast_device_takes_the_whole_network_and_kept_images_keep_their_size():
+    assert (chosen(GPU, at="").width, chosen(GPU, at="").side_why) == (64, "")
+    kept = chosen(replace(PHOTOS, side=512, images=False), at="")
+    assert (kept.width, kept.side) == (16, 512)
+
+
 def test_a_file_of_weights_is_found_by_its_backbone_s_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights").mkdir()
@@ -90,7 +109,23 @@ def test_a_file_of_weights_is_found_by_its_backbone_s_name(tmp_path, monkeypatch
     (tmp_path / "weights/other.safetensors").write_bytes(b"")
     (tmp_path / "weights/resnet18.a1_in1k.safetensors").write_bytes(b"")
     found = weights.local_weights(["resnet18"])
-    assert (found.backbone, found.at) == ("resnet18", "weights/resnet18.a1_in1k.safetensors")
+    assert (found.backbone, found.at) == ("resnet18.a1_in1k", "weights/resnet18.a1_in1k.safetensors")
+    (tmp_path / "weights/resnet18.a1_in1k.safetensors").rename(tmp_path / "weights/resnet18.mine.safetensors")
+    assert weights.local_weights(["resnet18"]).backbone == "resnet18"  # a tag of one's own says nothing to timm
+
+
+def test_the_file_that_the_todo_asks_for_is_taken_as_that_backbone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("compete.advice.find_weights", lambda name, _ask: Weights(name))
+    names = [candidate.backbone.partition(".")[0] for candidate in CANDIDATES]
+    [todo] = advise(GPU, names).todo
+    wanted = re.search(r"weights/(.+)\.safetensors", todo).group(1)
+    (tmp_path / "weights").mkdir()
+    for backbone in (wanted, "efficientnet_b0.ra_in1k"):  # another lies beside it, first in the alphabet or not
+        (tmp_path / f"weights/{backbone}.safetensors").write_bytes(b"")
+    model = advise(GPU, names).model
+    assert model.weights.backbone == model.candidate.backbone == wanted  # and so its rate and size
+    assert "NOT" not in model.why
 
 
 def test_the_hub_is_not_asked_offline_and_an_unreachable_one_gives_nothing(monkeypatch):

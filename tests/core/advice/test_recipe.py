@@ -8,7 +8,8 @@ import pytest
 
 from compete.advice.facts import Facts, Weights, values
 from compete.advice.models import CANDIDATES, Model
-from compete.advice.recipe import FEWEST_EPOCHS, STEPS, choose_epochs, choose_pace, recipe
+from compete.advice.pace import FEWEST_EPOCHS, STEPS, choose_epochs, choose_pace
+from compete.advice.recipe import recipe
 
 PHOTOS = Facts(rows=2_000, kind="label", metric="accuracy", side=224, counts={"a": 1_000, "b": 1_000})
 PRETRAINED = Model(CANDIDATES[0], Weights(CANDIDATES[0].backbone, "cache"), 224)

@@ -219,12 +219,20 @@ def test_weights_to_start_from_are_not_needed_again(tiny):
     assert_like_the_run(compete.load_run(done.folder).predict("data/test"), done)
 
 
-@pytest.mark.parametrize("depth", ["submissions/tiny", "submissions", "data", "nowhere"])
+def test_a_run_is_opened_by_its_name_and_a_misspelt_one_names_the_nearest(tiny):
+    done = finish(tiny)
+    assert compete.load_run(done.folder.name).folder == done.folder
+    for call in (compete.load_run, lambda name: compete.blend([name, done])):
+        with pytest.raises(UserError, match=r"'run-01' is not a run.* Did you mean 'run-001'"):
+            call("run-01")
+
+
+@pytest.mark.parametrize("depth", ["submissions/tiny", "submissions", "data", "sub/nowhere"])
 def test_a_folder_that_is_not_a_run_names_the_runs(tiny, depth):
     done = finish(tiny)
     with pytest.raises(UserError, match="not the folder of a finished run") as caught:
         compete.load_run(depth)
-    assert (str(done.folder) in str(caught.value)) == depth.startswith("sub")
+    assert (str(done.folder) in str(caught.value)) == depth.startswith("submissions")
 
 
 def test_a_copy_without_a_member_or_with_a_damaged_one_is_refused(tiny):

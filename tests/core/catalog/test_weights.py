@@ -75,6 +75,8 @@ def test_copies_for_a_notebook_say_how_they_are_used(tmp_path, monkeypatch):
     )
     assert Path("off line/body.pth").read_bytes() == b"data"
     assert "off line/body.pth: already here" in lines(config, Path("off line"))
+    with pytest.raises(CompeteError, match=r"--to .*body.pth.?: a file, not a folder"):
+        lines(config, Path("off line/body.pth"))
     Path("off line/body.pth").write_bytes(b"mine")
     with pytest.raises(CompeteError, match=r"off line/body.pth: another file has this name"):
         lines(config, Path("off line"))

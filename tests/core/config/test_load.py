@@ -55,6 +55,8 @@ def test_the_resolved_toml_reads_back_as_the_same_configuration(tiny):
         ("epochs = 2", 'epochs = "many"', '[training] epochs = "many": must be an integer, 1 <= x <= 100000.'),
         ("size = [8, 8]", "size = 8", "must be a list of 2 integers, 1 <= x <= 16384. Write size = [8, 8]."),
         ("size = [8, 8]", 'size = "8x6"', "Write size = [8, 6]."),
+        ("[metric]", '[finetune]\nfreeze = "backbon"\n[metric]', "Did you mean 'backbone'?"),
+        ("[metric]", '[finetune]\nfreeze = "layer1"\n[metric]', 'Write freeze = ["layer1"].'),
         ("epochs = 2", "lr = 0.1", "[training] lr: unknown option here; it belongs in [optimizer]. "),
         (
             "epochs = 2",

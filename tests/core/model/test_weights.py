@@ -14,7 +14,7 @@ from compete.config.options import BoundComponent
 from compete.config.registry import Component, Weights, component
 from compete.errors import CompeteError, ConfigError, PluginError
 from compete.model.network import build_network
-from compete.model.weights import fetch, obtain_weights, quoted, weights_of, weights_state
+from compete.model.weights import fetch, frozen_from_scratch, obtain_weights, quoted, weights_of, weights_state
 
 DATA = {
     "competition": {"name": "x", "root": "."},
@@ -112,3 +112,14 @@ def test_nothing_missing_asks_nobody(tmp_path):
 
 def test_arguments_are_quoted_for_a_shell():
     assert quoted("images.size=[224, 224]") == '"images.size=[224, 224]"' and quoted("a=b.pth") == "a=b.pth"
+
+
+@pytest.mark.parametrize(
+    ("finetune", "weights", "warned"),
+    [({"freeze": "backbone"}, 0, 1), ({"preset": "features"}, 0, 1), ({"freeze": "backbone"}, 1, 0), ({}, 0, 0)],
+)
+def test_a_backbone_that_nothing_ever_trained_is_a_warning(tmp_path, finetune, weights, warned):
+    needed = [Weights("hub/tiny", "https://hub", "tiny.pth", None, refused)] * weights
+    components = config_of(tmp_path, *needed)[0].components
+    config = replace(check_config({**DATA, "finetune": finetune}, path=tmp_path / "x.toml"), components=components)
+    assert len(frozen_from_scratch(config)) == warned
