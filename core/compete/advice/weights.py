@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compete.advice.facts import Weights
+from compete.config.options import bind
+from compete.model.weights import weights_of, weights_state
+
+if TYPE_CHECKING:
+    from compete.config.registry import Component
 
 FILES = (".safetensors", ".pth", ".bin")
 PLACES = (".", "weights", "models", "/kaggle/input")
@@ -14,28 +19,18 @@ SECONDS = 3.0  # that the hub has for an answer
 MOST_FILES = 2_000
 
 
-def find_weights(backbone: str, ask_hub: bool = True) -> Weights:
-    """Return where the weights of a timm backbone such as "resnet34.a1_in1k" are. The one place that knows."""
-    from huggingface_hub import try_to_load_from_cache
-
-    repository = f"timm/{backbone}"
-    if isinstance(try_to_load_from_cache(repository, "model.safetensors"), str):
+def find_weights(timm: Component | None, backbone: str, ask_hub: bool = True) -> Weights:
+    """Return where the weights of a timm backbone such as "resnet34.a1_in1k" are, as the model's component says."""
+    bound = None if timm is None else bind(timm, {"backbone": backbone, "pretrained": True}, "[model]")[0]
+    asked = () if bound is None else weights_of(bound)
+    if not asked:
+        return Weights(backbone)
+    if asked[0].path is not None:
         return Weights(backbone, "cache")
-    size_mb = reachable_mb(repository) if ask_hub else 0
-    return Weights(backbone, "hub", size_mb) if size_mb else Weights(backbone)
-
-
-def reachable_mb(repository: str) -> int:
-    """Return the size of a repository's weights in MB; 0 where the hub does not answer, or is not to be asked."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-
-    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        return 0
-    try:
-        found = get_hf_file_metadata(hf_hub_url(repository, "model.safetensors"), timeout=SECONDS)
-    except Exception:  # whatever a network, proxy or HTTP library raises: the weights cannot be had now
-        return 0
-    return max(1, round((found.size or 0) / 1e6))
+    state = weights_state(asked[0], SECONDS) if ask_hub else None
+    if state is None or state.reason:
+        return Weights(backbone)
+    return Weights(backbone, "hub", max(1, round(state.size / 1e6)))
 
 
 def local_weights(names: Collection[str], wanted: str = "") -> Weights | None:

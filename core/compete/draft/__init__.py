@@ -149,7 +149,7 @@ def _decide(scan: Scan, plugins: Plugins, folder: Path, name: str) -> tuple[Sour
     metric = guess_metric(scan, goal, known_names(folder, name))
     pixels = sample_pixels(source, scan.files, plugins.registry)
     facts = gather(" ".join(known_names(folder, name)), source, goal, group, str(metric[0].value), pixels)
-    advice = advise(facts, _backbone_names(plugins))
+    advice = advise(facts, plugins.registry["models"].get("timm"))
     todo = [
         *advice.todo,
         *scan.unopened,
@@ -171,12 +171,6 @@ def folder_facts(folder: Path, plugin_files: Sequence[Path] = ()) -> Facts:
     from compete.files.scan import scan_folder
 
     return _decide(scan_folder(folder, CACHE), load_plugins(plugin_files), folder, _slug(folder))[3].facts
-
-
-def _backbone_names(plugins: Plugins) -> tuple[str, ...]:
-    """Return timm's backbones, as files of their weights may be called."""
-    timm = plugins.registry["models"].get("timm")
-    return () if timm is None or timm.traits.backbones is None else tuple(timm.traits.backbones.names())
 
 
 def _rehearse(path: Path, scan: Scan, source: Source) -> tuple[list[str], str | None, list[str]]:

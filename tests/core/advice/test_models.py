@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import timm
@@ -13,9 +14,12 @@ from compete.advice.facts import Facts, Weights, values
 from compete.advice.models import CANDIDATES, HOURS, LEAST_SIDE, _hours, choose_model
 from compete.advice.pace import choose_epochs, choose_pace
 from compete.advice.recipe import recipe
+from compete.config import registry as component
+from compete.config.plugins import load_plugins
 
 PHOTOS = Facts(rows=2_000, kind="label", metric="accuracy", side=224, counts={"a": 1_000, "b": 1_000})
 GPU = replace(PHOTOS, device="cuda")
+TIMM = load_plugins().registry["models"]["timm"]
 
 
 def chosen(facts: Facts, at: str = "cache", only: str = "", local: Weights | None = None):
@@ -74,12 +78,12 @@ def test_other_weights_at_hand_take_the_place_of_what_cannot_be_had():
 
 def test_without_any_weights_it_is_said_with_both_choices_and_their_cost(monkeypatch):
     asked = []
-    monkeypatch.setattr("compete.advice.find_weights", lambda name, ask: asked.append(ask) or Weights(name))
+    monkeypatch.setattr("compete.advice.find_weights", lambda _timm, name, ask: asked.append(ask) or Weights(name))
     monkeypatch.setattr("compete.advice.local_weights", lambda *_: None)
-    advice = advise(GPU, ())
+    advice = advise(GPU, None)
     [todo] = advice.todo
     assert asked.count(True) == 1  # a network that swallows questions costs one wait, not five
-    assert advice.model.missing and advise(GPU, ()) == advice
+    assert advice.model.missing and advise(GPU, None) == advice
     wanted = chosen(GPU).weights.backbone
     assert "ResNet-9 from scratch" in todo and f"hf download timm/{wanted} model" in todo and "scores far" in todo
     assert " 114 MB" in todo or " 201 MB" in todo
@@ -116,24 +120,31 @@ def test_a_file_of_weights_is_found_by_its_backbone_s_name(tmp_path, monkeypatch
 
 def test_the_file_that_the_todo_asks_for_is_taken_as_that_backbone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("compete.advice.find_weights", lambda name, _ask: Weights(name))
-    names = [candidate.backbone.partition(".")[0] for candidate in CANDIDATES]
-    [todo] = advise(GPU, names).todo
+    monkeypatch.setattr("compete.advice.find_weights", lambda _timm, name, _ask: Weights(name))
+    [todo] = advise(GPU, TIMM).todo
     wanted = re.search(r"weights/(.+)\.safetensors", todo).group(1)
     (tmp_path / "weights").mkdir()
     for backbone in (wanted, "efficientnet_b0.ra_in1k"):  # another lies beside it, first in the alphabet or not
         (tmp_path / f"weights/{backbone}.safetensors").write_bytes(b"")
-    model = advise(GPU, names).model
+    model = advise(GPU, TIMM).model
     assert model.weights.backbone == model.candidate.backbone == wanted  # and so its rate and size
     assert "NOT" not in model.why
 
 
-def test_the_hub_is_not_asked_offline_and_an_unreachable_one_gives_nothing(monkeypatch):
-    def asked(*_, **__):
-        raise ConnectionError
+def test_weights_are_where_the_model_s_component_says(monkeypatch):
+    backbone, cached = CANDIDATES[0].backbone, component.Weights("x", "hub", "x.safetensors", Path("x"))
+    fetched = cached._replace(path=None, size=lambda: 21_900_000)
 
-    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", asked)
-    assert weights.reachable_mb("timm/x") == 0
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda *_, **__: pytest.fail("asked"))
-    assert weights.reachable_mb("timm/x") == 0
+    def asked() -> int:
+        raise ConnectionError("no route")
+
+    for found, place, mb in (
+        (cached, "cache", 0),
+        (fetched, "hub", 22),
+        (fetched._replace(size=asked), "", 0),
+    ):
+        monkeypatch.setattr("compete.advice.weights.weights_of", lambda _, found=found: (found,))
+        assert weights.find_weights(TIMM, backbone) == Weights(backbone, place, mb)
+    monkeypatch.setattr("compete.advice.weights.weights_of", lambda _: (fetched._replace(size=pytest.fail),))
+    assert weights.find_weights(TIMM, backbone, ask_hub=False) == Weights(backbone)
+    assert weights.find_weights(None, backbone) == Weights(backbone)

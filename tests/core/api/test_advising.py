@@ -51,7 +51,7 @@ def test_the_lines_are_valid_as_pasted_and_so_are_the_overrides(trained, similar
 def test_a_folder_gets_the_advice_that_init_writes_for_it(tiny, monkeypatch):
     from compete.advice.facts import Weights
 
-    monkeypatch.setattr("compete.advice.find_weights", lambda name, _: Weights(name, "cache"))
+    monkeypatch.setattr("compete.advice.find_weights", lambda _timm, name, _ask: Weights(name, "cache"))
     draft = write_toml(tiny / "data", tiny / "draft.toml")
     said = tomllib.loads(pasted(list(advice_lines(tiny / "data", None))))
     assert tomllib.loads(draft.path.read_text())["finetune"] == said["finetune"]
