@@ -19,7 +19,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from screenshots import FOLDER, picture, terminal
 
-MOST_LINES, COLUMNS = 16, 124
+MOST_LINES, COLUMNS = 24, 124
 PROMPT = "\x1b[1;32m$\x1b[0m "
 
 
