@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -79,9 +80,12 @@ def make_folder(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def remove_litter(folder: Path) -> None:
-    """Remove the half-written files that a killed process left in a folder and below."""
-    for file in folder.rglob(".*.tmp"):
+def remove_litter(folder: Path, name: str = "") -> None:
+    """Remove the half-written files that a killed process left in a folder and below, of files whose name starts so.
+
+    Whoever calls this holds the lock under which such files are written.
+    """
+    for file in folder.rglob(f".{glob.escape(name)}*.tmp"):
         with suppress(OSError):
             file.unlink()
 

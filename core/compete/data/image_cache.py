@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compete.data.decoder import as_fractions
-from compete.store import cannot_write, file_lock, make_folder, read_json, write_json
+from compete.store import cannot_write, file_lock, make_folder, read_json, remove_litter, write_json
 
 if TYPE_CHECKING:
     from compete.data.decoder import Decoder
@@ -42,6 +42,7 @@ def open_cache(folder: Path, key: str, paths: Sequence[str], decoder: Decoder, p
     shape = (len(paths), *decoder.settings.size, decoder.settings.channels)
     make_folder(folder)
     with file_lock(folder / f"{key}.lock"):  # one process builds a cache, the others wait for it
+        remove_litter(folder, key)
         state = _sound_state(data, marks, shape)
         damaged = state is None and data.exists() and marks.exists()
         if state is None:  # not begun, or damaged
@@ -62,6 +63,7 @@ def check_images(
     marks = folder / f"{key}.checked.json"
     make_folder(folder)
     with file_lock(folder / f"{key}.lock"):
+        remove_litter(folder, key)
         state = read_json(marks)
         if not _is_sound(state, len(paths)):
             state = {"done": 0, "unreadable": {}, "notes": {}}

@@ -23,7 +23,7 @@ from compete.data.loaders import (
 )
 from compete.features.split import Split
 from compete.model.memory import BatchSplitter
-from compete.store import file_lock, make_folder, read_json, write_json
+from compete.store import file_lock, make_folder, read_json, remove_litter, write_json
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -107,6 +107,7 @@ def open_features(
     make_folder(folder)
     started = time.perf_counter()
     with file_lock(folder / f"{key}.lock"):  # one process computes, the others wait for it
+        remove_litter(folder, key)
         state = _sound_state(data, marks, len(images.images), len(numbers))
         missing = state is None or state["done"] < len(numbers)
         if missing:

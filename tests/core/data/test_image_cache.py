@@ -99,6 +99,15 @@ def test_a_sound_cache_is_not_decoded_again(tmp_path, paths):
     assert first.notes == {FLAT: {"count": COUNT, "first": paths[:MOST_NAMED]}}
 
 
+def test_what_a_kill_left_half_written_is_removed_and_other_caches_are_left_alone(tmp_path, paths):
+    opened(tmp_path, paths)
+    mine, others = tmp_path / "cache/.key.json.5203.tmp", tmp_path / "cache/.other.json.5203.tmp"
+    for file in (mine, others):
+        file.write_text("{")
+    opened(tmp_path, paths)
+    assert not mine.exists() and others.exists()
+
+
 def test_a_build_without_a_state_begins_again_and_a_part_is_completed(tmp_path, paths):
     expected = np.array(opened(tmp_path, paths).pixels)
     marks = tmp_path / "cache/key.json"

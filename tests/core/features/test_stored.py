@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 import compete.features.stored
 import compete.session
+from compete.errors import Stopped
 from compete.features.plan import FeaturePlan
 from conftest import TINY_PLUGIN, load_module
 
@@ -150,11 +151,11 @@ def test_a_pass_that_was_killed_resumes_after_its_last_save(frozen, run_with, mo
     def dies(backbone, images):
         calls.append(len(images))
         if len(calls) == 10:
-            raise KeyboardInterrupt
+            raise Stopped
         return real(backbone, images)
 
     monkeypatch.setattr(compete.features.stored.Backbone, "__call__", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped):
         run_with()
     assert sum(calls[:-1]) == 90
     calls[:] = [0] * 100  # never the tenth
