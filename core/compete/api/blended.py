@@ -10,7 +10,7 @@ import numpy as np
 
 from compete.api.caller import warn
 from compete.api.finished import FinishedRun, open_finished
-from compete.blending.blend_runs import blend_test, prepare_blend, stack_inputs
+from compete.blending.blend_runs import blend_test, prepare_blend
 from compete.blending.judge import Stack, judge
 from compete.blending.past_run import blended_runs, past_config
 from compete.config.settings import Blend
@@ -61,4 +61,4 @@ def open_any(folder: Path, scores: Scores, device: str | None = None) -> Finishe
     prepared = prepare_blend(config)
     session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager())
     parts = [open_any(run, read_scores(run), device) for run in runs]
-    return FinishedBlend(RunRows(session, prepared.dataset), parts, stack_inputs(prepared)[0])
+    return FinishedBlend(RunRows(session, prepared.dataset), parts, prepared.stack)

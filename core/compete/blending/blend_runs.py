@@ -60,21 +60,21 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A blend's inputs, read and checked; nothing is written yet."""
+    """A blend's inputs, read and checked, and side by side in the rows that they share, bool (N,)."""
 
     config: Config
     dataset: Dataset
     sources: list[Source]
+    stack: Stack
+    shared: Array
     notes: list[str]
 
 
 @dataclass(frozen=True)
 class JudgedBlend:
-    """A blend that is judged: its inputs side by side, the rows that they share, bool (N,), and what was found."""
+    """A blend that is judged: its inputs, and what was found."""
 
     prepared: Prepared
-    stack: Stack
-    shared: Array
     whole: Judged
     facts: BlendFacts
 
@@ -125,8 +125,7 @@ def repeat_blend(config: Config, name: str | None = None, fresh: bool = False, i
 
 def _blend_into_new_folder(blend: JudgedBlend, name: str | None, fresh: bool, interactive: bool) -> RunRows:
     config = blend.prepared.config
-    if name is not None:
-        check_name(name)
+    check_name(name)
     sources = read_sources(config) | digest_sources(config.blend)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
@@ -135,7 +134,7 @@ def _blend_into_new_folder(blend: JudgedBlend, name: str | None, fresh: bool, in
 
 def judge_methods(prepared: Prepared) -> list[MethodFacts]:
     """Judge every ensemble on the inputs."""
-    return [facts for facts, _ in compare_methods(_candidates(prepared.config), stack_inputs(prepared)[0])]
+    return list(compare_methods(_candidates(prepared.config), prepared.stack))
 
 
 def _candidates(config: Config) -> dict[str, BoundComponent]:
@@ -155,20 +154,16 @@ def prepare_blend(config: Config) -> Prepared:
     if len(sources) < 2:
         raise ConfigError("[blend]: name at least two inputs: runs, or files with --file NAME=oof.csv,test.csv.")
     kinds_agree(sources)
-    notes += [*disagreements(sources), *fold_notes(config.blend.runs, sources, dataset)]
-    return Prepared(config, dataset, sources, notes)
-
-
-def stack_inputs(prepared: Prepared) -> tuple[Stack, Array]:
-    """Return the inputs side by side, and which rows they share, bool (N,)."""
-    config, dataset, sources = prepared.config, prepared.dataset, prepared.sources
     if isinstance(sources[0].oof, TopK):
         raise ConfigError(
             "[inference] keep_top: a blend needs every probability, and these runs kept the best classes only."
         )
-    left: list[str] = []
-    shared = shared_rows(sources, left.append)
-    prepared.notes.extend(note for note in left if note not in prepared.notes)
+    notes += [*disagreements(sources), *fold_notes(config.blend.runs, sources, dataset)]
+    shared = shared_rows(sources, notes.append)
+    return Prepared(config, dataset, sources, _side_by_side(config, dataset, sources, shared), shared, notes)
+
+
+def _side_by_side(config: Config, dataset: Dataset, sources: Sequence[Source], shared: Array) -> Stack:
     columns = dataset.columns
     none = np.zeros((0, len(dataset.target.classes)), np.float32)
     return Stack(
@@ -179,18 +174,17 @@ def stack_inputs(prepared: Prepared) -> tuple[Stack, Array]:
         metric=metric_for(config, dataset.target),
         test=np.stack([none if source.test is None else np.asarray(source.test) for source in sources]),
         columns=None if columns is None else (columns.train[shared], columns.test),
-    ), shared
+    )
 
 
 def judge_blend(prepared: Prepared, methods: Sequence[MethodFacts] = ()) -> JudgedBlend:
     """Judge the blend by `[ensemble]` and its inputs, and print what was found."""
     ensemble, metric = prepared.config.one("ensembles"), prepared.config.one("metrics").name
-    stack, shared = stack_inputs(prepared)
     echo(*(f"note: {note}" for note in prepared.notes))
-    whole = judge(ensemble, stack)
-    facts = _facts(prepared, stack, whole, methods)
+    whole = judge(ensemble, prepared.stack)
+    facts = _facts(prepared, whole, methods)
     echo(*input_lines(facts, metric, ensemble.name, whole.score))
-    return JudgedBlend(prepared, stack, shared, whole, facts)
+    return JudgedBlend(prepared, whole, facts)
 
 
 def write_blend(blend: JudgedBlend, folder: Path, interactive: bool = False) -> RunRows:
@@ -207,12 +201,13 @@ def write_blend(blend: JudgedBlend, folder: Path, interactive: bool = False) -> 
 
 def _write(run: RunRows, blend: JudgedBlend) -> Scores:
     """Write predictions, the checked submission and the scores of a blend."""
-    config, dataset, session, stack, whole = run.config, run.dataset, run.session, blend.stack, blend.whole
+    config, dataset, session, whole = run.config, run.dataset, run.session, blend.whole
+    stack, shared = blend.prepared.stack, blend.prepared.shared
     classes, tables = dataset.target.classes, dataset.tables
     write_json(run.folder / "environment.json", environment(config, session.device, session.precision))
     write_folds(run.folder / "folds.csv", tables.train, dataset.folds)
-    oof = np.full((len(blend.shared), len(classes)), np.nan, np.float32)
-    oof[blend.shared] = whole.oof
+    oof = np.full((len(shared), len(classes)), np.nan, np.float32)
+    oof[shared] = whole.oof
     keys = {"fold": dataset.folds, **label_columns(dataset.labels, classes)}
     write_predictions(run.folder / "oof.parquet", tables.train["id"].tolist(), oof, classes, **keys)
     fitted, submission = fit_postprocessing(run, oof), None
@@ -249,7 +244,8 @@ def blend_test(ensemble: BoundComponent, stack: Stack, predictions: Array) -> Ar
     return apply(ensemble, stack, np.ones(len(stack.labels), bool), predictions, None).astype(np.float32)
 
 
-def _facts(prepared: Prepared, stack: Stack, whole: Judged, methods: Sequence[MethodFacts]) -> BlendFacts:
+def _facts(prepared: Prepared, whole: Judged, methods: Sequence[MethodFacts]) -> BlendFacts:
+    stack = prepared.stack
     models = {source.name: source.model for source in prepared.sources}
     inputs = [
         facts.model_copy(update={"model": models[facts.name]})

@@ -30,9 +30,9 @@ def fold_notes(runs: Sequence[str], sources: Sequence[Source], dataset: Dataset)
             )
         elif first.folds is not None and source is not first:
             yield from _other_split(first, source)
-    for run, column, groups in _groups(runs, dataset.tables.train["id"]):
+    for run, groups in _groups(runs, dataset.tables.train["id"]):
         for source in sources:
-            yield from _split_groups(source, run, column, groups)
+            yield from _split_groups(source, run, groups)
     linked = linked_rows(dataset.tables.train["image"].tolist())
     if linked is not None:
         for source in sources:
@@ -55,7 +55,7 @@ def _other_split(first: Source, source: Source) -> Iterator[str]:
         )
 
 
-def _groups(runs: Sequence[str], ids: pd.Series[str]) -> Iterator[tuple[str, str, Array]]:
+def _groups(runs: Sequence[str], ids: pd.Series[str]) -> Iterator[tuple[str, Array]]:
     """Yield each run's groups, as strings of the rows (N,); "" where a run does not have the row."""
     seen: list[Array] = []
     for run in runs:
@@ -65,10 +65,10 @@ def _groups(runs: Sequence[str], ids: pd.Series[str]) -> Iterator[tuple[str, str
         groups = tables.train.set_index("id")["group"].astype(str).reindex(ids, fill_value="").to_numpy()
         if not any(np.array_equal(groups, other) for other in seen):
             seen.append(groups)
-            yield Path(run).name, "group", groups
+            yield Path(run).name, groups
 
 
-def _split_groups(source: Source, run: str, column: str, groups: Array) -> Iterator[str]:
+def _split_groups(source: Source, run: str, groups: Array) -> Iterator[str]:
     if source.folds is None:
         return
     rows = np.flatnonzero((source.folds >= 0) & (groups != ""))
@@ -77,9 +77,9 @@ def _split_groups(source: Source, run: str, column: str, groups: Array) -> Itera
     if len(split):
         whose = "its own" if run == source.name else f"{run}'s"
         yield (
-            f"{source.name}: {plural(len(split), column)} of {whose} {table['group'].nunique():,} are in more than one "
-            f"of its folds ({format_list(split.tolist(), 3)}): a leak, its OOF is too good, and a fitted blend trusts "
-            "it too much"
+            f"{source.name}: {plural(len(split), 'group')} of {whose} {table['group'].nunique():,} are in more than "
+            f"one of its folds ({format_list(split.tolist(), 3)}): a leak, its OOF is too good, and a fitted blend "
+            "trusts it too much"
         )
 
 

@@ -86,7 +86,7 @@ def gain(metric: Metric, judged: Judged, other: Judged) -> tuple[float, float | 
     return float(differences.mean()), error
 
 
-def compare_methods(methods: Mapping[str, BoundComponent], stack: Stack) -> Iterator[tuple[MethodFacts, Judged | None]]:
+def compare_methods(methods: Mapping[str, BoundComponent], stack: Stack) -> Iterator[MethodFacts]:
     """Judge each method against the plain mean; one that does not suit the predictions says why."""
     reference = judge(methods[REFERENCE], stack)
     for name, method in methods.items():
@@ -94,10 +94,10 @@ def compare_methods(methods: Mapping[str, BoundComponent], stack: Stack) -> Iter
             with code_of_others(lambda error: ConfigError(str(error))):
                 found = reference if name == REFERENCE else judge(method, stack)
         except ConfigError as error:
-            yield MethodFacts(name=name, score=None, problem=" ".join(error.problems)), None
+            yield MethodFacts(name=name, score=None, problem=" ".join(error.problems))
             continue
         gained, error_of_gain = gain(stack.metric, found, reference)
-        yield MethodFacts(name=name, score=found.score, gain=gained, error=error_of_gain), found
+        yield MethodFacts(name=name, score=found.score, gain=gained, error=error_of_gain)
 
 
 def choose_method(found: Sequence[MethodFacts]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from compete.blending.past_run import read_run_folds
 from compete.errors import ConfigError, DataError
@@ -96,21 +97,24 @@ def _of_run(folder: Path, dataset: Dataset, log: Callable[[str], None]) -> Sourc
         other = sorted(set(scores.classes) ^ set(classes))
         raise DataError(f"{folder}: its classes are others than the first run's: {format_list(other)}")
     train, test = dataset.tables.train["id"].tolist(), dataset.tables.test["id"].tolist()
-    _refuse_other_labels(folder, dataset)
-    oof = read_predictions(folder / OOF, train, classes)
-    _log_unmatched(folder / OOF, pd.read_parquet(folder / OOF, columns=["id"])["id"], train, log)
-    predicted = read_predictions(folder / TEST, test, classes) if dataset.tables.has_test else None
-    _refuse_gaps(folder / TEST, predicted, test)
+    oof, predicted = read_predictions(folder / OOF, train, classes), None
+    _refuse_other_labels(folder, dataset, log)
+    _log_unmatched(folder / OOF, train, log)
+    if dataset.tables.has_test:
+        predicted = read_predictions(folder / TEST, test, classes)
+        _log_unmatched(folder / TEST, test, log)
+        _refuse_gaps(folder / TEST, predicted, test)
     folds = read_run_folds(folder, train)
     return Source(folder.name, scores.model, scores.metric, oof, predicted, folds, scores.seconds)
 
 
-def _refuse_other_labels(folder: Path, dataset: Dataset) -> None:
-    """Raise `DataError` if the run learned other labels for the same ids."""
+def _refuse_other_labels(folder: Path, dataset: Dataset, log: Callable[[str], None]) -> None:
+    """Raise `DataError` if the run learned other labels for the same ids; report labels of another form."""
     wanted = label_columns(dataset.labels, dataset.target.classes)
-    stored = pd.read_parquet(folder / OOF).set_index("id")
-    if not set(wanted) <= set(stored):
+    if not set(wanted) <= set(pq.read_schema(folder / OOF).names):
+        log(f"{folder}: its labels have another form than the first run's, so they were not compared")
         return
+    stored = pd.read_parquet(folder / OOF, columns=["id", *wanted]).set_index("id")
     ids = dataset.tables.train["id"]
     both = ids[ids.isin(stored.index)]
     mine = pd.DataFrame(wanted, index=ids).loc[both].to_numpy(np.float64)
@@ -123,8 +127,12 @@ def _refuse_other_labels(folder: Path, dataset: Dataset) -> None:
         )
 
 
-def _log_unmatched(path: Path, ids: pd.Series[str], wanted: Sequence[str], log: Callable[[str], None]) -> None:
-    """Report rows that only one side has. Raise `DataError` where none is common."""
+def _log_unmatched(path: Path, wanted: Sequence[str], log: Callable[[str], None]) -> None:
+    """Report rows of a run's file that the first run lacks. Raise `DataError` where none is common."""
+    _log_unmatched_ids(path, pd.read_parquet(path, columns=["id"])["id"], wanted, log)
+
+
+def _log_unmatched_ids(path: Path, ids: pd.Series[str], wanted: Sequence[str], log: Callable[[str], None]) -> None:
     common = len(set(ids) & set(wanted))
     if not common:
         raise DataError(
@@ -135,9 +143,7 @@ def _log_unmatched(path: Path, ids: pd.Series[str], wanted: Sequence[str], log: 
         log(f"{path}: {plural(len(ids) - common, 'row')} left out, whose ids the first run does not have")
 
 
-def _refuse_gaps(path: Path, predictions: Predictions | None, ids: Sequence[str]) -> None:
-    if predictions is None:
-        return
+def _refuse_gaps(path: Path, predictions: Predictions, ids: Sequence[str]) -> None:
     lacking = ~known_rows(predictions)
     if lacking.any():
         first = format_first(np.asarray(ids, dtype=object)[lacking].tolist())
@@ -150,9 +156,9 @@ def _of_files(name: str, files: Sequence[str], dataset: Dataset, log: Callable[[
     if dataset.tables.has_test and len(paths) < 2:
         raise ConfigError(f'[blend] files.{name}: needs two files, out-of-fold and test: ["oof.csv", "test.csv"].')
     train, test = dataset.tables.train["id"].tolist(), dataset.tables.test["id"].tolist()
-    oof = _read_table(paths[0], train, dataset, log)
-    predicted = _read_table(paths[1], test, dataset, log) if dataset.tables.has_test else None
-    if predicted is not None:
+    oof, predicted = _read_table(paths[0], train, dataset, log), None
+    if dataset.tables.has_test:
+        predicted = _read_table(paths[1], test, dataset, log)
         _refuse_gaps(paths[1], predicted, test)
     return Source(name, "foreign predictions", "", oof, predicted, None, 0.0)
 
@@ -164,7 +170,7 @@ def _read_table(path: Path, ids: Sequence[str], dataset: Dataset, log: Callable[
     repeated = table.index[table.index.duplicated()]
     if len(repeated):
         raise DataError(f"{path}: ids are there more than once: {format_first(repeated.unique().tolist())}")
-    _log_unmatched(path, table.index.to_series(), ids, log)
+    _log_unmatched_ids(path, table.index.to_series(), ids, log)
     columns = _class_columns(path, table, dataset)
     try:
         values = table[columns].to_numpy(np.float64)
@@ -174,7 +180,8 @@ def _read_table(path: Path, ids: Sequence[str], dataset: Dataset, log: Callable[
     if bad.any():
         first = format_first(table.index[bad].tolist())
         raise DataError(f"{path}: {plural(int(bad.sum()), 'row')} with empty, NaN or infinite cells: id {first}")
-    log(_scale_note(path, values, dataset)) if _scale_note(path, values, dataset) else None
+    if note := _scale_note(path, values, dataset):
+        log(note)
     return pd.DataFrame(values, table.index).reindex(list(ids)).to_numpy(np.float32)
 
 

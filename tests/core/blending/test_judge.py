@@ -82,7 +82,7 @@ def test_a_method_that_fails_says_why_and_the_others_go_on():
         raise ValueError("not today")
 
     methods = {"mean": bound("mean", mean), "x": bound("x", broken)}
-    found = {facts.name: facts for facts, _ in compare_methods(methods, stack())}
+    found = {facts.name: facts for facts in compare_methods(methods, stack())}
     assert found["x"].problem == "not today" and found["x"].score is None and found["mean"].gain == 0
 
 
@@ -112,5 +112,5 @@ def test_every_bundled_method_is_judged_on_a_blend():
     oof = raw / raw.sum(axis=2, keepdims=True)
     inputs = Stack(("a", "b"), oof, labels, np.arange(120) % 4, ACCURACY, oof[:, :5])
     methods = {name: bound(name, factory) for name, factory in register_ensembles().items()}
-    found = [facts for facts, _ in compare_methods(methods, inputs)]
+    found = list(compare_methods(methods, inputs))
     assert len(found) == 7 and not any(facts.problem for facts in found)
