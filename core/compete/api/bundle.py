@@ -16,14 +16,14 @@ from compete.api.given import read_rows
 from compete.api.predicting import write_both
 from compete.blending.past_run import blended_runs
 from compete.config.code import local_modules
-from compete.config.load import Config, load_config
+from compete.config.load import Config, load_run_config
 from compete.data.stored_tables import FOLDER, read_stored_tables
 from compete.errors import CompeteError, UserError
 from compete.scores import SCORES_FILE, read_scores
 from compete.stages.run_folder import STATE
 from compete.store import make_folder, write_text
 from compete.text import echo, format_list, plural
-from compete.toml.read import read_toml, write_toml_text
+from compete.toml.read import write_toml_text
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -94,7 +94,7 @@ def write_bundle(folder: Path, output: Path) -> list[str]:
     shutil.rmtree(partial, ignore_errors=True)
     make_folder(partial / "runs")
     for run in runs:
-        _copy_run(run, partial, load_config(run / "config.toml", _no_weights(run)))
+        _copy_run(run, partial, load_run_config(run))
     _copy_sources(partial / "code")
     texts = {"run": folder.name, "competition": scores.competition, "script": SCRIPT}
     texts |= {"wheels": WHEELS, "notebook": NOTEBOOK}
@@ -113,15 +113,9 @@ def _blended(folder: Path) -> Iterator[Path]:
     facts = read_scores(folder).blend
     if facts is None:
         return
-    for run in blended_runs(folder, load_config(folder / "config.toml", _no_weights(folder)), facts):
+    for run in blended_runs(folder, load_run_config(folder), facts):
         yield run
         yield from _blended(run)
-
-
-def _no_weights(folder: Path) -> list[str]:
-    """Return the override that leaves out the weights a run started from, which may be gone."""
-    model = read_toml(folder / "config.toml")[0].get("model", {})
-    return ['model.weights=""'] if isinstance(model, dict) and model.get("weights") else []
 
 
 def _copy_run(run: Path, bundle: Path, config: Config) -> None:

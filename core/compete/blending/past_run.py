@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from compete.config.load import Config, load_config
+from compete.config.load import Config, load_run_config
 from compete.data.columns import encode_columns
 from compete.data.dataset import Dataset
 from compete.data.stored_tables import read_stored_tables
@@ -18,7 +18,6 @@ from compete.identity import read_sources
 from compete.stages.prepare import read_tables
 from compete.stages.run_folder import changed_since
 from compete.text import format_list
-from compete.toml.read import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +29,8 @@ FOLDS_FILE = "folds.csv"
 
 
 def past_config(folder: Path, overrides: Sequence[str], warn: Callable[[str], None]) -> Config:
-    """Return a run's configuration, without weights to start from: its members have their own."""
-    toml = folder / "config.toml"
-    model = read_toml(toml)[0].get("model", {})
-    without = ['model.weights=""'] if isinstance(model, dict) and model.get("weights") else []
-    config = load_config(toml, [*without, *overrides])
+    """Return a run's configuration, and warn of files that changed since the run."""
+    config = load_run_config(folder, overrides)
     changed = [line for line in changed_since(folder, config, read_sources(config)) if line.startswith("file ")]
     if changed:
         names = format_list(line.removeprefix("file ") for line in changed)

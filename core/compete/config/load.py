@@ -101,6 +101,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     return check_config(written, overrides, path, lines)
 
 
+def load_run_config(folder: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a run's TOML without the weights it started from, which may be gone: its members have their own."""
+    toml = folder / "config.toml"
+    model = read_toml(toml)[0].get("model", {})
+    without = ['model.weights=""'] if isinstance(model, dict) and model.get("weights") else []
+    return load_config(toml, [*without, *overrides])
+
+
 def check_config(
     written: Mapping[str, Any],
     overrides: Sequence[str] = (),

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import nn
 
-from compete.config.load import load_config
+from compete.config.load import load_config, load_run_config
 from compete.data.images import ImageIndex
 from compete.data.loaders import (
     EpochBatches,
@@ -31,12 +31,10 @@ from compete.stages.members import RESULT, load_member, read_result
 from compete.store import read_json, write_atomic
 from compete.study.dry_run import dry_run
 from compete.text import format_list, unknown_name
-from compete.toml.read import read_toml
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from compete.config.load import Config
     from compete.session import Run
     from compete.types import Member
 
@@ -72,7 +70,7 @@ def write_features(
     chosen = _member(what, member) if what.is_dir() else None
     if chosen is None and member:
         raise UserError(f"{what}: --member names a network of a run's folder; a TOML has none yet.")
-    config = load_config(what, overrides) if chosen is None else _config_of(what, overrides)
+    config = load_config(what, overrides) if chosen is None else load_run_config(what, overrides)
     with dry_run(config, weights=chosen is None) as run:
         source = _source(run, what, chosen, layer)
         tables = {"train": (run.tables.train, run.train_inputs), "test": (run.tables.test, run.test_inputs)}
@@ -92,14 +90,6 @@ def _member(folder: Path, name: str) -> Member:
     if name and name not in found:
         raise UserError(f"--member {name}: {unknown_name('member', name, found)}")
     return read_result(read_json(found[name or next(iter(found))])).member
-
-
-def _config_of(folder: Path, overrides: list[str]) -> Config:
-    """Return a run's configuration, without weights to start from: the member has its own."""
-    toml = folder / "config.toml"
-    model = read_toml(toml)[0].get("model", {})
-    bare = ['model.weights=""'] if isinstance(model, dict) and model.get("weights") else []
-    return load_config(toml, [*bare, *overrides])
 
 
 def _source(run: Run, folder: Path, member: Member | None, layer: str) -> Source:
