@@ -42,7 +42,7 @@ REFUSED = {
     "CutMix": 'mixes the labels of two images: write [[batch_transforms]] name = "cutmix".',
     "MixUp": 'mixes the labels of two images: write [[batch_transforms]] name = "mixup".',
     "JPEG": "is deprecated in torchvision: albumentations has ImageCompression.",
-    "Lambda": "needs a Python function: write a transform in a plugin (`compete new plugin`).",
+    "Lambda": "needs a Python function: write a transform in a plugin (`compete new --plugin transform`).",
     "LinearTransformation": "needs tensors, which a TOML cannot hold.",
     "UniformTemporalSubsample": "is for videos.",
 }  # fmt: skip
