@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution, requires
+from importlib.metadata import PackageNotFoundError, distribution, entry_points, requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from compete.api.predicting import write_both
 from compete.blending.past_run import blended_runs
 from compete.config.code import local_modules
 from compete.config.load import Config, load_run_config
+from compete.config.plugins import ENTRY_POINTS
 from compete.data.stored_tables import FOLDER, read_stored_tables
 from compete.errors import CompeteError, UserError
 from compete.scores import SCORES_FILE, read_scores
@@ -190,14 +191,17 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def wheels() -> list[str]:
-    """Return the installed packages that compete needs, as `name==version`, with all that they need."""
+    """Return the installed packages that compete and plugins need, and the plugins', as `name==version`."""
     from packaging.requirements import Requirement
 
-    found: dict[str, str] = {}
+    found: dict[str, str] = {}  # compete itself is in the bundle
     waiting = list(requires("compete") or [])
+    waiting += [entry.dist.name for entry in entry_points(group=ENTRY_POINTS) if entry.dist]
     while waiting:
         wanted = Requirement(waiting.pop())
-        if wanted.name.lower() in found or (wanted.marker is not None and not wanted.marker.evaluate({"extra": ""})):
+        if wanted.name.lower() in (*found, "compete") or (
+            wanted.marker is not None and not wanted.marker.evaluate({"extra": ""})
+        ):
             continue
         try:
             package = distribution(wanted.name)

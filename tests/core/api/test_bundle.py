@@ -6,12 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import compete
-from compete.api.bundle import write_bundle
+from compete.api.bundle import wheels, write_bundle
 from compete.errors import CompeteError, UserError
 
 NO_NETWORK = ["unshare", "--net", "--map-root-user"]
@@ -59,6 +60,19 @@ def test_a_bundle_gives_the_same_bytes_without_a_network(offline, tiny):
     wheels = dict(line.split("==") for line in (bundle / "wheels.txt").read_text().split())
     assert {"torch", "timm", "pandas", "pluggy", "scipy"} <= set(wheels) and "pytest" not in wheels
     assert not list(bundle.rglob("__pycache__")) or all("bundle/code" in str(p) for p in bundle.rglob("__pycache__"))
+
+
+def test_the_packages_of_plugins_are_listed_with_what_they_need(tmp_path, monkeypatch):
+    info = tmp_path / "toy_plugins-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: toy-plugins\nVersion: 1.2\nRequires-Dist: compete\nRequires-Dist: pytest\n"
+    )
+    (info / "entry_points.txt").write_text("[compete]\ntoy = toy_losses\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = wheels()
+    assert {"toy-plugins==1.2", f"pytest=={version('pytest')}"} <= set(found)
+    assert not [line for line in found if line.startswith("compete==")]
 
 
 def test_a_blend_takes_its_runs_along(offline, tiny):
