@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from compete.config.load import load_config
 from compete.errors import CompeteError
 from compete.model.device import choose_device
@@ -66,11 +68,12 @@ def _bare(config: Config) -> Config:
 
 def _timing(run: Run, device: str) -> Timing:
     """Return the time of all members from that of the fastest of a few steps."""
-    epochs, views = run.config.training.epochs, 1 + len(run.config.many("tta"))
+    epochs, images = run.config.training.epochs, run.config.images
     with unchanged_random_state():
+        views = len(run.predictor(tta=True).views(torch.zeros(1, images.channels, *images.size)))
         trainer, batches = first_step(run)
-        images = sum(len(batch.rows) for batch in batches)
-        each = _fastest(trainer, batches) / images if images else 0.0
+        count = sum(len(batch.rows) for batch in batches)
+        each = _fastest(trainer, batches) / count if count else 0.0
     trained = len(trainer.train_rows)
     tables = run.dataset.tables
     predicted = (len(tables.train) - trained) * epochs + len(tables.test) * views

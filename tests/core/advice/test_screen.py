@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from compete.advice import Advice
+from compete.advice import timing as timing_module
 from compete.advice.facts import Facts, Section, Weights
 from compete.advice.models import CANDIDATES, Model
 from compete.advice.recipe import recipe
@@ -51,6 +52,17 @@ def test_a_step_is_timed_without_training_or_writing_anything(tiny):
     assert timing is not None and timing.device == "cpu" and timing.members == 3
     assert 0 < timing.image_seconds < 1 and timing.seconds > timing.image_seconds
     assert sorted(path.name for path in tiny.iterdir()) == before
+
+
+def test_every_view_of_the_test_images_is_counted(tiny, monkeypatch):
+    monkeypatch.setattr(timing_module, "_fastest", lambda trainer, batches: 1.0)
+    text = (tiny / "tiny.toml").read_text()
+    (tiny / "views.toml").write_text(text + '\n[[tta]]\nname = "flips"\nvertical = true\n')
+    one, four = time_run(tiny / "tiny.toml"), time_run(tiny / "views.toml")
+    assert one is not None and four is not None
+    test_rows = len(list((tiny / "data/test").iterdir()))
+    added = one.members * one.image_seconds * 3 * test_rows * timing_module.FORWARD_SHARE
+    assert four.seconds - one.seconds == pytest.approx(added)
 
 
 def test_what_cannot_be_timed_is_left_to_the_run_to_say(tiny):
