@@ -3,6 +3,7 @@
 CompeteError                   the work failed (exit status 1)
   x PluginRuntimeError         a plugin raised
   x RunBusyError               another process uses the run folder
+  x StoreError                 a store behind a URL does not answer
   x TrainingError              a member could not be trained
   x PlatformError              a competition platform failed, or refused
     - BusyError                it refused for now: try again later
@@ -44,6 +45,10 @@ class PluginRuntimeError(CompeteError):
 
 class RunBusyError(CompeteError):
     """Another process is using this run folder."""
+
+
+class StoreError(CompeteError):
+    """A store behind a URL does not answer, after every retry; finished work is kept."""
 
 
 class TrainingError(CompeteError):
