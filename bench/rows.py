@@ -34,7 +34,7 @@ from compete.predict.postprocessing import submission_frame
 from compete.session import Run, Session
 from compete.stages.blend import blend
 from compete.stages.finish import write_checked
-from compete.stages.members import OOF, TEST
+from compete.stages.predictions import OOF, TEST
 from compete.stages.prepare import choose_members, prepare
 from compete.train.trainer import epoch_order
 from compete.types import Tables, TopK

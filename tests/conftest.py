@@ -38,6 +38,7 @@ SLOW = (
     "core/leaderboard/test_newcomer.py",
     "core/leaderboard/test_pairing.py",
     "core/stages/test_runner.py",
+    "core/workers/test_main.py",
     "plugins/test_transforms_missing.py",
     "plugins/test_uploads_",
 )
@@ -147,7 +148,7 @@ def make_run(tiny: Path) -> Callable[..., object]:
         fabric, manager = make_fabric(config.training), config.plugins.new_manager()
         session = Session(config, tiny / "submissions/tiny/test", fabric, manager)
         for bound in (*config.many("callbacks"), *config.many("hooks")):
-            session.register(bound.build())
+            session.watch(bound.build())
         return assemble(session, read_sources(config), [], ExitStack())
 
     return make

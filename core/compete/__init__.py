@@ -75,10 +75,13 @@ if TYPE_CHECKING:
     from compete.config.table import Count, Number
     from compete.data.columns import cell_numbers
     from compete.data.leaks import linked_rows
+    from compete.jobs.failures import failure, failure_record
+    from compete.jobs.job import Job, TrainMember
     from compete.model.fitted import Fitted, FittedHead, HeadData
     from compete.model.selectors import find_head, match_modules
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, fit_verdict, read_scores
+    from compete.workers.work import Worker, run_job
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -107,6 +110,7 @@ __all__ = [
     "ImagesReport",
     "InitResult",
     "InputFile",
+    "Job",
     "Limits",
     "Member",
     "MemberResult",
@@ -136,6 +140,7 @@ __all__ = [
     "Tables",
     "Target",
     "TopK",
+    "TrainMember",
     "TrainerView",
     "TrainingError",
     "TrainingReport",
@@ -143,6 +148,7 @@ __all__ = [
     "UnreachableError",
     "Uploader",
     "Weights",
+    "Worker",
     "blend",
     "cell_numbers",
     "code_of_others",
@@ -154,6 +160,8 @@ __all__ = [
     "did_you_mean",
     "duration",
     "error_location",
+    "failure",
+    "failure_record",
     "find_head",
     "fit_verdict",
     "foreign_names",
@@ -174,6 +182,7 @@ __all__ = [
     "read_scores",
     "readings",
     "run",
+    "run_job",
     "same_name",
     "spread",
     "top_labels",
@@ -193,15 +202,18 @@ _LATE = {
     "CvScores": "compete.scores",
     "EpochScores": "compete.scores",
     "MemberScores": "compete.scores",
+    **dict.fromkeys(("Job", "TrainMember"), "compete.jobs.job"),
     "Number": "compete.config.table",
     "Scores": "compete.scores",
     **dict.fromkeys(("Fitted", "FittedHead", "HeadData"), "compete.model.fitted"),
     "cell_numbers": "compete.data.columns",
     "find_head": "compete.model.selectors",
+    **dict.fromkeys(("failure", "failure_record"), "compete.jobs.failures"),
     "fit_verdict": "compete.scores",
     "linked_rows": "compete.data.leaks",
     "match_modules": "compete.model.selectors",
     "read_scores": "compete.scores",
+    **dict.fromkeys(("Worker", "run_job"), "compete.workers.work"),
     "top_labels": "compete.predict.top_k",
 }
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class Session:
     """What a run has from its start: the TOML, folder, device, its own plugin manager, and its warnings and notes.
 
-    With `doctor` the first member is looked at for classic mistakes before it trains.
+    With `doctor` the first member is looked at for classic mistakes before it trains. `watchers` are the TOML's
+    callbacks and hooks, which watch members where they are trained.
 
     Event hooks get it as `run`; plugins may rely on the attributes of `compete.reports.RunView`.
     """
@@ -46,6 +47,7 @@ class Session:
     doctor: bool = True
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    watchers: list[object] = field(default_factory=list)
 
     @property
     def competition(self) -> str:
@@ -80,6 +82,11 @@ class Session:
     def register(self, plugin: object) -> None:
         """Register an object with event hooks for the rest of this run."""
         self.manager.register(plugin)
+
+    def watch(self, watcher: object) -> None:
+        """Register one of the TOML's callbacks or hooks."""
+        self.watchers.append(watcher)
+        self.register(watcher)
 
     def progress(self, what: str) -> Callable[[int, int], None]:
         """Return a function `(done, total)` that reports the progress of a long task."""

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from errno import ENOSPC
 from pathlib import Path
@@ -80,14 +80,15 @@ def make_folder(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def remove_litter(folder: Path, name: str = "") -> None:
+def remove_litter(folder: Path, name: str = "", but: Collection[Path] = ()) -> None:
     """Remove the half-written files that a killed process left in a folder and below, of files whose name starts so.
 
-    Whoever calls this holds the lock under which such files are written.
+    Whoever calls this holds the lock under which such files are written. Files directly in folders of `but` stay.
     """
     for file in folder.rglob(f".{glob.escape(name)}*.tmp"):
-        with suppress(OSError):
-            file.unlink()
+        if file.parent not in but:
+            with suppress(OSError):
+                file.unlink()
 
 
 def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:

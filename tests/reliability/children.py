@@ -24,6 +24,7 @@ import compete.config.plugins
 import compete.data.image_cache
 import compete.data.images
 import compete.stages.members
+import compete.stages.predictions
 import compete.stages.runner
 import compete.train.checkpoints
 import compete.train.loop
@@ -35,8 +36,8 @@ PLACES: dict[str, tuple[ModuleType, str]] = {
     "validation": (compete.train.loop, "validate"),
     "checkpoint": (compete.train.checkpoints, "save_checkpoint"),
     "end of a member": (compete.stages.members, "write_member"),
-    "prediction of OOF": (compete.stages.members, "_predict_oof"),
-    "prediction of test": (compete.stages.members, "_predict_test"),
+    "prediction of OOF": (compete.stages.predictions, "_predict_oof"),
+    "prediction of test": (compete.stages.predictions, "_predict_test"),
     "ensemble": (compete.stages.runner, "blend"),
     "submission": (compete.stages.runner, "write_checked"),
 }

@@ -13,7 +13,8 @@ import torch
 from compete.api.result import Result
 from compete.config.load import load_config
 from compete.errors import CompeteError, Stopped
-from compete.stages.members import finish_member, member_predictions, predict_members
+from compete.stages.members import finish_member
+from compete.stages.predictions import member_predictions, predict_members
 from compete.stages.runner import run_competition
 from compete.train.checkpoints import checkpoint, resume
 from compete.train.loop import train_epoch

@@ -24,7 +24,8 @@ from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows
 from compete.session import OpenRun, RunRows, Session
 from compete.stages.blend import join_members
-from compete.stages.members import OOF, RESULT, TEST, load_member, predicts_test, read_result
+from compete.stages.members import read_result
+from compete.stages.predictions import OOF, RESULT, TEST, load_member, predicts_test
 from compete.store import read_json
 from compete.text import format_list, plural
 from compete.types import Tables, TopK

@@ -12,7 +12,7 @@ from compete.errors import TrainingError
 from compete.predict.parquet import label_columns, write_predictions
 from compete.predict.top_k import concatenate, keep_top, known_rows
 from compete.session import OpenRun, Run
-from compete.stages.members import member_predictions
+from compete.stages.predictions import member_predictions
 from compete.text import format_first, plural
 from compete.types import TopK
 

@@ -1,38 +1,36 @@
-"""The members of a run on disk: which are finished, which can be reused, their weights and predictions."""
+"""The members of a run on disk: which are finished, which can be reused, and who trains the others."""
 
 from __future__ import annotations
 
 import math
 import shutil
 import threading
-from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file, save
-from torch import nn
+from safetensors.torch import save
 
 from compete.errors import CompeteError
-from compete.predict.inference import Scaler, as_they_are
-from compete.predict.parquet import read_predictions, write_predictions
-from compete.predict.rows import PredictionCheckpoint, RowInputs, predict_rows
-from compete.session import OpenRun, Run, call_hook
-from compete.store import drop_checkpoints, read_json, write_atomic, write_bytes, write_json
+from compete.jobs.events import Replay
+from compete.jobs.job import TrainMember
+from compete.jobs.lease import member_lease
+from compete.predict.inference import Scaler
+from compete.session import Run, call_hook
+from compete.stages.predictions import OOF, PREDICTED, RESULT, TEST, WEIGHTS, is_predicted, predict_member
+from compete.store import drop_checkpoints, read_json, remove_litter, write_atomic, write_bytes, write_json
+from compete.text import echo
 from compete.train.loop import train
 from compete.types import ALL_ROWS, Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
     from compete.identity import Identity
-    from compete.types import Array, Predictions
 
-WEIGHTS, RESULT = "weights.safetensors", "result.json"
 ONE_AT_A_TIME = threading.RLock()
-OOF, TEST, PREDICTED, PREDICTING = "oof.parquet", "test.parquet", "predictions.json", "predicting.pt"
 
 
 def finish_member(run: Run, member: Member) -> MemberResult:
@@ -40,24 +38,65 @@ def finish_member(run: Run, member: Member) -> MemberResult:
 
     Threads wait for each other: every step seeds the process's own random generators.
     """
-    with ONE_AT_A_TIME:
-        result = finished(run, member, run.member_folder(member))
-        if result is None:
-            result, weights, scaler = train(run, member)
-            write_member(run, result, weights, scaler)
-            call_hook(run.hook.on_member_end, run=run.session, result=result)
+    with _held(run, member):
+        return _finished_now(run, member)
+
+
+def training_of(run: Run, members: Sequence[Member]) -> TrainMember:
+    """Return what an executor gets to train these members: here, or in other processes."""
+    return TrainMember(
+        run,
+        work=lambda member: finish_member(run, member),
+        is_finished=lambda member: finished(run, member, run.member_folder(member)) is not None,
+        show=Replay(run, members).show,
+    )
+
+
+def complete_member(run: Run, member: Member) -> None:
+    """Train a member unless it is finished, and write its predictions: what a process that joined a run does."""
+    with _held(run, member):
+        _finished_now(run, member)
+        predict_member(run, member)
+
+
+@contextmanager
+def _held(run: Run, member: Member) -> Iterator[None]:
+    """Hold a member, which another process may train just now; then that is said, and it is waited for."""
+
+    def wait(owner: str) -> None:
+        echo(f"{member.name} is trained by {owner}: waiting for it", err=True)
+
+    with ONE_AT_A_TIME, member_lease(run.member_folder(member), wait):
+        yield
+
+
+def _finished_now(run: Run, member: Member) -> MemberResult:
+    folder, before = run.member_folder(member), len(run.session.warnings)
+    result = finished(run, member, folder)
+    if result is None:
+        remove_litter(folder)
+        result, weights, scaler = train(run, member)
+        write_member(run, result, weights, scaler, run.session.warnings[before:])
+        call_hook(run.hook.on_member_end, run=run.session, result=result)
+    else:
+        for text in read_json(folder / RESULT).get("warnings", []):
+            run.session.warn(text)
     return result
 
 
-def write_member(run: Run, result: MemberResult, weights: dict[str, torch.Tensor], scaler: Scaler) -> None:
+def write_member(
+    run: Run, result: MemberResult, weights: dict[str, torch.Tensor], scaler: Scaler, warnings: Sequence[str] = ()
+) -> None:
     """Write a finished member: its weights, then its result, which marks it finished.
 
-    The scaling of its images goes with it: a network built without pretrained weights may state another one.
+    The scaling of its images goes with it: a network built without pretrained weights may state another one. So do
+    `warnings`, for the run that another process trains it for.
     """
     folder = run.member_folder(result.member)
     write_bytes(folder / WEIGHTS, save(weights))
     scaling = {"mean": scaler.mean.flatten().tolist(), "std": scaler.std.flatten().tolist()}
-    state = {"identity": run.identity.member(result.member), "scaling": scaling, **asdict(result)}
+    key = run.identity.member(result.member)
+    state = {"identity": key, "scaling": scaling, **asdict(result), "warnings": list(warnings)}
     write_json(folder / RESULT, state)
     drop_checkpoints(folder)
 
@@ -118,7 +157,7 @@ def reuse_members(run: Run, others: Sequence[Path], members: Sequence[Member]) -
         for other in others:
             source = other / "members" / member.name
             if finished(run, member, source):
-                predicted = [file for file in (OOF, TEST) if _is_predicted(run, member, file, source)]
+                predicted = [file for file in (OOF, TEST) if is_predicted(run, member, file, source)]
                 marks = [PREDICTED] if predicted else []
                 for name in (*predicted, *marks, WEIGHTS, RESULT):  # the result last: it marks the member finished
                     _copy(source / name, folder / name)
@@ -136,120 +175,3 @@ def refit_members(results: Sequence[MemberResult]) -> tuple[Member, ...]:
     """Return the members to train on all rows, one a seed: to the median of the epochs that the folds chose."""
     epochs = math.ceil(median(result.best_epoch for result in results))
     return tuple(Member(ALL_ROWS, seed, epochs) for seed in dict.fromkeys(result.member.seed for result in results))
-
-
-def predicts_test(members: Sequence[Member], refits: Sequence[Member]) -> list[Member]:
-    """Return who predicts the test rows in place of each member: itself or, after a refit, that of its seed."""
-    by_seed = {member.seed: member for member in refits}
-    return [by_seed.get(member.seed, member) for member in members]
-
-
-def predict_members(run: Run, refits: Sequence[Member] = ()) -> None:
-    """Write each member's OOF predictions, and all test predictions, if any, in one pass over the test images."""
-    for member in run.members:
-        if not _is_predicted(run, member, OOF, run.member_folder(member)):
-            _predict_oof(run, member)
-    predict = dict.fromkeys(predicts_test(run.members, refits))
-    pending = [member for member in predict if not _is_predicted(run, member, TEST, run.member_folder(member))]
-    if pending and run.tables.has_test:
-        _predict_test(run, pending)
-
-
-def _predict_oof(run: Run, member: Member) -> None:
-    folder, rows = run.member_folder(member), np.flatnonzero(run.dataset.folds == member.fold)
-    network, scaler = load_member(run, member)
-    checkpoint = _checkpoint(run, folder, [member])
-    oof = _predict(run, [network], [scaler], run.train_inputs, rows, checkpoint)[0]
-    write_predictions(folder / OOF, run.tables.train["id"].iloc[rows].tolist(), oof, run.target.classes)
-    _mark_predicted(run, member, OOF)
-    checkpoint.path.unlink(missing_ok=True)
-
-
-def _predict_test(run: Run, members: list[Member]) -> None:
-    networks, scalers = zip(*(load_member(run, member) for member in members), strict=True)
-    rows, ids = np.arange(len(run.tables.test)), run.tables.test["id"].tolist()
-    checkpoint = _checkpoint(run, run.folder / "members", members)
-    test = _predict(run, list(networks), list(scalers), run.test_inputs, rows, checkpoint)
-    for member, predictions in zip(members, test, strict=True):
-        write_predictions(run.member_folder(member) / TEST, ids, predictions, run.target.classes)
-        _mark_predicted(run, member, TEST)
-    checkpoint.path.unlink(missing_ok=True)
-
-
-def _predict(
-    run: Run,
-    networks: list[nn.Module],
-    scalers: list[Scaler],
-    inputs: RowInputs,
-    rows: Array,
-    checkpoint: PredictionCheckpoint,
-) -> list[Predictions]:
-    """Predict rows with `[[tta]]`: from stored features where networks share a frozen backbone, else from images."""
-    predictor = run.predictor(tta=True)
-    stored = run.stored_features(inputs.images, networks, scalers[0])
-    if stored is None:
-        return predict_rows(predictor, networks, scalers, inputs, rows, checkpoint=checkpoint)
-    return predict_rows(
-        # (B, V, ...) -> V x (B, ...)
-        replace(predictor, views=lambda features: list(features.unbind(dim=1)), workers=0),
-        [stored.rest_of(network) for network in networks],
-        [as_they_are] * len(networks),
-        replace(inputs, images=stored.views),
-        rows,
-        checkpoint=checkpoint,
-    )
-
-
-def _checkpoint(run: Run, folder: Path, members: list[Member]) -> PredictionCheckpoint:
-    size = run.config.prediction_batch  # the checkpoint counts in batches
-    keys = [f"{run.identity.predictions(member)} {size}" for member in members]
-    return PredictionCheckpoint(folder / PREDICTING, keys, run.config.training.checkpoint_minutes * 60)
-
-
-def _mark_predicted(run: Run, member: Member, file: str) -> None:
-    marks = run.member_folder(member) / PREDICTED
-    write_json(marks, {**read_json(marks), file: _prediction_key(run, member, file)})
-
-
-def _prediction_key(run: Run, member: Member, file: str) -> str:
-    return run.identity.oof(member) if file == OOF else run.identity.predictions(member)
-
-
-def load_member(run: OpenRun, member: Member) -> tuple[nn.Module, Scaler]:
-    """Return a copy of the run's network with a finished member's weights, on the device, and its scaler."""
-    network = deepcopy(run.network)
-    scaling = read_json(run.member_folder(member) / RESULT)["scaling"]
-    mean, std = (torch.tensor(scaling[name]).reshape(1, -1, 1, 1) for name in ("mean", "std"))
-    scaler = Scaler(mean, std, run.config.training.channels_last)
-    weights = run.member_folder(member) / WEIGHTS
-    try:
-        network.load_state_dict(load_file(weights))
-    except Exception as error:  # a damaged file can raise nearly anything
-        reason = str(error).partition("\n")[0]
-        raise CompeteError(
-            f"{weights} cannot be read ({reason}). Remove it and run again: the member is trained from scratch."
-        ) from error
-    if run.config.training.channels_last:
-        network = network.to(memory_format=torch.channels_last)
-    return network.to(run.fabric.device), scaler.to(run.fabric.device)
-
-
-def member_predictions(run: Run, refits: Sequence[Member] = ()) -> tuple[list[Predictions], list[Predictions]]:
-    """Return each member's OOF (N, C), NaN in rows that it does not validate, and test predictions (T, C), if any.
-
-    After a refit, the test predictions of a member are those of the refitted one of its seed.
-    """
-    tables, classes = run.tables, run.target.classes
-    train_ids, test_ids = tables.train["id"].tolist(), tables.test["id"].tolist()
-    folders = [run.member_folder(member) for member in run.members]
-    oof = [read_predictions(folder / OOF, train_ids, classes) for folder in folders]
-    if not run.tables.has_test:
-        return oof, []
-    predict = predicts_test(run.members, refits)
-    test = {m: read_predictions(run.member_folder(m) / TEST, test_ids, classes) for m in dict.fromkeys(predict)}
-    return oof, [test[member] for member in predict]
-
-
-def _is_predicted(run: Run, member: Member, file: str, folder: Path) -> bool:
-    known = read_json(folder / PREDICTED).get(file)
-    return known == _prediction_key(run, member, file) and (folder / file).exists()

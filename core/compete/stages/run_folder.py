@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from compete.config.load import Config
 from compete.config.table import FOLDER_NAME
-from compete.errors import ConfigError, UserError
+from compete.errors import ConfigError, RunBusyError, UserError
 from compete.identity import config_key
+from compete.jobs.lease import member_lease
 from compete.store import file_lock, folder_lock, make_folder, read_json, remove_litter, write_json, write_text
 from compete.toml.read import read_toml, write_toml_text
 
@@ -192,12 +193,21 @@ def run_folders(parent: Path) -> Iterator[Path]:
 def start_folder(folder: Path, config: Config, sources: Mapping[str, str], created: float) -> None:
     """Make the folder, remove litter from it, and write what is known before training."""
     make_folder(folder)
-    remove_litter(folder)
+    _remove_litter(folder)
     if not (folder / STATE).exists():  # first: a later attempt finds the folder by it
         state = RunState(format=FORMAT, config=config_key(config, sources), sources=dict(sources), created=created)
         write_json(folder / STATE, state.model_dump(exclude_none=True))
     if not (folder / "config.toml").exists():
         write_text(folder / "config.toml", write_toml_text(config.resolved()))
+
+
+def _remove_litter(folder: Path) -> None:
+    """Remove what killed processes left, but nothing of members that another process trains just now."""
+    members = list((folder / "members").glob("*/"))
+    for member in members:
+        with suppress(RunBusyError), member_lease(member):
+            remove_litter(member)
+    remove_litter(folder, but=members)
 
 
 def forget_attempt(folder: Path) -> None:

@@ -12,6 +12,7 @@ from compete.data.folds import write_folds
 from compete.errors import FAULTS, ConfigError, PluginRuntimeError, code_of_others, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
+from compete.jobs.log import RunLog
 from compete.model.device import make_fabric
 from compete.model.finetune import begin_plan, build_optimizer, parameter_groups
 from compete.model.losses import joint_loss
@@ -31,17 +32,16 @@ from compete.stages.describe import (
     describe_rows,
 )
 from compete.stages.finish import fit_postprocessing, score_run, store_tables, write_checked
-from compete.stages.log import RunLog
 from compete.stages.members import (
     are_finished,
-    finish_member,
     finished,
     may_be_finished,
-    predict_members,
     refit_members,
     reuse_members,
+    training_of,
 )
 from compete.stages.open_images import open_images, read_contents, try_images, try_views
+from compete.stages.predictions import predict_members
 from compete.stages.prepare import choose_members, prepare, read_tables, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
@@ -113,7 +113,7 @@ def events(session: Session, watchers: Sequence[BoundComponent] = ()) -> Iterato
     """Notify plugins, and components that watch, of the start and the failure of a run."""
     session.register(RunLog(session))
     for bound in watchers:  # in this order: checkpoints number them
-        session.register(bound.build())
+        session.watch(bound.build())
     try:
         call_hook(session.hook.on_run_start, run=session)
         yield
@@ -260,7 +260,7 @@ def _report_plan(run: Run) -> None:
 def _train(run: Run, members: Sequence[Member]) -> list[MemberResult]:
     """Train every one of some members that is not finished."""
     executor = run.config.one("executors")
-    results = executor.build(list(members), lambda member: finish_member(run, member))
+    results = executor.build(list(members), training_of(run, members))
     found = [getattr(result, "member", None) for result in results] if isinstance(results, list) else []
     if found != list(members):
         raise PluginRuntimeError(

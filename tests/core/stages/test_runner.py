@@ -19,7 +19,7 @@ from compete.config.load import load_config
 from compete.errors import CompeteError, ConfigError, DataError, PluginRuntimeError, UserError
 from compete.identity import read_sources
 from compete.scores import read_scores
-from compete.stages import members
+from compete.stages import predictions
 from compete.stages.run_folder import choose_folder, claim_folder
 from compete.stages.runner import run_competition
 
@@ -688,8 +688,8 @@ def test_two_configurations_started_at_one_moment_get_a_folder_each(tiny):
 def test_predictions_of_reused_members_are_reused_where_they_still_hold(tiny, monkeypatch, override, predicted_again):
     first, calls = run(tiny), []
     for name in ("_predict_oof", "_predict_test"):
-        predict = getattr(members, name)
-        monkeypatch.setattr(members, name, lambda *a, p=predict, n=name: (calls.append(n), p(*a)))
+        predict = getattr(predictions, name)
+        monkeypatch.setattr(predictions, name, lambda *a, p=predict, n=name: (calls.append(n), p(*a)))
     second = run(tiny, override)
     assert (second.folder.name, calls) == ("run-002", predicted_again)
     name = "members/fold0-seed42/oof.parquet"
@@ -699,7 +699,7 @@ def test_predictions_of_reused_members_are_reused_where_they_still_hold(tiny, mo
 
 def test_another_test_set_predicts_oof_no_second_time(tiny, monkeypatch):
     run(tiny)
-    monkeypatch.setattr(members, "_predict_oof", None)
+    monkeypatch.setattr(predictions, "_predict_oof", None)
     change_test_image(tiny)
     assert run(tiny).folder.name == "run-002"
 

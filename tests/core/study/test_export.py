@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from compete.cli import app
 from compete.config.load import load_config
 from compete.model.network import build_network
-from compete.stages.members import load_member
+from compete.stages.predictions import load_member
 
 pytest_plugins = ["core.features.conftest"]
 

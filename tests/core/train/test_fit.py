@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from compete.api.calls import load_run
 from compete.cli import app
 from compete.errors import ConfigError
-from compete.stages.members import load_member
+from compete.stages.predictions import load_member
 
 pytest_plugins = ["core.features.conftest"]
 

@@ -1,0 +1,91 @@
+"""A job: one member to train, in words that any process which sees the run's folder understands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compete.identity import Identity
+from compete.toml.read import write_toml_text
+from compete.types import Member, MemberResult
+
+if TYPE_CHECKING:
+    from compete.session import Run
+
+Record = dict[str, Any]  # an event as plain JSON data
+
+
+@dataclass(frozen=True)
+class Job:
+    """One member to train: picklable, and JSON as `to_json`. `compete.run_job(job)` does it, in any process.
+
+    `folder` is the run's and `cwd` what the TOML's paths are relative to, both absolute. `toml` is the whole
+    configuration and `path` the file that it came from; `identity` is what rows, images, settings and code must be.
+    """
+
+    member: Member
+    folder: str
+    cwd: str
+    toml: str
+    path: str
+    identity: Identity
+    doctor: bool = False
+
+    def to_json(self) -> str:
+        """Return the job as one line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        """Return the job that `to_json` wrote."""
+        data = json.loads(text)
+        return cls(**{**data, "member": Member(**data["member"]), "identity": Identity(**data["identity"])})
+
+
+def job_of(run: Run, member: Member) -> Job:
+    """Return the job of a run's member."""
+    return Job(
+        member=member,
+        folder=str(run.folder.resolve()),
+        cwd=str(Path.cwd()),
+        toml=write_toml_text(run.config.resolved()),
+        path=str(run.config.path),
+        identity=run.identity,
+        doctor=run.session.doctor,
+    )
+
+
+@dataclass(frozen=True)
+class TrainMember:
+    """What an executor gets as `train`: `train(member)` trains a member in this process and returns its result.
+
+    A finished member is not trained again, so an executor also calls it for each member that was trained elsewhere.
+    """
+
+    run: Run
+    work: Callable[[Member], MemberResult]
+    is_finished: Callable[[Member], bool]
+    show: Callable[[Record], None]
+
+    def __call__(self, member: Member) -> MemberResult:
+        """Train the member unless it is finished; return its result."""
+        return self.work(member)
+
+    def job(self, member: Member) -> Job:
+        """Return the job that `compete.run_job` does in another process, on this or another machine."""
+        return job_of(self.run, member)
+
+    def pending(self, members: Sequence[Member]) -> list[Member]:
+        """Return the members that are not finished."""
+        return [member for member in members if not self.is_finished(member)]
+
+    def replay(self, record: Record) -> None:
+        """Show an event of another process, as `run_job` reports it, in this one: in the log and on the screen."""
+        self.show(record)
+
+    def warn(self, message: str) -> None:
+        """Add a warning, which the run reports at its end."""
+        self.run.session.warn(message)
