@@ -30,6 +30,7 @@ SLOW = (
     "test_install.py",
     "test_troubleshooting.py",
     "test_python_page.py",
+    "core/budget/test_timed_run.py",
     "core/study/test_ablation.py",
     "core/test_cli.py",
     "core/api/",

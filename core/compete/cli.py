@@ -184,15 +184,18 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder and reuse no member.")] = False,
     doctor: Annotated[bool, typer.Option("--doctor/--no-doctor", help="Look for classic mistakes first.")] = True,
+    hours: Annotated[
+        float | None, typer.Option(help="Have the submission in so many hours: cut epochs, folds, seeds, variants.")
+    ] = None,
 ) -> None:
     """Train the folds, ensemble them and write a checked submission.
 
     A run that was stopped resumes when you run the same command again.
     """
     configs = [_read_config(file.expanduser(), overrides or []) for file in files]
-    from compete.blending.entry import run_entries
+    from compete.budget.timed_run import run_within
 
-    run_entries(configs, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
+    run_within(configs, hours, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
 
 
 def _read_config(file: Path, overrides: list[str]) -> Config:

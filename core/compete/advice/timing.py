@@ -53,13 +53,13 @@ def time_run(path: Path) -> Timing | None:
         config = load_config(path)
         device = choose_device(config.training.device)
         batch = min(config.training.batch_size, CPU_IMAGES) if device == "cpu" else config.training.batch_size
-        with dry_run(_bare(load_config(path, [f"training.batch_size={batch}"]))) as run:
+        with dry_run(bare(load_config(path, [f"training.batch_size={batch}"]))) as run:
             return _timing(run, device)
     except CompeteError:
         return None
 
 
-def _bare(config: Config) -> Config:
+def bare(config: Config) -> Config:
     """Return the configuration with the bare architecture, whose steps take as long: no weights are fetched."""
     model = config.one("models")
     bare = replace(model, options=model.options | dict(model.component.traits.without_weights))
@@ -73,7 +73,7 @@ def _timing(run: Run, device: str) -> Timing:
         views = len(run.predictor(tta=True).views(torch.zeros(1, images.channels, *images.size)))
         trainer, batches = first_step(run)
         count = sum(len(batch.rows) for batch in batches)
-        each = _fastest(trainer, batches) / count if count else 0.0
+        each = fastest_step(trainer, batches) / count if count else 0.0
     trained = len(trainer.train_rows)
     tables = run.dataset.tables
     predicted = (len(tables.train) - trained) * epochs + len(tables.test) * views
@@ -81,7 +81,7 @@ def _timing(run: Run, device: str) -> Timing:
     return Timing(each, members, members * each * (trained * epochs + predicted * FORWARD_SHARE), device)
 
 
-def _fastest(trainer: Trainer, batches: list[Batch]) -> float:
+def fastest_step(trainer: Trainer, batches: list[Batch]) -> float:
     """Return the seconds of the fastest of a few steps; the first one also allocates memory."""
     set_training_mode(trainer.network)
     found: list[float] = []

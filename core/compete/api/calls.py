@@ -11,7 +11,7 @@ from compete.api.caller import state_kept
 from compete.api.result import Result
 from compete.api.sources import Overrides, Source, override_list, python_words, read_config
 from compete.blending.blend_runs import AUTO, blend_data, blend_runs
-from compete.blending.entry import run_entry
+from compete.budget.timed_run import run_within
 from compete.draft import InitResult, write_toml
 from compete.errors import UserError
 from compete.leaderboard.records import find_candidate
@@ -22,20 +22,26 @@ __all__ = ["InitResult", "Result", "blend", "init", "load_run", "run", "validate
 
 
 def run(
-    source: Source, overrides: Overrides = None, *, name: str | None = None, fresh: bool = False, doctor: bool = True
+    source: Source,
+    overrides: Overrides = None,
+    *,
+    name: str | None = None,
+    fresh: bool = False,
+    doctor: bool = True,
+    hours: float | None = None,
 ) -> Result:
     """Train the folds, ensemble them, write a checked submission, and return the finished run.
 
     `source` is a TOML, the same as a dict, or a folder of images and tables: for that a TOML is written into the
     current folder and shown. `overrides` are `{"training.epochs": 3}` or `["training.epochs=3"]`. Relative paths are
     relative to the current folder. `name` chooses the run's folder, `fresh` a new one that reuses no member;
-    `doctor` looks for classic mistakes first.
+    `doctor` looks for classic mistakes first; `hours` cut epochs, folds, seeds and variants to what fits.
 
     A run that was stopped resumes at the same call. Raise `CompeteError` with what to do about it.
     """
     with python_words(), state_kept():
         config = read_config(source, overrides)
-        return Result.of(run_entry(config, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor))
+        return Result.of(run_within([config], hours, name, fresh, sys.stdout.isatty(), doctor))
 
 
 def blend(

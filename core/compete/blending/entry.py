@@ -52,16 +52,21 @@ if TYPE_CHECKING:
 
 
 def run_entry(
-    config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False, doctor: bool = True
+    config: Config,
+    name: str | None = None,
+    fresh: bool = False,
+    interactive: bool = False,
+    doctor: bool = True,
+    watch: object = None,
 ) -> RunRows:
     """Run a TOML to a checked submission; see `run_competition`.
 
     One with `[[variants]]` trains a run for each and blends them; one with `[blend]` trains nothing.
     """
     if config.variants:
-        return _run_variants(config, name, fresh, interactive, doctor)
+        return _run_variants(config, name, fresh, interactive, doctor, watch)
     if not (config.blend.runs or config.blend.files):
-        return run_competition(config, name, fresh, interactive, doctor)
+        return run_competition(config, name, fresh, interactive, doctor, watch)
     if not config.blend.runs:
         raise ConfigError("[blend] runs: name at least one finished run: its rows, folds and metric count.")
     return repeat_blend(config, name, fresh, interactive)
@@ -73,10 +78,11 @@ def run_entries(
     fresh: bool = False,
     interactive: bool = False,
     doctor: bool = True,
+    watch: object = None,
 ) -> RunRows:
     """Run one TOML, or several of one competition one after the other, which are blended; `name` is the blend's."""
     if len(configs) == 1:
-        return run_entry(configs[0], name, fresh, interactive, doctor)
+        return run_entry(configs[0], name, fresh, interactive, doctor, watch)
     names = sorted({config.competition.name for config in configs})
     if len(names) > 1:
         raise ConfigError(f"[competition] name: TOMLs of several competitions cannot be blended: {format_list(names)}")
@@ -85,11 +91,13 @@ def run_entries(
     if twice:
         raise ConfigError(f"{format_list(twice)}: the same run more than once. Name each once.")
     _refuse_unblendable({str(config.path): config for config in configs})
-    folders = [run_entry(config, None, fresh, interactive, doctor).folder for config in configs]
+    folders = [run_entry(config, None, fresh, interactive, doctor, watch).folder for config in configs]
     return blend_runs(blend_data(folders, {}), name=name, interactive=interactive)
 
 
-def _run_variants(config: Config, name: str | None, fresh: bool, interactive: bool, doctor: bool) -> RunRows:
+def _run_variants(
+    config: Config, name: str | None, fresh: bool, interactive: bool, doctor: bool, watch: object
+) -> RunRows:
     """Train each variant into a run folder beside this one's, `<run>-<variant>`, then blend them by `[ensemble]`."""
     check_name(name)
     _refuse_unblendable({f'[[variants]] name = "{variant.name}"': variant.config for variant in config.variants})
@@ -102,7 +110,7 @@ def _run_variants(config: Config, name: str | None, fresh: bool, interactive: bo
             own = folder.with_name(f"{folder.name}-{variant.name}")
             echo(f"variant {variant.name}, {number} of {len(config.variants)}: {own}")
             chosen, again = _free_name(own, variant.config), fresh and not own.exists()
-            runs.append(run_competition(variant.config, chosen, again, interactive, doctor))
+            runs.append(run_competition(variant.config, chosen, again, interactive, doctor, watch))
         folder = _of_same_data(config, sources, held, folder, runs[0].identity)
         prepared = prepare_blend(replace(config, blend=Blend(runs=[run.folder.as_posix() for run in runs])))
         methods, used = judge_methods(prepared), config.one("ensembles").name

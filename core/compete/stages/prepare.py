@@ -29,7 +29,7 @@ from compete.data.leaks import (
 )
 from compete.data.look_alikes import label_look_alikes, row_look_alikes
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
-from compete.errors import ConfigError, DataError, PluginError, SubmissionError
+from compete.errors import ConfigError, DataError, PluginError, SubmissionError, code_of_others, error_location
 from compete.identity import folds_key
 from compete.session import metric_for
 from compete.stages.rehearse import rehearse_scores, rehearse_submission, rehearse_training
@@ -38,7 +38,10 @@ from compete.text import format_list, unknown_name
 from compete.types import Member, Metric, Tables, Target, TopK
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from compete.config.load import Config
+    from compete.config.options import BoundComponent
     from compete.config.settings import Competition
     from compete.types import Array
 
@@ -268,3 +271,17 @@ def _folds(
     if folder is None:
         return split(bound, train, labels, seed), key
     return split_once(folder / f"{bound.name}-{key}.csv", bound, train, labels, seed), key
+
+
+def match_hook(hook: BoundComponent, network: nn.Module) -> None:
+    """Refuse a hook whose modules the network does not have."""
+
+    def unfit(error: BaseException) -> ConfigError:
+        return ConfigError(
+            f'[[hooks]] name = "{hook.name}": does not suit the network: {error!r} at {error_location(error)}'
+        )
+
+    with code_of_others(unfit):
+        watcher = hook.build()
+        if hasattr(watcher, "match"):
+            watcher.match(network)

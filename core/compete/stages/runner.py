@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.data.folds import write_folds
-from compete.errors import FAULTS, ConfigError, PluginRuntimeError, code_of_others, error_location, is_a_stop
+from compete.errors import FAULTS, PluginRuntimeError, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.jobs.log import RunLog
@@ -42,7 +42,7 @@ from compete.stages.members import (
 )
 from compete.stages.open_images import open_images, read_contents, try_images, try_views
 from compete.stages.predictions import predict_members
-from compete.stages.prepare import choose_members, prepare, read_tables, with_copies_together
+from compete.stages.prepare import choose_members, match_hook, prepare, read_tables, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
     changed_since,
@@ -75,12 +75,17 @@ if TYPE_CHECKING:
 
 
 def run_competition(
-    config: Config, name: str | None = None, fresh: bool = False, interactive: bool = False, doctor: bool = True
+    config: Config,
+    name: str | None = None,
+    fresh: bool = False,
+    interactive: bool = False,
+    doctor: bool = True,
+    watch: object = None,
 ) -> Run:
     """Run a competition from its TOML to a checked submission, resuming where an earlier try stopped.
 
-    `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first. Raise
-    `CompeteError` with what to do about it; what was finished is kept.
+    `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first; `watch`
+    has event hooks, called after all others. Raise `CompeteError` with what to do about it; what was finished is kept.
     """
     check_name(name)
     if not Path(config.competition.root).is_dir():
@@ -94,6 +99,8 @@ def run_competition(
         runs = [] if fresh else list(run_folders(competition_folder(config)))
         for warning in damaged_runs(runs):
             session.warn(warning)
+        if watch is not None:
+            session.register(watch)
         with events(session, [*config.many("callbacks"), *config.many("hooks")]):
             run = assemble(session, sources, runs, held)
             write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)
@@ -180,23 +187,9 @@ def _template(session: Session, dataset: Dataset, weights: bool) -> nn.Module:
     try_views(config)
     refuse_steps(config, network)
     for bound in config.many("hooks"):
-        _match(bound, network)
+        match_hook(bound, network)
     rehearse_single(config, dataset, choose_members(config, dataset.folds), network)
     return network
-
-
-def _match(hook: BoundComponent, network: nn.Module) -> None:
-    """Refuse a hook whose modules the network does not have."""
-
-    def unfit(error: BaseException) -> ConfigError:
-        return ConfigError(
-            f'[[hooks]] name = "{hook.name}": does not suit the network: {error!r} at {error_location(error)}'
-        )
-
-    with code_of_others(unfit):
-        watcher = hook.build()
-        if hasattr(watcher, "match"):
-            watcher.match(network)
 
 
 def _leave_other_data_alone(session: Session, identity: Identity, sources: Mapping[str, str], held: ExitStack) -> None:

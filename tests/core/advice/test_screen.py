@@ -55,7 +55,7 @@ def test_a_step_is_timed_without_training_or_writing_anything(tiny):
 
 
 def test_every_view_of_the_test_images_is_counted(tiny, monkeypatch):
-    monkeypatch.setattr(timing_module, "_fastest", lambda trainer, batches: 1.0)
+    monkeypatch.setattr(timing_module, "fastest_step", lambda trainer, batches: 1.0)
     text = (tiny / "tiny.toml").read_text()
     (tiny / "views.toml").write_text(text + '\n[[tta]]\nname = "flips"\nvertical = true\n')
     one, four = time_run(tiny / "tiny.toml"), time_run(tiny / "views.toml")

@@ -1,0 +1,1 @@
+"""A time budget: epochs, folds, seeds and variants so that a checked submission exists in time."""
