@@ -16,10 +16,10 @@ from compete.errors import (
     code_of_others,
     error_location,
 )
-from compete.files.archives import left_behind
 from compete.files.encodings import Decoded, Reading, decode, foreign_names, prose, readings
 from compete.files.proposals import Basis, Choice, Excerpt, Proposal, columns_called_label
 from compete.files.root import IMAGE_EXTENSIONS, Files, PathTemplate, path_template
+from compete.files.safety import left_behind
 from compete.files.scan import Scan, spread
 from compete.hookspecs import hookimpl
 from compete.leaderboard.platform import (

@@ -38,7 +38,7 @@ Components = Mapping[str, Callable[..., Any]]
 
 @hookspec
 def register_datasets() -> Components:
-    """Datasets: where rows come from. `(root: Path) -> Tables`.
+    """Datasets: where rows come from. `(root: Path) -> Tables`; with `@component(reads_urls=True)` also a URL (str).
 
     Raise `DataError` with every problem at once. Read ids and labels as text, and never change the user's files.
     """

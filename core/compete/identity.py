@@ -52,6 +52,12 @@ def digest_bytes(data: bytes) -> str:
     return sha256(data).hexdigest()[:32]
 
 
+def digest_of_mark(mark: str) -> str:
+    """Return the digest of a file that its store identifies: that of its content where this is its SHA-256 sum."""
+    kind, _, value = mark.partition(":")
+    return value[:32] if kind == "sha256" else digest_bytes(mark.encode())
+
+
 def digest_file(path: Path) -> str:
     """Return the whole SHA-256 of a file, 64 hexadecimal digits."""
     total = sha256()

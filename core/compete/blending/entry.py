@@ -158,7 +158,7 @@ def _try_start(config: Config) -> None:
     weights = not may_be_finished(choose_members(config, dataset.folds), list(run_folders(parent)))
     network = build_network(config, dataset.target.outputs, dataset.column_count, 0, weights)
     refuse_steps(config, network)
-    try_images(config, dataset.tables, Files(Path(config.competition.root)))
+    try_images(config, dataset.tables, Files(config.competition.root))
 
 
 def _free_name(own: Path, config: Config) -> str | None:

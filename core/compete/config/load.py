@@ -133,6 +133,8 @@ def check_config(
             reader.add(problem, problem.where[1 : problem.where.index("]")], problem.key)
     components = reader.components(data, plugins.registry) if plugins else {}
     reader.head_of_loss(components)
+    if plugins and core["competition"]:
+        reader.remote_root(components, core["competition"].root, plugins.registry)
     reader.data_files(components, path, core["competition"])
     reader.unknown_tables(data)
     tables = reader.variants(several, data)

@@ -20,6 +20,7 @@ from compete.text import did_you_mean, format_list
 from compete.toml.gallery import folder_of_first_toml
 from compete.toml.read import Lines
 from compete.toml.slots import SLOTS, Slot
+from compete.urls.stores import masked, masked_in, place_of
 
 
 class Reader:
@@ -39,10 +40,10 @@ class Reader:
         parts = [place[:n] for n in range(len(place), 0, -1)]
         override = next((self.overrides[part] for part in parts if part in self.overrides), None)
         if override is not None:
-            self.problems.append(str(replace(problem, file=f"--set {override}")))
+            self.problems.append(masked_in(str(replace(problem, file=f"--set {override}"))))
             return
         at = next((self.lines[part] for part in parts if part in self.lines), None)
-        self.problems.append(str(replace(problem, file=self.file, line=at)))
+        self.problems.append(masked_in(str(replace(problem, file=self.file, line=at))))
 
     def plugin_files(self, value: object, folder: Path) -> list[Path]:
         """Return the plugin files named in the TOML."""
@@ -149,13 +150,22 @@ class Reader:
                 message = f"must be the scale of the head, {head.options.get('scale')}. Write [head] scale = {scale}."
                 self.add(Problem(f"[loss] scale = {scale}", message), "loss", "scale")
 
+    def remote_root(self, components: Mapping[str, Sequence[BoundComponent]], root: str, registry: Registry) -> None:
+        """Refuse a URL as the root of a dataset that reads folders of a disk only."""
+        for bound in components.get("datasets", ()):
+            if isinstance(place_of(root), str) and not bound.component.traits.reads_urls:
+                able = format_list(name for name, other in registry["datasets"].items() if other.traits.reads_urls)
+                message = f'[dataset] name = "{bound.name}" reads folders of a disk. Those that read a URL: {able}.'
+                self.add(Problem(f'[competition] root = "{masked(root)}"', message), "competition", "root")
+
     def data_files(
         self, components: Mapping[str, Sequence[BoundComponent]], path: Path, competition: Competition | None
     ) -> None:
         """Refuse data files outside the root and the TOML's folder, and what is not a file of bounded size."""
         if competition is None:
             return
-        folders = [Path(competition.root), path.parent, *folder_of_first_toml(path.parent)]
+        place = place_of(competition.root)
+        folders = [*([place] if isinstance(place, Path) else []), path.parent, *folder_of_first_toml(path.parent)]
         for kind, bound in ((kind, bound) for kind, many in components.items() for bound in many):
             for key, value in bound.data_files:
                 file = Path(value.partition("#")[0])

@@ -77,6 +77,7 @@ class Traits:
     takes_columns: bool = field(default=False, metadata={"kinds": ("ensembles",)})
     needs_classes: bool = field(default=False, metadata={"kinds": ("postprocessors",)})
     own_ids: bool = field(default=False, metadata={"kinds": ("submissions",)})
+    reads_urls: bool = field(default=False, metadata={"kinds": ("datasets",)})
     needs_cosines: bool = field(default=False, metadata={"kinds": ("losses",)})
     gives_cosines: bool = field(default=False, metadata={"kinds": ("heads",)})
     without_weights: Mapping[str, object] = field(default_factory=dict, metadata={"kinds": ("models",)})
@@ -161,6 +162,7 @@ def component(
     takes_columns: bool = False,
     needs_classes: bool = False,
     own_ids: bool = False,
+    reads_urls: bool = False,
     needs_cosines: bool = False,
     gives_cosines: bool = False,
     without_weights: Mapping[str, object] | None = None,
@@ -177,6 +179,7 @@ def component(
     `takes_columns` (ensembles): takes the features of `[columns]` as a fifth argument, (train (N, F), test (T, F)).
     `needs_classes` (postprocessors): takes the classes' names as a fourth argument.
     `own_ids` (submissions): writes other ids than the test table's.
+    `reads_urls` (datasets): the root may be a store's URL, a string, which it reads through `Files` alone.
     `needs_cosines` (losses): expects logits that are cosines times its option `scale`.
     `gives_cosines` (heads): returns logits that are cosines times its option `scale`.
     `without_weights` (models): options that build the bare architecture, with no download and no weights file.
@@ -188,24 +191,13 @@ def component(
 
     Raise `TypeError` for a value of another type, and for a second declaration, which would undo the first.
     """
-    flags = [row_by_row, takes_columns, needs_classes, own_ids, needs_cosines, gives_cosines]
+    flags = [row_by_row, takes_columns, needs_classes, own_ids, reads_urls, needs_cosines, gives_cosines]
     if not all(isinstance(flag, bool) for flag in flags) or not (check is None or callable(check)):
         raise TypeError("component(): a trait such as row_by_row must be True or False, and check a function")
     traits = Traits(
-        check,
-        row_by_row,
-        takes_columns,
-        needs_classes,
-        own_ids,
-        needs_cosines,
-        gives_cosines,
-        dict(without_weights or {}),
-        pixel_options,
-        backbones,
-        weights,
-        model_input,
-        alternatives,
-    )
+        check, row_by_row, takes_columns, needs_classes, own_ids, reads_urls, needs_cosines, gives_cosines,
+        dict(without_weights or {}), pixel_options, backbones, weights, model_input, alternatives,
+    )  # fmt: skip
 
     def declare(function: F) -> F:
         if _ATTRIBUTE in vars(function):

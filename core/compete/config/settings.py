@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from compete.config.table import Count, Name, Number, Side, Table, UserPath, setting
 from compete.config.tuning import Finetune, Init
 from compete.toml.slots import Affects
+from compete.urls.stores import is_url, place_of, url_problems
 
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -18,11 +19,20 @@ class Competition(Table):
     """The competition and where its files are."""
 
     name: Name = setting("nothing", ..., "folder name of the runs: `submissions/<name>/`")
-    root: UserPath = setting("nothing", ..., "folder of the competition's files, relative to where you run `compete`")
+    root: UserPath = setting(
+        "nothing", ..., "folder of the competition's files, relative to where you run `compete`, or a URL: `s3://...`"
+    )
     title: str = setting("nothing", "", "heading of the report")
     url: str = setting("nothing", "", "address of the competition's page")
     source: str = setting("nothing", "", "where to get the data")
     titles: dict[str, str] = setting("submission", {}, 'display names of classes: `{ 0 = "worn, male" }`')
+
+    @field_validator("root")
+    @classmethod
+    def _is_readable(cls, root: str) -> str:
+        if is_url(root) and (problems := list(url_problems(root))):
+            raise ValueError(" ".join(problems))
+        return str(place_of(root)) if is_url(root) else root
 
 
 class Images(Table):

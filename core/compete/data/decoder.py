@@ -45,6 +45,11 @@ class Decoder:
     settings: Images
     fixed: Sequence[Callable[[Image], Image]] = ()
 
+    @property
+    def requests(self) -> int:
+        """How many files to ask for at once, where they come from a store; else 0."""
+        return getattr(self.files, "requests", 0)
+
     def __call__(self, path: str) -> Image:
         """Return (H, W, C), uint8 or float32 in 0..1. Raise `ValueError` with the path if it is not an image."""
         return self.decode(path)[0]

@@ -200,7 +200,7 @@ def decode_all(
 ) -> dict[int, str]:
     """Decode on all cores (decoders release the interpreter lock); return number and reason of each that failed.
 
-    What is noted about the others is counted in `notes`.
+    Of a store as many are asked for at once as it takes. What is noted about the others is counted in `notes`.
     """
 
     def decode(number: int) -> tuple[str | None, list[str]]:
@@ -212,7 +212,7 @@ def decode_all(
         return None, texts
 
     failed = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(decoder.requests or os.cpu_count()) as pool:
         for number, (reason, texts) in enumerate(pool.map(decode, range(len(paths)))):
             add_notes(notes, paths[number], texts)
             if reason is not None:

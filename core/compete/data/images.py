@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,7 +23,7 @@ MOST_LISTED = 5
 
 
 class ImageSequence(Protocol):
-    """Images of one size by number."""
+    """Images of one size by number, a memory map or `DecodedImages`."""
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -77,10 +78,11 @@ class ImagesByRow:
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """Images that are decoded at each access."""
+    """Images that are decoded at each access; `requests` of them at once where they come from a store."""
 
     paths: Sequence[str]
     decode: Callable[[str], Image]
+    requests: int = 0
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -90,6 +92,15 @@ class DecodedImages:
             return self.decode(self.paths[number])
         except ValueError as error:
             raise DataError(f"unreadable image: {error}") from error
+
+
+def read_many(images: ImageSequence, numbers: Sequence[int]) -> Iterator[Image]:
+    """Yield some images in their order; those of a store are asked for together, as each request waits."""
+    if isinstance(images, DecodedImages) and images.requests:
+        with ThreadPoolExecutor(images.requests) as pool:  # of this process alone: threads do not survive a fork
+            yield from pool.map(images.__getitem__, numbers)
+    else:
+        yield from map(images.__getitem__, numbers)
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,7 @@ def open_image_set(table: pd.DataFrame, decoder: Decoder, key: str, progress: Pr
     Images that cannot be read are listed in the result, never replaced. With an empty key they are not looked for.
     """
     settings, index = decoder.settings, ImageIndex.of(table)
-    images: ImageSequence = DecodedImages(index.paths, decoder)
+    images: ImageSequence = DecodedImages(index.paths, decoder, decoder.requests)
     unreadable: dict[int, str] = {}
     notes: Notes = {}
     damaged = False

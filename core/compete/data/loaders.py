@@ -20,6 +20,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from compete.data.decoder import as_fractions
+from compete.data.images import read_many
 from compete.errors import CompeteError, DataError, PluginRuntimeError, TrainingError, code_of_others, error_location
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class ImageDataset(Dataset[Batch | CompeteError]):
         Errors are returned: raised in a loader process, they would arrive as the text of a traceback.
         """
         try:
-            images = _stacked([augmented(self.transform, self.images[i.image], i.seed) for i in items])
+            read = read_many(self.images, [item.image for item in items])
+            images = _stacked([augmented(self.transform, image, i.seed) for image, i in zip(read, items, strict=True)])
         except CompeteError as error:
             return error
         return Batch(torch.from_numpy(images), torch.tensor([item.row for item in items]))

@@ -13,24 +13,19 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, NamedTuple, Protocol
 
 from compete.errors import DataError
-from compete.files.safety import ListedMember, clean_name, name_encoding, refuse_unsafe, zip_members
+from compete.files.safety import ListedMember, clean_name, is_clutter, name_encoding, refuse_unsafe, zip_members
 from compete.files.unpacking import decompress, extract_7z, unpacked_once
 from compete.text import plural
 
 Packing = Literal["zip", "tar", "7z", "gz", "bz2", "xz"]
 
 EXTENSIONS = (".zip", ".tar", ".7z", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-# Folders of macOS, Windows, storage servers and Python that hold copies, thumbnails and deleted files.
-LEFT_BEHIND = {
-    "__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "$recycle.bin",
-    "system volume information", "lost+found", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini",
-}  # fmt: skip
 _PLAIN = -1  # the method of a member whose bytes are stored as they are, without a zip header
 _LOCAL_HEADER_BYTES = 30
 _BLOCK_BYTES = 1 << 22
@@ -99,6 +94,14 @@ class Archive:
             written = _copy(file, to, member.size) if member.method == _PLAIN else _inflate(file, name, member, to)
         if written != member.size:
             raise DataError(f"{self.path.name}: the archive ends inside '{name}'. Download it again.")
+
+    def stamp_of(self, name: str) -> str:
+        """Return a text that changes with a member."""
+        return f"{self.stamp}/{self.members[name].offset}+{self.members[name].size}"
+
+    def mark_of(self, _name: str) -> str:
+        """Return what identifies a member's content where that is known without reading it, or an empty string."""
+        return ""
 
     def walk(self, folder: str) -> list[str]:
         """Return the paths of all members in a folder and below, relative to it, sorted."""
@@ -183,7 +186,7 @@ def open_archive(path: Path, cache: Path, most_bytes: int) -> Archive:
         raise DataError(f"{path.name}: the archive cannot be read: {error}. Download it again.") from error
     if not members:
         raise DataError(f"{path.name}: the archive is empty.")
-    return Archive(path, stamp, members, _base(members, path), unpacked)
+    return Archive(path, stamp, members, base_folder(members, path), unpacked)
 
 
 def file_stamp(path: Path) -> str:
@@ -193,18 +196,6 @@ def file_stamp(path: Path) -> str:
     """
     status = path.stat()
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino} {path.absolute()}"
-
-
-def is_clutter(name: str) -> bool:
-    """Return whether a name is one of the extra files that macOS and Windows create."""
-    last = name.rpartition("/")[2]
-    return last.startswith("._") or last in {".DS_Store", "Thumbs.db"} or name.split("/", 1)[0] == "__MACOSX"
-
-
-def left_behind(path: str) -> str:
-    """Return the part of a path that a program left there: a hidden file or folder, or one of `LEFT_BEHIND`; or ""."""
-    parts = path.split("/")
-    return next((part for part in parts if part.startswith(".") or part.lower() in LEFT_BEHIND), "")
 
 
 def _index_zip(path: Path) -> dict[str, Member]:
@@ -219,20 +210,31 @@ def _index_zip(path: Path) -> dict[str, Member]:
 
 
 def _index_tar(path: Path) -> dict[str, Member]:
-    with tarfile.open(path, "r:") as archive:
-        infos = [info for info in archive if info.isreg() and not info.issparse()]
+    with path.open("rb") as file:
+        return index_tar(file, path)
+
+
+def index_tar(
+    file: IO[bytes], path: Path, visit: Callable[[tarfile.TarInfo], object] = lambda _: None
+) -> dict[str, Member]:
+    """Index an opened tar, whose `path` names it in messages; `visit` sees each file's header while it is there."""
+    infos = []
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        for info in archive:
+            if info.isreg() and not info.issparse():
+                visit(info)
+                infos.append(info)
         end = archive.offset
     raw = [os.fsencode(info.name) for info in infos]
     encoding = name_encoding([name for name in raw if not name.isascii()])
     members = [(clean_name(name.decode(encoding)), info) for name, info in zip(raw, infos, strict=True)]
     refuse_unsafe(path, [ListedMember(name, info.size) for name, info in members])
-    with path.open("rb") as file:
-        file.seek(end)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile stops in silence at a cut-off header
-            raise DataError(
-                f"{path.name}: the archive ends after {plural(len(members), 'file')} without a tar's end mark: it was "
-                "cut off. Download it again."
-            )
+    file.seek(end)
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile stops in silence at a cut-off header
+        raise DataError(
+            f"{path.name}: the archive ends after {plural(len(members), 'file')} without a tar's end mark: it was "
+            "cut off. Download it again."
+        )
     return {name: Member(info.offset_data, info.size) for name, info in members if not is_clutter(name)}
 
 
@@ -245,7 +247,7 @@ def _index_folder(folder: Path) -> dict[str, Member]:
     }
 
 
-def _base(members: Mapping[str, Member], path: Path) -> str:
+def base_folder(members: Mapping[str, Member], path: Path) -> str:
     """Return the folder that paths may leave out, with its slash, or an empty string."""
     tops = {name.partition("/")[0] if "/" in name else "" for name in members}
     stem = path.name
@@ -287,6 +289,6 @@ def _open_compressed(path: Path, kind: Packing, stamp: str, cache: Path, most_by
     content = folder / "content"
     if packing(content) == "tar":
         members = _index_tar(content)
-        return Archive(content, stamp, members, _base(members, path))
+        return Archive(content, stamp, members, base_folder(members, path))
     name = path.name.removesuffix(f".{kind}")
     return Archive(content, stamp, {name: Member(0, content.stat().st_size)})

@@ -28,18 +28,26 @@ _TIMES = re.compile(r"\d+-(-?\d+)-(-?\d+)-")  # times before 1970 are negative
 class Contents:
     """Digests of files, remembered by stamp in the Parquet file `memory`.
 
-    `digest` maps bytes to a digest. The memory only saves reading: if it is lost or damaged, all files are read again.
+    `digest` maps bytes to a digest, `digest_of_mark` what a store says of an object, which then is not read. The memory
+    only saves reading: if it is lost or damaged, all files are read again.
     """
 
     memory: Path
     digest: Callable[[bytes], str]
+    digest_of_mark: Callable[[str], str] = str
 
     def digests(self, files: Files, paths: Sequence[str], progress: Callable[[int, int], None]) -> list[str]:
         """Return the digest of each path's bytes, an empty string for an unreadable one."""
+        marks = files.marks(paths)
+        if all(marks):
+            return [self.digest_of_mark(mark) for mark in marks]
         known = self._load()
         started = time.time_ns()
-        stamps = [_stamp(files, path) for path in paths]
-        found = [known.get(stamp, UNREADABLE) for stamp in stamps]
+        stamps = [UNREADABLE if mark else _stamp(files, path) for mark, path in zip(marks, paths, strict=True)]
+        found = [
+            self.digest_of_mark(mark) if mark else known.get(stamp, UNREADABLE)
+            for mark, stamp in zip(marks, stamps, strict=True)
+        ]
         unknown = [number for number, digest in enumerate(found) if digest == UNREADABLE]
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # reading and hashing release the interpreter lock
             read = pool.map(lambda number: self._read(files, paths[number]), unknown)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.errors import DataError
-from compete.files.archives import EXTENSIONS, Archive, file_stamp, is_clutter, open_archive, packing
+from compete.files.archives import Archive, file_stamp, open_archive
 from compete.files.nested import find_nested, open_nested
-from compete.files.safety import MOST_BYTES, unusable_file
-from compete.files.templates import IMAGE_EXTENSIONS, PathTemplate, path_template
+from compete.files.places.disk import archive_file, files_below, nearest_sibling, read_slice
+from compete.files.places.look_up import Opener, linked_url, look_up
+from compete.files.places.shards import join_shards, refuse_missing, shard_names
+from compete.files.places.store import PARALLEL, Store
+from compete.files.safety import MOST_BYTES, is_clutter, unusable_file
+from compete.files.templates import CACHE_PREFIX, IMAGE_EXTENSIONS, PathTemplate, clean_path, path_template, split_slice
 from compete.files.unpacking import built_once
 from compete.text import did_you_mean
+from compete.urls.stores import place_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["CACHE", "IMAGE_EXTENSIONS", "Files", "PathTemplate", "path_template"]
 
 CACHE = Path(".compete")
-CACHE_PREFIX = "cache:"
-_IMAGES = tuple(f".{extension}" for extension in IMAGE_EXTENSIONS)
-MOST_NAME_BYTES = 255  # of any file system
 Parts = Sequence[str]  # of a path
-_SLICE = re.compile(r"(.+)#(\d{1,18})\+(\d{1,18})")
+Container = Archive | Store
+Place = tuple[Path | Container, str]
 
 FOLLOW_LINKS = "COMPETE_FOLLOW_LINKS"  # of the user's shell: no TOML may ask for it
 
@@ -36,21 +38,44 @@ FOLLOW_LINKS = "COMPETE_FOLLOW_LINKS"  # of the user's shell: no TOML may ask fo
 class Files:
     """Reads paths below one root, written with forward slashes as in a table's column `image`.
 
-    A path may lead into an archive (`train.zip/1.jpg`, or `train/1.jpg` if there is only a `train.zip`), also into one
-    inside another (`all.zip/train.zip/1.jpg`, `all/train/1.jpg`), name a slice of a file (`train.bson#OFFSET+LENGTH`),
-    or, after the prefix `cache:`, a file below the cache folder. Threads, forked and spawned processes may share one.
+    The root is a folder or the URL of a store, such as `s3://bucket/folder`, which is read where it lies. A path may
+    lead into an archive (`train.zip/1.jpg`, or `train/1.jpg` if there is only a `train.zip`), also into one inside
+    another (`all.zip/train.zip/1.jpg`, `all/train/1.jpg`), into tar shards (`train-{000..099}.tar/1.jpg`), or into the
+    store that a file `train.url` names; it may name a slice of a file (`train.bson#OFFSET+LENGTH`) or, after the prefix
+    `cache:`, a file below the cache folder. Threads, forked and spawned processes may share one.
     Every method raises `DataError` for a path that leads outside.
     """
 
-    def __init__(self, root: Path, cache: Path = CACHE, most_bytes: int = MOST_BYTES) -> None:
-        if not root.is_dir():
-            raise DataError(f"no such folder: {root}.{_nearest_sibling(root)}")
-        self.root = root.resolve()
+    def __init__(self, root: Path | str, cache: Path = CACHE, most_bytes: int = MOST_BYTES) -> None:
+        place = place_of(root) if isinstance(root, str) else root
+        if isinstance(place, Path) and not place.is_dir():
+            raise DataError(f"no such folder: {place}.{nearest_sibling(place)}")
+        self._root = place.resolve() if isinstance(place, Path) else Store(place)
+        if isinstance(self._root, Store):
+            self._root.check()
         self.cache = cache.absolute()
         self.most_bytes = most_bytes
-        self._archives: dict[Path, Archive] = {}
-        self._places: dict[str, tuple[Path | Archive, str]] = {}
+        self._archives: dict[Path | str, Archive] = {}
+        self._stores: dict[Path, Store] = {}  # by the file that links to it
+        self._places: dict[str, Place] = {}
         self._lock = os.getpid(), threading.Lock()
+
+    @property
+    def root(self) -> Path:
+        """The root on disk. Raise `DataError` for a URL."""
+        if isinstance(self._root, Store):
+            raise DataError(f"{self.where}: read where it lies; what needs a folder on a disk cannot use it.")
+        return self._root
+
+    @property
+    def where(self) -> str:
+        """The root as messages name it: a folder, or a URL."""
+        return self._root.name if isinstance(self._root, Store) else str(self._root)
+
+    @property
+    def requests(self) -> int:
+        """How many files to ask for at once, as a store takes its time to answer; 0 where all are on this machine."""
+        return PARALLEL if isinstance(self._root, Store) or self._stores else 0
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_lock": None}
@@ -65,24 +90,25 @@ class Files:
         if isinstance(found, Path):
             if (found.stat().st_size if length is None else length) > self.most_bytes:
                 raise DataError(f"'{path}': more than {self.most_bytes:,} bytes are not read at once.")
-            return _read(found, path, offset, length)
+            return read_slice(found, path, offset, length)
         if length is not None:
             raise DataError(f"'{path}': only an unpacked file can be sliced. Unpack the archive.")
-        archive, member = found
-        return archive.read(member, self.most_bytes)
+        container, member = found
+        return container.read(member, self.most_bytes)
 
     def exists(self, path: str) -> bool:
         """Return whether the file exists."""
-        return self._find(_split_slice(path)[0]) is not None
+        return self._find(split_slice(path)[0]) is not None
 
     def present(self, paths: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Return whether each of many paths exists (N,), listing each folder once."""
         import numpy as np
 
+        self._look_for(paths)
         listed: dict[str, set[str]] = {}
         there = np.zeros(len(paths), dtype=bool)
         for number, path in enumerate(paths):  # millions a second, ten times as fast as pandas' string methods
-            folder, _, name = (_split_slice(path)[0] if "#" in path else path).rpartition("/")
+            folder, _, name = (split_slice(path)[0] if "#" in path else path).rpartition("/")
             if folder not in listed:
                 listed[folder] = set(self.list(folder))
             there[number] = name in listed[folder]
@@ -93,31 +119,60 @@ class Files:
         found, offset, length = self._locate(path)
         if isinstance(found, Path):
             return file_stamp(found) if length is None else f"{file_stamp(found)}#{offset}+{length}"
-        archive, member = found
-        return f"{archive.stamp}/{archive.members[member].offset}+{archive.members[member].size}"
+        container, member = found
+        return container.stamp_of(member)
+
+    def marks(self, paths: Sequence[str]) -> list[str]:
+        """Return what identifies each path's content without reading it: what a store or an index says of it.
+
+        It is empty for what must be read: files on this machine, and paths without a file.
+        """
+        self._look_for(paths)
+        if isinstance(self._root, Path) and not self._stores:
+            return [""] * len(paths)
+        return list(map(self._mark, paths))
+
+    def _mark(self, path: str) -> str:
+        try:
+            found = self._find(split_slice(path)[0])
+        except DataError:  # reported when the image is decoded
+            return ""
+        return "" if found is None or isinstance(found, Path) else found[0].mark_of(found[1])
+
+    def _look_for(self, paths: Sequence[str]) -> None:
+        """Ask web servers for many paths at once."""
+        places = {folder: self._place_if_any(folder) for folder in {path.rpartition("/")[0] for path in paths}}
+        stores = {folder: place[0] for folder, place in places.items() if place and isinstance(place[0], Store)}
+        by_store: dict[Store, list[str]] = {}
+        for path in paths if any(store.is_web for store in stores.values()) else ():
+            folder, _, name = path.rpartition("/")
+            if (place := places[folder]) is not None and folder in stores:
+                by_store.setdefault(stores[folder], []).append(f"{place[1]}/{name}".lstrip("/"))
+        for store, inside in by_store.items():
+            store.look_for(inside)
 
     def walk(self, folder: str) -> list[str]:
         """Return the paths of all files below a folder or archive, relative to it, sorted.
 
         Links to folders below the root are followed; others, broken ones and circles raise `DataError`.
         """
-        place = self._place(_clean(folder))
+        place = self._place(clean_path(folder))
         if place is None:
             return []
         where, inside = place
-        if isinstance(where, Archive):
-            return where.walk(inside)
-        return sorted(self._files_below(where, (where.resolve(),)))
+        if isinstance(where, Path):
+            return sorted(files_below(where, self._refuse_link_outside, (where.resolve(),)))
+        return where.walk(inside)
 
     def list(self, folder: str) -> list[str]:
         """Return the sorted names in a folder or archive, or none if there is no such folder."""
-        place = self._place(_clean(folder))
+        place = self._place(clean_path(folder))
         if place is None:
             return []
         where, inside = place
-        if isinstance(where, Archive):
-            return where.list(inside)
-        return sorted(path.name for path in where.iterdir() if not is_clutter(path.name))
+        if isinstance(where, Path):
+            return sorted(path.name for path in where.iterdir() if not is_clutter(path.name))
+        return where.list(inside)
 
     def build_once(self, name: str, build: Callable[[Path], object]) -> str:
         """Let `build` fill a folder below the cache if it does not exist; return its path, `cache:<name>`.
@@ -127,21 +182,21 @@ class Files:
         built_once(self.cache / name, build)
         return CACHE_PREFIX + name
 
-    def _locate(self, path: str) -> tuple[Path | tuple[Archive, str], int, int | None]:
+    def _locate(self, path: str) -> tuple[Path | tuple[Container, str], int, int | None]:
         """Return where a path is, and the slice of the file that it names. Raise `DataError` if there is no file."""
-        name, offset, length = _split_slice(path)
+        name, offset, length = split_slice(path)
         found = self._find(name)
         if found is None:
-            raise DataError(f"no file '{path}' below {self.root}.{self._nearest(name)}")
+            raise DataError(f"no file '{path}' below {self.where}.{self._nearest(name)}")
         return found, offset, length
 
-    def _find(self, path: str) -> Path | tuple[Archive, str] | None:
-        folder, _, name = _clean(path).rpartition("/")
+    def _find(self, path: str) -> Path | tuple[Container, str] | None:
+        folder, _, name = clean_path(path).rpartition("/")
         place = self._place(folder)
         if place is None or not name:
             return None
         where, inside = place
-        if isinstance(where, Archive):
+        if not isinstance(where, Path):
             member = where.find(f"{inside}/{name}" if inside else name)
             return None if member is None else (where, member)
         file = where / name
@@ -151,8 +206,8 @@ class Files:
             self._refuse_link_outside(file)
         return file
 
-    def _place(self, folder: str) -> tuple[Path | Archive, str] | None:
-        """Return the folder on disk, or the archive and the folder inside it; found ones are cached."""
+    def _place(self, folder: str) -> Place | None:
+        """Return the folder on disk, or the archive or store and the folder inside it; found ones are cached."""
         known = self._places.get(folder)
         if known is None:
             known = self._look_up(folder)
@@ -160,21 +215,48 @@ class Files:
                 self._places[folder] = known
         return known
 
-    def _look_up(self, folder: str) -> tuple[Path | Archive, str] | None:
-        at, rest = self.root, folder
+    def _place_if_any(self, folder: str) -> Place | None:
+        """Return the place of a folder, None also for a path that leads outside."""
+        try:
+            return self._place(clean_path(folder))
+        except DataError:
+            return None
+
+    def _look_up(self, folder: str) -> Place | None:
+        at, rest = self._root, folder
         if folder.startswith(CACHE_PREFIX):
             at, rest = self.cache, folder.removeprefix(CACHE_PREFIX)
         parts = rest.split("/") if rest else []
+        if isinstance(at, Store):
+            return look_up(at, parts, self._archive)
         for number, part in enumerate(parts):
             if not (at / part).is_dir():
-                file = _archive_file(at, part)
-                if file is None:
-                    return None
-                self._refuse_link_outside(file)
-                return self._inside(file, parts[number + 1 :])
+                return self._in_place_of(at, part, parts[number + 1 :])
             at = at / part
         self._refuse_link_outside(at)
         return at, ""
+
+    def _in_place_of(self, at: Path, part: str, rest: Parts) -> Place | None:
+        """Return what stands for a folder that is not there: shards, an archive or a link to a store; or None."""
+        if names := shard_names(part):
+            return self._archive(at / part, partial(self._open_shards, at, part, names)), "/".join(rest)
+        file = archive_file(at, part)
+        if file is not None:
+            self._refuse_link_outside(file)
+            return self._inside(file, rest)
+        link = at / f"{part}.url"
+        if link not in self._stores:
+            if not link.is_file():
+                return None
+            self._refuse_leading_outside(link, url := linked_url(link))
+            self._stores[link] = Store(str(place_of(url)))
+        return look_up(self._stores[link], rest, self._archive)
+
+    def _open_shards(self, at: Path, part: str, names: Parts, cache: Path, most_bytes: int) -> Archive:
+        refuse_missing(part, names, lambda name: (at / name).is_file())
+        for name in names:
+            self._refuse_link_outside(at / name)
+        return join_shards(part, names, lambda name: open_archive(at / name, cache, most_bytes))
 
     def _inside(self, file: Path, parts: Parts) -> tuple[Archive, str]:
         """Return the innermost archive that a path below an archive leads into, and the folder inside it."""
@@ -184,7 +266,7 @@ class Files:
             archive = self._archive(archive.path / name, partial(open_nested, archive, name))
         return archive, "/".join(parts)
 
-    def _archive(self, key: Path, open_it: Callable[[Path, int], Archive]) -> Archive:
+    def _archive(self, key: Path | str, open_it: Opener) -> Archive:
         """Open an archive once, even if several threads ask for it."""
         if self._lock[0] != os.getpid():  # a fork may have copied a lock while another thread held it
             self._lock = os.getpid(), threading.Lock()
@@ -195,37 +277,19 @@ class Files:
 
     def _refuse_link_outside(self, path: Path) -> None:
         real = path.resolve()
-        if not (real.is_relative_to(self.root) or real.is_relative_to(self.cache.resolve())):
-            if os.environ.get(FOLLOW_LINKS) == "1":
-                return
+        folders = [self.cache.resolve(), *([self._root] if isinstance(self._root, Path) else [])]
+        if not any(real.is_relative_to(folder) for folder in folders):
+            self._refuse_leading_outside(path, str(real))
+
+    def _refuse_leading_outside(self, path: Path, to: str) -> None:
+        if os.environ.get(FOLLOW_LINKS) != "1":
             raise DataError(
-                f"{path} is a link to {real}, outside the root {self.root}; such links are refused, as data of others "
+                f"{path} is a link to {to}, outside the root {self.where}; such links are refused, as data of others "
                 f"may hold them. If it is yours, run the same command after: export {FOLLOW_LINKS}=1"
             )
 
-    def _files_below(self, folder: Path, above: tuple[Path, ...], prefix: str = "") -> Iterator[str]:
-        """Yield the files below a folder; `above` are the real folders that the links on the way to it led to."""
-        for entry in _entries(folder):
-            if entry.is_dir():
-                inside = above
-                if entry.is_symlink():
-                    inside = (*above, self._link_target(Path(entry.path), above))
-                yield from self._files_below(Path(entry.path), inside, f"{prefix}{entry.name}/")
-            elif entry.is_symlink() and not Path(entry.path).exists() and not entry.name.lower().endswith(_IMAGES):
-                raise DataError(f"{entry.path} is a link to {Path(entry.path).readlink()}, where nothing is.")
-            elif not is_clutter(entry.name):
-                yield prefix + entry.name
-
-    def _link_target(self, link: Path, above: tuple[Path, ...]) -> Path:
-        """Return the folder that a link leads to. Raise `DataError` if it is outside the root, or holds the link."""
-        self._refuse_link_outside(link)
-        real = link.resolve()
-        if any(folder.is_relative_to(real) for folder in (*above, link.parent.resolve())):
-            raise DataError(f"{link} is a link to {real}, which holds it: a circle without an end. Remove the link.")
-        return real
-
     def _nearest(self, path: str) -> str:
-        folder, _, name = _clean(path).rpartition("/")
+        folder, _, name = clean_path(path).rpartition("/")
         names = self.list(folder)
         if name in names:
             place = self._place(folder)
@@ -234,56 +298,3 @@ class Files:
         if not names and folder:
             return f" There is no folder or archive '{folder}'.{did_you_mean(folder, self.list(''))}"
         return did_you_mean(name, names[:1000])  # the comparison is slow
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror}.") from error
-
-
-def _clean(path: str) -> str:
-    """Return a path without `.` and empty parts. Raise `DataError` if it leads outside the root."""
-    prefix = CACHE_PREFIX if path.startswith(CACHE_PREFIX) else ""
-    rest = path.removeprefix(prefix)
-    if "\\" in rest or "\0" in rest:
-        raise DataError(f"'{path}': paths need forward slashes.")
-    parts = [part for part in rest.split("/") if part not in ("", ".")]
-    if rest.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", rest):
-        raise DataError(f"'{path}' leads outside the root. Paths are relative to the root, without '..'.")
-    if any(len(part.encode(errors="surrogatepass")) > MOST_NAME_BYTES for part in parts):
-        raise DataError(f"'{path}': no file has a name of more than {MOST_NAME_BYTES} bytes. Check [dataset].")
-    return prefix + "/".join(parts)
-
-
-def _split_slice(path: str) -> tuple[str, int, int | None]:
-    match = _SLICE.fullmatch(path)
-    return (match[1], int(match[2]), int(match[3])) if match else (path, 0, None)
-
-
-def _read(file: Path, path: str, offset: int, length: int | None) -> bytes:
-    if length is None:
-        return file.read_bytes()
-    size = file.stat().st_size
-    if offset + length > size:  # before reading, which would reserve memory for any length
-        raise DataError(f"'{path}': the slice ends at byte {offset + length:,}, the file at {size:,}.")
-    with file.open("rb") as opened:
-        opened.seek(offset)
-        return opened.read(length)
-
-
-def _archive_file(folder: Path, part: str) -> Path | None:
-    """Return the archive to read as a folder: `train.zip` itself, or `train.zip` in place of a folder `train`."""
-    exact = folder / part
-    if exact.is_file():
-        return exact if packing(exact) else None
-    return next((file for extension in EXTENSIONS if (file := folder / (part + extension)).is_file()), None)
-
-
-def _nearest_sibling(root: Path) -> str:
-    parent = root.absolute().parent
-    if not parent.is_dir():
-        return ""
-    return did_you_mean(root.name, [path.name for path in parent.iterdir() if path.is_dir()])

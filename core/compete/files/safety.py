@@ -42,6 +42,13 @@ _KINDS = (
 LOCKED = "the archive is locked with a password. Unpack it first."
 
 
+# Folders of macOS, Windows, storage servers and Python that hold copies, thumbnails and deleted files.
+LEFT_BEHIND = {
+    "__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "$recycle.bin",
+    "system volume information", "lost+found", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini",
+}  # fmt: skip
+
+
 class ListedMember(NamedTuple):
     """A member as its archive lists it: sizes in bytes, `packed_size` 0 where the archive does not tell."""
 
@@ -94,7 +101,7 @@ def unsafe_members(archive: Path, members: Iterable[ListedMember], most_bytes: i
             yield f"the member '{member.name}' is there twice, with different contents. Unpack the archive by hand."
         size += member.size
         packed_size += member.packed_size
-    if packed_size > archive.stat().st_size:
+    if packed_size and packed_size > archive.stat().st_size:
         yield "its members overlap; refused as a decompression bomb."
     if most_bytes is not None and size > most_bytes:
         yield bomb_text(most_bytes)
@@ -151,6 +158,18 @@ def name_encoding(names: Sequence[bytes]) -> str:
 def clean_name(name: str) -> str:
     """Return a member's name with forward slashes and without a leading `./`."""
     return name.replace("\\", "/").removeprefix("./")
+
+
+def is_clutter(name: str) -> bool:
+    """Return whether a name is one of the extra files that macOS and Windows create."""
+    last = name.rpartition("/")[2]
+    return last.startswith("._") or last in {".DS_Store", "Thumbs.db"} or name.split("/", 1)[0] == "__MACOSX"
+
+
+def left_behind(path: str) -> str:
+    """Return the part of a path that a program left there: a hidden file or folder, or one of `LEFT_BEHIND`; or ""."""
+    parts = path.split("/")
+    return next((part for part in parts if part.startswith(".") or part.lower() in LEFT_BEHIND), "")
 
 
 def unpacked_limit(archive: Path, most_bytes: int) -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from compete.errors import DataError
-from compete.files.archives import EXTENSIONS, is_clutter, left_behind
+from compete.files.archives import EXTENSIONS
 from compete.files.encodings import foreign_names
 from compete.files.extensions import PHOTOGRAPHS, READABLE, choose_family, extension_of, unread_files
 from compete.files.root import Files
+from compete.files.safety import is_clutter, left_behind
 from compete.text import format_first
 
 T = TypeVar("T")

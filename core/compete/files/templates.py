@@ -1,4 +1,4 @@
-"""Path templates over columns: `train/{id}.jpg`, `{patient}/{image[0:2]}/{image}.npy`, `train/{path[/-1]}`."""
+"""Image paths, and templates over columns: `train/{id}.jpg`, `{patient}/{image[0:2]}.npy`, `train/{path[/-1]}`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "gif", "avif", "npy")
 _ANY_EXTENSION = ".*"
+CACHE_PREFIX = "cache:"
+MOST_NAME_BYTES = 255  # of any file system
+_SLICE = re.compile(r"(.+)#(\d{1,18})\+(\d{1,18})")
+_SHARDS = re.compile(r"\d+\.\.\d+")
 _FIELD = re.compile(r"([^\[\]{}]+)(?:\[(/?)(?:(-?\d{1,9})|(-?\d{0,9}):(-?\d{0,9}))\])?")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|.")
 
@@ -87,7 +91,7 @@ def path_template(text: str, columns: Iterable[str] | None = None) -> PathTempla
     """Parse a template, and check that it uses only `columns` if they are given. Raise `DataError`.
 
     `{name}` is a column's cell, `{name[0]}` and `{name[0:2]}` are slices of it, `{name[/-1]}` and `{name[/-2:]}` the
-    last parts of a path, `{{` and `}}` are braces.
+    last parts of a path, `{{` and `}}` are braces. `{000..099}`, the numbers of tar shards, stays as it is.
     """
     template = PathTemplate(text, tuple(_parse(text)))
     if columns is not None:
@@ -95,9 +99,31 @@ def path_template(text: str, columns: Iterable[str] | None = None) -> PathTempla
     return template
 
 
+def clean_path(path: str) -> str:
+    """Return a path without `.` and empty parts. Raise `DataError` if it leads outside the root."""
+    prefix = CACHE_PREFIX if path.startswith(CACHE_PREFIX) else ""
+    rest = path.removeprefix(prefix)
+    if "\\" in rest or "\0" in rest:
+        raise DataError(f"'{path}': paths need forward slashes.")
+    parts = [part for part in rest.split("/") if part not in ("", ".")]
+    if rest.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", rest):
+        raise DataError(f"'{path}' leads outside the root. Paths are relative to the root, without '..'.")
+    if any(len(part.encode(errors="surrogatepass")) > MOST_NAME_BYTES for part in parts):
+        raise DataError(f"'{path}': no file has a name of more than {MOST_NAME_BYTES} bytes. Check [dataset].")
+    return prefix + "/".join(parts)
+
+
+def split_slice(path: str) -> tuple[str, int, int | None]:
+    """Return a path's file, and the offset and length of the slice that it names, if any."""
+    match = _SLICE.fullmatch(path)
+    return (match[1], int(match[2]), int(match[3])) if match else (path, 0, None)
+
+
 def _parse(text: str) -> Iterable[str | Field]:
     for piece in _PIECE.finditer(text):
-        if piece[1] is not None:
+        if piece[1] is not None and _SHARDS.fullmatch(piece[1]):
+            yield piece[0]
+        elif piece[1] is not None:
             yield _parse_field(text, piece[1])
         elif piece[0] in ("{", "}"):
             raise DataError(f"'{text}': '{piece[0]}' has no partner. Write {{{{ or }}}} for a brace itself.")

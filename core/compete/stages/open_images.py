@@ -17,7 +17,7 @@ from compete.errors import ConfigError, DataError
 from compete.files.contents import Contents
 from compete.files.root import Files
 from compete.files.scan import spread
-from compete.identity import digest, digest_bytes, pixels_key
+from compete.identity import digest, digest_bytes, digest_of_mark, pixels_key
 from compete.predict.inference import views_of
 from compete.text import format_first, plural, unknown_name
 
@@ -44,8 +44,10 @@ class ImageContents:
 def read_contents(session: Session, tables: Tables, files: Files) -> ImageContents:
     """Read the digests of the image files; unchanged files are not read again."""
     train, test = (ImageIndex.of(table).paths for table in (tables.train, tables.test))
-    memory = Path(session.config.images.cache_dir) / "contents" / f"{digest(str(files.root))}.parquet"
-    digests = Contents(memory, digest_bytes).digests(files, train + test, session.progress("read image files"))
+    memory = Path(session.config.images.cache_dir) / "contents" / f"{digest(files.where)}.parquet"
+    digests = Contents(memory, digest_bytes, digest_of_mark).digests(
+        files, train + test, session.progress("read image files")
+    )
     return ImageContents(digests[: len(train)], digests[len(train) :])
 
 

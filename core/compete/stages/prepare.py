@@ -36,6 +36,7 @@ from compete.stages.rehearse import rehearse_scores, rehearse_submission, rehear
 from compete.stages.run_folder import competition_folder
 from compete.text import format_list, unknown_name
 from compete.types import Member, Metric, Tables, Target, TopK
+from compete.urls.stores import place_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,11 +49,12 @@ if TYPE_CHECKING:
 
 def read_tables(config: Config) -> Tables:
     """Read the competition's rows, and check what all later stages rely on. Raise `DataError`."""
-    root = Path(config.competition.root)
     try:
-        tables: Tables = config.one("datasets").build(root)
+        tables: Tables = config.one("datasets").build(place_of(config.competition.root))
     except DataError as error:
-        raise error if root.is_dir() else DataError([*error.problems, *_where_it_may_be(config)]) from None
+        if is_readable(config.competition):
+            raise
+        raise DataError([*error.problems, *_where_it_may_be(config)]) from None
     if not isinstance(tables, Tables):
         name, owner = config.one("datasets").name, config.one("datasets").component.owner
         raise PluginError(f"plugin {owner}: the dataset '{name}' returned {type(tables).__name__}: {STREAMS}.")
@@ -62,6 +64,12 @@ def read_tables(config: Config) -> Tables:
     if problems:
         raise DataError([*problems, *tables.warnings])  # rows that the dataset dropped may be the missing ones
     return tables
+
+
+def is_readable(competition: Competition) -> bool:
+    """Return whether the root is a folder that is there, or a URL, which is only known when it is read."""
+    place = place_of(competition.root)
+    return isinstance(place, str) or place.is_dir()
 
 
 def _where_it_may_be(config: Config) -> list[str]:

@@ -42,7 +42,7 @@ from compete.stages.members import (
 )
 from compete.stages.open_images import open_images, read_contents, try_images, try_views
 from compete.stages.predictions import predict_members
-from compete.stages.prepare import choose_members, match_hook, prepare, read_tables, with_copies_together
+from compete.stages.prepare import choose_members, is_readable, match_hook, prepare, read_tables, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
     changed_since,
@@ -88,7 +88,7 @@ def run_competition(
     has event hooks, called after all others. Raise `CompeteError` with what to do about it; what was finished is kept.
     """
     check_name(name)
-    if not Path(config.competition.root).is_dir():
+    if not is_readable(config.competition):
         read_tables(config)  # raises, before a run folder is made in the wrong place
     sources = read_sources(config)
     with ExitStack() as held:
@@ -145,7 +145,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
     members = choose_members(config, dataset.folds)
     # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
     network = None if may_be_finished(members, runs) else _template(session, dataset, weights=True)
-    files = Files(Path(config.competition.root))
+    files = Files(config.competition.root)
     try_images(config, dataset.tables, files)
     contents = read_contents(session, dataset.tables, files)
     dataset = _with_copies_together(session, sources, dataset, contents.train)

@@ -48,7 +48,7 @@ def dry_run(config: Config, weights: bool = True) -> Iterator[Run]:
     sources = read_sources(config)
     dataset = prepare(config, sources, None)
     transforms: list[Transform] = [bound.build() for bound in config.many("transforms")]
-    decoder = make_decoder(uncached, transforms, Files(Path(config.competition.root)))
+    decoder = make_decoder(uncached, transforms, Files(config.competition.root))
     tables = dataset.tables
     train, test = (open_image_set(table, decoder, "", lambda *_: None) for table in (tables.train, tables.test))
     network = build_network(config, dataset.target.outputs, dataset.column_count, seed=0, weights=weights)

@@ -34,6 +34,7 @@ CREDENTIALS = (
     "Credentials belong to fsspec's configuration (~/.config/fsspec, FSSPEC_... or the store's own variables), "
     "never into a URL, which is written to the run's config.toml"
 )
+ANONYMOUS = {"s3": """FSSPEC_S3='{"anon": true}'""", "gs": """FSSPEC_GS='{"token": "anon"}'"""}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>]+")
 _DENIED, _ABSENT, _PASSING = {401, 403}, {404, 410}, {408, 425, 429}
@@ -144,12 +145,15 @@ def at_first(call: Callable[[], T], url: str) -> T:
 
 def explained(error: Exception, url: str) -> CompeteError:
     """Return the error of a store in words: `DataError` for a definite refusal, else `StoreError`."""
+    error = _root(error)
     place, status = masked(url), _status(error)
     names = {kind.__name__ for kind in type(error).__mro__}
     if _is_absent(error):
         return DataError(f"{place}: no such bucket, folder or file.")
     if names & {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "TokenRetrievalError"}:
-        return DataError(f"{place}: no credentials for {scheme_of(url)}://. {CREDENTIALS}.")
+        public = ANONYMOUS.get(scheme_of(url), "")
+        hint = f" For a public bucket: export {public}" if public else ""
+        return DataError(f"{place}: no credentials for {scheme_of(url)}://. {CREDENTIALS}.{hint}")
     if isinstance(error, PermissionError) or status in _DENIED:
         return DataError(f"{place}: no permission to read it. {CREDENTIALS}.")
     if isinstance(error, TimeoutError) or any("Timeout" in name for name in names):
@@ -160,14 +164,24 @@ def explained(error: Exception, url: str) -> CompeteError:
     return StoreError(f"{place}: the store cannot be read: {what}")
 
 
-def _clean(error: Exception) -> str:
-    """Return an error's text without tokens, in its URLs either."""
-    text = without_secrets(str(error).partition("\n")[0][:500])
+def masked_in(text: str) -> str:
+    """Return a text with every URL in it masked."""
     return _IN_TEXT.sub(lambda found: masked(found[0]), text)
 
 
+def _clean(error: Exception) -> str:
+    return masked_in(without_secrets(str(error).partition("\n")[0][:500]))
+
+
 def _is_absent(error: Exception) -> bool:
-    return isinstance(error, FileNotFoundError) or _status(error) in _ABSENT
+    return isinstance(_root(error), FileNotFoundError) or _status(error) in _ABSENT
+
+
+def _root(error: Exception) -> Exception:
+    """Return what an error stems from: fsspec's HTTP calls a server that cannot be reached a file that is not there."""
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+    failed = isinstance(cause, OSError) or (isinstance(cause, Exception) and _status(cause) not in {None, *_ABSENT})
+    return cause if failed and isinstance(cause, Exception) else error
 
 
 def _status(error: Exception) -> int | None:

@@ -82,7 +82,7 @@ def _opened(session: Session, config: Config, expected: Identity) -> Run:
     """Return the run of a session, once its rows, images, settings and code are those that are expected."""
     sources, folds_folder = read_sources(config), competition_folder(config) / FOLDS
     dataset = prepare(config, sources, folds_folder)
-    files = Files(Path(config.competition.root))
+    files = Files(config.competition.root)
     contents = read_contents(session, dataset.tables, files)
     dataset = with_copies_together(config, sources, dataset, contents.train, folds_folder)
     identity = identify(config, sources, dataset, contents.train, contents.test)

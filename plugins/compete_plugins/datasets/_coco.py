@@ -24,9 +24,9 @@ def _check(*, image: Templates, test_image: Templates, group: str, group_pattern
     yield from check_group(group, group_pattern)
 
 
-@component(check=_check)
+@component(check=_check, reads_urls=True)
 def coco(
-    root: Path,
+    root: Path | str,
     *,
     train: str | tuple[str, ...],
     image: str | tuple[str, ...],

@@ -48,9 +48,9 @@ def _check(
         yield "join_on and join_labels belong together: which rows become one, and the labels they must agree in."
 
 
-@component(check=_check)
+@component(check=_check, reads_urls=True)
 def csv(
-    root: Path,
+    root: Path | str,
     *,
     image: str | tuple[str, ...],
     train: str = "train.csv",

@@ -56,9 +56,9 @@ def _check(*, pattern: str, group_pattern: str, test: str, sample: str, **_: obj
         yield f"pattern = '{pattern}' has no part (?P<label>...) that gives the label."
 
 
-@component(check=_check)
+@component(check=_check, reads_urls=True)
 def folder(
-    root: Path,
+    root: Path | str,
     *,
     train: str = "train",
     labels: dict[str, str] | None = None,
@@ -92,9 +92,9 @@ def folder(
         train_table = label_rows(images, labels or {}, pattern)
         if not labels and not pattern:
             warnings += _folders_without_images(files, train, test, images["id"])
-        [train_table] = replaced(replace, train or str(root), [train_table], notes)
+        [train_table] = replaced(replace, train or files.where, [train_table], notes)
         if group_pattern:
-            train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or str(root))
+            train_table["group"] = extract(train_table["image"], group_pattern, "group_pattern", train or files.where)
     with problems.collecting():
         read = _sample(files, test, sample, extensions, encoding, notes)
         test_table = _test(files, test, read.table, read.name, extensions, notes)

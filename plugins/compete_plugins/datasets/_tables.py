@@ -112,10 +112,11 @@ def find_file(files: Files, path: str) -> str:
             return f"{candidate}/{_only(candidate, members)}" if members else candidate
     folder, _, name = path.rpartition("/")
     there = files.list(folder)
-    where = f"{files.root}/{folder}".rstrip("/")
+    where = f"{files.where}/{folder}".rstrip("/")
     if name in there:
         files.stamp(path)  # raises: it says what is there, if not a file
-    raise DataError(f"no such file: '{path}' in {where}.{did_you_mean(name, there)} There is: {format_list(there)}.")
+    holds = f" There is: {format_list(there)}." if there else ""
+    raise DataError(f"no such file: '{path}' in {where}.{did_you_mean(name, there)}{holds}")
 
 
 def find_sample(files: Files, sample: str) -> str:
