@@ -207,10 +207,10 @@ def register_hooks() -> Components:
 
 @hookspec
 def register_executors() -> Components:
-    """Executors: where members are trained. `(members, train: Member -> MemberResult) -> list[MemberResult]`.
+    """Executors: where members are trained. `(members, train: TrainMember) -> list[MemberResult]`, in their order.
 
-    Results come in the order of `members`. `train` skips a finished member and returns its result; it works in this
-    process, where threads wait for each other, and in forked ones.
+    `train(member)` skips a finished one and returns its result. In any process that sees the run's folder,
+    `compete.run_job(job, report)` does `train.job(member)`, and `train.replay(record)` shows here what it reports.
     """
 
 

@@ -24,6 +24,7 @@ class Job:
 
     `folder` is the run's and `cwd` what the TOML's paths are relative to, both absolute. `toml` is the whole
     configuration and `path` the file that it came from; `identity` is what rows, images, settings and code must be.
+    `cpus` is the process's share of the machine's cores, for threads and loader processes; 0: all.
     """
 
     member: Member
@@ -33,6 +34,7 @@ class Job:
     path: str
     identity: Identity
     doctor: bool = False
+    cpus: int = 0
 
     def to_json(self) -> str:
         """Return the job as one line."""
@@ -45,7 +47,7 @@ class Job:
         return cls(**{**data, "member": Member(**data["member"]), "identity": Identity(**data["identity"])})
 
 
-def job_of(run: Run, member: Member) -> Job:
+def job_of(run: Run, member: Member, cpus: int = 0) -> Job:
     """Return the job of a run's member."""
     return Job(
         member=member,
@@ -55,6 +57,7 @@ def job_of(run: Run, member: Member) -> Job:
         path=str(run.config.path),
         identity=run.identity,
         doctor=run.session.doctor,
+        cpus=cpus,
     )
 
 
@@ -74,9 +77,14 @@ class TrainMember:
         """Train the member unless it is finished; return its result."""
         return self.work(member)
 
-    def job(self, member: Member) -> Job:
-        """Return the job that `compete.run_job` does in another process, on this or another machine."""
-        return job_of(self.run, member)
+    @property
+    def device(self) -> str:
+        """The kind of device that the run trains on: "cpu", "cuda" or "mps"."""
+        return str(self.run.fabric.device.type)
+
+    def job(self, member: Member, cpus: int = 0) -> Job:
+        """Return the job that `compete.run_job` does in another process, with a share of its machine's cores."""
+        return job_of(self.run, member, cpus)
 
     def pending(self, members: Sequence[Member]) -> list[Member]:
         """Return the members that are not finished."""

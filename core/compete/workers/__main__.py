@@ -25,11 +25,6 @@ def main() -> None:
         os.dup2(2, 1)  # what plugins print must not look like an event
         signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGINT, _stop)
-        threads = os.environ.get("COMPETE_WORKER_THREADS")
-        if threads:
-            import torch
-
-            torch.set_num_threads(int(threads))
         jobs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         busy = threading.Event()
         threading.Thread(target=_read, args=(jobs, busy), daemon=True).start()

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from compete.config.load import check_config
+from compete.data.loaders import choose_workers
 from compete.errors import CompeteError
 from compete.files.root import Files
 from compete.identity import Identity, identify, read_sources
 from compete.jobs.events import Reporter
-from compete.model.device import make_fabric
+from compete.model.device import choose_device, make_fabric
 from compete.model.network import build_network
 from compete.session import Run, Session
 from compete.stages.open_images import open_images, read_contents
@@ -62,7 +65,7 @@ def join_run(job: Job, report: Callable[[Record], object] = lambda _: None, fabr
     `fabric` is the device, by default that of `[training]`. `report` gets events as records. Raise `CompeteError` that
     names what is not the same here as where the run was started.
     """
-    config = check_config(tomllib.loads(job.toml), path=Path(job.path))
+    config = _on_share(check_config(tomllib.loads(job.toml), path=Path(job.path)), job.cpus)
     reporter = Reporter(report)
     session = WorkerSession(
         config,
@@ -76,6 +79,16 @@ def join_run(job: Job, report: Callable[[Record], object] = lambda _: None, fabr
         session.watch(bound.build())
     session.register(reporter)
     return _opened(session, config, job.identity)
+
+
+def _on_share(config: Config, cpus: int) -> Config:
+    """Keep threads and loader processes to a share of the cores, where it is given and the TOML does not choose."""
+    if not cpus:
+        return config
+    torch.set_num_threads(cpus)
+    device, training = choose_device(config.training.device), config.training
+    loaders = min(cpus, choose_workers(training.workers, device, config.images.cache))
+    return replace(config, training=training.model_copy(update={"workers": loaders} if training.workers < 0 else {}))
 
 
 def _opened(session: Session, config: Config, expected: Identity) -> Run:

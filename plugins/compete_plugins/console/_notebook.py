@@ -14,7 +14,7 @@ from ._pace import Throttle
 from ._terminal import Terminal
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from compete import RunView, Scores, TrainerView
 
@@ -42,7 +42,7 @@ class Page(Console):
         self._html, self._text = self._html + html, self._text + text
         self.draw()
 
-    def draw(self, line: Table | None = None) -> None:
+    def draw(self, line: RenderableType | None = None) -> None:
         """Draw the output again, with a line below that goes with the next drawing."""
         from IPython.display import display, update_display
 
@@ -87,9 +87,8 @@ class Notebook(Terminal):
         """Remove the live line; Python shows the error."""
         self._page.draw()
 
-    def _show(self, line: Table) -> None:
-        line.width = COLUMNS
-        self._page.draw(line)
+    def _draw(self, lines: RenderableType) -> None:
+        self._page.draw(lines)
 
-    def _stop(self) -> None:
+    def _hide(self) -> None:
         """Leave the live line to the next line printed."""

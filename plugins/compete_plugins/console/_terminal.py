@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
@@ -31,6 +31,7 @@ class Terminal:
     def __init__(self, run: RunView, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
+        self._lines: dict[str, Table] = {}  # several, where several members train at a time
         self._throttle = Throttle(SECONDS_BETWEEN_REDRAWS)
         self._pace: dict[str, Pace] = {}
         self._print(Text(run_title(run.title, run.folder.name), "bold"))
@@ -48,8 +49,8 @@ class Terminal:
     @hookimpl
     def on_member_start(self, trainer: TrainerView) -> None:
         """Print the member's place among all members, and the column heads of its epoch lines."""
-        self._stop()
         name = trainer.member.name
+        self._pause(name)
         self._pace[name] = Pace()
         members = trainer.members
         place = f"  member {members.index(trainer.member) + 1} of {len(members)}"
@@ -64,12 +65,12 @@ class Terminal:
         if self._pace[name].step(trainer):
             self._print(Text(f"resumes at epoch {trainer.epoch + 1}", "dim"))
         if self._throttle.ready(name) or trainer.step == trainer.steps_per_epoch:
-            self._show(_training_line(trainer, self._pace[name]))
+            self._show(name, _training_line(trainer, self._pace[name]))
 
     @hookimpl
     def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
         """Print the epoch's losses and score, with a mark when no epoch of this member was better."""
-        self._stop()
+        self._pause(trainer.member.name)
         if change := more_trained(trainer, epoch):
             self._print(Text(change, "dim"))
         line = EPOCH_COLUMNS.format(
@@ -87,7 +88,7 @@ class Terminal:
     @hookimpl
     def on_member_end(self, run: RunView, result: MemberResult) -> None:
         """Print the member's score and the epoch it comes from."""
-        self._stop()
+        self._pause(result.member.name)
         score = f"{clean(run.metric_name)} {decimal(result.score)}"
         rest = f" from epoch {result.best_epoch}, {duration(result.seconds)}"
         self._print(Text.assemble(("✓ ", "green"), result.member.name, "  ", (score, "bold"), (rest, "dim")))
@@ -96,10 +97,10 @@ class Terminal:
     def on_progress(self, what: str, done: int, total: int) -> None:
         """Show long work in the live line until it is done."""
         if done >= total:
-            self._stop()
+            self._pause(what)
             self._throttle.forget(what)
         elif self._throttle.ready(what):
-            self._show(_live_line(clean(what), done, total, ""))
+            self._show(what, _live_line(clean(what), done, total, ""))
 
     @hookimpl
     def on_run_end(self, run: RunView, scores: Scores) -> None:
@@ -116,16 +117,29 @@ class Terminal:
     def _print(self, text: Text) -> None:
         self._console.print(text, no_wrap=True, overflow="ellipsis")
 
-    def _show(self, line: Table) -> None:
+    def _show(self, key: str, line: Table) -> None:
         # Room for the ^C that a terminal echoes: on a full line it would wrap, and leave a stale line behind.
         line.width = self._console.width - 3
+        self._lines[key] = line
+        self._draw(Group(*self._lines.values()))
+
+    def _draw(self, lines: RenderableType) -> None:
         if self._live is None:
             # Redrawn by events alone: a refresh thread would run beside the data loader's forks.
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
-        self._live.update(line, refresh=True)
+        self._live.update(lines, refresh=True)
+
+    def _pause(self, key: str) -> None:
+        """Drop one live line; the others are drawn again with the next change."""
+        self._lines.pop(key, None)
+        self._hide()
 
     def _stop(self) -> None:
+        self._lines.clear()
+        self._hide()
+
+    def _hide(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 from compete import Member, MemberResult, hookimpl
 
+from ._processes import processes
+
 
 def local(members: list[Member], train: Callable[[Member], MemberResult]) -> list[MemberResult]:
-    """Train the members on this machine, one after another."""
+    """Train the members in this process, one after another."""
     return [train(member) for member in members]
 
 
 @hookimpl
 def register_executors() -> dict[str, Callable[..., list[MemberResult]]]:
     """Offer the executors by name."""
-    return {"local": local}
+    return {"local": local, "processes": processes}
