@@ -34,6 +34,7 @@ SLOW = (
     "core/study/test_ablation.py",
     "core/test_cli.py",
     "core/api/",
+    "core/bundle/",
     "core/draft/test_gallery.py",
     "core/leaderboard/test_commands.py",
     "core/leaderboard/test_newcomer.py",

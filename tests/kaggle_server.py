@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import compete
 import compete_plugins
+from kaggle_code_server import CodeRequests, Shelf
 
 # The child of the platform runs these sources, not those that may be installed.
 SOURCES = os.pathsep.join(str(Path(package.__path__[0]).parent) for package in (compete, compete_plugins))
@@ -83,6 +84,7 @@ class KaggleServer:
         self.page_size = 20
         self.used_today = 0
         self.limited_by_total = False
+        self.shelf = Shelf()
         self.stalled.clear()
 
     def __enter__(self) -> KaggleServer:
@@ -206,10 +208,12 @@ class _Handler(BaseHTTPRequestHandler):
             return {"competitions": [{"ref": f"https://www.kaggle.com/competitions/{slug}"} for slug in entered]}
         if name == "GetSubmission":
             return self._poll(request["ref"])
+        snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        if code := getattr(CodeRequests(self.kaggle, _RefusalError), snake, None):
+            return code(request)
         competition = self.kaggle.competitions.get(request["competitionName"])
         if competition is None:
             raise _RefusalError(403, DENIED)
-        snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
         return getattr(self, f"_{snake}")(competition, request)
 
     def _get_competition(self, competition: Competition, _: dict[str, Any]) -> Any:

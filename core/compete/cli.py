@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from compete import __version__
 from compete.api.commands import add_api_commands
 from compete.blending.commands import add_blend_commands
+from compete.bundle.commands import add_bundle_commands
 from compete.catalog.commands import add_catalog_commands
 from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError
 from compete.leaderboard.commands import add_commands
@@ -280,6 +281,7 @@ add_commands(app)
 add_study_commands(app)
 add_blend_commands(app)
 add_api_commands(app)
+add_bundle_commands(app)
 
 
 def _version(value: bool) -> None:

@@ -183,7 +183,7 @@ def register_submissions() -> Components:
 
 @hookspec
 def register_uploads() -> Components:
-    """Uploads: how a file reaches a platform. `() -> Uploader`, see `compete.leaderboard.platform`.
+    """Uploads: how a file, or code, reaches a platform. `() -> Uploader`, see `compete.leaderboard.platform`.
 
     Building one sends nothing. Only `compete submit` and `compete download` use it, when the user asks.
     """

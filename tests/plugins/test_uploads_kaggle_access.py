@@ -177,11 +177,11 @@ def test_a_broken_download_resumes_in_the_next_call(open_kaggle, server, archive
 
 
 def test_a_full_disk_is_not_a_broken_connection(uploader):
-    failure = _kaggle_client._explain(OSError(errno.ENOSPC, "No space left on device", "digits.zip"))
+    failure = _kaggle_client.explain(OSError(errno.ENOSPC, "No space left on device", "digits.zip"))
     error = uploader.check.__self__._explain(ChildFailure(**failure))
     assert type(error) is PlatformError
     assert str(error).startswith("cannot write digits.zip: No space left on device. Free up space")
-    assert _kaggle_client._explain(ConnectionResetError(errno.ECONNRESET, "reset"))["kind"] == "connection"
+    assert _kaggle_client.explain(ConnectionResetError(errno.ECONNRESET, "reset"))["kind"] == "connection"
 
 
 def test_download_needs_the_rules_too(open_kaggle, tmp_path):
@@ -239,7 +239,7 @@ def explained(url: str) -> Exception:
 
     with pytest.raises(OSError) as caught:
         requests.post(url, json={}, timeout=10)
-    return _kaggle_errors.explain(ChildFailure(**_kaggle_client._explain(caught.value)))
+    return _kaggle_errors.explain(ChildFailure(**_kaggle_client.explain(caught.value)))
 
 
 @pytest.fixture

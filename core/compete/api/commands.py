@@ -1,4 +1,4 @@
-"""The commands before a run, `advise`, and after it: `report`, `predict` and `bundle`."""
+"""The commands before a run, `advise`, and after it: `report` and `predict`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ def add_api_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(rich_help_panel="Look", epilog="$ compete advise my.toml --similar yes")(advise)
     app.command(rich_help_panel="Look", epilog="$ compete report run-001")(report)
-    app.command(rich_help_panel="Submit", epilog="$ compete bundle run-001 -o bundle")(bundle)
     app.command(rich_help_panel="Run", epilog="$ compete predict run-001 photos -o predicted.csv")(predict)
 
 
@@ -40,24 +39,6 @@ def advise(
 
     for line in advice_lines(what, None if similar is None else similar == "yes", plugin or []):
         echo(line)
-
-
-def bundle(
-    run: Annotated[str, typer.Argument(help="Name or folder of a finished run or blend.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="The folder to write.")],
-) -> None:
-    """Collect all that predicts without a network in one folder: for code competitions, or to pass a model on.
-
-    It holds the members' weights, the TOML, compete's own code, a script, a notebook and the list of wheels.
-    """
-    from compete.api.bundle import write_bundle
-    from compete.errors import UserError
-    from compete.leaderboard.records import find_candidate
-
-    folder = find_candidate(run).folder
-    if folder is None:
-        raise UserError(f"{run}: a CSV file, not a run. `compete runs` lists the runs.")
-    echo(*write_bundle(folder, output))
 
 
 def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")]) -> None:

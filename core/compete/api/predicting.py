@@ -26,12 +26,12 @@ from compete.session import OpenRun, RunRows
 from compete.stages.blend import join_members
 from compete.stages.open_images import make_decoder
 from compete.submission.check import check_submission
-from compete.submission.csv_file import read_submission, write_submission
+from compete.submission.csv_file import PLAIN, read_submission, write_submission
 from compete.text import format_first, plural
 from compete.types import TopK
 
 if TYPE_CHECKING:
-    from compete.types import Predictions
+    from compete.types import Predictions, SampleForm
 
 Sample: TypeAlias = "str | PathLike[str] | pd.DataFrame | None"
 BATCHES_AT_ONCE = 64  # decoded into a temporary cache together: whole batches, so that they are those of one pass
@@ -64,7 +64,12 @@ def write_submission_of(
 
 
 def write_both(
-    finished: FinishedRun | FinishedBlend, folder: Path, images: Inputs, sample: Sample, root: Path
+    finished: FinishedRun | FinishedBlend,
+    folder: Path,
+    images: Inputs,
+    sample: Sample,
+    root: Path,
+    form: SampleForm = PLAIN,
 ) -> pd.DataFrame:
     """Write `test.parquet`, in the order of the run's own test rows if they are these, and the submission."""
     done = predict_any(finished, images, root)
@@ -72,24 +77,26 @@ def write_both(
     order = ids.get_indexer(own) if set(ids) == set(own) else np.arange(len(ids))
     write_predictions(folder / "test.parquet", ids[order].tolist(), done.blended[order], done.run.target.classes)
     wanted = _sample(finished.run, done.run.tables.test, sample)
-    return write_checked_submission(done, folder / "submission.csv", wanted)
+    return write_checked_submission(done, folder / "submission.csv", wanted, form)
 
 
-def write_checked_submission(done: NewPredictions, path: Path, wanted: pd.DataFrame) -> pd.DataFrame:
+def write_checked_submission(
+    done: NewPredictions, path: Path, wanted: pd.DataFrame, form: SampleForm = PLAIN
+) -> pd.DataFrame:
     """Write and return the rows that a sample submission wants. Raise `SubmissionError` with every problem."""
     ids = done.run.tables.test["id"]
     if ids.duplicated().any():
         twice = format_first(ids[ids.duplicated()].unique().tolist())
         raise SubmissionError(f"ids are there more than once: {twice}")
-    config, rows = done.run.config, replace(done.run.tables, sample=wanted)
+    config, rows = done.run.config, replace(done.run.tables, sample=wanted, form=form)
     frame = submission_frame(config, rows, done.processed, done.run.target)
     check = check_submission(frame, wanted, **config.checks.submission_rules())
     if check.problems:
         raise SubmissionError(check.problems)
     for warning in check.warnings:
         warn(f"submission: {warning}")
-    write_submission(frame, path)
-    return read_submission(path)
+    write_submission(frame, path, form)
+    return read_submission(path, form)
 
 
 def _sample(run: RunRows, rows: pd.DataFrame, sample: Sample) -> pd.DataFrame:

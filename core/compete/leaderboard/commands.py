@@ -1,4 +1,4 @@
-"""The commands from CV to the leaderboard: `submit`, `score`, `runs`, `download`."""
+"""The commands around submitting: `download`, `score`, `runs`."""
 
 from __future__ import annotations
 
@@ -20,51 +20,10 @@ def add_commands(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     panel = "Submit"
     app.command(rich_help_panel=panel, epilog="$ compete download leaf-classification")(download)
-    app.command(rich_help_panel=panel, epilog="$ compete submit run-001")(submit)
     # Without this, a score such as -0.5 would be read as an option.
     negative = {"ignore_unknown_options": True}
     app.command(rich_help_panel=panel, epilog="$ compete score run-001 0.913", context_settings=negative)(score)
     app.command(rich_help_panel=panel, epilog="$ compete runs mask")(runs)
-
-
-def submit(
-    run: Annotated[
-        str | None, typer.Argument(metavar="RUN_OR_CSV", help="A run's name or folder, or a CSV file.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="The TOML with the platform; default: the run's own.")] = None,
-    message: Annotated[str, typer.Option(help="A note to send along, after the run's name and CV.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the score.")] = True,
-    deadline_minutes: Annotated[float, typer.Option(min=0, help="Longest wait for the score.")] = 30.0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Finish what an earlier call began; without RUN_OR_CSV, all of it.")
-    ] = False,
-    again: Annotated[
-        bool,
-        typer.Option("--again", help="Submit although these bytes were submitted before, or changed after the run."),
-    ] = False,
-) -> None:
-    """Submit a run's file, or any CSV file, and wait for its score.
-
-    It is checked first, and nothing is sent when no submission is left today.
-    """
-    from compete.errors import UserError
-    from compete.leaderboard.flow import Request, resume_all, resume_one, submit_one
-    from compete.leaderboard.records import find_candidate
-
-    deadline_seconds = deadline_minutes * 60 if wait else None
-    if run is None:
-        if not resume:
-            raise UserError("name a run, its folder, or a CSV file to submit. `compete runs` lists the runs.")
-        with _interrupted("compete submit --resume"):
-            resume_all(config, deadline_seconds, echo)
-        return
-    request = Request(find_candidate(run), config, message, deadline_seconds, echo)
-    with _interrupted(f"compete submit {run} --resume"):
-        if resume:
-            resume_one(request)
-        else:
-            submit_one(request, again=again, dry_run=dry_run)
 
 
 def score(
@@ -144,14 +103,14 @@ def download(
 
     slug = slug_of(competition)
     folder = folder or Path("data") / slug.rpartition("/")[2]
-    with _interrupted(f"compete download {competition}"), open_platform(platform, slug) as uploader:
+    with resumable(f"compete download {competition}"), open_platform(platform, slug) as uploader:
         files = fetch(uploader, folder, platform, log=echo, progress=report_tenths())
     echo(f"{folder}: {files} files")
     echo(f"next: compete init {quote(str(folder))} -o {quote(f'competitions/{folder.name}.toml')}")
 
 
 @contextmanager
-def _interrupted(command: str) -> Iterator[None]:
+def resumable(command: str) -> Iterator[None]:
     """After Ctrl-C, print how to resume; the exit status is 130."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""The one step that must not happen twice: make the submission, and find out whether it was made.
+"""Send the bytes, take the one step that must not happen twice, make the submission, and wait for its score.
 
 It is recorded before it is tried. Only a definite refusal, or a connection that was never opened, proves that nothing
 was made. After anything else the platform's list is searched, and nothing is tried again until the lost request is
@@ -14,9 +14,17 @@ from typing import Any, TypeVar
 
 from compete.errors import CompeteError, UserError
 from compete.identity import digest_file
-from compete.leaderboard.platform import AccessError, BusyError, PlatformError, Receipt, UnreachableError, Uploader
+from compete.leaderboard.platform import (
+    AccessError,
+    BusyError,
+    PendingError,
+    PlatformError,
+    Receipt,
+    UnreachableError,
+    Uploader,
+)
 from compete.leaderboard.records import Candidate, Record, time_text, update_record
-from compete.leaderboard.retry import Clock, Log, retry
+from compete.leaderboard.retry import CLOCK, Clock, Log, retry
 
 T = TypeVar("T")
 
@@ -25,6 +33,7 @@ SEARCH_PAUSES_SECONDS = (1.0, 4.0, 10.0, 15.0, 30.0, 60.0)
 SETTLED_PAUSES_SECONDS = (0.0, 4.0, 10.0)
 # By then no server and no gateway is still at a lost request, and no list lags behind.
 SETTLED_SECONDS = 3600.0
+LONGEST_POLL_SECONDS = 30.0
 
 
 @dataclass
@@ -55,6 +64,45 @@ class Job:
 def resume_command(candidate: Candidate) -> str:
     """Return what to type to finish a submission."""
     return f"compete submit {candidate.name} --resume"
+
+
+def send_and_create(job: Job) -> Record:
+    """Send the bytes, then make the submission, unless an earlier try has.
+
+    While the platform is at work on what was sent, return the record as it is, with the reason.
+    """
+    receipt = find_earlier(job)
+    if receipt is None:
+        if waiting := _send(job):
+            return job.update(reason=waiting)
+        receipt = create_once(job)
+    for note in receipt.notes:
+        job.log(note)
+    phase = "submitted" if job.uploader.status is not None else "unscored"
+    return job.update(phase=phase, reference=receipt.reference, submitted_at=job.now, reason="", state={})
+
+
+def _send(job: Job) -> str:
+    """Bring the bytes over, or those that are still missing; return what has to be waited for, if anything."""
+    send, path, state = job.uploader.send, job.candidate.file, dict(job.record.state)
+    if send is None:
+        return ""
+
+    def save() -> None:
+        job.update(state=dict(state))
+
+    if not job.record.reason:
+        job.log(f"sending {path} to {job.uploader.platform}")
+    waiting = ""
+    try:
+        job.ask(lambda: send(path, state, save))
+    except PendingError as pending:
+        waiting = str(pending)
+    except (PlatformError, AccessError) as error:
+        record_refusal(job, error)
+        raise
+    save()
+    return waiting
 
 
 def create_once(job: Job) -> Receipt:
@@ -159,3 +207,44 @@ def _unsure(job: Job) -> str:
         f"check again in a few minutes with: {resume_command(job.candidate)}. From {_settled_at(job):%Y-%m-%d %H:%M} "
         "UTC on it is made again if it is still missing in the list."
     )
+
+
+def wait(
+    uploader: Uploader, candidate: Candidate, record: Record, deadline_seconds: float, *, log: Log,
+    clock: Clock = CLOCK,
+) -> Record:  # fmt: skip
+    """Ask for the score until it is there or `deadline_seconds` are over; return the record as it is then."""
+    job = Job(uploader, candidate, record, log, clock)
+    until = clock.seconds() + deadline_seconds
+    pause, reported = 1.0, ""
+    while True:
+        news = _ask_status(job)
+        if job.record.phase != "submitted":
+            return job.record
+        if news != reported:
+            log(news)
+            reported = news
+        left = until - clock.seconds()
+        if left <= 0:
+            log(f"no score after {deadline_seconds / 60:g} min. Ask again with: {resume_command(candidate)}")
+            return job.record
+        clock.pause(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+
+
+def _ask_status(job: Job) -> str:
+    """Ask once for the submission's status; record an outcome, or return the news as a sentence."""
+    assert job.uploader.status is not None
+    status_of, record = job.uploader.status, job.record
+    try:
+        status = job.ask(lambda: status_of(record.reference))
+    except (UnreachableError, BusyError) as error:
+        return f"{error}; still waiting for the score of submission {record.reference}"
+    match status.state:
+        case "complete":
+            job.update(phase="scored", public=status.public, private=status.private, scored_at=job.now, reason="")
+        case "error":
+            job.update(phase="failed", reason=status.reason, scored_at=job.now)
+        case "unknown":
+            return f"{job.uploader.platform} reports the state '{status.reason}', which compete does not know; waiting"
+    return f"submission {record.reference} is waiting for its score"

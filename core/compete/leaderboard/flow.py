@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compete.errors import CompeteError, UserError
 from compete.identity import digest_file
-from compete.leaderboard.creating import Job, resume_command
+from compete.leaderboard.creating import LONGEST_POLL_SECONDS, resume_command, wait
 from compete.leaderboard.history import read_submissions
-from compete.leaderboard.platform import BusyError, PlatformError, UnreachableError, Uploader
+from compete.leaderboard.platform import PlatformError, Uploader
 from compete.leaderboard.records import (
     COUNTED,
     SUBMISSIONS,
@@ -26,46 +27,96 @@ from compete.leaderboard.records import (
     time_text,
     update_record,
 )
-from compete.leaderboard.retry import CLOCK, Clock, Log
-from compete.leaderboard.setup import check_candidate, cv_of, find_toml, open_uploader, scores_of
+from compete.leaderboard.retry import CLOCK, Log
+from compete.leaderboard.setup import as_code, check_candidate, check_code, cv_of, find_toml, open_uploader, scores_of
 from compete.leaderboard.submitting import check_before, make_message, resume, submit
 from compete.submission.csv_file import count_rows
 
 BY_HAND = "by hand"
-LONGEST_POLL_SECONDS = 30.0
+Entry = tuple[Candidate, Uploader, str]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. `deadline_seconds` is None where the score is not waited for."""
+    """What the user asked for. `deadline_seconds` is None where nothing is waited for.
+
+    `pack` writes a run's folder as one file, for an entry of code.
+    """
 
     candidate: Candidate
     toml: Path | None
     note: str
     deadline_seconds: float | None
     log: Log
+    pack: Callable[[Path], Path] | None = None
 
 
 def submit_one(request: Request, *, again: bool = False, dry_run: bool = False) -> None:
-    """Check a candidate's file and submit it, or show what would be sent."""
+    """Check a candidate's file and submit it, or the code of its run; or show what would be sent."""
     log, toml = request.log, find_toml(request.candidate, request.toml)
     with open_uploader(toml, request.candidate) as (candidate, config, uploader):
         for warning in check_candidate(config, candidate):
             log(f"warning: {warning}")
         _check_edits(candidate, log, again=again)
         text = f"{_cv_of(candidate)} {request.note}".strip()
-        if not dry_run:
-            record = submit(
-                uploader, candidate, text, log=log, config=_config_of(toml, candidate), again=again, clock=CLOCK
+        config_file = _config_of(toml, candidate)
+        with _entry(request, candidate, uploader) as (entry, platform, code):
+            if not dry_run:
+                record = submit(platform, entry, text, log=log, config=config_file, code=code, again=again, clock=CLOCK)
+                record = _until_made(request, entry, platform, record)
+                left = "" if record.quota_before is None else f"; {record.quota_before - 1} left now"
+                _finish(request, candidate, platform, record, left)
+                return
+            for line in _describe(entry, platform, make_message(entry, new_id(), text)):
+                log(line)
+            quota = check_before(platform, entry, log, again=again, clock=CLOCK)
+            log(f"left now     {'unknown' if quota is None else quota}")
+            log("dry run: nothing was sent; the same command without --dry-run sends it")
+
+
+@contextmanager
+def _entry(request: Request, candidate: Candidate, uploader: Uploader, code: str = "") -> Iterator[Entry]:
+    """Open what is sent, where to, and the name of a code entry: the run's file, or its bundle.
+
+    The bundle is removed in the end, unless it is needed to go on.
+    """
+    if not code and request.pack is None:
+        yield candidate, uploader, ""
+        return
+    check_code(uploader, candidate)
+    if not code and request.pack is not None and candidate.folder is not None:
+        code = request.pack(candidate.folder).name
+    entry, platform = as_code(uploader, candidate, code)
+    try:
+        yield entry, platform, code
+    finally:
+        if not any(r.code == code and r.phase in {"sending", "creating"} for r in load_records(entry.records)):
+            entry.file.unlink(missing_ok=True)
+
+
+def _until_made(request: Request, candidate: Candidate, uploader: Uploader, record: Record) -> Record:
+    """Wait while the platform is at work on what was sent, then have the submission made; return its record.
+
+    Whoever does not wait gets it back unfinished.
+    """
+    until = CLOCK.seconds() + (request.deadline_seconds or 0)
+    pause, reported = 2.0, ""
+    while record.phase == "sending":
+        if record.reason != reported:
+            request.log(record.reason)
+        reported = record.reason
+        if request.deadline_seconds is None:
+            return record
+        left = until - CLOCK.seconds()
+        if left <= 0:
+            raise PlatformError(
+                f"nothing is submitted yet: after {request.deadline_seconds / 60:g} min, {record.reason}. "
+                f"Go on later with: {resume_command(candidate)}"
             )
-            left = "" if record.quota_before is None else f"; {record.quota_before - 1} left now"
-            _finish(request, candidate, uploader, record, left)
-            return
-        for line in _describe(candidate, uploader, make_message(candidate, new_id(), text)):
-            log(line)
-        quota = check_before(uploader, candidate, log, again=again, clock=CLOCK)
-        log(f"left now     {'unknown' if quota is None else quota}")
-        log("dry run: nothing was sent; the same command without --dry-run sends it")
+        CLOCK.pause(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+        record = resume(uploader, candidate, record, log=request.log, clock=CLOCK)
+    return record
 
 
 def resume_one(request: Request, *, only_scores: bool = False) -> None:
@@ -86,8 +137,13 @@ def resume_one(request: Request, *, only_scores: bool = False) -> None:
     for record in unfinished:
         try:
             toml = find_toml(request.candidate, request.toml, record)
-            with open_uploader(toml, request.candidate) as (candidate, _, uploader):
-                _finish(request, candidate, uploader, resume(uploader, candidate, record, log=request.log, clock=CLOCK))
+            code = record.code if record.phase in {"sending", "creating"} else ""
+            with (
+                open_uploader(toml, request.candidate) as (candidate, _, uploader),
+                _entry(request, candidate, uploader, code) as (entry, platform, _),
+            ):
+                newest = resume(platform, entry, record, log=request.log, clock=CLOCK)
+                _finish(request, candidate, platform, _until_made(request, entry, platform, newest))
         except CompeteError as error:  # the others may still be finished
             failures.append(error)
     for failure in failures[1:]:
@@ -191,13 +247,17 @@ def _config_of(toml: Path, candidate: Candidate) -> str:
 def _describe(candidate: Candidate, uploader: Uploader, message: str) -> Iterator[str]:
     yield f"platform     {uploader.platform}, competition {uploader.competition}"
     yield f"file         {candidate.file}, {candidate.file.stat().st_size:,} bytes"
-    yield f"rows         {count_rows(candidate.file):,}"
+    if candidate.file.suffix == ".csv":
+        yield f"rows         {count_rows(candidate.file):,}"
     yield f"SHA-256      {digest_file(candidate.file)}"
     yield f"message      {message}"
 
 
 def _finish(request: Request, candidate: Candidate, uploader: Uploader, record: Record, left: str = "") -> None:
     """Wait for the score and report it."""
+    if record.phase == "sending":
+        request.log(f"nothing is submitted yet. Go on with: {resume_command(candidate)}")
+        return
     number = f", number {record.reference}" if record.reference else ""
     done = "submitted" if record.reference or uploader.status is not None else "recorded as submitted"
     request.log(f"{done} to {uploader.platform}, {uploader.competition}{number}{left}")
@@ -219,44 +279,3 @@ def _outcome(candidate: Candidate, record: Record) -> Iterator[str]:
         yield f"when the score is known: compete score {candidate.name} VALUE"
     else:
         yield f"no score yet; ask for it with: compete submit {candidate.name} --resume"
-
-
-def wait(
-    uploader: Uploader, candidate: Candidate, record: Record, deadline_seconds: float, *, log: Log,
-    clock: Clock = CLOCK,
-) -> Record:  # fmt: skip
-    """Ask for the score until it is there or `deadline_seconds` are over; return the record as it is then."""
-    job = Job(uploader, candidate, record, log, clock)
-    until = clock.seconds() + deadline_seconds
-    pause, reported = 1.0, ""
-    while True:
-        news = _ask_status(job)
-        if job.record.phase != "submitted":
-            return job.record
-        if news != reported:
-            log(news)
-            reported = news
-        left = until - clock.seconds()
-        if left <= 0:
-            log(f"no score after {deadline_seconds / 60:g} min. Ask again with: {resume_command(candidate)}")
-            return job.record
-        clock.pause(min(pause, left))
-        pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
-
-
-def _ask_status(job: Job) -> str:
-    """Ask once for the submission's status; record an outcome, or return the news as a sentence."""
-    assert job.uploader.status is not None
-    status_of, record = job.uploader.status, job.record
-    try:
-        status = job.ask(lambda: status_of(record.reference))
-    except (UnreachableError, BusyError) as error:
-        return f"{error}; still waiting for the score of submission {record.reference}"
-    match status.state:
-        case "complete":
-            job.update(phase="scored", public=status.public, private=status.private, scored_at=job.now, reason="")
-        case "error":
-            job.update(phase="failed", reason=status.reason, scored_at=job.now)
-        case "unknown":
-            return f"{job.uploader.platform} reports the state '{status.reason}', which compete does not know; waiting"
-    return f"submission {record.reference} is waiting for its score"

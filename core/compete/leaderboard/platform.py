@@ -42,6 +42,10 @@ class UnreachableError(PlatformError):
         self.sent = sent
 
 
+class PendingError(PlatformError):
+    """The platform is at work on an earlier step of `send`, which is called again after a while."""
+
+
 class AccessError(UserError):
     """The user has to act: a token, rules to accept, a misspelt competition, a quota used up."""
 
@@ -83,6 +87,21 @@ class Status:
 
 
 @dataclass(frozen=True)
+class CodeEntry:
+    """What a code competition runs on its own machines, without a network.
+
+    `model` is one file with everything that predicts; its name has a digest of its content. `program` is Python source
+    that defines `run(model, inputs, competition, output)`: it searches the folder `inputs` for the file called `model`
+    and for the folder `competition`, and writes `submission.csv` to the folder `output`. `name` is the run's, such as
+    "run-001".
+    """
+
+    name: str
+    model: Path
+    program: str
+
+
+@dataclass(frozen=True)
 class Uploader:
     """A platform and a competition on it, as functions; a function that is None is something it cannot do.
 
@@ -95,11 +114,14 @@ class Uploader:
     - `check()` raises when a submission could not be made. It changes nothing.
     - `quota() -> Quota | None`; None when the platform does not report it; then `limits` apply.
     - `send(path, state, save)` brings the bytes over before `create`, where a platform has two steps. It keeps what it
-      needs to go on in `state` (JSON) and calls `save()` after each step; it may be called again with that state.
+      needs to go on in `state` (JSON) and calls `save()` after each step; it may be called again with that state, and
+      is after a `PendingError`.
     - `find(marker) -> Receipt | None` finds the submission with the marker in its message, among all of the user's.
     - `status(reference) -> Status`; without it, the score is typed in with `compete score`.
     - `download(folder, progress) -> Path` fetches the competition's files and returns the archive; it resumes where an
       earlier call stopped. `progress` gets the percentage.
+    - `code(entry) -> Uploader` is the same platform for an entry of code: its `send` brings the model over, has the
+      program run and waits for its end by `PendingError`; its `create` submits what the program wrote.
     - `close()` ends what the others opened.
     """
 
@@ -113,4 +135,5 @@ class Uploader:
     find: Callable[[str], Receipt | None] | None = None
     status: Callable[[str], Status] | None = None
     download: Callable[[Path, Progress], Path] | None = None
+    code: Callable[[CodeEntry], Uploader] | None = None
     close: Callable[[], None] | None = None

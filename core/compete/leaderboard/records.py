@@ -82,7 +82,8 @@ class Record:
     """One submission. Times are UTC, ISO 8601.
 
     `config` is the TOML that named the platform, empty for the run's own; `state` is the platform's own, dropped once
-    it is submitted. `home` is the inode of the folder in which it was begun, by which a copy of the folder is told.
+    it is submitted. `code` is the file name of a code entry's model. `home` is the inode of the folder in which it was
+    begun, by which a copy of the folder is told.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Record:
     reason: str = ""
     quota_before: int | None = None
     config: str = ""
+    code: str = ""
     home: int = 0
     state: State = field(default_factory=dict)
 

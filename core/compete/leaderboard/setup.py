@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from compete.errors import ConfigError, UserError
 from compete.identity import digest_file
-from compete.leaderboard.platform import Quota, Receipt, Status, Uploader
+from compete.leaderboard.platform import CodeEntry, Quota, Receipt, Status, Uploader
 from compete.leaderboard.records import Candidate, Record
 from compete.scores import SCORES_FILE, Scores, read_scores
 from compete.store import read_json
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RUN_TOML = "config.toml"
 SOURCE_FILE = ".downloaded.json"  # `compete download` leaves it with the files
+CODE_FOLDER = "code"  # in a run's folder, while it is an entry to a code competition
+PROGRAM = "program.py"
 ANSWERING = ("check", "quota", "send", "create", "find", "status", "download")
 LONGEST_ANSWER = 2000
 
@@ -57,6 +59,28 @@ def open_uploader(toml: Path, candidate: Candidate) -> Iterator[tuple[Candidate,
     competition = candidate.competition or config.competition.name
     with _opened(bound[0].build) as uploader:
         yield replace(candidate, competition=competition), config, uploader
+
+
+def check_code(uploader: Uploader, candidate: Candidate) -> None:
+    """Raise `UserError` where the platform runs no code, or there is none to run."""
+    if uploader.code is None:
+        raise UserError(
+            f"{uploader.platform} runs no code: compete submits files to it. Without --code: "
+            f"compete submit {candidate.name}"
+        )
+    if candidate.folder is None:
+        raise UserError(f"{candidate.file} is a file of predictions: there is no model to run. Name a run.")
+
+
+def as_code(uploader: Uploader, candidate: Candidate, model: str) -> tuple[Candidate, Uploader]:
+    """Return a run and its platform for an entry of code, whose model is a file in the run's folder `code`."""
+    check_code(uploader, candidate)
+    assert candidate.folder is not None and uploader.code is not None
+    program, file = candidate.folder / CODE_FOLDER / PROGRAM, candidate.folder / CODE_FOLDER / model
+    if not program.is_file():
+        raise UserError(f"{program} is gone. Begin again with: compete submit {candidate.name} --code --again")
+    entry = CodeEntry(candidate.folder.absolute().name, file, program.read_text(encoding="utf-8"))
+    return replace(candidate, file=file), _guarded(uploader.code(entry))
 
 
 @contextmanager

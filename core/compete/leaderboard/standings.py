@@ -209,7 +209,7 @@ def export(rows: Sequence[Standing], path: Path) -> None:
 def _submitted(run: Standing, record: Record) -> Standing:
     """Return a run's row with what its submission has, such as the score."""
     known = {name: value for name, value in asdict(record).items() if name in _SHARED and value is not None}
-    if run.file_hash and record.file_hash and record.file_hash != run.file_hash:  # edited after the run, or older
+    if not record.code and record.file_hash not in ("", run.file_hash or record.file_hash):  # edited, or older
         known |= {"cv_mean": None, "cv_std": None, "cv_oof": None, "cv_folds": {}, "is_another_file": True}
     return replace(run, **known)
 

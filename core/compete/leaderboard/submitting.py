@@ -17,14 +17,12 @@ from compete.identity import digest_file
 from compete.leaderboard.creating import (
     Job,
     check_unchanged,
-    create_once,
-    find_earlier,
-    record_refusal,
     resume_command,
     search,
+    send_and_create,
 )
 from compete.leaderboard.history import Submission, counted_times, read_submissions
-from compete.leaderboard.platform import AccessError, Limits, PlatformError, Uploader
+from compete.leaderboard.platform import AccessError, Limits, Uploader
 from compete.leaderboard.records import (
     JOURNAL,
     UNFINISHED,
@@ -48,10 +46,10 @@ NEWS = ("phase", "tried_at", "submitted_at", "scored_at", "reference", "public",
 
 
 def submit(
-    uploader: Uploader, candidate: Candidate, text: str, *, log: Log, config: str = "", again: bool = False,
-    clock: Clock = CLOCK,
+    uploader: Uploader, candidate: Candidate, text: str, *, log: Log, config: str = "", code: str = "",
+    again: bool = False, clock: Clock = CLOCK,
 ) -> Record:  # fmt: skip
-    """Make one submission; return its record, not yet scored.
+    """Make one submission; return its record, not yet scored, and still "sending" while the platform is at work.
 
     `text` is sent along, after the run's name and a marker by which the submission can be found. Raise `UserError` when
     one of these bytes is unfinished, or was made before, unless `again` is given.
@@ -62,16 +60,20 @@ def submit(
         record = begin_record(
             candidate, time_text(clock.now()), id=marker, platform=uploader.platform, target=uploader.competition,
             message=make_message(candidate, marker, text), phase="sending", quota_before=left, config=config,
+            code=code,
         )  # fmt: skip
         for other in load_records(candidate.records):
             if other.phase in {"sending", "creating"} and _target(other) == _target(record):
                 _give_up(Job(uploader, candidate, other, log, clock))
         save_record(candidate, record)
-        return _send_and_create(Job(uploader, candidate, record, log, clock))
+        return send_and_create(Job(uploader, candidate, record, log, clock))
 
 
 def resume(uploader: Uploader, candidate: Candidate, record: Record, *, log: Log, clock: Clock = CLOCK) -> Record:
-    """Take an unfinished submission to where it has a number; one that has is returned as it is."""
+    """Take an unfinished submission to where it has a number; one that has is returned as it is.
+
+    While the platform is at work, it is returned as "sending".
+    """
     if _target(record) != (uploader.platform, uploader.competition):
         raise UserError(
             f"{candidate.name}: its submission of {_format_time(record.begun_at)} is one to {record.platform}, "
@@ -94,7 +96,7 @@ def resume(uploader: Uploader, candidate: Candidate, record: Record, *, log: Log
             if uploader.find is not None and (found := search(job, [0.0])):
                 return job.update(phase="submitted", reference=found.reference, submitted_at=job.now, state={})
             job.update(quota_before=remaining(uploader, counted_times(known, uploader), log, clock))
-        return _send_and_create(job)
+        return send_and_create(job)
 
 
 def check_before(
@@ -261,33 +263,3 @@ def _format_score(record: Record) -> str:
     score = f"score {record.public:g}" if record.public is not None else ""
     known = ", ".join(part for part in (number, score) if part)
     return f" ({known})" if known else ""
-
-
-def _send_and_create(job: Job) -> Record:
-    """Send the bytes, then make the submission, unless an earlier try has."""
-    receipt = find_earlier(job)
-    if receipt is None:
-        _send(job)
-        receipt = create_once(job)
-    for note in receipt.notes:
-        job.log(note)
-    phase = "submitted" if job.uploader.status is not None else "unscored"
-    return job.update(phase=phase, reference=receipt.reference, submitted_at=job.now, state={})
-
-
-def _send(job: Job) -> None:
-    """Bring the bytes over, or those that are still missing."""
-    send, path, state = job.uploader.send, job.candidate.file, dict(job.record.state)
-    if send is None:
-        return
-
-    def save() -> None:
-        job.update(state=dict(state))
-
-    job.log(f"sending {path} to {job.uploader.platform}")
-    try:
-        job.ask(lambda: send(path, state, save))
-    except (PlatformError, AccessError) as error:
-        record_refusal(job, error)
-        raise
-    save()

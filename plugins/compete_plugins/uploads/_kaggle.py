@@ -1,10 +1,11 @@
-"""Kaggle, through the official `kaggle` package in a child process (`_kaggle_client`)."""
+"""Kaggle, through the official `kaggle` package in a child process (`_kaggle_serve`)."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from compete import (
     AccessError,
+    CodeEntry,
     Limits,
     PlatformError,
     Quota,
@@ -25,9 +27,11 @@ from compete import (
 )
 
 from ._child import Child, ChildFailure
+from ._kaggle_code import KaggleCode, receipt_of
 from ._kaggle_errors import SITE, explain
+from ._kaggle_upload import send_bytes
 
-CLIENT = f"{__package__}._kaggle_client"
+CLIENT = f"{__package__}._kaggle_serve"
 # Between two tries of a download, the client sleeps for up to 62 s and prints nothing.
 DOWNLOAD_PAUSE_SECONDS = 65.0
 MOST_PAGES = 1000
@@ -46,16 +50,18 @@ def _check_name(*, competition: str, **_: object) -> Iterator[str]:
 def kaggle(
     *,
     competition: str,
+    accelerator: str = "",
     final_picks: Annotated[int, Field(ge=1, le=100)] = 2,
     timeout_seconds: Annotated[float, Field(gt=0, le=86_400)] = 60.0,
 ) -> Uploader:
-    """Submit a file to a Kaggle competition, through the official `kaggle` package.
+    """Submit to a Kaggle competition, a file or code, through the official `kaggle` package.
 
-    `competition` is the last part of its address, www.kaggle.com/competitions/<this>. `final_picks` is the number
+    `competition` is the last part of its address, www.kaggle.com/competitions/<this>. `accelerator` is what the
+    notebook of `compete submit --code` runs on, such as "NvidiaTeslaT4"; empty: a CPU. `final_picks` is the number
     of submissions that count in the end. Kaggle counts as silent after `timeout_seconds` without an answer.
     """
     client = _Kaggle(competition, timeout_seconds)
-    return Uploader(
+    uploader = Uploader(
         platform="Kaggle",
         competition=competition,
         limits=Limits(final_picks=final_picks),
@@ -68,6 +74,7 @@ def kaggle(
         download=client.download,
         close=client.close,
     )
+    return replace(uploader, code=lambda entry: client.as_code(entry, uploader, accelerator))
 
 
 class _Kaggle:
@@ -81,14 +88,27 @@ class _Kaggle:
 
     def check(self) -> None:
         """Raise if this competition accepts no files, or these credentials cannot see it."""
-        facts = self._ask("competition", slug=self._slug)
-        if facts.get("isKernelsSubmissionsOnly"):
+        if self._open_facts().get("isKernelsSubmissionsOnly"):
             raise AccessError(
                 f"Kaggle competition '{self._slug}' accepts notebooks only, not files. "
-                "Put the run's weights into a Kaggle dataset and submit a notebook that uses them."
+                "Have its machines predict with the run: compete submit RUN --code"
             )
+
+    def _open_facts(self) -> Mapping[str, Any]:
+        """Return the competition's facts; raise if it is over, or these credentials cannot see it."""
+        facts: Mapping[str, Any] = self._ask("competition", slug=self._slug)
         if facts.get("submissionsDisabled"):
             raise AccessError(f"Kaggle competition '{self._slug}' no longer accepts submissions.")
+        return facts
+
+    def as_code(self, entry: CodeEntry, uploader: Uploader, accelerator: str) -> Uploader:
+        """Return the platform for an entry of code."""
+        code = KaggleCode(self._slug, entry, accelerator, self._ask, self._call)
+        return replace(uploader, check=self.check_code, send=code.send, create=code.create, code=None)
+
+    def check_code(self) -> None:
+        """Raise if this competition accepts nothing, or these credentials cannot see it."""
+        self._open_facts()
 
     def quota(self) -> Quota:
         """Return the number of submissions left today."""
@@ -105,30 +125,7 @@ class _Kaggle:
 
     def send(self, path: Path, state: dict[str, Any], save: Callable[[], None]) -> None:
         """Upload the bytes, or those that are still missing."""
-        if state.get("sent"):
-            return
-        resume = "url" in state
-        if not resume:
-            about = path.stat()
-            upload = self._ask(
-                "start", slug=self._slug, name=path.name, size=about.st_size, modified=int(about.st_mtime)
-            )
-            state.update(token=_text(upload, "token"), url=_text(upload, "createUrl"))
-            save()
-        answer = self._ask("upload", path=str(path), url=state["url"], resume=resume)
-        outcome, reason = answer["outcome"], f" ({answer['reason']})" if answer["reason"] else ""
-        if outcome == "INCOMPLETE":
-            raise UnreachableError(f"the connection to Kaggle's file store broke during the upload{reason}")
-        del state["url"]
-        if outcome == "FAILED":
-            # The upload address may have expired: ask for a new one, once.
-            again = not state.get("refused")
-            state["refused"] = True
-            save()
-            failure = UnreachableError if again else PlatformError
-            raise failure(f"Kaggle's file store rejected {path.name}")
-        state["sent"] = True
-        save()
+        send_bytes(self._ask, "start", {"slug": self._slug}, path, state, save)
 
     def create(self, path: Path, message: str, state: dict[str, Any]) -> Receipt:  # noqa: ARG002 - the bytes are there
         """Submit the uploaded bytes."""
@@ -138,7 +135,7 @@ class _Kaggle:
                 "If the submission is not on Kaggle's page, repeat the command with --again"
             )
         answer = self._ask("create", slug=self._slug, token=state["token"], message=message)
-        return _receipt(answer)
+        return receipt_of(answer)
 
     def find(self, marker: str) -> Receipt | None:
         """Look for the marker in the descriptions of all submissions, page after page."""
@@ -147,7 +144,7 @@ class _Kaggle:
             page = self._ask("submissions", slug=self._slug, page_token=token)
             for row in _rows(page):
                 if marker in str(row.get("description", "")):
-                    return _receipt(row)
+                    return receipt_of(row)
             token = str(page.get("nextPageToken") or "")
             if not token:
                 return None
@@ -195,9 +192,18 @@ class _Kaggle:
         **arguments: object,
     ) -> Any:  # noqa: ANN401 - any JSON
         try:
-            return self._child.call(do, timeout_seconds or self._timeout, on_percent, **arguments)
+            return self._call(do, timeout_seconds, on_percent, **arguments)
         except ChildFailure as failure:
             raise self._explain(failure) from failure
+
+    def _call(
+        self,
+        do: str,
+        timeout_seconds: float | None = None,
+        on_percent: Callable[[int], None] | None = None,
+        **arguments: object,
+    ) -> Any:  # noqa: ANN401 - any JSON
+        return self._child.call(do, timeout_seconds or self._timeout, on_percent, **arguments)
 
     def _explain(self, failure: ChildFailure) -> Exception:
         """Return the error that tells the user what to do about a failure."""
@@ -228,14 +234,6 @@ class _Kaggle:
         )
 
 
-def _receipt(row: Mapping[str, Any]) -> Receipt:
-    """Return a submission's number, or count the answer as lost."""
-    number = str(row.get("ref", ""))
-    if not number.isdecimal() or not int(number):
-        raise UnreachableError("Kaggle's answer has no submission number")
-    return Receipt(number)
-
-
 def _rows(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     rows = page.get("submissions") or []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -249,13 +247,6 @@ def _count(answer: Mapping[str, Any], name: str) -> int:
     if not re.fullmatch(r"-?\d{1,9}", str(value)):
         raise UnreachableError(f"Kaggle's answer is odd: {name} = {str(value)[:50]!r}")
     return int(value)
-
-
-def _text(answer: Mapping[str, Any], name: str) -> str:
-    value = answer.get(name)
-    if not isinstance(value, str) or not value:
-        raise UnreachableError(f"Kaggle's answer is odd: it has no {name}")
-    return value
 
 
 def _score(text: object) -> float | None:

@@ -1,4 +1,4 @@
-"""The official `kaggle` package, in a process of its own, which `_kaggle` starts and queries.
+"""The official `kaggle` package, in a process of its own, which `_kaggle` starts (`_kaggle_serve`) and queries.
 
 Importing `kaggle` signs in: it reads files, prints, and makes an HTTP call that may never end. None of its calls has
 a timeout. That is why it does not run in compete's own process.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import os
 import re
 import ssl
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from importlib import import_module
 from typing import Any
-
-from ._serve import serve
 
 SERVICE = "competitions.CompetitionApiService"
 LONGEST_MESSAGE = 500
@@ -47,18 +45,6 @@ class _Json:
         return body
 
 
-class _StopRetrying(logging.Handler):
-    """Stops urllib3's own retries of an upload, by the only sign they give: a warning.
-
-    They would send the whole file again from its first byte, up to ten times, with 367 s of silence in between.
-    Asking how much has arrived and resuming there is cheaper.
-    """
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if str(record.msg).startswith("Retrying"):
-            raise ConnectionError("the connection broke")
-
-
 def sign_in() -> dict[str, str]:
     """Import the package, which signs in; return the user and the method. Raise the reason it hides when it fails."""
     global _api
@@ -81,6 +67,14 @@ def sign_in() -> dict[str, str]:
     values = _api.config_values
     _secrets.extend(values[name] for name in ("key", "token") if values.get(name))
     return {"user": str(values.get("username", "")), "method": str(values["auth_method"])}
+
+
+def user() -> str:
+    """Return the name of the user who is signed in."""
+    name = str(_api.config_values.get("username") or "")
+    if not name:
+        raise _Refused("fault", "it does not know the user's name")
+    return name
 
 
 def competition(slug: str) -> Any:  # noqa: ANN401
@@ -158,14 +152,19 @@ def download(slug: str, folder: str) -> None:
     _api.competition_download_files(slug, path=folder, quiet=False)
 
 
-def _call(method: str, request_type: str, **fields: object) -> Any:  # noqa: ANN401
-    from kagglesdk.competitions.types import competition_api_service as types
-
+def call(service: str, module: str, method: str, request_type: str, **fields: object) -> Any:  # noqa: ANN401
+    """Call a method of Kaggle's API; fields that are None are left out."""
+    types = import_module(f"kagglesdk.{module}")
     request = getattr(types, request_type)()
     for name, value in fields.items():
-        setattr(request, name, value)
+        if value is not None:
+            setattr(request, name, value)
     with _api.build_kaggle_client() as client:
-        return client.http_client().call(SERVICE, method, request, _Json)
+        return client.http_client().call(service, method, request, _Json)
+
+
+def _call(method: str, request_type: str, **fields: object) -> Any:  # noqa: ANN401
+    return call(SERVICE, "competitions.types.competition_api_service", method, request_type, **fields)
 
 
 def _source() -> str:
@@ -185,7 +184,7 @@ def _source() -> str:
     return "the variables KAGGLE_USERNAME and KAGGLE_KEY" if os.environ.get("KAGGLE_KEY") else f"the file {_api.config}"
 
 
-def _explain(error: BaseException) -> dict[str, Any]:
+def explain(error: BaseException) -> dict[str, Any]:
     """Describe a failure: `http` with its code, `odd` (no JSON), `disk`, `missing` (a package), or a `_Refused`.
 
     Without an answer it is `certificate`, `proxy`, `offline` or `connection`; `fault` is anything else.
@@ -290,7 +289,3 @@ ACTIONS = {
         sign_in, competition, entered, limits, start, upload, create, submissions, submission, download,
     )
 }  # fmt: skip
-
-if __name__ == "__main__":
-    logging.getLogger("urllib3.connectionpool").addHandler(_StopRetrying())
-    serve(ACTIONS, _explain)

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from compete.errors import RunBusyError, UserError
-from compete.leaderboard.flow import wait
+from compete.leaderboard.creating import wait
 from compete.leaderboard.platform import (
     AccessError,
     BusyError,

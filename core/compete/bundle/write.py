@@ -1,9 +1,8 @@
-"""Everything that predicts without a network, in one folder: for code competitions, or to pass a model on."""
+"""Collect everything that predicts without a network in one folder: for code competitions, or to pass a model on."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,9 +10,6 @@ from importlib.metadata import PackageNotFoundError, distribution, entry_points,
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compete.api.blended import open_any
-from compete.api.given import read_rows
-from compete.api.predicting import write_both
 from compete.blending.past_run import blended_runs
 from compete.config.code import local_modules
 from compete.config.load import Config, load_run_config
@@ -23,7 +19,7 @@ from compete.errors import CompeteError, UserError
 from compete.scores import SCORES_FILE, read_scores
 from compete.stages.run_folder import STATE
 from compete.store import make_folder, write_text
-from compete.text import echo, format_list, plural
+from compete.text import format_list, plural
 from compete.toml.read import write_toml_text
 
 if TYPE_CHECKING:
@@ -35,9 +31,13 @@ SOURCES = ("compete", "compete_plugins")
 SCRIPT = "predict.py"
 NOTEBOOK = "predict.ipynb"
 WHEELS = "wheels.txt"
-PROGRAM = '''"""Predict test images with {run}, without a network: python predict.py IMAGES [SAMPLE.csv] [OUTPUT_FOLDER]
+PROGRAM = '''"""Predict test images with {run}, without a network:
 
-IMAGES is a folder or archive of images, or a CSV with a column `image`. It writes test.parquet and submission.csv.
+    python {script} IMAGES [SAMPLE.csv] [OUTPUT_FOLDER]
+    python {script} --data FOLDER [OUTPUT_FOLDER]
+
+IMAGES is a folder or archive of images, or a CSV with a column `image`; FOLDER has the competition's files as they were
+at training, with any test set. It writes test.parquet and submission.csv.
 """
 
 import os
@@ -49,29 +49,35 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(HERE / "code"))
 
 if __name__ == "__main__":
-    from compete.api.bundle import predict_offline
+    from compete.bundle.offline import predict_competition, predict_offline
+    from compete.errors import CompeteError
 
-    images, sample, output = (sys.argv[1:] + ["", ""])[:3]
-    predict_offline(HERE, "{run}", images, sample, output or ".")
+    first, second, third = (sys.argv[1:] + ["", "", ""])[:3]
+    if not first or (first == "--data" and not second):
+        sys.exit(__doc__)
+    try:
+        if first == "--data":
+            predict_competition(HERE, "{run}", second, third or ".")
+        else:
+            predict_offline(HERE, "{run}", first, second, third or ".")
+    except CompeteError as error:
+        sys.exit(f"error: {{error}}")
 '''
-CELLS = (
-    "# Where this bundle and the competition's files are. On Kaggle, add both as inputs of the notebook.\n"
-    'BUNDLE = "/kaggle/input/{run}"\n'
-    'IMAGES = "/kaggle/input/{competition}/test"\n'
-    'SAMPLE = "/kaggle/input/{competition}/sample_submission.csv"',
-    "# What the image lacks of {wheels}, from wheels in the bundle: python -m pip download -r wheels.txt -d wheels\n"
-    "!test ! -d $BUNDLE/wheels || pip install --quiet --no-index --find-links $BUNDLE/wheels -r $BUNDLE/{wheels}",
-    "!python $BUNDLE/{script} $IMAGES $SAMPLE .",
-)
+CALL = """# On Kaggle, add this bundle and the competition as inputs of the notebook. `competition` is the last part of
+# its address. The bundle's folder `wheels` may hold packages that the image lacks.
+run("{script}", inputs="/kaggle/input", competition="{competition}", output="/kaggle/working")
+"""
 README = """{run} of {competition}, to predict without a network.
 
   python {script} IMAGES SAMPLE.csv OUTPUT_FOLDER
+  python {script} --data COMPETITION_FOLDER OUTPUT_FOLDER
 
 writes test.parquet (predictions by id) and submission.csv, with test-time augmentation, blend and post-processing as
-in the run. {notebook} does the same in a Kaggle notebook. {wheels} lists the packages that it was made with; where
-some are missing and there is no network, fetch them on a machine that has one, of the same platform:
+in the run. {notebook} does the same in a Kaggle notebook. {wheels} lists the packages that it was made with; the
+notebook installs those that are missing from the folder `wheels`. Fetch them on a machine of the same platform that
+has a network:
 
-  python -m pip download -r {wheels} -d wheels
+  python -m pip download --no-deps NAME==VERSION -d wheels
 """
 
 
@@ -100,13 +106,18 @@ def write_bundle(folder: Path, output: Path) -> list[str]:
     texts = {"run": folder.name, "competition": scores.competition, "script": SCRIPT}
     texts |= {"wheels": WHEELS, "notebook": NOTEBOOK}
     write_text(partial / SCRIPT, PROGRAM.format(**texts))
-    write_text(partial / NOTEBOOK, json.dumps(_notebook([cell.format(**texts) for cell in CELLS]), indent=1) + "\n")
+    write_text(partial / NOTEBOOK, json.dumps(_notebook([kernel_source(), CALL.format(**texts)]), indent=1) + "\n")
     write_text(partial / WHEELS, "\n".join(wheels()) + "\n")
     write_text(partial / "README.txt", README.format(**texts))
     partial.rename(output)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     held = f"{output}: {plural(len(runs), 'run')}, {size / 1e6:,.1f} MB"
     return [held, f"try it: python {output / SCRIPT} IMAGES SAMPLE.csv OUTPUT_FOLDER"]
+
+
+def kernel_source() -> str:
+    """Return the Python text that defines `run(model, inputs, competition, output)`."""
+    return Path(__file__).with_name("kernel.py").read_text(encoding="utf-8")
 
 
 def _blended(folder: Path) -> Iterator[Path]:
@@ -219,17 +230,3 @@ def _notebook(cells: list[str]) -> dict[str, Any]:
         for n, cell in enumerate(cells)
     ]
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": code}
-
-
-def predict_offline(bundle: Path, run: str, images: str, sample: str, output: str) -> None:
-    """Write `test.parquet` and `submission.csv` of these images. What the run's TOML names is below `bundle`."""
-    given, target = Path(images).resolve(), Path(output).resolve()
-    form = Path(sample).resolve() if sample else None
-    make_folder(target)
-    os.chdir(bundle)
-    folder = Path("runs") / run
-    finished = open_any(folder, read_scores(folder))
-    is_table = given.suffix.lower() == ".csv"
-    rows, root = (read_rows(given), given.parent) if is_table else (given, Path())
-    count = len(write_both(finished, target, rows, form, root))
-    echo(f"{target / 'submission.csv'}: {count:,} rows")

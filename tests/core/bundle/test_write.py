@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import compete
-from compete.api.bundle import wheels, write_bundle
+from compete.bundle.write import wheels, write_bundle
 from compete.errors import CompeteError, UserError
 
 NO_NETWORK = ["unshare", "--net", "--map-root-user"]
