@@ -11,7 +11,7 @@ import numpy as np
 from compete.api.caller import warn
 from compete.api.finished import FinishedRun, open_finished
 from compete.blending.blend_runs import blend_test, prepare_blend
-from compete.blending.judge import Stack, judge
+from compete.blending.judge import Stack, judge, together
 from compete.blending.past_run import blended_runs, past_config
 from compete.config.settings import Blend
 from compete.model.device import make_fabric
@@ -20,10 +20,11 @@ from compete.scores import read_scores
 from compete.session import RunRows, Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from compete.scores import Scores
-    from compete.types import Array
+    from compete.types import Array, Predictions
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,15 @@ class FinishedBlend:
         run, stack = self.run, self.stack
         if not run.config.many("postprocessors"):
             return lambda predictions: predictions
-        oof = judge(run.config.one("ensembles"), stack).oof.astype(np.float32)
+        oof = np.asarray(judge(run.config.one("ensembles"), stack).oof, np.float32)
         return fit_steps(run.config, oof, stack.labels, run.metric, run.target)
 
-    def blend(self, predictions: list[Array], columns: Array | None) -> Array:
+    def blend(self, predictions: Sequence[Predictions], columns: Array | None) -> Predictions:
         """Blend the runs' predictions of other rows, M x (R, C), with their features (R, F)."""
         stack = self.stack
         if stack.columns is not None and columns is not None:
             stack = replace(stack, columns=(stack.columns[0], columns))
-        return blend_test(self.run.config.one("ensembles"), stack, np.stack(predictions))
+        return blend_test(self.run.config.one("ensembles"), stack, together(predictions))
 
 
 def open_any(folder: Path, scores: Scores, device: str | None = None) -> FinishedRun | FinishedBlend:

@@ -116,10 +116,11 @@ def predict_any(finished: FinishedRun | FinishedBlend, images: Inputs, root: Pat
     given = _given(finished, images, root)
     if isinstance(finished, FinishedRun):
         return _predict(finished, given)
-    parts = [np.asarray(predict_any(part, images, root).blended, np.float32) for part in finished.parts]
+    found = [predict_any(part, images, root).blended for part in finished.parts]
+    parts = [part if isinstance(part, TopK) else np.asarray(part, np.float32) for part in found]
     dataset = dataset_with(finished.run, given.rows)
     blended = finished.blend(parts, None if dataset.columns is None else dataset.columns.test)
-    return NewPredictions(replace(finished.run, dataset=dataset), blended, finished.postprocess(blended))
+    return NewPredictions(replace(finished.run, dataset=dataset), blended, _processed(finished, blended))
 
 
 def _given(finished: FinishedRun | FinishedBlend, images: Inputs, root: Path) -> Given:
@@ -148,7 +149,7 @@ def _predict(finished: FinishedRun, given: Given) -> NewPredictions:
     return NewPredictions(run, blended, _processed(finished, blended))
 
 
-def _processed(finished: FinishedRun, blended: Predictions) -> Predictions:
+def _processed(finished: FinishedRun | FinishedBlend, blended: Predictions) -> Predictions:
     return blended if isinstance(blended, TopK) else finished.postprocess(blended)
 
 

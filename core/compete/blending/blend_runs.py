@@ -13,6 +13,7 @@ import numpy as np
 from compete.blending.fold_checks import fold_notes
 from compete.blending.judge import (
     Judged,
+    Members,
     Stack,
     apply,
     choose_method,
@@ -21,6 +22,7 @@ from compete.blending.judge import (
     disagreement,
     judge,
     judge_inputs,
+    together,
 )
 from compete.blending.lines import input_lines, method_lines
 from compete.blending.past_run import past_dataset
@@ -29,6 +31,7 @@ from compete.blending.sources import (
     digest_sources,
     disagreements,
     finished_scores,
+    kept_note,
     kinds_agree,
     read_all,
     shared_rows,
@@ -40,6 +43,7 @@ from compete.identity import read_sources
 from compete.model.device import make_fabric
 from compete.predict.parquet import label_columns, write_predictions
 from compete.predict.postprocessing import submission_frame
+from compete.predict.top_k import in_all_rows, join_top
 from compete.scores import BlendFacts, CvScores, MethodFacts, Scores, write_scores
 from compete.session import RunRows, Session, call_hook, metric_for
 from compete.stages.finish import common_scores, fit_postprocessing, nested_parts, store_tables, write_checked
@@ -53,7 +57,7 @@ from compete.types import TopK
 if TYPE_CHECKING:
     from compete.config.options import BoundComponent
     from compete.data.dataset import Dataset
-    from compete.types import Array
+    from compete.types import Array, Predictions
 
 AUTO = "auto"
 
@@ -155,9 +159,7 @@ def prepare_blend(config: Config) -> Prepared:
         raise ConfigError("[blend]: name at least two inputs: runs, or files with --file NAME=oof.csv,test.csv.")
     kinds_agree(sources)
     if isinstance(sources[0].oof, TopK):
-        raise ConfigError(
-            "[inference] keep_top: a blend needs every probability, and these runs kept the best classes only."
-        )
+        notes.append(kept_note(sources))
     notes += [*disagreements(sources), *fold_notes(config.blend.runs, sources, dataset)]
     shared = shared_rows(sources, notes.append)
     return Prepared(config, dataset, sources, _side_by_side(config, dataset, sources, shared), shared, notes)
@@ -165,14 +167,13 @@ def prepare_blend(config: Config) -> Prepared:
 
 def _side_by_side(config: Config, dataset: Dataset, sources: Sequence[Source], shared: Array) -> Stack:
     columns = dataset.columns
-    none = np.zeros((0, len(dataset.target.classes)), np.float32)
     return Stack(
         names=tuple(source.name for source in sources),
-        oof=np.stack([np.asarray(source.oof)[shared] for source in sources]),  # M x (N, C) -> (M, n, C)
+        oof=together([source.oof[shared] for source in sources]),
         labels=dataset.labels[shared],
         parts=nested_parts(dataset, shared, config.training.seed)[shared],
         metric=metric_for(config, dataset.target),
-        test=np.stack([none if source.test is None else np.asarray(source.test) for source in sources]),
+        test=together([source.oof[:0] if source.test is None else source.test for source in sources]),
         columns=None if columns is None else (columns.train[shared], columns.test),
     )
 
@@ -206,8 +207,7 @@ def _write(run: RunRows, blend: JudgedBlend) -> Scores:
     classes, tables = dataset.target.classes, dataset.tables
     write_json(run.folder / "environment.json", environment(config, session.device, session.precision))
     write_folds(run.folder / "folds.csv", tables.train, dataset.folds)
-    oof = np.full((len(shared), len(classes)), np.nan, np.float32)
-    oof[shared] = whole.oof
+    oof = _in_all_rows(whole.oof, shared)
     keys = {"fold": dataset.folds, **label_columns(dataset.labels, classes)}
     write_predictions(run.folder / "oof.parquet", tables.train["id"].tolist(), oof, classes, **keys)
     fitted, submission = fit_postprocessing(run, oof), None
@@ -239,8 +239,19 @@ def _write(run: RunRows, blend: JudgedBlend) -> Scores:
     return scores
 
 
-def blend_test(ensemble: BoundComponent, stack: Stack, predictions: Array) -> Array:
+def _in_all_rows(predictions: Predictions, rows: Array) -> Predictions:
+    """Return predictions (n, C) of some rows, bool (N,), for all: float32 (N, C), NaN in the others."""
+    if isinstance(predictions, TopK):
+        return in_all_rows(predictions, rows)
+    whole = np.full((len(rows), predictions.shape[1]), np.nan, np.float32)
+    whole[rows] = predictions
+    return whole
+
+
+def blend_test(ensemble: BoundComponent, stack: Stack, predictions: Members) -> Predictions:
     """Blend predictions of test rows (M, T, C) by an ensemble fitted on all rows; float32, as runs store them."""
+    if isinstance(predictions, tuple):
+        return join_top(ensemble, predictions, stack.labels, stack.metric, test=True)
     return apply(ensemble, stack, np.ones(len(stack.labels), bool), predictions, None).astype(np.float32)
 
 

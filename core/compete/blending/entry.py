@@ -46,6 +46,7 @@ from compete.train.fit import refuse_steps
 
 if TYPE_CHECKING:
     from compete.config.load import Config
+    from compete.config.options import BoundComponent
     from compete.identity import Identity
     from compete.session import Run, RunRows
     from compete.stages.run_folder import RunState
@@ -100,7 +101,8 @@ def _run_variants(
 ) -> RunRows:
     """Train each variant into a run folder beside this one's, `<run>-<variant>`, then blend them by `[ensemble]`."""
     check_name(name)
-    _refuse_unblendable({f'[[variants]] name = "{variant.name}"': variant.config for variant in config.variants})
+    named = {f'[[variants]] name = "{variant.name}"': variant.config for variant in config.variants}
+    _refuse_unblendable(named, config.one("ensembles"))
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
@@ -118,13 +120,22 @@ def _run_variants(
         return write_blend(judge_blend(prepared, methods), folder, interactive)
 
 
-def _refuse_unblendable(configs: Mapping[str, Config]) -> None:
-    """Raise `ConfigError` for runs that could not be blended, by where they stand, before any of them is trained."""
-    problems = [
-        f"{where}: [inference] keep_top = {config.inference.keep_top}: a blend needs every probability. Set 0."
-        for where, config in configs.items()
-        if config.inference.keep_top
-    ]
+def _refuse_unblendable(configs: Mapping[str, Config], ensemble: BoundComponent | None = None) -> None:
+    """Raise `ConfigError` for runs that could not be blended, by where they stand, before any of them is trained.
+
+    `ensemble` blends them; without it, the best one is chosen.
+    """
+    problems = list[str]()
+    whole = [where for where, config in configs.items() if not config.inference.keep_top]
+    if 0 < len(whole) < len(configs):
+        problems.append(
+            f"[inference] keep_top: {format_list(whole)} keeps every probability and others the best classes: these "
+            "cannot be blended. Set it in all, or in none."
+        )
+    if not whole and ensemble is not None and not ensemble.component.traits.row_by_row:
+        problems.append(
+            f'[inference] keep_top: [ensemble] name = "{ensemble.name}" does not work row by row. Use "mean".'
+        )
     chosen = [folds for config in configs.values() if (folds := set(config.training.only_folds))]
     if chosen and not set.intersection(*chosen):
         named = format_list(configs)

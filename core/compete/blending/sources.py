@@ -247,6 +247,15 @@ def kinds_agree(sources: Sequence[Source]) -> None:
         raise DataError(f"[blend]: {format_list(best)} kept the best classes only ([inference] keep_top), others all")
 
 
+def kept_note(sources: Sequence[Source]) -> str:
+    """Say what a blend of the best classes assumes."""
+    kept = format_list(sorted({str(s.oof.labels.shape[1]) for s in sources if isinstance(s.oof, TopK)}, key=int))
+    return (
+        f"these runs kept the best {kept} classes of a row ([inference] keep_top): a class that a run did not keep "
+        "counts 0 there, and scores and test predictions are blended like this alike"
+    )
+
+
 def disagreements(sources: Sequence[Source]) -> Iterator[str]:
     """Yield what differs between the runs and may surprise: the metric that chose their epochs."""
     metrics = {source.metric for source in sources if source.metric}

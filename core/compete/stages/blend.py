@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,14 @@ import numpy as np
 
 from compete.errors import TrainingError
 from compete.predict.parquet import label_columns, write_predictions
-from compete.predict.top_k import concatenate, keep_top, known_rows
+from compete.predict.top_k import join_top, keep_top, known_rows
 from compete.session import OpenRun, Run
 from compete.stages.predictions import member_predictions
 from compete.text import format_first, plural
 from compete.types import TopK
 
 if TYPE_CHECKING:
-    from compete.config.options import BoundComponent
     from compete.types import Array, Member, Predictions
-
-ROWS_AT_ONCE = 64  # few: each row adds columns of its own, and the work grows with rows x columns
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,8 @@ def join_members(run: OpenRun, oof: Sequence[Any], test: Sequence[Any]) -> tuple
 def _ensembled(run: OpenRun, oof: Sequence[Any], test: Sequence[Any]) -> tuple[Predictions, Predictions]:
     ensemble = run.config.one("ensembles")
     if isinstance(oof[0], TopK):
-        return join_top(run, ensemble, oof, 0), join_top(run, ensemble, test, 1)
+        labels, metric = run.dataset.labels, run.metric
+        return join_top(ensemble, oof, labels, metric), join_top(ensemble, test, labels, metric, test=True)
     # M x (N, C) -> (M, N, C), M x (T, C) -> (M, T, C)
     columns: list[Any] = []
     if ensemble.component.traits.takes_columns:
@@ -73,33 +71,6 @@ def _ensembled(run: OpenRun, oof: Sequence[Any], test: Sequence[Any]) -> tuple[P
         np.stack(oof), run.dataset.labels, np.stack(test), run.metric, *columns
     )
     return joined
-
-
-def join_top(run: OpenRun, ensemble: BoundComponent, members: Sequence[TopK], which: int) -> TopK:
-    """Join the members' best classes, some rows at a time, by an ensemble that works row by row.
-
-    Only classes that some member has among those rows become columns; all other classes are 0 there. `which` is 0 for
-    OOF and 1 for test predictions, because the ensemble takes and returns both.
-    """
-    return concatenate([_join_some(run, ensemble, some, which) for some in _in_chunks(members)])
-
-
-def _in_chunks(members: Sequence[TopK]) -> Iterator[list[TopK]]:
-    for start in range(0, len(members[0]), ROWS_AT_ONCE):
-        yield [member[start : start + ROWS_AT_ONCE] for member in members]
-
-
-def _join_some(run: OpenRun, ensemble: BoundComponent, members: Sequence[TopK], which: int) -> TopK:
-    k, classes = members[0].labels.shape[1], members[0].classes
-    named = np.unique([member.labels for member in members])  # M x (R, k) -> (U,)
-    columns = np.union1d(named, np.arange(k)) if len(named) < k else named  # rows without an image have no class
-    # Class numbers (R, k) -> column numbers below U -> (R, U), for each member: (M, R, U)
-    local = [TopK(np.searchsorted(columns, m.labels), m.values, len(columns)) for m in members]
-    dense = np.stack([member.dense() for member in local])
-    none = dense[:, :0]
-    oof, test = (none, dense) if which else (dense, none)
-    joined = ensemble.build(oof, run.dataset.labels[:0], test, run.metric)[which]
-    return keep_top(joined, k, columns, classes)
 
 
 def _fill_unreadable(run: OpenRun, test: Predictions) -> Predictions:

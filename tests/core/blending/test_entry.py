@@ -147,7 +147,7 @@ def test_several_tomls_are_run_and_blended(tiny, capsys):
     ("more", "message"),
     [
         ("", r"other\.toml.*tiny\.toml: the same run more than once"),
-        ("[inference]\nkeep_top = 2\n", "other.toml: .*keep_top"),
+        ("[inference]\nkeep_top = 2\n", r"keep_top: .*tiny\.toml keeps every probability and others the best classes"),
     ],
 )
 def test_several_tomls_that_cannot_be_blended_are_refused_before_training(tiny, monkeypatch, more, message):
@@ -228,7 +228,7 @@ def test_a_variant_whose_folder_another_run_has_goes_to_another(several, capsys)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (("inference.keep_top = 2", ""), r'name = "b": \[inference\] keep_top = 2: a blend needs'),
+        (("inference.keep_top = 2", ""), r'keep_top: \[\[variants\]\] name = "a" keeps every'),
         (("training.only_folds = [0]", "training.only_folds = [1]"), "only_folds: no fold is validated by all of"),
     ],
 )
@@ -264,3 +264,37 @@ def test_what_stops_the_last_variant_stops_the_first(tiny, monkeypatch, setting,
     path.write_text((tiny / "tiny.toml").read_text() + text)
     with pytest.raises(ConfigError, match=message):
         compete.run(path)
+
+
+def test_variants_that_keep_the_best_classes_are_blended(tiny, capsys, monkeypatch):
+    path = tiny / "best.toml"
+    settings = '[inference]\nkeep_top = 2\n\n[ensemble]\nname = "mean"\n'
+    variants = VARIANTS.replace("images.size", "inference.keep_top = 1\nimages.size")
+    path.write_text((tiny / "tiny.toml").read_text().replace("epochs = 2", "epochs = 1") + settings + variants)
+    done = compete.run(path)
+    assert "a class that a run did not keep counts 0 there" in capsys.readouterr().out
+    folders = [done.folder.with_name(f"run-001-{name}") for name in ("plain", "large", "seven")]
+    mean = sum(map(kept, folders)) / 3
+    found = kept(done.folder)
+    two = np.sort(mean.to_numpy(), axis=1)[:, 1:]  # the best two classes of a row stay
+    np.testing.assert_allclose(np.sort(found.to_numpy(), axis=1)[:, 1:], two, atol=1e-6)
+    assert done.submission["label"].tolist() == mean.idxmax(axis=1).tolist()
+    assert [each.name for each in done.scores.blend.inputs] == [folder.name for folder in folders]
+    methods = {each.name: each for each in done.scores.blend.methods}
+    assert methods["mean"].score is not None and "needs every probability" in methods["stacking"].problem
+    again = compete.load_run(done.folder).predict("data/test")
+    pd.testing.assert_frame_equal(again[["top1", "p1"]], done.test[["top1", "p1"]], check_exact=False, atol=1e-5)
+    path.write_text(path.read_text().replace('name = "mean"', 'name = "weighted"'))
+    monkeypatch.setattr(entry, "run_competition", lambda *_: pytest.fail("a run was trained"))
+    with pytest.raises(ConfigError, match=r'keep_top: \[ensemble\] name = "weighted" does not work row'):
+        compete.run(path)
+
+
+def kept(folder) -> pd.DataFrame:
+    """Test predictions of the best classes as a column per class, 0 for the others."""
+    table = pd.read_parquet(folder / "test.parquet").set_index("id")
+    wide = pd.DataFrame(0.0, table.index, CLASSES)
+    for rank in range(1, 1 + sum(name.startswith("top") for name in table)):
+        for row, name in table[f"top{rank}"].items():
+            wide.loc[row, name] = table.loc[row, f"p{rank}"]
+    return wide

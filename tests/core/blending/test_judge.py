@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,8 +20,9 @@ from compete.blending.judge import (
 )
 from compete.config.options import bind
 from compete.config.registry import Component
+from compete.predict.top_k import keep_top, top_labels
 from compete.scores import MethodFacts
-from compete.types import Metric
+from compete.types import Metric, TopK
 from compete_plugins.ensembles import mean, register_ensembles, weighted
 
 ACCURACY = Metric(lambda labels, predictions: float((predictions.argmax(axis=1) == labels).mean()))
@@ -114,3 +117,57 @@ def test_every_bundled_method_is_judged_on_a_blend():
     methods = {name: bound(name, factory) for name, factory in register_ensembles().items()}
     found = list(compare_methods(methods, inputs))
     assert len(found) == 7 and not any(facts.problem for facts in found)
+
+
+def test_inputs_that_kept_every_class_are_judged_as_if_nothing_were_left_out():
+    dense = stack(rows=150)
+    best = tuple(keep_top(member.astype(np.float32), 3, np.arange(3), 3) for member in dense.oof)
+    kept = replace(dense, oof=best, metric=map_at_k(3), test=tuple(member[:7] for member in best))
+    dense = replace(dense, metric=map_at_k(3))
+    mean_of = bound("mean", mean)
+    one, other = judge(mean_of, kept), judge(mean_of, dense)
+    np.testing.assert_allclose(one.oof.dense(), other.oof, atol=1e-6)
+    assert one.score == pytest.approx(other.score) and one.parts == pytest.approx(other.parts)
+    np.testing.assert_allclose(correlations(best), correlations(dense.oof), atol=1e-6)
+    np.testing.assert_array_equal(disagreement(best, kept.labels), disagreement(dense.oof, dense.labels))
+    for mine, theirs in zip(judge_inputs(mean_of, kept, one), judge_inputs(mean_of, dense, other), strict=True):
+        assert (mine.score, mine.without, mine.gain) == pytest.approx((theirs.score, theirs.without, theirs.gain))
+
+
+def test_a_class_that_an_input_did_not_keep_counts_0_there():
+    """Worked by hand: of classes 0 to 3 two inputs kept the best 2 and the best 1, another class as the row's best."""
+    one = TopK(np.array([[2, 0], [1, 3]], np.int32), np.array([[0.6, 0.3], [0.5, 0.4]], np.float32), 4)
+    two = TopK(np.array([[0], [3]], np.int32), np.array([[0.8], [0.9]], np.float32), 4)
+    inputs = Stack(("one", "two"), (one, two), np.array([0, 1]), np.array([0, 1]), map_at_k(2), (one, two))
+    judged = judge(bound("mean", mean), inputs)
+    assert judged.oof.labels.tolist() == [[0, 2], [3, 1]]
+    np.testing.assert_allclose(judged.oof.values, [[0.55, 0.3], [0.65, 0.25]], atol=1e-7)
+    assert judged.parts.tolist() == [1.0, 0.5] and judged.score == 0.75  # the right class is first, then second
+    own = [facts.score for facts in judge_inputs(bound("mean", mean), inputs, judged)]
+    assert own == [0.75, 0.5]  # ranks 2 and 1; rank 1, and not kept
+    found = {method.name: method for method in compare_methods(BOUND, inputs)}
+    assert found["mean"].score == 0.75 and choose_method(list(found.values())) == "mean"
+    assert all(method.score is None for name, method in found.items() if name != "mean")
+    assert 'name = "weighted" needs every probability' in found["weighted"].problem
+
+
+BOUND = {
+    name: bound(name, each) for name, each in sorted(register_ensembles().items(), key=lambda item: item[0] != "mean")
+}
+
+
+def map_at_k(k):
+    """Mean average precision of one right class among the best k, by hand."""
+
+    def score(labels, predictions):
+        ranked = top_labels(predictions, k)
+        return float(
+            np.mean(
+                [
+                    sum((row == label) / (n + 1) for n, row in enumerate(best))
+                    for best, label in zip(ranked, labels, strict=True)
+                ]
+            )
+        )
+
+    return Metric(score, top=k)

@@ -325,7 +325,7 @@ def test_the_best_classes_alone_give_the_same_submission(tiny):
 
 
 def test_a_row_without_a_image_keeps_the_width_of_the_best_classes(tiny, monkeypatch):
-    monkeypatch.setattr("compete.stages.blend.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("compete.predict.top_k.ROWS_AT_ONCE", 1)
     (tiny / "data/train/p03_1.png").write_bytes(b"no image")
     (tiny / "data/test/t6.png").write_bytes(b"no image")
     done = run(tiny, "images.unreadable=skip", "inference.keep_top=2")
