@@ -191,7 +191,7 @@ def register_uploads() -> Components:
 
 @hookspec
 def register_callbacks() -> Components:
-    """Callbacks: `() -> object` with event hooks, registered for one run.
+    """Callbacks: `() -> object` with event hooks, registered for one run; one with `needs_scores` forbids a refit.
 
     State that must survive a kill goes through `state_dict()` and `load_state_dict(state)`: tensors, numbers and text.
     """

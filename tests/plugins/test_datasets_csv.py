@@ -205,6 +205,8 @@ def test_a_column_called_group_is_the_group_unless_another_is_named(root: Path) 
     put(root, "train.csv", "image_name,group,target\n007,a,0\n008,b,0\n010,c,1\n")
     assert read(root).train["group"].tolist() == ["a", "b", "c"]
     assert read(root, group="target").train["group"].tolist() == ["0", "0", "1"]
+    assert "raw_group" not in read(root).train
+    assert read(root, group="image_name").train["raw_group"].tolist() == ["a", "b", "c"]  # it may hold the labels
 
 
 def test_groups_stay_with_their_rows_when_others_are_left_out(root: Path) -> None:

@@ -65,7 +65,8 @@ def predict(
         Path, typer.Argument(help="A folder or archive of images, one image, or a CSV with a column `image`.")
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE.csv", help="The table to write: id, classes, label.")
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="The .csv or .parquet table to write: id, classes, label."),
     ],
     sample: Annotated[
         Path | None, typer.Option(help="A sample submission: write its submission instead of the table.")
@@ -80,13 +81,17 @@ def predict(
     from compete.api.given import read_rows
     from compete.errors import UserError
     from compete.leaderboard.records import find_candidate
-    from compete.store import write_text
+    from compete.store import write_atomic, write_text
 
     folder = find_candidate(run).folder
     if folder is None:
         raise UserError(f"{run}: a CSV file, not a run. `compete runs` lists the runs.")
     if output.exists():
         raise UserError(f"{output} exists already. Name another file with -o, or remove it.")
+    known = (".csv",) if sample is not None else (".csv", ".parquet")
+    if output.suffix.lower() not in known:
+        what = "a submission" if sample is not None else "the table"
+        raise UserError(f"-o {output}: {what} is written as {' or '.join(known)}: end its name so.")
     finished = load_run(folder, device=device)
     is_table = images.suffix.lower() == ".csv"
     given, root = (read_rows(images), images.parent) if is_table else (images, Path())
@@ -94,8 +99,11 @@ def predict(
         rows = len(finished.write_submission(output, given, sample=sample, root=root))
     else:
         table = finished.predict(given, root=root)
-        write_text(output, table.reset_index().to_csv(index=False, lineterminator="\n"))
         rows = len(table)
+        if output.suffix.lower() == ".parquet":
+            write_atomic(output, lambda file: table.reset_index().to_parquet(file, index=False))
+        else:
+            write_text(output, table.reset_index().to_csv(index=False, lineterminator="\n"))
     echo(f"{output}: {rows:,} rows, predicted by {_members(finished)} of {folder}")
 
 

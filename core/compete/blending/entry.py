@@ -47,7 +47,6 @@ from compete.train.fit import refuse_steps
 if TYPE_CHECKING:
     from compete.config.load import Config
     from compete.config.options import BoundComponent
-    from compete.identity import Identity
     from compete.session import Run, RunRows
     from compete.stages.run_folder import RunState
 
@@ -113,7 +112,7 @@ def _run_variants(
             echo(f"variant {variant.name}, {number} of {len(config.variants)}: {own}")
             chosen, again = _free_name(own, variant.config), fresh and not own.exists()
             runs.append(run_competition(variant.config, chosen, again, interactive, doctor, watch))
-        folder = _of_same_data(config, sources, held, folder, runs[0].identity)
+        folder = _of_same_data(config, sources, held, folder, runs[0])
         prepared = prepare_blend(replace(config, blend=Blend(runs=[run.folder.as_posix() for run in runs])))
         methods, used = judge_methods(prepared), config.one("ensembles").name
         echo(*method_lines(methods, config.one("metrics").name), fixed_line(used, choose_method(methods)))
@@ -183,8 +182,12 @@ def _free_name(own: Path, config: Config) -> str | None:
     return own.name if free else None
 
 
-def _of_same_data(config: Config, sources: Mapping[str, str], held: ExitStack, folder: Path, data: Identity) -> Path:
-    """Return the entry's folder or, where that holds the blend of other data, another: it is kept as it is."""
+def _of_same_data(config: Config, sources: Mapping[str, str], held: ExitStack, folder: Path, first: Run) -> Path:
+    """Return the entry's folder or, where that holds the blend of other data, another: it is kept as it is.
+
+    That one has the number of the `first` variant's run.
+    """
+    data = first.identity
 
     def suits(state: RunState) -> bool:
         return state.can_be_of(data.data, data.submission)
@@ -194,7 +197,9 @@ def _of_same_data(config: Config, sources: Mapping[str, str], held: ExitStack, f
         echo(f"the data or the test set has changed since {folder.name}, which is kept as it is")
 
         def choose() -> Path:
-            return find_run(config, sources, suits) or next_folder(competition_folder(config))
+            beside = first.folder.with_name(first.folder.name.removesuffix(f"-{config.variants[0].name}"))
+            free = beside != first.folder and not (beside / STATE).exists()
+            return find_run(config, sources, suits) or (beside if free else next_folder(competition_folder(config)))
 
         folder = claim_folder(config, sources, held, choose)
     update_state(folder, data=data.data, test=data.submission)

@@ -133,6 +133,7 @@ def check_config(
             reader.add(problem, problem.where[1 : problem.where.index("]")], problem.key)
     components = reader.components(data, plugins.registry) if plugins else {}
     reader.head_of_loss(components)
+    reader.group_as_label(components)
     if plugins and core["competition"]:
         reader.remote_root(components, core["competition"].root, plugins.registry)
     reader.data_files(components, path, core["competition"])
@@ -157,7 +158,7 @@ def _variants(
     tables: Sequence[VariantTable], written: Sequence[Mapping[str, Any]], data: Mapping[str, Any], path: Path
 ) -> Iterator[Variant]:
     """Check the TOML with each variant's settings. Raise `ConfigError` with the problems of all of them."""
-    problems: list[str] = []
+    problems, seen = list[str](), dict[str, dict[str, Any]]()
     base = {name: value for name, value in data.items() if name != "ensemble"}  # that is how variants are blended
     for table, settings in zip(tables, written, strict=True):
         try:
@@ -165,6 +166,10 @@ def _variants(
         except ConfigError as error:
             problems += [f'[[variants]] name = "{table.name}": {p.removeprefix("--set ")}' for p in error.problems]
             continue
+        same = next((name for name, other in seen.items() if other == config.resolved()), None)
+        if same is not None:
+            problems.append(f'[[variants]] name = "{table.name}": has the settings of "{same}". Change or remove it.')
+        seen[table.name] = config.resolved()
         own = {key: value for key, value in settings.items() if key != "name"}
         yield Variant(table.name, own, replace(config, path=NO_TOML, overrides=()))
     if problems:

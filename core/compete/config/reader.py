@@ -150,6 +150,22 @@ class Reader:
                 message = f"must be the scale of the head, {head.options.get('scale')}. Write [head] scale = {scale}."
                 self.add(Problem(f"[loss] scale = {scale}", message), "loss", "scale")
 
+    def group_as_label(self, components: Mapping[str, Sequence[BoundComponent]]) -> None:
+        """Refuse a target that reads the column `group`: folds keep its rows together, so each class in one fold."""
+        for target, dataset in zip(components.get("targets", ()), components.get("datasets", ()), strict=False):
+            for key in ("column", "columns"):
+                value = target.options.get(key)
+                if value != "group" and not (isinstance(value, list | tuple) and "group" in value):
+                    continue
+                cure = "Give the labels another name in the table."
+                if isinstance(dataset.options.get("group"), str):
+                    cure = (
+                        'Set [dataset] group = "id" (each row alone), or the column of people or places: the table\'s '
+                        "own `group` is then called `raw_group`."
+                    )
+                message = f"folds keep the rows of one `group` together, so it cannot hold the labels. {cure}"
+                self.add(Problem(f"[target] {key}", message), "target", key)
+
     def remote_root(self, components: Mapping[str, Sequence[BoundComponent]], root: str, registry: Registry) -> None:
         """Refuse a URL as the root of a dataset that reads folders of a disk only."""
         for bound in components.get("datasets", ()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, field_validator
@@ -77,6 +78,14 @@ class Images(Table):
         if limits and not (1e-30 <= limits[1] - limits[0] <= 1e30 and max(map(abs, limits)) <= 1e30):
             raise ValueError("the first value must be below the second, both within 1e30")  # as float32 computes
         return limits
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _can_be_a_folder(cls, path: str) -> str:
+        file = next((place for place in (Path(path), *Path(path).parents) if place.is_file()), None)
+        if file is not None:
+            raise ValueError(f"must be a folder, and {file} is a file")
+        return path
 
     @field_validator("background")
     @classmethod

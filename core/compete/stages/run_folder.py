@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -171,14 +172,16 @@ def _named_folder(parent: Path, config: Config, sources: Mapping[str, str], name
     return folder
 
 
-def next_folder(parent: Path) -> Path:
+def next_folder(parent: Path, variant: str = "") -> Path:
     """Return the next free run folder: run-001, run-002, ... A folder with only hidden files is free.
 
-    A number is not free while variants of an earlier run have it, such as run-001-small.
+    A number is not free while variants of an earlier run have it, such as run-001-small. `variant`, such as "-small",
+    gets the newest number where only other variants have it.
     """
-    used = [p for p in parent.glob("run-*/") if any(not file.name.startswith(".") for file in p.iterdir())]
-    numbers = [int(found[1]) for p in used if (found := re.match(r"run-(\d+)(-|$)", p.name))]
-    return parent / f"run-{max(numbers, default=0) + 1:03d}"
+    used = {p.name for p in parent.glob("run-*/") if any(not file.name.startswith(".") for file in p.iterdir())}
+    newest = max((int(found[1]) for name in used if (found := re.match(r"run-(\d+)(-|$)", name))), default=0)
+    shared = variant and newest and not used & {f"run-{newest:03d}", f"run-{newest:03d}{variant}"}
+    return parent / f"run-{newest if shared else newest + 1:03d}{variant}"
 
 
 def run_folders(parent: Path) -> Iterator[Path]:
@@ -212,9 +215,8 @@ def _remove_litter(folder: Path) -> None:
 
 def forget_attempt(folder: Path) -> None:
     """Remove a run folder that has no results, only the record of the attempt."""
-    files = list(folder.iterdir())
-    if {file.name for file in files} <= ATTEMPT_FILES:
-        for file in files:
+    if {file.name for file in folder.iterdir()} <= ATTEMPT_FILES:
+        for file in list(folder.iterdir()):
             file.unlink()
         folder.rmdir()
 
@@ -272,8 +274,6 @@ def _flat(data: object, prefix: str = "") -> dict[str, object]:
 
 
 def _plain_toml(config: Config) -> dict[str, Any]:
-    import tomllib
-
     return tomllib.loads(write_toml_text(config.resolved()))
 
 

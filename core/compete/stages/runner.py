@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -205,7 +206,8 @@ def _leave_other_data_alone(session: Session, identity: Identity, sources: Mappi
 
         def choose() -> Path:
             known = find_run(config, sources, lambda state: state.can_be_of(data, test))
-            return known or next_folder(competition_folder(config))
+            variant = re.match(r"run-\d+(-.+)", session.folder.name)
+            return known or next_folder(competition_folder(config), variant[1] if variant else "")
 
         session.folder = claim_folder(config, sources, held, choose)
     update_state(session.folder, data=data, test=test)

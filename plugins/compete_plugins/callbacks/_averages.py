@@ -89,6 +89,8 @@ class _Norms(nn.Module):
 class GreedySoup:
     """Keep the weights of the best epochs, and at the end the average of those that together score best."""
 
+    needs_scores = True
+
     def __init__(self, candidates: int) -> None:
         self.candidates = candidates
         self.kept: list[tuple[float, int, Weights]] = []  # score, number of the epoch, weights; best first

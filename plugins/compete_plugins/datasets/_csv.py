@@ -102,7 +102,8 @@ def csv(
     `duplicates`: what becomes of training ids that are there twice: refused, kept as `id#2`, or the first kept.
     `missing_images = "skip"` leaves out training rows without an image, counted; test rows without one stay, and get
     the mean prediction.
-    A column of the table called `image` or `id` that is not the id column is kept as `raw_image` or `raw_id`.
+    A column of the table called `image` or `id` that is not the id column is kept as `raw_image` or `raw_id`, and one
+    called `group` as `raw_group` where `group` is another.
     """
     files = Files(root)
     problems, notes = Problems(), list[str]()

@@ -209,7 +209,7 @@ def _train(files: Files, rows: Rows, by: Policies, notes: list[str], warnings: l
         notes.append(f"{_share(ids[~some], len(ids))} left out: no image: {_names(ids[~some])}.")
         warnings += values_lost(rows.table.loc[ids.index], ~some)
     kept = rows.table.loc[ids.index[some]]
-    table = _named(kept, rows.id_column, ids[some], images[some])
+    table = _named(kept, rows.id_column, ids[some], images[some], by)
     if by.group:
         table["group"] = group_of(with_id(kept, rows.id_column), by.group, by.group_pattern, rows.where)
     return table.reset_index(drop=True)
@@ -233,7 +233,7 @@ def _test(files: Files, rows: Rows, by: Policies, notes: list[str]) -> pd.DataFr
     if len(lost):
         count = f"{len(lost):,} of {plural(len(ids), 'test row')} ({len(lost) / len(ids):.1%})"
         notes.append(f"{count} without an image, predicted as the mean: {_names(lost)}.")
-    return _named(rows.table.loc[ids.index], rows.id_column, ids, images).reset_index(drop=True)
+    return _named(rows.table.loc[ids.index], rows.id_column, ids, images, by).reset_index(drop=True)
 
 
 def _there(
@@ -268,9 +268,15 @@ def _found(files: Files, rows: Rows, images: pd.Series[Any], notes: list[str]) -
     return images, there
 
 
-def _named(table: pd.DataFrame, id_column: str, ids: pd.Series[str], images: pd.Series[Any]) -> pd.DataFrame:
-    """Put `id` and `image` first; columns of the table with these names become `raw_id` and `raw_image`."""
-    clashes = {name: f"raw_{name}" for name in ("id", "image") if name in table.columns and name != id_column}
+def _named(
+    table: pd.DataFrame, id_column: str, ids: pd.Series[str], images: pd.Series[Any], by: Policies
+) -> pd.DataFrame:
+    """Put `id` and `image` first; columns of the table with these names become `raw_id` and `raw_image`.
+
+    So does `group` where another column or a template makes the groups.
+    """
+    made = ("id", "image", "group") if by.group not in ("", "group") else ("id", "image")
+    clashes = {name: f"raw_{name}" for name in made if name in table.columns and name != id_column}
     named = table.rename(columns=clashes).drop(columns=[id_column] if id_column in ("id", "image") else [])
     named.insert(0, "id", ids)
     named.insert(1, "image", images)

@@ -51,3 +51,15 @@ def test_nothing_is_overwritten_and_wrong_input_is_named(tiny, folder):
         predict("run-001", tiny / "none.csv", tiny / "new.csv")
     with pytest.raises(DataError, match="nowhere"):
         predict("run-001", tiny / "nowhere", tiny / "new.csv")
+
+
+def test_the_name_of_the_table_says_how_it_is_written(tiny, folder):
+    predict("run-001", tiny / "data/test", tiny / "out.csv")
+    predict("run-001", tiny / "data/test", tiny / "out.parquet")
+    written = pd.read_parquet(tiny / "out.parquet").set_index("id")
+    pd.testing.assert_frame_equal(written, table(tiny / "out.csv"), check_dtype=False, atol=1e-6)
+    with pytest.raises(UserError, match=r"out\.txt: the table is written as \.csv or \.parquet"):
+        predict("run-001", tiny / "data/test", tiny / "out.txt")
+    with pytest.raises(UserError, match=r"sub\.parquet: a submission is written as \.csv: end"):
+        predict("run-001", tiny / "data/test", tiny / "sub.parquet", sample=tiny / "data/sample.csv")
+    assert not (tiny / "out.txt").exists() and not (tiny / "sub.parquet").exists()

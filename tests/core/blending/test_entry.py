@@ -206,6 +206,7 @@ def test_a_blend_of_other_data_leaves_that_of_the_first_alone(several, tiny):
     assert [each.name for each in compete.load_run(first.folder).scores.blend.inputs] == parts
     own = [each.name for each in second.scores.blend.inputs]
     assert not set(own) & set(parts)
+    assert [second.folder.name, *own] == ["run-002", "run-002-plain", "run-002-large", "run-002-seven"]
     given = second.predict(tiny / "data/test").sort_index()[CLASSES]  # by its own runs, not those beside the first
     pd.testing.assert_frame_equal(given, second.test.sort_index()[CLASSES], check_exact=True)
     assert compete.run(several).folder == second.folder
@@ -223,6 +224,14 @@ def test_a_variant_whose_folder_another_run_has_goes_to_another(several, capsys)
     again = compete.run(several)
     assert [each.name for each in again.scores.blend.inputs] == ["run-002", "run-001-large", "run-001-seven"]
     assert "run-001-plain holds a run of another configuration, which is kept" in capsys.readouterr().out
+
+
+def test_variants_with_the_same_settings_are_refused(tiny):
+    path = tiny / "wrong.toml"
+    text = '[[variants]]\nname = "a"\n[[variants]]\nname = "b"\ntraining.epochs = 2\n'  # as the TOML has it
+    path.write_text((tiny / "tiny.toml").read_text() + text)
+    with pytest.raises(ConfigError, match=r'name = "b": has the settings of "a"\. Change or remove it'):
+        load_config(path)
 
 
 @pytest.mark.parametrize(

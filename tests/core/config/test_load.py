@@ -70,6 +70,12 @@ def test_the_resolved_toml_reads_back_as_the_same_configuration(tiny):
         ),
         ('name = "macro_f1"', 'name = "f1"', "unknown metric 'f1'. Did you mean 'macro_f1'?"),
         ("epochs = 2", "epochs = 0", "[training] epochs = 0: must be an integer, 1 <= x <= 100000."),
+        (
+            "[images]",
+            '[target]\nname = "label"\ncolumn = "group"\n[images]',
+            "cannot hold the labels. Give the labels another name",
+        ),
+        ("size = [8, 8]", 'size = [8, 8]\ncache_dir = "tiny.toml/cache"', "must be a folder, and tiny.toml is a file"),
         ("[metric]", "[metrik]", "[metrik]: unknown table. Did you mean 'metric'?"),
         ("[metric]", "[metrik]", '[metric]: the table is missing. Give it a name = "...":'),
         ('root = "data"', "", "[competition] root: is required and missing."),
