@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from compete.files.proposals import Choice
 
@@ -92,3 +92,8 @@ def section(table: str, *keys: Choice, why: str = "", repeats: bool = False) -> 
 def values(sections: Iterable[Section], table: str) -> dict[str, object]:
     """Return the keys and values of the first table of this name."""
     return next(({key.name: key.value for key in s.keys} for s in sections if s.table == table and not s.suggested), {})
+
+
+def with_key(sections: Iterable[Section], table: str, key: Choice) -> list[Section]:
+    """Return the tables with a key more in those of this name."""
+    return [replace(s, keys=(*s.keys, key)) if s.table == table else s for s in sections]

@@ -1,4 +1,8 @@
-"""How long a run will take on this device: one step of the real network, without its weights, is timed."""
+"""How long a run will take on this device: one step of the real network, without its weights, is timed.
+
+On a CPU with bf16 instructions it is timed in both precisions. Which is faster depends on the network: bf16 halves the
+time of plain convolutions and doubles that of depthwise ones (docs/defaults.md).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ import torch
 
 from compete.config.load import load_config
 from compete.errors import CompeteError
-from compete.model.device import choose_device
+from compete.files.proposals import Choice
+from compete.model.device import choose_device, make_fabric
 from compete.model.finetune import set_training_mode
 from compete.study.dry_run import dry_run, first_step
 from compete.text import duration, plural
@@ -25,26 +30,42 @@ if TYPE_CHECKING:
     from compete.train.trainer import Trainer
 
 MOST_SECONDS, STEPS = 3.0, 3
+BF16, FP32 = "bf16-mixed", "32-true"
 CPU_IMAGES = 8  # a step's time grows with its images there, and a few tell it
 FORWARD_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of training with one image, members, and the seconds of the whole run, reading of files not counted."""
+    """Seconds of training with one image, members, and the seconds of the whole run, reading of files not counted.
+
+    `bf16_seconds` are those of an image in bf16, where fp32 was timed to be faster and is to be written.
+    """
 
     image_seconds: float
     members: int
     seconds: float
     device: str
+    bf16_seconds: float | None = None
 
     @property
     def said(self) -> str:
         """Say how long the run takes."""
         speed = f"{1 / self.image_seconds:,.0f} images a second" if self.image_seconds else "too fast to tell"
-        return (
-            f"about {duration(self.seconds)} on {self.device} ({plural(self.members, 'member')}, {speed} in training)"
-        )
+        fp32 = "" if self.bf16_seconds is None else f", in fp32: {self._slower}"
+        members = plural(self.members, "member")
+        return f"about {duration(self.seconds)} on {self.device} ({members}, {speed} in training{fp32})"
+
+    @property
+    def _slower(self) -> str:
+        return f"bf16 takes {(self.bf16_seconds or 0) / self.image_seconds:.1f} times as long"
+
+    @property
+    def precision(self) -> Choice | None:
+        """Return the key of `[training]` that is to be written; None where "auto" is best."""
+        if self.bf16_seconds is None:
+            return None
+        return Choice("precision", FP32, f"timed on this CPU: {self._slower} for this network; remove this on a GPU")
 
 
 def time_run(path: Path) -> Timing | None:
@@ -54,7 +75,12 @@ def time_run(path: Path) -> Timing | None:
         device = choose_device(config.training.device)
         batch = min(config.training.batch_size, CPU_IMAGES) if device == "cpu" else config.training.batch_size
         with dry_run(bare(load_config(path, [f"training.batch_size={batch}"]))) as run:
-            return _timing(run, device)
+            timing = _timing(run, device)
+            if device == "cpu" and run.session.precision == BF16:
+                plain = _timing(_in_fp32(run), device)
+                if 0 < plain.image_seconds < timing.image_seconds:
+                    return replace(plain, bf16_seconds=timing.image_seconds)
+            return timing
     except CompeteError:
         return None
 
@@ -64,6 +90,11 @@ def bare(config: Config) -> Config:
     model = config.one("models")
     bare = replace(model, options=model.options | dict(model.component.traits.without_weights))
     return replace(config, components={**config.components, "models": (bare,)})
+
+
+def _in_fp32(run: Run) -> Run:
+    fabric = make_fabric(run.config.training.model_copy(update={"precision": FP32}))
+    return replace(run, session=replace(run.session, fabric=fabric))
 
 
 def _timing(run: Run, device: str) -> Timing:

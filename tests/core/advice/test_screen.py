@@ -12,6 +12,7 @@ from compete.advice.recipe import recipe
 from compete.advice.screen import recipe_lines, too_long
 from compete.advice.timing import Timing, time_run
 from compete.files.proposals import Choice
+from compete.model import device
 
 FACTS = Facts(rows=2_000, kind="label", metric="macro_f1", side=224, counts={"a": 1_900, "b": 100}, cores=2)
 SIZE = Section("images", (Choice("size", [224, 160]),))
@@ -52,6 +53,33 @@ def test_a_step_is_timed_without_training_or_writing_anything(tiny):
     assert timing is not None and timing.device == "cpu" and timing.members == 3
     assert 0 < timing.image_seconds < 1 and timing.seconds > timing.image_seconds
     assert sorted(path.name for path in tiny.iterdir()) == before
+
+
+def steps_in(monkeypatch, *, bf16: float, fp32: float) -> None:
+    """Let the CPU have bf16 instructions, and a step take so many seconds in each precision."""
+    monkeypatch.setattr(device, "_cpu_has_bf16", lambda: True)
+    seconds = {"bf16-mixed": bf16, "32-true": fp32}
+    monkeypatch.setattr(timing_module, "fastest_step", lambda trainer, batches: seconds[trainer.run.session.precision])
+
+
+def test_fp32_is_written_where_it_was_timed_to_be_faster(tiny, monkeypatch):
+    steps_in(monkeypatch, bf16=4.0, fp32=2.0)
+    text = (tiny / "tiny.toml").read_text()
+    assert 'precision = "32-true"' in text
+    (tiny / "auto.toml").write_text(text.replace('precision = "32-true"', 'precision = "auto"'))
+    timing = time_run(tiny / "auto.toml")
+    assert timing is not None and timing.precision is not None
+    assert (timing.precision.name, timing.precision.value) == ("precision", "32-true")
+    assert "bf16 takes 2.0 times as long" in timing.precision.why and "in fp32" in timing.said
+    assert timing.bf16_seconds == pytest.approx(2 * timing.image_seconds)
+
+
+def test_auto_stays_where_bf16_is_faster(tiny, monkeypatch):
+    steps_in(monkeypatch, bf16=2.0, fp32=4.0)
+    text = (tiny / "tiny.toml").read_text()
+    (tiny / "auto.toml").write_text(text.replace('precision = "32-true"', 'precision = "auto"'))
+    timing = time_run(tiny / "auto.toml")
+    assert timing is not None and timing.precision is None and "fp32" not in timing.said
 
 
 def test_every_view_of_the_test_images_is_counted(tiny, monkeypatch):

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from compete.advice import timing
+from compete.advice.timing import Timing
 from compete.config.load import load_config
 from compete.draft import write_toml
 from compete.errors import UserError
@@ -725,3 +727,13 @@ def test_photographs_that_nothing_reads_are_counted(folder):
     assert any(
         "1 file not read: train/9.heic." in item and "convert them to .jpg" in item for item in write_toml(folder).todo
     )
+
+
+def test_a_precision_that_was_timed_to_be_faster_is_written(folder, monkeypatch):
+    put(folder, flat(["cat", "dog"]))
+    monkeypatch.setattr(timing, "time_run", lambda path: Timing(0.5, 5, 60, "cpu", bf16_seconds=1.0))
+    result = write_toml(folder, timed=True)
+    text = result.path.read_text()
+    assert load_config(result.path).training.precision == "32-true"
+    assert "bf16 takes 2.0 times as long" in text and any("in fp32" in line for line in result.lines)
+    assert "precision" not in write_toml(folder, Path("untimed.toml")).path.read_text()
