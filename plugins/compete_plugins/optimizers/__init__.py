@@ -64,7 +64,7 @@ def adam(
     `lr` is the base learning rate. `betas` are the decay rates of the gradient's mean and square, `eps` keeps the
     division safe. `weight_decay` is added to the gradient; `adamw` applies it to the weights instead.
     """
-    return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+    return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(groups))
 
 
 def adamw(
@@ -80,7 +80,12 @@ def adamw(
     `lr` is the base learning rate. `betas` are the decay rates of the gradient's mean and square, `eps` keeps the
     division safe. Each step subtracts the share `lr * weight_decay` of the weights.
     """
-    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=_fused(groups))
+
+
+def _fused(groups: Groups) -> bool | None:
+    """Return True on a CPU, whose default is a Python loop over the parameters; elsewhere torch chooses well."""
+    return True if all(p.device.type == "cpu" for group in groups for p in group["params"]) else None
 
 
 def rmsprop(
