@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--backbone", default="mobilenetv2_100")
     parser.add_argument("--folds", type=Path)
-    for name, value in {"size": 64, "epochs": 6, "batch-size": 32, "lr": 5e-4, "seed": 0}.items():
+    for name, value in {"size": 64, "epochs": 6, "batch-size": 32, "lr": 5e-4, "n-folds": 5, "seed": 0}.items():
         parser.add_argument(f"--{name}", type=type(value), default=value)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -92,16 +92,16 @@ def main() -> None:
         else:
             groups = table.get("group", table["image_id"])
             fold_of = np.zeros(len(table), int)
-            splits = StratifiedGroupKFold(5, shuffle=True, random_state=args.seed).split(table, codes, groups)
-            for number, (_, valid) in enumerate(splits):
+            drawn = StratifiedGroupKFold(args.n_folds, shuffle=True, random_state=args.seed)
+            for number, (_, valid) in enumerate(drawn.split(table, codes, groups)):
                 fold_of[valid] = number
         oof, test = np.zeros((len(table), len(names))), np.zeros((len(sample), len(names)))
         labels = torch.from_numpy(codes)
-        for fold in range(5):
+        for fold in range(args.n_folds):
             own, valid = (torch.from_numpy(np.flatnonzero(part)) for part in (fold_of != fold, fold_of == fold))
-            network, steps = train(images[own], labels[own], len(names), args, args.seed * 5 + fold)
+            network, steps = train(images[own], labels[own], len(names), args, args.seed * args.n_folds + fold)
             oof[valid.numpy()] = predict(network, images[valid])
-            test += predict(network, tests) / 5
+            test += predict(network, tests) / args.n_folds
         submission = Path(place) / "submission.csv"
         sample.assign(label=names[test.argmax(1)]).to_csv(submission, index=False)
         found = {
