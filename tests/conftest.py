@@ -41,6 +41,7 @@ SLOW = (
     "core/leaderboard/test_pairing.py",
     "core/stages/test_runner.py",
     "core/workers/test_main.py",
+    "core/workers/test_part.py",
     "plugins/test_executors_",
     "plugins/test_transforms_missing.py",
     "plugins/test_uploads_",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from compete.api.commands import add_api_commands
 from compete.blending.commands import add_blend_commands
 from compete.bundle.commands import add_bundle_commands
 from compete.catalog.commands import add_catalog_commands
-from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError
+from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError, memory_limit
 from compete.leaderboard.commands import add_commands
 from compete.study.commands import add_study_commands
 from compete.text import echo
@@ -144,19 +143,8 @@ def _stop_at_signals() -> None:
 def _complain(message: str) -> None:
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
     echo(message, err=True)
-    _name_memory_limit(message)
-
-
-def _name_memory_limit(message: str) -> None:
-    """Name a limit on address space beside an error that it causes; libraries fail at it in many ways."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    most_bytes = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if most_bytes != resource.RLIM_INFINITY and re.search(r"map segment|memory|MemoryError|SystemError", message):
-        limit = f"this process may map at most {most_bytes / 2**30:.1f} GiB of memory (`ulimit -v`)"
-        echo(f"{limit}; PyTorch alone maps about 5. Raise the limit, or remove it: ulimit -v unlimited", err=True)
+    if hint := memory_limit(message):
+        echo(hint, err=True)
 
 
 def _unexpected(error: BaseException) -> str:
@@ -188,12 +176,21 @@ def run(
     hours: Annotated[
         float | None, typer.Option(help="Have the submission in so many hours: cut epochs, folds, seeds, variants.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="fold=K", help="Train only these (fold=, seed=, variant=), beside other processes."),
+    ] = None,
 ) -> None:
     """Train the folds, ensemble them and write a checked submission.
 
     A run that was stopped resumes when you run the same command again.
     """
     configs = [_read_config(file.expanduser(), overrides or []) for file in files]
+    if only:
+        from compete.blending.part_entry import run_part
+
+        echo(*run_part(configs, only, name, fresh, hours, interactive=sys.stdout.isatty(), doctor=doctor))
+        return
     from compete.budget.timed_run import run_within
 
     run_within(configs, hours, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)

@@ -18,6 +18,7 @@ CompeteError                   the work failed (exit status 1)
 
 from __future__ import annotations
 
+import re
 import signal
 import sysconfig
 import traceback
@@ -146,3 +147,16 @@ def is_library(filename: str) -> bool:
     if {"site-packages", "dist-packages"} & set(Path(filename).parts):  # of any environment: --user, --target, a .pth
         return True
     return filename.startswith((*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<"))
+
+
+def memory_limit(message: str) -> str:
+    """Return what to say of a limit on address space, if an error may come from it; libraries fail in many ways."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return ""
+    most_bytes = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most_bytes == resource.RLIM_INFINITY or not re.search(r"map segment|memory|MemoryError|SystemError", message):
+        return ""
+    limit = f"this process may map at most {most_bytes / 2**30:.1f} GiB of memory (`ulimit -v`)"
+    return f"{limit}; PyTorch alone maps about 5. Raise the limit, or remove it: ulimit -v unlimited"

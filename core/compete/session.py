@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 class Session:
     """What a run has from its start: the TOML, folder, device, its own plugin manager, and its warnings and notes.
 
-    With `doctor` the first member is looked at for classic mistakes before it trains. `watchers` are the TOML's
-    callbacks and hooks, which watch members where they are trained.
+    A folder is `shared` with other processes, which train other members. With `doctor` the first member is looked at
+    for classic mistakes before it trains. `watchers` are the TOML's callbacks and hooks, which watch members where they
+    are trained.
 
     Event hooks get it as `run`; plugins may rely on the attributes of `compete.reports.RunView`.
     """
@@ -45,6 +46,7 @@ class Session:
     manager: pluggy.PluginManager
     interactive: bool = False
     doctor: bool = True
+    shared: bool = False
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     watchers: list[object] = field(default_factory=list)

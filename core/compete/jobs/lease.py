@@ -11,13 +11,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import LeaseCompromise, SoftFileLease, Timeout
 
 from compete.errors import RunBusyError
-from compete.store import cannot_write, make_folder
+from compete.store import cannot_write, make_folder, remove_litter
 
 FILE = ".lease"
 SECONDS = 30.0
@@ -49,6 +49,15 @@ def member_lease(folder: Path, on_wait: Callable[[str], object] | None = None) -
         yield
     finally:
         lease.release()
+
+
+def remove_free_litter(folder: Path) -> None:
+    """Remove what killed processes left in a run's folder, but nothing of members that another process trains."""
+    members = list((folder / "members").glob("*/"))
+    for member in members:
+        with suppress(RunBusyError), member_lease(member):
+            remove_litter(member)
+    remove_litter(folder, but=members)
 
 
 def describe_owner(lease: SoftFileLease) -> str:

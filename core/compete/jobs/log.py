@@ -15,21 +15,25 @@ if TYPE_CHECKING:
     from compete.types import Epoch, MemberResult, TrainerView
 
 
+LOG = "log.jsonl"
+
+
 class RunLog:
     """Writes events to a run's log; registered for one run.
 
     Stage 1 may find that the run belongs to another folder: what comes before stage 2 is held until then.
     """
 
-    def __init__(self, run: RunView) -> None:
+    def __init__(self, run: RunView, name: str = LOG) -> None:
         self.run = run
+        self.name = name
         self.held: list[dict[str, object]] = []
 
     def write(self, event: str, **values: object) -> None:
         """Append the events that were held, and this one."""
         self.hold(event, **values)
         for record in self.held:
-            append_line(self.run.folder / "log.jsonl", record)
+            append_line(self.run.folder / self.name, record)
         self.held.clear()
 
     def hold(self, event: str, **values: object) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save
 
-from compete.errors import CompeteError
+from compete.errors import CompeteError, PluginRuntimeError
 from compete.jobs.events import Replay
 from compete.jobs.job import TrainMember
 from compete.jobs.lease import member_lease
@@ -23,7 +23,7 @@ from compete.predict.inference import Scaler
 from compete.session import Run, call_hook
 from compete.stages.predictions import OOF, PREDICTED, RESULT, TEST, WEIGHTS, is_predicted, predict_member
 from compete.store import drop_checkpoints, read_json, remove_litter, write_atomic, write_bytes, write_json
-from compete.text import echo
+from compete.text import echo, plural
 from compete.train.loop import train
 from compete.types import ALL_ROWS, Epoch, Member, MemberResult
 
@@ -42,21 +42,35 @@ def finish_member(run: Run, member: Member) -> MemberResult:
         return _finished_now(run, member)
 
 
-def training_of(run: Run, members: Sequence[Member]) -> TrainMember:
-    """Return what an executor gets to train these members: here, or in other processes."""
+def execute(run: Run, members: Sequence[Member], predict: bool = False) -> list[MemberResult]:
+    """Have `[executor]` train every one of some members that is not finished, and `predict` with each."""
+    executor = run.config.one("executors")
+    results = executor.build(list(members), training_of(run, members, predict))
+    found = [getattr(result, "member", None) for result in results] if isinstance(results, list) else []
+    if found != list(members):
+        raise PluginRuntimeError(
+            f'[executor] name = "{executor.name}": must return a list with the result of each of '
+            f"{plural(len(members), 'member')}, in their order"
+        )
+    return list(results)
+
+
+def training_of(run: Run, members: Sequence[Member], predict: bool = False) -> TrainMember:
+    """Return what an executor gets to train these members, here or in other processes, and `predict` with each."""
     return TrainMember(
         run,
-        work=lambda member: finish_member(run, member),
+        work=lambda member: complete_member(run, member) if predict else finish_member(run, member),
         is_finished=lambda member: finished(run, member, run.member_folder(member)) is not None,
         show=Replay(run, members).show,
     )
 
 
-def complete_member(run: Run, member: Member) -> None:
+def complete_member(run: Run, member: Member) -> MemberResult:
     """Train a member unless it is finished, and write its predictions: what a process that joined a run does."""
     with _held(run, member):
-        _finished_now(run, member)
+        result = _finished_now(run, member)
         predict_member(run, member)
+        return result
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from compete.config.load import Config
 from compete.config.table import FOLDER_NAME
-from compete.errors import ConfigError, RunBusyError, UserError
+from compete.errors import ConfigError, UserError
 from compete.identity import config_key
-from compete.jobs.lease import member_lease
-from compete.store import file_lock, folder_lock, make_folder, read_json, remove_litter, write_json, write_text
+from compete.jobs.lease import remove_free_litter
+from compete.store import file_lock, folder_lock, make_folder, read_json, write_json, write_text
 from compete.toml.read import read_toml, write_toml_text
 
 FORMAT = 2
@@ -83,38 +83,42 @@ def check_format(folder: Path, state: RunState) -> None:
         )
 
 
-def claim_folder(config: Config, sources: Mapping[str, str], held: ExitStack, choose: Callable[[], Path]) -> Path:
-    """Choose a run's folder, start it, and hold it until `held` ends.
+def claim_folder(
+    config: Config, sources: Mapping[str, str], held: ExitStack, choose: Callable[[], Path], shared: bool = False
+) -> Path:
+    """Choose a run's folder, start it, and hold it until `held` ends, unless it is `shared` with other processes.
 
     The choice is made under a lock of the competition, so that of two runs that start at one moment, the second sees
     the first one's folder.
     """
-    with _runs_held(config):
+    with runs_held(competition_folder(config)):
         folder = choose()
-        new = not (folder / STATE).exists()
+        new = not (folder / STATE).exists() and not shared
         make_folder(folder)
-        held.enter_context(folder_lock(folder))
+        if not shared:
+            held.enter_context(folder_lock(folder))
+            remove_free_litter(folder)
         start_folder(folder, config, sources, time.time())
     if new:
-        held.enter_context(_forgotten_if_wrong(config, folder))
+        held.enter_context(_forgotten_if_wrong(folder))
     return folder
 
 
 @contextmanager
-def _runs_held(config: Config) -> Iterator[None]:
-    """Hold the list of a competition's runs."""
-    make_folder(competition_folder(config))
-    with file_lock(competition_folder(config) / ".runs.lock"):
+def runs_held(parent: Path) -> Iterator[None]:
+    """Hold the list of a competition's runs, and the files about a run that several processes write."""
+    make_folder(parent)
+    with file_lock(parent / ".runs.lock"):
         yield
 
 
 @contextmanager
-def _forgotten_if_wrong(config: Config, folder: Path) -> Iterator[None]:
+def _forgotten_if_wrong(folder: Path) -> Iterator[None]:
     """Forget a run that wrong input stops before it trains: it takes no number, and is not compared with later runs."""
     try:
         yield
     except UserError:
-        with suppress(OSError), _runs_held(config):
+        with suppress(OSError), runs_held(folder.parent):
             forget_attempt(folder)
         raise
 
@@ -194,23 +198,13 @@ def run_folders(parent: Path) -> Iterator[Path]:
 
 
 def start_folder(folder: Path, config: Config, sources: Mapping[str, str], created: float) -> None:
-    """Make the folder, remove litter from it, and write what is known before training."""
+    """Make the folder, and write what is known before training."""
     make_folder(folder)
-    _remove_litter(folder)
     if not (folder / STATE).exists():  # first: a later attempt finds the folder by it
         state = RunState(format=FORMAT, config=config_key(config, sources), sources=dict(sources), created=created)
         write_json(folder / STATE, state.model_dump(exclude_none=True))
     if not (folder / "config.toml").exists():
         write_text(folder / "config.toml", write_toml_text(config.resolved()))
-
-
-def _remove_litter(folder: Path) -> None:
-    """Remove what killed processes left, but nothing of members that another process trains just now."""
-    members = list((folder / "members").glob("*/"))
-    for member in members:
-        with suppress(RunBusyError), member_lease(member):
-            remove_litter(member)
-    remove_litter(folder, but=members)
 
 
 def forget_attempt(folder: Path) -> None:
@@ -223,7 +217,8 @@ def forget_attempt(folder: Path) -> None:
 
 def update_state(folder: Path, **changes: object) -> None:
     """Change entries of run.json."""
-    write_json(folder / STATE, {**read_json(folder / STATE), **changes})
+    with runs_held(folder.parent):
+        write_json(folder / STATE, {**read_json(folder / STATE), **changes})
 
 
 def changed_since(folder: Path, config: Config, sources: Mapping[str, str]) -> list[str]:

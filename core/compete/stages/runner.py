@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from compete.data.folds import write_folds
 from compete.errors import FAULTS, PluginRuntimeError, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
-from compete.jobs.log import RunLog
+from compete.jobs.log import LOG, RunLog
 from compete.model.device import make_fabric
 from compete.model.finetune import begin_plan, build_optimizer, parameter_groups
 from compete.model.losses import joint_loss
@@ -35,11 +35,11 @@ from compete.stages.describe import (
 from compete.stages.finish import fit_postprocessing, score_run, store_tables, write_checked
 from compete.stages.members import (
     are_finished,
+    execute,
     finished,
     may_be_finished,
     refit_members,
     reuse_members,
-    training_of,
 )
 from compete.stages.open_images import open_images, read_contents, try_images, try_views
 from compete.stages.predictions import predict_members
@@ -57,6 +57,7 @@ from compete.stages.run_folder import (
     next_folder,
     read_state,
     run_folders,
+    runs_held,
     update_state,
 )
 from compete.store import write_json
@@ -105,21 +106,28 @@ def run_competition(
         with events(session, [*config.many("callbacks"), *config.many("hooks")]):
             run = assemble(session, sources, runs, held)
             write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)
-            _reuse_members(run, sources, [other for other in runs if other != run.folder])
-            _report_plan(run)
-            pending = [member for member in run.members if not finished(run, member, run.member_folder(member))]
-            stored = tuple(store_features(run, pending))
-            _report(session, TrainingReport(str(run.folder), notes=stored))  # stage 6
-            results = _train(run, run.members)
+            results = train_members(run, sources, runs, run.members)
             scores = _finish(run, results, _refit(run, results, runs))
             call_hook(session.hook.on_run_end, run=session, scores=scores)
         return run
 
 
+def train_members(
+    run: Run, sources: Mapping[str, str], runs: Sequence[Path], members: Sequence[Member], predict: bool = False
+) -> list[MemberResult]:
+    """Stages 5 and 6: train those of some members that are not finished in this or another run, and may `predict`."""
+    _reuse_members(run, sources, [other for other in runs if other != run.folder])
+    _report_plan(run)
+    pending = [member for member in members if not finished(run, member, run.member_folder(member))]
+    stored = tuple(store_features(run, pending))
+    _report(run.session, TrainingReport(str(run.folder), notes=stored))
+    return execute(run, members, predict)
+
+
 @contextmanager
-def events(session: Session, watchers: Sequence[BoundComponent] = ()) -> Iterator[None]:
-    """Notify plugins, and components that watch, of the start and the failure of a run."""
-    session.register(RunLog(session))
+def events(session: Session, watchers: Sequence[BoundComponent] = (), log: str = LOG) -> Iterator[None]:
+    """Notify plugins, and components that watch, of the start and the failure of a run; `log` is its log file."""
+    session.register(RunLog(session, log))
     for bound in watchers:  # in this order: checkpoints number them
         session.watch(bound.build())
     try:
@@ -133,10 +141,16 @@ def events(session: Session, watchers: Sequence[BoundComponent] = ()) -> Iterato
         raise
 
 
-def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path], held: ExitStack) -> Run:
+def assemble(
+    session: Session,
+    sources: Mapping[str, str],
+    runs: Sequence[Path],
+    held: ExitStack,
+    accept: Callable[[Sequence[Member]], object] = lambda _: None,
+) -> Run:
     """Stages 1 to 4: rows, network, images. The network comes before any image is decoded: it fails in seconds.
 
-    `runs` are those whose finished members may be used.
+    `runs` are those whose finished members may be used; `accept` gets the members once they are known, and may raise.
     """
     config = session.config
     dataset = prepare(config, sources, competition_folder(config) / "folds")
@@ -144,6 +158,7 @@ def assemble(session: Session, sources: Mapping[str, str], runs: Sequence[Path],
         session.warn(warning)
     _report_rows(session, dataset)
     members = choose_members(config, dataset.folds)
+    accept(members)
     # Where every member may be finished already, that is found out first: then no pretrained weights are needed.
     network = None if may_be_finished(members, runs) else _template(session, dataset, weights=True)
     files = Files(config.competition.root)
@@ -209,10 +224,11 @@ def _leave_other_data_alone(session: Session, identity: Identity, sources: Mappi
             variant = re.match(r"run-\d+(-.+)", session.folder.name)
             return known or next_folder(competition_folder(config), variant[1] if variant else "")
 
-        session.folder = claim_folder(config, sources, held, choose)
+        session.folder = claim_folder(config, sources, held, choose, session.shared)
     update_state(session.folder, data=data, test=test)
     found = environment(session.config, session.device, session.precision)
-    write_json(session.folder / "environment.json", found)
+    with runs_held(session.folder.parent):
+        write_json(session.folder / "environment.json", found)
 
 
 def _report(session: Session, report: StageReport) -> None:
@@ -252,26 +268,13 @@ def _report_plan(run: Run) -> None:
     _report(session, plan)
 
 
-def _train(run: Run, members: Sequence[Member]) -> list[MemberResult]:
-    """Train every one of some members that is not finished."""
-    executor = run.config.one("executors")
-    results = executor.build(list(members), training_of(run, members))
-    found = [getattr(result, "member", None) for result in results] if isinstance(results, list) else []
-    if found != list(members):
-        raise PluginRuntimeError(
-            f'[executor] name = "{executor.name}": must return a list with the result of each of '
-            f"{plural(len(members), 'member')}, in their order"
-        )
-    return list(results)
-
-
 def _refit(run: Run, results: Sequence[MemberResult], runs: Sequence[Path]) -> list[MemberResult]:
     """Train on all rows what predicts the test rows, if `[training] refit` says so; the CV stays that of the folds."""
     if not run.config.training.refit or not run.tables.has_test:
         return []
     members = refit_members(results)
     reuse_members(run, [other for other in runs if other != run.folder], members)
-    return _train(run, members)
+    return execute(run, members)
 
 
 def _finish(run: Run, results: list[MemberResult], refitted: list[MemberResult]) -> Scores:
