@@ -28,6 +28,7 @@ SLOW = (
     "test_first_plugin.py",
     "core/catalog/test_new_files.py",
     "test_install.py",
+    "test_streaming.py",
     "test_troubleshooting.py",
     "test_python_page.py",
     "core/budget/test_timed_run.py",

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
@@ -24,6 +23,8 @@ class StoreServer(ThreadingHTTPServer):
         self.tags = self.ranges = True
         self.failures: dict[str, list[int]] = {}  # by path: the statuses of the next answers
         self.delay_s = 0.0
+        self.answered = 0  # GET requests
+        self.most_answers: int | None = None  # all beyond fail
         self.asked: Counter[str] = Counter()
         self.sent_bytes = self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
@@ -64,14 +65,17 @@ class Handler(BaseHTTPRequestHandler):
         with server.lock:
             server.asked[f"{self.command} {path}"] += 1
             failures = server.failures.get(path, [])
+            server.answered += with_body
+            if server.most_answers is not None and server.answered > server.most_answers:
+                failures = [503]
             status = failures.pop(0) if failures and with_body else 200 if file.is_file() else 404
         if status != 200:
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        data = file.read_bytes()
-        start, end = 0, len(data)
+        about = file.stat()
+        start, end = 0, about.st_size
         wanted = self.headers.get("Range", "")
         if wanted and server.ranges:
             first, _, last = wanted.removeprefix("bytes=").partition("-")
@@ -80,10 +84,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(end - start))
         self.send_header("Accept-Ranges", "bytes" if server.ranges else "none")
         if server.tags:
-            self.send_header("ETag", f'"{sha256(data).hexdigest()[:20]}"')
+            self.send_header("ETag", f'"{about.st_mtime_ns:x}-{about.st_size:x}"')
         self.end_headers()
         if with_body:
-            self.wfile.write(data[start:end])
+            with file.open("rb") as opened:
+                opened.seek(start)
+                self.wfile.write(opened.read(end - start))
             with server.lock:
                 server.sent_bytes += end - start
 

@@ -62,7 +62,7 @@ def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")])
 def predict(
     run: Annotated[str, typer.Argument(help="Name or folder of a finished run.")],
     images: Annotated[
-        Path, typer.Argument(help="A folder or archive of images, one image, or a CSV with a column `image`.")
+        str, typer.Argument(help="A folder or archive of images, one image, a URL, or a CSV with a column `image`.")
     ],
     output: Annotated[
         Path,
@@ -82,6 +82,7 @@ def predict(
     from compete.errors import UserError
     from compete.leaderboard.records import find_candidate
     from compete.store import write_atomic, write_text
+    from compete.urls.stores import is_url
 
     folder = find_candidate(run).folder
     if folder is None:
@@ -93,8 +94,8 @@ def predict(
         what = "a submission" if sample is not None else "the table"
         raise UserError(f"-o {output}: {what} is written as {' or '.join(known)}: end its name so.")
     finished = load_run(folder, device=device)
-    is_table = images.suffix.lower() == ".csv"
-    given, root = (read_rows(images), images.parent) if is_table else (images, Path())
+    is_table = images.lower().endswith(".csv") and not is_url(images)
+    given, root = (read_rows(Path(images)), Path(images).parent) if is_table else (images, Path())
     if sample is not None:
         rows = len(finished.write_submission(output, given, sample=sample, root=root))
     else:

@@ -18,6 +18,7 @@ from compete.files.archives import packing
 from compete.files.extensions import READABLE
 from compete.files.root import Files
 from compete.text import did_you_mean, format_first, format_list, plural
+from compete.urls.stores import is_url, masked, place_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -31,17 +32,22 @@ PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
 class GivenFiles:
     """Reads the images of a table by name: those in memory, files anywhere, and what `Files` reads below the root."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | str) -> None:
         self.root = root
         self.memory: dict[str, bytes] = {}
-        self._files = Files(root)
+        self.files = Files(root)
+
+    @property
+    def requests(self) -> int:
+        """How many files to ask for at once, where they come from a store."""
+        return self.files.requests
 
     def read(self, path: str) -> bytes:
         """Return an image's bytes."""
         if path in self.memory:
             return self.memory[path]
-        file = self.root / path
-        return file.read_bytes() if file.is_file() else self._files.read(path)
+        file = self.root / path if isinstance(self.root, Path) else None
+        return file.read_bytes() if file is not None and file.is_file() else self.files.read(path)
 
     def keep(self, data: bytes) -> str:
         """Keep an image's bytes, and return the name to read them by."""
@@ -66,6 +72,8 @@ def given_rows(images: Inputs, root: Path, own: pd.DataFrame, extensions: Iterab
     """
     if isinstance(images, pd.DataFrame):
         return _of_table(images, GivenFiles(root), own, channels)
+    if isinstance(images, str) and is_url(images) and isinstance(url := place_of(images), str):
+        return _of_store(url, own, extensions)
     if isinstance(images, str | PathLike):
         place = root / Path(fspath(images)).expanduser()
         if place.is_dir() or (place.is_file() and packing(place)):
@@ -88,9 +96,30 @@ def _items(images: Inputs) -> list[Any]:
 def _of_folder(place: Path, own: pd.DataFrame, extensions: Iterable[str]) -> Given:
     """List the images of a folder or an archive."""
     inside = "" if place.is_dir() else place.name
-    files = GivenFiles(place if place.is_dir() else place.parent)
-    known = {*extensions, *READABLE, *(PurePosixPath(str(image)).suffix[1:].lower() for image in own["image"])}
-    found = Files(files.root).walk(inside)
+    return _listed(GivenFiles(place if place.is_dir() else place.parent), inside, str(place), own, extensions)
+
+
+def _of_store(url: str, own: pd.DataFrame, extensions: Iterable[str]) -> Given:
+    """List the images of a store's folder, or of a tar or tar shards in it, or take the one that a URL names."""
+    above, _, name = url.rpartition("/")
+    extension = PurePosixPath(name).suffix[1:].lower()
+    if extension == "csv":
+        raise DataError(f"{masked(url)}: a table is read from this machine. Copy it; its images may lie in its folder.")
+    if extension == "tar":
+        return _listed(GivenFiles(above), name, masked(url), own, extensions)
+    if extension in _known(own, extensions):
+        return Given(pd.DataFrame({"id": _ids([name], own), "image": [name]}), GivenFiles(above))
+    return _listed(GivenFiles(url), "", masked(url), own, extensions)
+
+
+def _known(own: pd.DataFrame, extensions: Iterable[str]) -> set[str]:
+    """Return the extensions that images may have."""
+    return {*extensions, *READABLE, *(PurePosixPath(str(image)).suffix[1:].lower() for image in own["image"])}
+
+
+def _listed(files: GivenFiles, inside: str, place: str, own: pd.DataFrame, extensions: Iterable[str]) -> Given:
+    """List the images of a folder or archive `inside` the root of `files`; `place` is what messages call it."""
+    known, found = _known(own, extensions), files.files.walk(inside)
     paths = [path for path in found if PurePosixPath(path).suffix[1:].lower() in known]
     if not paths:
         what = f"; it holds {format_first(found)}" if found else ""

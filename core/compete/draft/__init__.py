@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from compete.draft.findings import Section, Source
     from compete.files.scan import Scan
 
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+([^?#]*)")  # as a path, which has one slash less
 MOST_BYTES_REHEARSED, MOST_COLUMNS_REHEARSED = 1_000_000_000, 490
 HEAD = (
     "Written by `compete init` from the files in {root}. The reason for each choice is above its line: read them, and "
@@ -117,6 +118,11 @@ def _slug(folder: Path) -> str:
 def _refuse_place(folder: Path, path: Path) -> None:
     if folder.is_file():
         raise UserError(f"{folder}: {folder_instead(folder, 'init')}")
+    if (url := _URL.match(folder.as_posix())) and not folder.exists():
+        raise UserError(
+            f"{url[1]}://{url[2]}: `compete init` reads a folder of this machine. Copy the tables and a part of the "
+            f'images, name that folder, and set [competition] root = "{url[1]}://{url[2]}" in the TOML.'
+        )
     if not folder.is_dir():
         near = did_you_mean(folder.name, _folders_beside(folder))
         raise UserError(f"no such folder: {folder}, seen from {Path.cwd()}.{near}")

@@ -80,7 +80,8 @@ def csv(
     `image` and `test_image` (default: as `image`) are templates over the table's columns: `train/{id}.jpg`,
     `train/{id[0]}/{id}.npy`, `{folder}/{name}`, or `train/{id}.*` where the ending is unknown. `{id}` is the id
     column under any name. Of a list of templates the first that finds a row's file counts:
-    `["part_1/{id}.jpg", "part_2/{id}.jpg"]`. Images may be in archives: `train/{id}.jpg` also finds `train.zip`. With
+    `["part_1/{id}.jpg", "part_2/{id}.jpg"]`. Images may be in archives: `train/{id}.jpg` also finds `train.zip`; in
+    tar shards: `train-{000..099}.tar/{id}.jpg`; or in a store, where the root may be too (docs/streaming.md). With
     `image_separator = "|"` a cell may hold several values, and the row has several images.
     `{path[/-2:]}` are the last two parts of a path, which cuts those of another machine.
     `train`, `test` and `sample` are tables, packed or not; without `test` the test rows are those of the sample
