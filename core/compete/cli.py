@@ -56,7 +56,8 @@ def _plain_errors() -> Iterator[None]:
             _complain(f"{error.filename}: {os.strerror(error.errno)}")
         raise SystemExit(1) from None
     except FAULTS as error:  # a plugin may end Python itself, which must not end the command as if all were well
-        if hasattr(error, "exit_code"):  # typer's own: a wrong option, --help, --version
+        # typer's own: a wrong option, --help, --version; rich's: nobody reads on, as after `--help | head`
+        if hasattr(error, "exit_code") or isinstance(error.__context__, BrokenPipeError):
             raise
         _complain(_unexpected(error))
         raise SystemExit(1) from None
