@@ -134,6 +134,7 @@ def check_config(
     components = reader.components(data, plugins.registry) if plugins else {}
     reader.head_of_loss(components)
     reader.group_as_label(components)
+    reader.refit_by_scores(components, bool(core["training"] and core["training"].refit))
     if plugins and core["competition"]:
         reader.remote_root(components, core["competition"].root, plugins.registry)
     reader.data_files(components, path, core["competition"])

@@ -166,6 +166,16 @@ class Reader:
                 message = f"folds keep the rows of one `group` together, so it cannot hold the labels. {cure}"
                 self.add(Problem(f"[target] {key}", message), "target", key)
 
+    def refit_by_scores(self, components: Mapping[str, Sequence[BoundComponent]], refit: bool) -> None:
+        """Refuse a refit beside a callback that chooses weights by scores: a member of all rows has none."""
+        for bound in components.get("callbacks", ()) if refit else ():
+            if getattr(bound.build(), "needs_scores", False):
+                message = (
+                    f'[[callbacks]] name = "{bound.name}" chooses weights by the score of the fold, and members of all '
+                    "rows have none. Remove it or take another, such as swa; or set refit = false."
+                )
+                self.add(Problem("[training] refit = true", message), "training", "refit")
+
     def remote_root(self, components: Mapping[str, Sequence[BoundComponent]], root: str, registry: Registry) -> None:
         """Refuse a URL as the root of a dataset that reads folders of a disk only."""
         for bound in components.get("datasets", ()):

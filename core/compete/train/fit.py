@@ -77,23 +77,13 @@ def refuse_steps(config: Config, network: nn.Module) -> None:
 
 
 def _refuse_unscored(config: Config) -> None:
-    """Refuse a refit by what follows or compares scores: a member of all rows has none."""
-    if not config.training.refit:
-        return
+    """Refuse a refit by a schedule that follows scores: a member of all rows has none."""
     bound, any_optimizer = config.one("schedulers"), torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    problems = [
-        f'[training] refit = true: [[callbacks]] name = "{callback.name}" chooses by the fold\'s score, and members of '
-        "all rows have none. Set another callback, such as swa, or refit = false."
-        for callback in config.many("callbacks")
-        if getattr(callback.build(), "needs_scores", False)
-    ]
-    if hasattr(bound.build(any_optimizer, 1), "epoch_end"):
-        problems.append(
+    if config.training.refit and hasattr(bound.build(any_optimizer, 1), "epoch_end"):
+        raise ConfigError(
             f'[training] refit = true: [scheduler] name = "{bound.name}" follows the score of the fold, and members of '
             "all rows have none. Set another scheduler, or refit = false."
         )
-    if problems:
-        raise ConfigError(problems)
 
 
 def refuse_fitted(network: nn.Module, command: str) -> None:

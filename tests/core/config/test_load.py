@@ -75,6 +75,11 @@ def test_the_resolved_toml_reads_back_as_the_same_configuration(tiny):
             '[target]\nname = "label"\ncolumn = "group"\n[images]',
             "cannot hold the labels. Give the labels another name",
         ),
+        (
+            "[training]",
+            '[[callbacks]]\nname = "soup"\n[training]\nrefit = true',
+            '[[callbacks]] name = "soup" chooses weights by',
+        ),
         ("size = [8, 8]", 'size = [8, 8]\ncache_dir = "tiny.toml/cache"', "must be a folder, and tiny.toml is a file"),
         ("[metric]", "[metrik]", "[metrik]: unknown table. Did you mean 'metric'?"),
         ("[metric]", "[metrik]", '[metric]: the table is missing. Give it a name = "...":'),

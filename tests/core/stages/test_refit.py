@@ -90,10 +90,3 @@ def test_a_refit_cannot_follow_a_score(make_run):
         ConfigError, match=r'refit = true: \[scheduler\] name = "plateau" follows the score of the fold'
     ):
         make_run("scheduler.name=plateau", "training.refit=true")
-
-
-def test_a_refit_cannot_choose_by_a_score(make_run):
-    with pytest.raises(ConfigError, match=r'refit = true: \[\[callbacks\]\] name = "soup" chooses by the fold'):
-        make_run('callbacks=[{name="soup"}]', "training.refit=true")
-    make_run('callbacks=[{name="soup"}]')
-    make_run('callbacks=[{name="swa"}]', "training.refit=true")
