@@ -27,6 +27,7 @@ SLOW = (
     "test_learn.py",
     "test_first_plugin.py",
     "core/catalog/test_new_files.py",
+    "core/ranks/",
     "test_install.py",
     "test_streaming.py",
     "test_troubleshooting.py",

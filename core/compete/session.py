@@ -14,6 +14,7 @@ from compete.features.plan import FeaturePlan, features_key, plan_features
 from compete.features.stored import Backbone, StoredFeatures, open_features
 from compete.predict.inference import Pooling, views_of
 from compete.predict.rows import Predictor, RowInputs
+from compete.ranks.group import ALONE, Ranks
 from compete.text import printable
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Session:
     A folder is `shared` with other processes, which train other members. With `doctor` the first member is looked at
     for classic mistakes before it trains. `watchers` are the TOML's callbacks and hooks, which watch members where they
     are trained.
+    With `doctor` the first member is looked at for classic mistakes before it trains. `watchers` are the TOML's
+    callbacks and hooks, which watch members where they are trained; `ranks` are the processes that train one together.
 
     Event hooks get it as `run`; plugins may rely on the attributes of `compete.reports.RunView`.
     """
@@ -47,6 +50,7 @@ class Session:
     interactive: bool = False
     doctor: bool = True
     shared: bool = False
+    ranks: Ranks = ALONE
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     watchers: list[object] = field(default_factory=list)
@@ -157,10 +161,16 @@ class OpenRun(RunRows):
         return self.session.fabric
 
     @property
+    def ranks(self) -> Ranks:
+        """The processes that train the member with this one."""
+        return self.session.ranks
+
+    @property
     def workers(self) -> int:
         """The number of loader processes."""
         settings = self.config.training
-        return choose_workers(settings.workers, self.fabric.device.type, self.config.images.cache)
+        sharing = settings.devices if self.ranks.count > 1 else 1
+        return choose_workers(settings.workers, self.fabric.device.type, self.config.images.cache, sharing)
 
     @property
     def train_inputs(self) -> RowInputs:

@@ -21,7 +21,7 @@ from compete.errors import DataError, SubmissionError
 from compete.predict.parquet import prediction_columns, write_predictions
 from compete.predict.postprocessing import submission_frame
 from compete.predict.rows import predict_rows
-from compete.predict.top_k import concatenate
+from compete.predict.top_k import join_rows
 from compete.session import OpenRun, RunRows
 from compete.stages.blend import join_members
 from compete.stages.open_images import make_decoder
@@ -137,7 +137,7 @@ def _given(finished: FinishedRun | FinishedBlend, images: Inputs, root: Path) ->
 
 def _predict(finished: FinishedRun, given: Given) -> NewPredictions:
     """Predict with all members, blend, and post-process; what the run would warn of is warned of."""
-    found = [_joined(parts) for parts in zip(*_in_chunks(finished, given), strict=True)]
+    found = [join_rows(parts) for parts in zip(*_in_chunks(finished, given), strict=True)]
     members = [found[number] for number in finished.network_of]
     run = with_rows(finished, given.rows, finished.run.images.test)
     if len(given.rows) != len(finished.run.tables.test) and finished.comparing:
@@ -180,11 +180,6 @@ def _open_images(run: OpenRun, given: Given, cache: str) -> ImageSet:
         reasons = list(images.unreadable.values())
         raise DataError(f"{plural(len(reasons), 'image')} cannot be read:\n  {format_first(reasons, 20)}")
     return images
-
-
-def _joined(parts: tuple[Any, ...]) -> Predictions:
-    """Join the chunks: (rows, C) of each -> (T, C)."""
-    return concatenate(list(parts)) if isinstance(parts[0], TopK) else np.concatenate(parts)
 
 
 def _labels(done: NewPredictions) -> list[Any]:

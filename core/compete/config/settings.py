@@ -109,7 +109,7 @@ class Training(Table):
     """How each member is trained."""
 
     epochs: Count = setting("training", 10, "passes over the rows that the sampler draws")
-    batch_size: Count = setting("training", 32, "images in a micro-batch")
+    batch_size: Count = setting("training", 32, "images in a micro-batch, of all devices together")
     accumulation_steps: Count = setting("training", 1, "micro-batches per optimizer step")
     max_grad_norm: Annotated[float, Field(ge=0, le=1e6)] = setting(
         "training", 0.0, "clip gradients to this norm; 0: never"
@@ -127,6 +127,13 @@ class Training(Table):
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = setting(
         "training", "auto", "auto: a GPU if there is one; mps: an Apple GPU"
+    )
+    devices: Annotated[int, Field(ge=1, le=64)] = setting(
+        "nothing", 1, "GPUs of one machine that train a member together, each on its part of every batch"
+    )
+    nodes: Annotated[int, Field(ge=1, le=64)] = setting("nothing", 1, "machines, with `devices` each, that do so")
+    sync_batchnorm: bool = setting(
+        "training", True, "with several devices, BatchNorm sees the batch of all of them, as on one; else its own part"
     )
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = setting(
         "training", "auto", "auto: bf16 on hardware that supports it, fp16 on older GPUs, else fp32"

@@ -25,6 +25,7 @@ from compete.errors import CompeteError, DataError, PluginRuntimeError, Training
 
 if TYPE_CHECKING:
     from compete.data.images import ImagesByRow, ImageSequence
+    from compete.ranks.group import Ranks
     from compete.types import Array, Image
 
 MOST_WORKERS = 8
@@ -39,10 +40,19 @@ class Item(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Images (B, H, W, C), uint8 or float, and their table rows (B,)."""
+    """Images (B, H, W, C), uint8 or float, and their table rows (B,).
+
+    With several ranks it is one's part of a batch of `whole` rows.
+    """
 
     images: torch.Tensor
     rows: torch.Tensor
+    whole: int = 0
+
+    @property
+    def size(self) -> int:
+        """The number of rows of all parts."""
+        return self.whole or len(self.rows)
 
 
 class EpochBatches:
@@ -154,6 +164,12 @@ def read_batches(loader: DataLoader[Batch | CompeteError]) -> Iterator[Batch]:
         yield batch
 
 
+def read_parts(loader: DataLoader[Batch | CompeteError], batches: Batches) -> Iterator[Batch]:
+    """Yield a loader's batches as parts of those that `batches` were dealt from."""
+    for batch, whole in zip(read_batches(loader), batches.wholes.tolist(), strict=True):
+        yield batch._replace(whole=whole)
+
+
 @contextmanager
 def loader_processes() -> Iterator[None]:
     """Raise `TrainingError` if a loader process is killed; torch reports it at any line while one is alive."""
@@ -173,14 +189,14 @@ def loader_processes() -> Iterator[None]:
         ) from error
 
 
-def choose_workers(setting: int, device: str, cached: bool) -> int:
-    """Return the number of loader processes; on a CPU a cache is fastest without any (see bench/).
+def choose_workers(setting: int, device: str, cached: bool, sharing: int = 1) -> int:
+    """Return the number of loader processes, each of `sharing` ranks; on a CPU a cache is fastest without (see bench/).
 
     Where processes cannot fork, as on Windows, there are none, and so no script needs a guard around its main part.
     """
     if "fork" not in multiprocessing.get_all_start_methods():
         return 0
-    cores = os.cpu_count() or 1
+    cores = max(1, (os.cpu_count() or 1) // sharing)
     if setting >= 0:
         return setting
     if not hasattr(os, "fork"):  # Windows
@@ -191,10 +207,14 @@ def choose_workers(setting: int, device: str, cached: bool) -> int:
 
 
 class Batches:
-    """Batches of the items (n, 3): batch b has `items[edges[b] : edges[b + 1]]`, made when it is read."""
+    """Batches of the items (n, 3): batch b has `items[edges[b] : edges[b + 1]]`, made when it is read.
 
-    def __init__(self, items: Array, edges: Array) -> None:
+    Where they are one rank's parts, `wholes` are the sizes of the batches that they are parts of.
+    """
+
+    def __init__(self, items: Array, edges: Array, wholes: Array | None = None) -> None:
         self.items, self.edges = items, edges
+        self.wholes: Array = np.diff(edges) if wholes is None else wholes
 
     def __len__(self) -> int:
         return len(self.edges) - 1
@@ -206,6 +226,14 @@ class Batches:
     def after(self, done: int) -> Batches:
         """Leave out the first batches."""
         return Batches(self.items, self.edges[done:])
+
+    def parts(self, ranks: Ranks) -> Batches:
+        """Return a rank's part of each batch."""
+        own = [ranks.part(size) for size in self.wholes.tolist()]
+        starts = self.edges[:-1].tolist()
+        items = [self.items[start + some.start : start + some.stop] for start, some in zip(starts, own, strict=True)]
+        edges = np.cumsum([0, *(len(some) for some in items)])
+        return Batches(np.concatenate([self.items[:0], *items]), edges, self.wholes)
 
 
 def training_batches(

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from compete.config.settings import Training
 
 
-def make_fabric(settings: Training) -> Fabric:
-    """Return Fabric for the device and precision of `[training]`."""
+def make_fabric(settings: Training, number: int = 0) -> Fabric:
+    """Return Fabric for one device, by its number among GPUs, and the precision of `[training]`."""
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # hides its banners
@@ -27,7 +27,7 @@ def make_fabric(settings: Training) -> Fabric:
     if settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else torch refuses cuBLAS
         torch.use_deterministic_algorithms(True, warn_only=device == "cpu")
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)
+    fabric = Fabric(accelerator=device, devices=[number] if device == "cuda" else 1, precision=precision)
     fabric.launch()
     return fabric
 
@@ -62,6 +62,17 @@ def _cpu_has_bf16() -> bool:
     # Without these instructions autocast on a CPU is slower than fp32.
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(check and check())
+
+
+def seed_device(device: torch.device, seed: int) -> None:
+    """Seed a GPU's generator, without the host's and those of other GPUs, as `torch.manual_seed` would.
+
+    That takes 89 us a call where CUDA is not initialised, as it formats the stack for later; the CPU's generator 1 us.
+    """
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
 
 
 def seed_of(*parts: int) -> int:

@@ -15,10 +15,14 @@ T = TypeVar("T")
 
 @dataclass
 class BatchSplitter:
-    """Splits batches into `count` micro-batches; the count doubles, and is logged, whenever memory runs out."""
+    """Splits batches into `count` micro-batches; the count doubles, and is logged, whenever memory runs out.
+
+    Several ranks cannot retry, as the others wait inside a step: there `on_more(count)` raises.
+    """
 
     log: Callable[[str], None]
     count: int = 1
+    on_more: Callable[[int], None] | None = None
 
     def fit(self, work: Callable[[int], T], rows: int) -> T:
         """Return `work(count)`, retried with more micro-batches until it fits; `rows` is the largest batch's size.
@@ -38,6 +42,8 @@ class BatchSplitter:
             # Inside `except` the traceback would still hold the failed attempt's tensors.
             torch.cuda.empty_cache()
             self.count = min(2 * self.count, rows)
+            if self.on_more is not None:
+                self.on_more(self.count)
             self.log(f"out of memory: splitting batches of {rows} into {self.count} micro-batches (same gradients)")
 
 

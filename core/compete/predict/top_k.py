@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +44,12 @@ def concatenate(parts: list[TopK]) -> TopK:
     """Concatenate rows."""
     labels, values = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "values"))
     return TopK(labels, values, parts[0].classes)
+
+
+def join_rows(parts: Sequence[Predictions]) -> Predictions:
+    """Concatenate the rows of predictions, which all are of one kind."""
+    top = [part for part in parts if isinstance(part, TopK)]
+    return concatenate(top) if top else np.concatenate(parts)  # type: ignore[arg-type]
 
 
 def join_top(

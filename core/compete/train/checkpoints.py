@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from compete.errors import TrainingError
 from compete.store import load_checkpoint, save_checkpoint
+from compete.text import plural
+from compete.train.splits import wanted_splits
 from compete.train.trainer import Trainer
 
-FORMAT = 2
+FORMAT = 3
 
 
 def _parts(trainer: Trainer) -> dict[str, Any]:
@@ -29,14 +32,36 @@ def _header(trainer: Trainer) -> dict[str, Any]:
 
 
 def checkpoint(trainer: Trainer) -> None:
-    """Save all that the rest of the training depends on."""
+    """Save all that the rest of the training depends on; the first rank does."""
+    if not trainer.run.ranks.is_first:
+        return
     trainer.progress.splits = trainer.splitter.count
     parts = {name: part.state_dict() for name, part in _parts(trainer).items()}
     save_checkpoint(trainer.run.member_folder(trainer.member), {**_header(trainer), "parts": parts})
 
 
 def resume(trainer: Trainer) -> None:
-    """Resume from the last checkpoint, if there is one."""
+    """Resume from the last checkpoint, if there is one, and make sure that all ranks do."""
+    _load(trainer)
+    progress, ranks = trainer.progress, trainer.run.ranks
+    if (progress.epoch or progress.step) and progress.devices != ranks.count:
+        trainer.run.session.warn(
+            f"{trainer.member.name}: resumes on {plural(ranks.count, 'device')} after {progress.devices}: the batches "
+            "stay the same, but not every rounding, nor what dropout leaves out"
+        )
+    progress.devices = ranks.count
+    trainer.splitter.count = ranks.decide(max(progress.splits, wanted_splits(trainer.run, trainer.member)))
+    at = ranks.decide((progress.epoch, progress.step))
+    if at != (progress.epoch, progress.step):
+        raise TrainingError(
+            f"{trainer.member.name}: rank {ranks.rank} finds another checkpoint in {trainer.folder} than the first: "
+            f"epoch {progress.epoch + 1}, step {progress.step}, and not {at[0] + 1}, {at[1]}. All machines must see "
+            "the same run folder."
+        )
+    ranks.copy_from_first([*trainer.network.parameters(), *trainer.network.buffers()])
+
+
+def _load(trainer: Trainer) -> None:
     state = load_checkpoint(trainer.run.member_folder(trainer.member), trainer.run.session.warn)
     if state is None:
         return
@@ -49,4 +74,3 @@ def resume(trainer: Trainer) -> None:
     for name, part in _parts(trainer).items():
         if name in state["parts"]:
             part.load_state_dict(state["parts"][name])
-    trainer.splitter.count = trainer.progress.splits

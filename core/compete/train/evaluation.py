@@ -10,6 +10,7 @@ import torch
 
 from compete.errors import CompeteError
 from compete.predict.rows import predict_rows
+from compete.predict.top_k import join_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,10 +47,33 @@ def evaluate(
     """Return a network's loss and score on all validation rows, and its score on a sample of training rows.
 
     `targets` (N, ...) are those of all rows of the table. Both in eval mode, without augmentation or TTA, and in one
-    pass; from `stored` features where a frozen backbone has run already. NaN where there are no rows.
+    pass; from `stored` features where a frozen backbone has run already. NaN where there are no rows. Each rank
+    predicts its share of the rows, each of them once; the first joins and scores them for all.
     """
     if not len(valid):
         return float("nan"), float("nan"), float("nan")
+    own = valid[run.ranks.share(len(valid))], sample[run.ranks.share(len(sample))]
+    found = run.ranks.gather(_predict(run, network, scale, loss, targets, *own, stored) if any(map(len, own)) else None)
+    scores = (0.0, 0.0, 0.0)
+    if run.ranks.is_first:
+        losses, images, *predictions = zip(*(part for part in found if part is not None), strict=True)
+        of_valid, of_sample = map(join_rows, predictions)
+        score = float(run.metric.score(run.dataset.labels[valid], of_valid))
+        scores = sum(losses) / sum(images), score, _sample_score(run, sample, of_sample)
+    return run.ranks.decide(scores)
+
+
+def _predict(
+    run: Run,
+    network: nn.Module,
+    scale: Scale,
+    loss: Loss,
+    targets: torch.Tensor,
+    valid: Array,
+    sample: Array,
+    stored: StoredFeatures | None,
+) -> tuple[float, int, Predictions, Predictions]:
+    """Return the sum of the losses of the validation rows' images, their number, and the predictions of both rows."""
     inputs, predictor = run.train_inputs, run.predictor()
     if stored is not None:
         inputs, predictor = replace(inputs, images=stored.unchanged), replace(predictor, workers=0)
@@ -66,8 +90,7 @@ def evaluate(
 
     rows = np.concatenate([valid, sample])
     predictions = predict_rows(predictor, [network], [scale], inputs, rows, watch=add_loss)[0]
-    score = float(run.metric.score(run.dataset.labels[valid], predictions[: len(valid)]))
-    return float(loss_sum) / images, score, _sample_score(run, sample, predictions[len(valid) :])
+    return float(loss_sum), images, predictions[: len(valid)], predictions[len(valid) :]
 
 
 def _sample_score(run: Run, sample: Array, predictions: Predictions) -> float:

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from compete.data.folds import class_totals
-from compete.data.loaders import loader_processes, read_batches, seed_host
+from compete.data.loaders import loader_processes, read_parts, seed_host
 from compete.errors import TrainingError
+from compete.model.device import seed_device
 from compete.model.finetune import awake, set_trainable, set_training_mode
 from compete.model.non_finite import buffers_of, gradients_are_finite, kept_buffers, leave_out, weights_are_finite
 from compete.model.selectors import is_fitted
+from compete.ranks.batchnorm import batch_statistics, shared_statistics
 from compete.session import Run, call_hook
 from compete.train.checkpoints import checkpoint, resume
 from compete.train.doctor import diagnose
@@ -41,7 +43,8 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
         _finish_fitted(trainer)
         return _result(trainer), trainer.progress.best_weights or {}, trainer.scaler
     resume(trainer)
-    if run.session.doctor and member == run.members[0] and not (trainer.epoch or trainer.step):
+    first = run.ranks.is_first and member == run.members[0]
+    if run.session.doctor and first and not (trainer.epoch or trainer.step):
         _warn_of_mistakes(trainer)
     with loader_processes():
         while trainer.epoch < (member.epochs or trainer.epochs) and not _stopped(trainer):
@@ -81,7 +84,8 @@ def plan_epoch(trainer: Trainer) -> None:
     if trainer.step == 0:
         draws = class_totals(trainer.run.dataset.labels[order], len(trainer.target.classes))
         trainer.progress.class_draws += 0 if draws is None else draws
-    trainer.epoch_batches.batches = batches.after(trainer.step * trainer.run.config.training.accumulation_steps)
+    left = batches.after(trainer.step * trainer.run.config.training.accumulation_steps)
+    trainer.epoch_batches.batches = left if trainer.run.ranks.count == 1 else left.parts(trainer.run.ranks)
 
 
 def train_epoch(trainer: Trainer) -> None:
@@ -92,11 +96,12 @@ def train_epoch(trainer: Trainer) -> None:
     if trainer.stored is not None:
         trainer.forward.train()  # all that comes after the features
     saved, every = time.monotonic(), trainer.run.config.training.checkpoint_minutes * 60
-    for batches in _grouped(read_batches(trainer.loader), trainer.run.config.training.accumulation_steps):
+    parts = read_parts(trainer.loader, trainer.epoch_batches.batches)
+    for batches in _grouped(parts, trainer.run.config.training.accumulation_steps):
         train_step(trainer, batches)
         trainer.progress.step += 1
         call_hook(trainer.run.hook.on_step_end, trainer=trainer)
-        if time.monotonic() - saved > every:
+        if trainer.run.ranks.is_first and time.monotonic() - saved > every:
             refuse_not_finite(trainer)
             checkpoint(trainer)
             saved = time.monotonic()
@@ -109,7 +114,7 @@ def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
 
 def train_step(trainer: Trainer, batches: list[Batch]) -> None:
     """Make one optimizer step from the gradients of all `batches`, each weighted by its rows."""
-    settings, rows = trainer.run.config.training, sum(len(batch.rows) for batch in batches)
+    settings, rows = trainer.run.config.training, sum(batch.size for batch in batches)
     buffers = buffers_of(trainer.network) if settings.on_nan == "skip" else []
     largest = max(len(batch.rows) for batch in batches)
     loss = trainer.splitter.fit(lambda splits: gradients(trainer, batches, splits), largest)
@@ -135,20 +140,52 @@ def train_step(trainer: Trainer, batches: list[Batch]) -> None:
 
 
 def gradients(trainer: Trainer, batches: list[Batch], splits: int) -> torch.Tensor:
-    """Compute the gradients of the mean over all rows, each batch in `splits` parts; return the sum of the losses."""
-    seed = trainer.seed(STEP, trainer.epoch, trainer.step)
-    seed_host(seed)
-    torch.manual_seed(seed)
+    """Compute the gradients of the mean over all rows, each batch in `splits` pieces; return the sum of the losses.
+
+    A rank does so for its part of each batch; gradients and loss are then added up over the ranks.
+    """
+    run, ranks = trainer.run, trainer.run.ranks
     trainer.optimizer.zero_grad()
-    rows = sum(len(batch.rows) for batch in batches)
+    rows = sum(batch.size for batch in batches)
     total = torch.zeros_like(trainer.progress.loss_sum)
-    for batch in batches:
-        parts = prepare(trainer, batch, trainer.scale)
-        for *inputs, targets in zip(*(part.chunk(splits) for part in parts), strict=True):
-            loss = trainer.loss(trainer.forward(*inputs), targets)
-            trainer.run.fabric.backward(loss * (len(targets) / rows))
-            total += loss.detach() * len(targets)
+    for number, batch in enumerate(batches):
+        _seed(trainer, *([number] if number else []))  # every rank mixes rows alike,
+        parts = prepare(trainer, batch, trainer.scale, ranks)
+        if ranks.count > 1:
+            _seed(trainer, number, ranks.rank + 1)  # and drops others out
+        pieces, repeats = ranks.pieces(splits, batch.size), ranks.repeats(batch.size)
+        for *inputs, targets in zip(*(part.tensor_split(pieces) for part in parts), strict=True):
+            with shared_statistics(ranks, run.config.training.sync_batchnorm, repeats):
+                loss = trainer.loss(trainer.forward(*inputs), targets)
+            run.fabric.backward(loss * (len(targets) / repeats / rows))
+            total += loss.detach() * (len(targets) / repeats)
+    _add_up(trainer, total)
     return total
+
+
+def _seed(trainer: Trainer, *parts: int) -> None:
+    """Seed the host's generators and that of the device for the current step."""
+    seed = trainer.seed(STEP, trainer.epoch, trainer.step, *parts)
+    seed_host(seed)
+    seed_device(trainer.run.fabric.device, seed)
+
+
+def _add_up(trainer: Trainer, loss: torch.Tensor) -> None:
+    """Add up gradients and loss over the ranks; BatchNorm's statistics, where it is not synchronised, are averaged.
+
+    A parameter that some rank does not use in a step has a gradient of zero there, so that all exchange the same.
+    """
+    ranks = trainer.run.ranks
+    if ranks.count == 1:
+        return
+    trained = [p for p in trainer.network.parameters() if p.requires_grad]
+    for parameter in trained:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    averaged = [] if trainer.run.config.training.sync_batchnorm else batch_statistics(trainer.network)
+    for statistic in averaged:
+        statistic /= ranks.count
+    ranks.add_up([*(p.grad for p in trained if p.grad is not None), *averaged, loss])
 
 
 def _scales_gradients(run: Run) -> bool:
@@ -196,6 +233,7 @@ def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
             f"skipped, first step {first}: their loss or gradients were NaN or infinite{_found(trainer, first)}"
         )
     train_loss = float(trainer.progress.loss_sum) / max(1, trainer.samples_seen - rows)
+    trainer.run.ranks.copy_from_first(list(trainer.network.buffers()))
     valid_loss, score, train_score = validate(trainer)
     seconds = time.perf_counter() - started
     lr = max(group["lr"] for group in trainer.optimizer.param_groups)
@@ -208,12 +246,13 @@ def _finish_epoch(trainer: Trainer, started: float) -> Epoch:
 
 
 def _stopped(trainer: Trainer) -> bool:
-    """Return whether a callback ends the member early; one of all rows has no score to go by."""
-    return (
-        trainer.member.epochs is None
-        and bool(trainer.history)
-        and bool(call_hook(trainer.run.hook.should_stop, trainer=trainer))
-    )
+    """Return whether a callback ends the member early; one of all rows has no score to go by.
+
+    The first rank decides for all: a callback may look at a clock.
+    """
+    if trainer.member.epochs is not None or not trainer.history:
+        return False
+    return trainer.run.ranks.decide(bool(call_hook(trainer.run.hook.should_stop, trainer=trainer)))
 
 
 def _result(trainer: Trainer) -> MemberResult:

@@ -23,7 +23,7 @@ class Progress:
     `epoch` epochs are finished. In the current one, `step` steps were made with `samples_seen` images, whose losses
     sum to `loss_sum`. `splits` is the number of micro-batches that memory requires, `class_draws` float64 (C,) is how
     often each class was drawn; a soft label counts by its probabilities. `best_score` is that of `best_weights` where
-    they are not those of `best_epoch` itself.
+    they are not those of `best_epoch` itself. `devices` are those that train it, or did at the checkpoint.
     """
 
     loss_sum: torch.Tensor
@@ -38,6 +38,7 @@ class Progress:
     best_epoch: int = 0
     best_score: float | None = None
     seconds: float = 0.0
+    devices: int = 1
 
     @classmethod
     def start(cls, device: torch.device, classes: int) -> Progress:

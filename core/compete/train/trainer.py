@@ -21,15 +21,18 @@ from compete.data.loaders import (
     training_batches,
 )
 from compete.errors import CompeteError
+from compete.model.device import seed_device
 from compete.model.finetune import TrainingPlan, build_optimizer, frozen_modules, parameter_groups
 from compete.model.losses import joint_loss, soft_targets
 from compete.model.memory import BatchSplitter
 from compete.model.selectors import is_fitted
 from compete.predict.inference import Scale, Scaler, as_they_are
+from compete.ranks.group import ALONE, Ranks
 from compete.session import Run, call_hook
 from compete.train.evaluation import evaluate, sample_of
 from compete.train.networks import IMAGES, ROWS, SAMPLE, STEP, copy_weights, fresh_network, member_seed
 from compete.train.progress import Progress
+from compete.train.splits import split_all_ranks
 from compete.types import ALL_ROWS, Epoch, Member, Metric, Target
 
 if TYPE_CHECKING:
@@ -166,7 +169,10 @@ class Trainer:
         return evaluate(self.run, network, self.scale, self.loss, self.targets, self.valid_rows, sample, self.stored)
 
     def training_inputs(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained."""
+        """Yield the network's inputs in each batch of the current epoch, augmented; not while an epoch is trained.
+
+        Every rank gets whole batches.
+        """
         batches, run = EpochBatches(), self.run
         batches.batches = draw_epoch(self)[1]
         images = ImageDataset(run.images.train.images, run.images.augment)
@@ -174,8 +180,8 @@ class Trainer:
         for number, batch in enumerate(read_batches(loader)):
             seed = self.seed(STEP, self.epoch, number)
             seed_host(seed)
-            torch.manual_seed(seed)
-            yield prepare(self, batch, self.scaler)[:-1]
+            seed_device(run.fabric.device, seed)
+            yield prepare(self, batch, self.scaler, ALONE)[:-1]
 
     def decode(self, rows: Array) -> tuple[Array, tuple[torch.Tensor, ...]]:
         """Return the first image of each training row (B, H, W, C), and a network's inputs from them, unaugmented."""
@@ -201,8 +207,8 @@ def draw_epoch(trainer: Trainer) -> tuple[Array, Batches]:
     return order, training_batches(order, run.images.train.by_row, rng, settings.batch_size, settings.drop_last)
 
 
-def prepare(trainer: Trainer, batch: Batch, scale: Scale) -> tuple[torch.Tensor, ...]:
-    """Move a training batch to the device, scale it, and apply the batch transforms.
+def prepare(trainer: Trainer, batch: Batch, scale: Scale, ranks: Ranks) -> tuple[torch.Tensor, ...]:
+    """Move a training batch to the device, scale it, and apply the batch transforms, which mix rows of all ranks.
 
     Return images (B, C, H, W), the columns (B, F) beside them if there are any, and targets (B, ...). Stored
     features take the images' place, and stay `as_they_are`.
@@ -210,11 +216,15 @@ def prepare(trainer: Trainer, batch: Batch, scale: Scale) -> tuple[torch.Tensor,
     device = trainer.run.fabric.device
     images = scale(batch.images.to(device, non_blocking=True))
     rows = batch.rows.to(device, non_blocking=True)
+    if trainer.batch_transforms:
+        images, rows = ranks.whole(images, batch.size), ranks.whole(rows, batch.size)
     targets = trainer.targets[rows]  # (N, ...) -> (B, ...)
     if trainer.batch_transforms:
         targets = soft_targets(targets, trainer.run.target)
         for transform in trainer.batch_transforms:
             images, targets = transform(images, targets)
+        own = ranks.part(batch.size)
+        images, rows, targets = images[own], rows[own], targets[own]
     return (images, targets) if trainer.columns is None else (images, trainer.columns[rows], targets)
 
 
@@ -255,7 +265,7 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         loader=make_loader(images, batches, 0 if stored else run.workers, device.type == "cuda"),
         epoch_batches=batches,
         steps_per_epoch=steps,
-        splitter=BatchSplitter(run.session.warn),
+        splitter=BatchSplitter(run.session.warn, on_more=split_all_ranks(run, member)),
         progress=Progress.start(device, len(dataset.target.classes)),
     )
 

@@ -34,6 +34,7 @@ TRAINED: dict[str, Callable[[], Any]] = {
     "step": lambda: 7,
     "samples_seen": lambda: 56,
     "splits": lambda: 4,
+    "devices": lambda: 2,
     "history": lambda: [Epoch(1, 0.7, 0.6, 0.5, 1e-3, 12.0, 0.8, 135)],
     "best_weights": lambda: {"head.bias": torch.tensor([1.0, 2.0])},
     "best_epoch": lambda: 1,
