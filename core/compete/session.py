@@ -36,9 +36,7 @@ class Session:
 
     A folder is `shared` with other processes, which train other members. With `doctor` the first member is looked at
     for classic mistakes before it trains. `watchers` are the TOML's callbacks and hooks, which watch members where they
-    are trained.
-    With `doctor` the first member is looked at for classic mistakes before it trains. `watchers` are the TOML's
-    callbacks and hooks, which watch members where they are trained; `ranks` are the processes that train one together.
+    are trained; `ranks` are the processes that train one together.
 
     Event hooks get it as `run`; plugins may rely on the attributes of `compete.reports.RunView`.
     """

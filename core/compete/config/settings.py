@@ -131,7 +131,6 @@ class Training(Table):
     devices: Annotated[int, Field(ge=1, le=64)] = setting(
         "nothing", 1, "GPUs of one machine that train a member together, each on its part of every batch"
     )
-    nodes: Annotated[int, Field(ge=1, le=64)] = setting("nothing", 1, "machines, with `devices` each, that do so")
     sync_batchnorm: bool = setting(
         "training", True, "with several devices, BatchNorm sees the batch of all of them, as on one; else its own part"
     )

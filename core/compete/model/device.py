@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from compete.errors import ConfigError
+from compete.text import format_list, plural
 
 if TYPE_CHECKING:
     from compete.config.settings import Training
@@ -30,6 +31,22 @@ def make_fabric(settings: Training, number: int = 0) -> Fabric:
     fabric = Fabric(accelerator=device, devices=[number] if device == "cuda" else 1, precision=precision)
     fabric.launch()
     return fabric
+
+
+def refuse_devices(settings: Training) -> None:
+    """Raise `ConfigError` where this machine cannot train a member on `[training] devices`."""
+    devices, device = settings.devices, choose_device(settings.device)
+    where = f"[training] devices = {devices}:"
+    problems = []
+    if device == "mps" and devices > 1:
+        problems.append(f'{where} an Apple GPU is one device. Set devices = 1, or device = "cpu" to try it.')
+    if device == "cuda" and devices > torch.cuda.device_count():
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        problems.append(f"{where} torch finds {plural(len(names), 'GPU')}: {format_list(names)}. Set fewer devices.")
+    if devices > settings.batch_size:
+        problems.append(f"{where} batch_size = {settings.batch_size} gives some of them no image. Set a larger one.")
+    if problems:
+        raise ConfigError(problems)
 
 
 def choose_device(setting: str) -> str:

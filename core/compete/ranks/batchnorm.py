@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from compete.ranks.group import Ranks
 
+BATCHNORM = nn.modules.batchnorm._BatchNorm
 Optional = torch.Tensor | None
 
 
@@ -27,9 +28,14 @@ def shared_statistics(ranks: Ranks, active: bool, repeats: int = 1) -> AbstractC
     return _SharedBatchNorm(ranks, repeats) if active and ranks.count > 1 else nullcontext()
 
 
+def has_batchnorm(network: nn.Module) -> bool:
+    """Return whether a network normalises by the batch."""
+    return any(isinstance(module, BATCHNORM) for module in network.modules())
+
+
 def batch_statistics(network: nn.Module) -> list[torch.Tensor]:
     """Return the running statistics that a training step of the network moves."""
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    norms = [m for m in network.modules() if isinstance(m, BATCHNORM) and m.training]
     return [t for norm in norms for t in (norm.running_mean, norm.running_var) if t is not None]
 
 

@@ -18,8 +18,10 @@ from safetensors.torch import save
 from compete.errors import CompeteError, PluginRuntimeError
 from compete.jobs.events import Replay
 from compete.jobs.job import TrainMember
+from compete.jobs.launch import needs_ranks, train_on_ranks
 from compete.jobs.lease import member_lease
 from compete.predict.inference import Scaler
+from compete.ranks.splits import SPLITS
 from compete.session import Run, call_hook
 from compete.stages.predictions import OOF, PREDICTED, RESULT, TEST, WEIGHTS, is_predicted, predict_member
 from compete.store import drop_checkpoints, read_json, remove_litter, write_atomic, write_bytes, write_json
@@ -89,12 +91,30 @@ def _finished_now(run: Run, member: Member) -> MemberResult:
     result = finished(run, member, folder)
     if result is None:
         remove_litter(folder)
-        result, weights, scaler = train(run, member)
-        write_member(run, result, weights, scaler, run.session.warnings[before:])
-        call_hook(run.hook.on_member_end, run=run.session, result=result)
+        if needs_ranks(run):
+            train_on_ranks(run, member, Replay(run, [member]).show)
+            result = finished(run, member, folder)
+            assert result is not None
+        else:
+            result = _train(run, member, run.session.warnings[:before])
     else:
         for text in read_json(folder / RESULT).get("warnings", []):
             run.session.warn(text)
+    return result
+
+
+def train_rank(run: Run, member: Member) -> None:
+    """Train a member together with the other ranks. Whoever started them holds it; the first one writes it."""
+    _train(run, member)
+
+
+def _train(run: Run, member: Member, known: Sequence[str] = ()) -> MemberResult:
+    """Train a member and write it, with the warnings that are not `known`."""
+    result, weights, scaler = train(run, member)
+    if run.ranks.is_first:
+        warnings = [text for text in run.session.warnings if text not in known]
+        write_member(run, result, weights, scaler, warnings)
+        call_hook(run.hook.on_member_end, run=run.session, result=result)
     return result
 
 
@@ -113,6 +133,7 @@ def write_member(
     state = {"identity": key, "scaling": scaling, **asdict(result), "warnings": list(warnings)}
     write_json(folder / RESULT, state)
     drop_checkpoints(folder)
+    (folder / SPLITS).unlink(missing_ok=True)
 
 
 def finished(run: Run, member: Member, folder: Path) -> MemberResult | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from compete.errors import TrainingError
+from compete.ranks.splits import wanted_splits
 from compete.store import load_checkpoint, save_checkpoint
 from compete.text import plural
-from compete.train.splits import wanted_splits
 from compete.train.trainer import Trainer
 
 FORMAT = 3
@@ -50,7 +50,8 @@ def resume(trainer: Trainer) -> None:
             "stay the same, but not every rounding, nor what dropout leaves out"
         )
     progress.devices = ranks.count
-    trainer.splitter.count = ranks.decide(max(progress.splits, wanted_splits(trainer.run, trainer.member)))
+    wanted = wanted_splits(trainer.folder, trainer.run.identity.member(trainer.member))
+    trainer.splitter.count = ranks.decide(max(progress.splits, wanted))
     at = ranks.decide((progress.epoch, progress.step))
     if at != (progress.epoch, progress.step):
         raise TrainingError(

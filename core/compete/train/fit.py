@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from compete.errors import ConfigError, UserError
 from compete.model.fitted import FittedHead, HeadData
 from compete.model.losses import soft_targets
 from compete.model.selectors import attribute, is_fitted
+from compete.ranks.batchnorm import has_batchnorm
 from compete.text import duration, plural
 from compete.train.networks import fresh_network
 from compete.train.trainer import Trainer, draw_epoch
@@ -43,7 +44,29 @@ def store_features(run: Run, pending: Sequence[Member]) -> list[str]:
 
 
 def plan_notes(run: Run) -> list[str]:
-    """Return what is to be said of a frozen backbone. Raise `ConfigError` if a head to fit gets no features."""
+    """Return notes on devices and a frozen backbone. Raise `ConfigError` if a head to fit gets no features."""
+    return [*_device_notes(run), *_feature_notes(run)]
+
+
+def _device_notes(run: Run) -> Iterator[str]:
+    settings = run.config.training
+    if settings.devices == 1:
+        return
+    if is_fitted(run.network):
+        yield f"the head is fitted at once, on one of {settings.devices} devices"
+        return
+    least, rest = divmod(settings.batch_size, settings.devices)
+    part = f"{least} or {least + 1}" if rest else f"{least}"
+    yield (
+        f"{settings.devices} devices train each member: {part} images of each batch of {settings.batch_size} on each, "
+        "at the learning rate of one device; one of them predicts"
+    )
+    if has_batchnorm(run.network):
+        whole = "whole batches, as on one device" if settings.sync_batchnorm else "the part of each device"
+        yield f"BatchNorm sees {whole} (sync_batchnorm)"
+
+
+def _feature_notes(run: Run) -> list[str]:
     reason, name = run.feature_plan.reason, run.config.one("heads").name
     if not is_fitted(run.network):
         return [f"the frozen backbone runs in every epoch: {reason}"] if reason else []
@@ -56,6 +79,7 @@ def refuse_steps(config: Config, network: nn.Module) -> None:
     """Refuse what needs steps beside a head that has none, and what needs scores where a refit has none."""
     if not is_fitted(network):
         _refuse_unscored(config)
+        _refuse_parts(config, network)
         return
     head = f'[head] name = "{config.one("heads").name}" is fitted at once'
     problems = [
@@ -72,6 +96,31 @@ def refuse_steps(config: Config, network: nn.Module) -> None:
         problems.append(f"[finetune] layer_decay = {finetune.layer_decay:g}: {head}. Remove it.")
     if finetune.schedule or finetune.preset in ("full", "gradual"):
         problems.append(f'[finetune]: {head}, and its backbone never trains. Set preset = "features".')
+    if problems:
+        raise ConfigError(problems)
+
+
+def _refuse_parts(config: Config, network: nn.Module) -> None:
+    """Refuse what BatchNorm cannot do on several devices."""
+    settings = config.training
+    if settings.devices == 1 or not has_batchnorm(network):
+        return
+    problems = []
+    if settings.sync_batchnorm and settings.compile:
+        problems.append(
+            "[training] compile = true: a compiled network cannot share BatchNorm's statistics between devices. Set "
+            "sync_batchnorm = false or compile = false."
+        )
+    if not settings.sync_batchnorm and settings.batch_size < 2 * settings.devices:
+        problems.append(
+            f"[training] sync_batchnorm = false: batch_size = {settings.batch_size} gives some of {settings.devices} "
+            "devices one image, of which BatchNorm has no statistics. Set true, or a larger batch_size."
+        )
+    if not settings.sync_batchnorm and not settings.drop_last:
+        problems.append(
+            "[training] sync_batchnorm = false: a smaller last batch may give a device one image, of which BatchNorm "
+            "has no statistics. Set true, or drop_last = true."
+        )
     if problems:
         raise ConfigError(problems)
 

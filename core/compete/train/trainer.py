@@ -28,11 +28,11 @@ from compete.model.memory import BatchSplitter
 from compete.model.selectors import is_fitted
 from compete.predict.inference import Scale, Scaler, as_they_are
 from compete.ranks.group import ALONE, Ranks
+from compete.ranks.splits import split_all_ranks
 from compete.session import Run, call_hook
 from compete.train.evaluation import evaluate, sample_of
 from compete.train.networks import IMAGES, ROWS, SAMPLE, STEP, copy_weights, fresh_network, member_seed
 from compete.train.progress import Progress
-from compete.train.splits import split_all_ranks
 from compete.types import ALL_ROWS, Epoch, Member, Metric, Target
 
 if TYPE_CHECKING:
@@ -265,7 +265,9 @@ def build_trainer(run: Run, member: Member) -> Trainer:
         loader=make_loader(images, batches, 0 if stored else run.workers, device.type == "cuda"),
         epoch_batches=batches,
         steps_per_epoch=steps,
-        splitter=BatchSplitter(run.session.warn, on_more=split_all_ranks(run, member)),
+        splitter=BatchSplitter(
+            run.session.warn, on_more=split_all_ranks(run.ranks, run.member_folder(member), run.identity.member(member))
+        ),
         progress=Progress.start(device, len(dataset.target.classes)),
     )
 

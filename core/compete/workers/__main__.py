@@ -1,4 +1,4 @@
-"""`python -m compete.workers`: jobs come in as lines of JSON, events go out as lines of JSON.
+"""`python -m compete.workers [rank]`: jobs come in as lines of JSON, events go out as lines of JSON.
 
 It ends when its input does, which is also how it learns that the process that started it has died.
 """
@@ -11,12 +11,15 @@ import queue
 import signal
 import sys
 import threading
+import time
 from typing import IO
 
 from compete.errors import FAULTS, Stopped
 from compete.jobs.failures import failure_record
 from compete.jobs.job import Job, Record
 from compete.workers.work import Worker
+
+GRACE_SECONDS = 3.0
 
 
 def main() -> None:
@@ -39,7 +42,7 @@ def _work(jobs: queue.SimpleQueue[str | None], busy: threading.Event, out: IO[st
         out.write(json.dumps(record) + "\n")
         out.flush()
 
-    worker = Worker(report)
+    worker = Worker(report, is_rank="rank" in sys.argv[1:])
     while line := jobs.get():
         job = Job.from_json(line)
         busy.set()
@@ -61,6 +64,8 @@ def _read(jobs: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
     jobs.put(None)
     if busy.is_set():
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)  # a rank that waits for another one inside a library hears no signal
+        os._exit(130)
 
 
 def _stop(_number: int, _frame: object) -> None:

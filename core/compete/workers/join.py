@@ -5,6 +5,7 @@ The driver holds the run's folder; a process that joins holds the members that i
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -21,6 +22,7 @@ from compete.identity import Identity, identify, read_sources
 from compete.jobs.events import Reporter
 from compete.model.device import choose_device, make_fabric
 from compete.model.network import build_network
+from compete.ranks.group import ALONE, join_ranks
 from compete.session import Run, Session
 from compete.stages.open_images import open_images, read_contents
 from compete.stages.prepare import choose_members, prepare, with_copies_together
@@ -59,25 +61,33 @@ class WorkerSession(Session):
             self.reporter.note("warning", text=self.warnings[-1])
 
 
-def join_run(job: Job, report: Callable[[Record], object] = lambda _: None, fabric: Fabric | None = None) -> Run:
+def join_run(
+    job: Job, report: Callable[[Record], object] = lambda _: None, fabric: Fabric | None = None, is_rank: bool = False
+) -> Run:
     """Open a job's run in the working directory `job.cwd`, with the job's settings.
 
     `fabric` is the device, by default that of `[training]`. `report` gets events as records. Raise `CompeteError` that
-    names what is not the same here as where the run was started.
+    names what is not the same here as where the run was started. A rank joins those of torchrun's variables; only the
+    first one reports, and is watched by `[[hooks]]`, which must not change a result.
     """
     config = _on_share(check_config(tomllib.loads(job.toml), path=Path(job.path)), job.cpus)
     reporter = Reporter(report)
+    fabric = fabric or make_fabric(config.training, int(os.environ["LOCAL_RANK"]) if is_rank else 0)
+    ranks = join_ranks(fabric.device) if is_rank else ALONE
     session = WorkerSession(
         config,
         Path(job.folder),
-        fabric or make_fabric(config.training),
+        fabric,
         config.plugins.new_manager(),
         doctor=job.doctor,
-        reporter=reporter,
+        ranks=ranks,
+        reporter=reporter if ranks.is_first else None,
     )
-    for bound in (*config.many("callbacks"), *config.many("hooks")):  # in this order: checkpoints number them
+    hooks = config.many("hooks") if ranks.is_first else []
+    for bound in (*config.many("callbacks"), *hooks):  # in this order: checkpoints number them
         session.watch(bound.build())
-    session.register(reporter)
+    if ranks.is_first:
+        session.register(reporter)
     return _opened(session, config, job.identity)
 
 
