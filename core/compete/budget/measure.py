@@ -14,6 +14,7 @@ from compete.advice.timing import bare, fastest_step
 from compete.budget.plan import Cost, Unit
 from compete.data.loaders import augmented, choose_workers
 from compete.model.selectors import is_fitted
+from compete.ranks.group import ALONE
 from compete.study.dry_run import dry_run, first_step
 from compete.train.patient import unchanged_random_state
 from compete.train.trainer import prepare
@@ -72,7 +73,7 @@ def _predict(trainer: Trainer, batches: Sequence[Batch]) -> None:
     trainer.network.eval()
     with torch.no_grad():
         for batch in batches:
-            inputs = prepare(trainer, batch, trainer.scale)[:-1]
+            inputs = prepare(trainer, batch, trainer.scale, ALONE)[:-1]
             float(trainer.network(*inputs).sum())  # waits for the device
 
 

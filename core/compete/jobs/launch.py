@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from compete.errors import CompeteError, TrainingError
+from compete.errors import CompeteError, ConfigError, TrainingError
 from compete.jobs.failures import failure
 from compete.jobs.job import Record, job_of
+from compete.model.device import refuse_devices
 from compete.model.selectors import is_fitted
 from compete.ranks.splits import wanted_splits
 from compete.store import make_folder
@@ -32,11 +33,23 @@ from compete.text import plural
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from compete.config.load import Config
     from compete.session import Run
     from compete.types import Member
 
 GRACE_SECONDS = 1.0  # for a rank to end by itself, before it is killed, which loses nothing
 ROOT_SECONDS = 1.0  # after a first failure, which may only follow from that of another rank
+
+
+def refuse_ranks(config: Config) -> None:
+    """Raise `ConfigError` where members cannot be trained on `[training] devices`."""
+    devices, executor = config.training.devices, config.one("executors").name
+    if devices > 1 and executor != "local":
+        raise ConfigError(
+            f'[training] devices = {devices}: trains one member on several devices, and [executor] name = "{executor}" '
+            'trains each member on one. Set devices = 1, or [executor] name = "local".'
+        )
+    refuse_devices(config.training)
 
 
 def needs_ranks(run: Run) -> bool:

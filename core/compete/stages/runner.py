@@ -13,8 +13,9 @@ from compete.data.folds import write_folds
 from compete.errors import FAULTS, PluginRuntimeError, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
+from compete.jobs.launch import refuse_ranks
 from compete.jobs.log import LOG, RunLog
-from compete.model.device import make_fabric, refuse_devices
+from compete.model.device import make_fabric
 from compete.model.finetune import begin_plan, build_optimizer, parameter_groups
 from compete.model.losses import joint_loss
 from compete.model.network import build_network
@@ -92,7 +93,7 @@ def run_competition(
     check_name(name)
     if not is_readable(config.competition):
         read_tables(config)  # raises, before a run folder is made in the wrong place
-    refuse_devices(config.training)
+    refuse_ranks(config)
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))

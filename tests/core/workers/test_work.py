@@ -74,7 +74,7 @@ def test_a_worker_opens_a_run_once(make_run, monkeypatch):
     import compete.workers.work as work
 
     join = work.join_run
-    monkeypatch.setattr(work, "join_run", lambda *a: opened.append(1) or join(*a))
+    monkeypatch.setattr(work, "join_run", lambda *a, **k: opened.append(1) or join(*a, **k))
     worker = Worker()
     for member in run.members[:2]:
         worker.do(job_of(run, member))
