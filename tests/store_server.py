@@ -20,7 +20,7 @@ class StoreServer(ThreadingHTTPServer):
     def __init__(self, root: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.root = root
-        self.tags = self.ranges = True
+        self.tags, self.ranges = True, "bytes"  # what it says of ranges
         self.failures: dict[str, list[int]] = {}  # by path: the statuses of the next answers
         self.delay_s = 0.0
         self.answered = 0  # GET requests
@@ -77,12 +77,13 @@ class Handler(BaseHTTPRequestHandler):
         about = file.stat()
         start, end = 0, about.st_size
         wanted = self.headers.get("Range", "")
-        if wanted and server.ranges:
+        if wanted and server.ranges == "bytes":
             first, _, last = wanted.removeprefix("bytes=").partition("-")
             start, end = int(first), min(end, int(last) + 1) if last else end
-        self.send_response(206 if wanted and server.ranges else 200)
+        self.send_response(206 if wanted and server.ranges == "bytes" else 200)
         self.send_header("Content-Length", str(end - start))
-        self.send_header("Accept-Ranges", "bytes" if server.ranges else "none")
+        if server.ranges:
+            self.send_header("Accept-Ranges", server.ranges)
         if server.tags:
             self.send_header("ETag", f'"{about.st_mtime_ns:x}-{about.st_size:x}"')
         self.end_headers()

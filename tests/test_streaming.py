@@ -303,3 +303,8 @@ def test_the_page_states_the_numbers_of_the_code():
     assert f"blocks\nof {tars.BLOCK_BYTES >> 20} MiB" in PAGE
     for scheme, package in stores.PACKAGES.items():
         assert f"pip install {package}`" in PAGE or scheme not in ("s3", "gs", "https")
+
+
+def test_an_ending_that_only_a_listing_could_tell_is_asked_for(tiny, streamed):
+    with pytest.raises(DataError, match=r"write the ending instead of '\.\*'"):
+        run(tiny, at(streamed), "dataset.image=train/{id}.*")

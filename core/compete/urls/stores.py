@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES, FIRST_WAIT_S = 4, 0.5  # each wait is twice the one before
-CONNECT_S, READ_S = 10, 60
+CONNECT_S, READ_S = 10, 20  # READ_S without a byte
 PACKAGES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
     "http": "aiohttp", "https": "aiohttp", "hf": "huggingface_hub", "sftp": "paramiko", "ssh": "paramiko",
@@ -112,13 +112,13 @@ def open_store(url: str) -> tuple[AbstractFileSystem, str]:
         raise explained(error, url) from error
 
 
-def retried(call: Callable[[], T], url: str) -> T:
+def retried(call: Callable[[], T], url: str, tries: int = TRIES) -> T:
     """Return what a request to a store gives, after some tries where its failure may pass.
 
     Raise `FileNotFoundError` for what is not there, `DataError` for a definite refusal, `StoreError` after the last
     try.
     """
-    for number in range(TRIES):
+    for number in range(tries):
         try:
             return call()
         except CompeteError:
@@ -127,7 +127,7 @@ def retried(call: Callable[[], T], url: str) -> T:
             failure = explained(error, url)
             if _is_absent(error):
                 raise FileNotFoundError(f"no file {masked(url)}") from error
-            if not isinstance(failure, StoreError) or number == TRIES - 1:
+            if not isinstance(failure, StoreError) or number == tries - 1:
                 raise failure from error
             time.sleep(FIRST_WAIT_S * 2**number)
     raise AssertionError
@@ -157,7 +157,7 @@ def explained(error: Exception, url: str) -> CompeteError:
     if isinstance(error, PermissionError) or status in _DENIED:
         return DataError(f"{place}: no permission to read it. {CREDENTIALS}.")
     if isinstance(error, TimeoutError) or any("Timeout" in name for name in names):
-        return StoreError(f"{place}: the store does not answer in time ({type(error).__name__}), in {TRIES} tries.")
+        return StoreError(f"{place}: the store does not answer in time ({type(error).__name__}).")
     what = f"{type(error).__name__}: {_clean(error)}" if str(error) else type(error).__name__
     if status is not None and 400 <= status < 500 and status not in _PASSING:
         return DataError(f"{place}: the store refuses: {what}")

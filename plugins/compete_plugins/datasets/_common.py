@@ -276,7 +276,10 @@ def missing_message(option: str, paths: pd.Series[Any], there: Mask, files: File
     missing = [path for path, found in zip(wanted, files.present(wanted), strict=True) if not found]
     folder, _, name = missing[0].rpartition("/")
     names = files.list(folder)
-    holds = f"'{folder}' holds {format_first(names)}." if names else f"There is no folder or archive '{folder}'."
+    none = f"There is no folder or archive '{folder}'."
+    if files.where.startswith(("http://", "https://")):
+        none = "A web server lists no folders" + (": write the ending instead of '.*'." if name.endswith(".*") else ".")
+    holds = f"'{folder}' holds {format_first(names)}." if names else none
     # A file that another row names is that row's image, however like the names are.
     taken = {path.rpartition("/")[2] for path in paths.explode().tolist()}
     near = (

@@ -28,7 +28,6 @@ class Entry(NamedTuple):
 
     size: int | None
     mark: str
-    ranged: bool = True  # parts of it can be asked for
 
 
 NO_ENTRY = Entry(None, "")
@@ -61,7 +60,7 @@ class Store:
             self._listing("")
             return
         try:
-            retried(lambda: filesystem.info(root), self.name)
+            retried(lambda: filesystem.info(root), self.name, tries=2)
         except StoreError as error:
             raise DataError(str(error)) from error
         except (DataError, FileNotFoundError):  # its files may be there all the same
@@ -132,6 +131,22 @@ class Store:
         return self._whole(
             path, size, lambda: filesystem.cat_file(self._path(root, path), start=start, end=start + size)
         )
+
+    def gives_ranges(self, path: str) -> bool:
+        """Return whether parts of a file can be asked for: some web servers send the whole file each time."""
+        filesystem, root = self._open()
+
+        def probe() -> bool:
+            options = {"block_size": 512, "cache_type": "none", "size": self._known(path).size}
+            with filesystem.open(self._path(root, path), "rb", **options) as file:
+                try:
+                    file.seek(1)
+                    file.read(1)
+                except ValueError:  # as fsspec says it, before it reads on
+                    return False
+            return True
+
+        return not self.is_web or at_first(probe, self._shown(path))
 
     def stamp_of(self, path: str) -> str:
         """Return a text that changes with a file."""
@@ -211,7 +226,7 @@ class Store:
 
 def _entry(info: Mapping[str, Any], path: str, web: bool) -> Entry:
     size = info.get("size")
-    return Entry(None if size is None else int(size), mark_of(info, path, web), info.get("partial") is not False)
+    return Entry(None if size is None else int(size), mark_of(info, path, web))
 
 
 def _add(listings: dict[str, Listing], top: str, path: str, entry: Entry | None) -> None:

@@ -76,8 +76,6 @@ def open_stored_tar(store: Store, place: str, cache: Path) -> StoredTar:
     """
     entry = store.entry(place)
     assert entry is not None and entry.size is not None
-    if not entry.ranged:
-        raise DataError(f"{store.name}/{place}: its server gives no parts of files (ranges), which a tar needs.")
     file = index_file(store, place, cache)
     make_folder(file.parent)
     with file_lock(file.with_suffix(".lock")):
@@ -101,6 +99,8 @@ Index = dict[str, tuple[Member, str]]
 
 def _build(store: Store, place: str, size: int, file: Path) -> Index:
     """Read a tar once from start to end, keeping one block of it, and write its index."""
+    if not store.gives_ranges(place):
+        raise DataError(f"{store.name}/{place}: its server gives no parts of files (ranges), which a tar needs.")
     digests: dict[int, str] = {}
 
     def visit(info: tarfile.TarInfo) -> None:

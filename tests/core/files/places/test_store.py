@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 from hashlib import sha256
 from multiprocessing import get_context
 
@@ -151,3 +152,12 @@ def test_a_file_of_a_folder_links_to_a_store_where_the_user_says_so(put, tmp_pat
     with pytest.raises(DataError, match="names this machine"):
         files.read("local/passwd")
     assert os.listdir(root / ".") and not (tmp_path / "cache").exists()  # noqa: PTH208 - nothing was copied
+
+
+def test_a_server_that_says_nothing_is_given_up_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(stores, "READ_S", 0.1)
+    monkeypatch.setattr(stores, "FIRST_WAIT_S", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/data"
+        with pytest.raises(DataError, match=rf"^{url}: the store does not answer in time"):
+            Files(url, tmp_path)
