@@ -33,6 +33,7 @@ SLOW = (
     "test_troubleshooting.py",
     "test_python_page.py",
     "core/budget/test_timed_run.py",
+    "core/search/test_flow.py",
     "core/study/test_ablation.py",
     "core/test_cli.py",
     "core/api/",

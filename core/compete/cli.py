@@ -20,6 +20,7 @@ from compete.bundle.commands import add_bundle_commands
 from compete.catalog.commands import add_catalog_commands
 from compete.errors import FAULTS, CompeteError, ConfigError, Stopped, UserError, memory_limit
 from compete.leaderboard.commands import add_commands
+from compete.search.commands import add_search_commands
 from compete.study.commands import add_study_commands
 from compete.text import echo
 
@@ -174,9 +175,7 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the run folder; default: run-001, run-002, ...")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run folder and reuse no member.")] = False,
     doctor: Annotated[bool, typer.Option("--doctor/--no-doctor", help="Look for classic mistakes first.")] = True,
-    hours: Annotated[
-        float | None, typer.Option(help="Have the submission in so many hours: cut epochs, folds, seeds, variants.")
-    ] = None,
+    hours: Annotated[float | None, typer.Option(help="Cut epochs, folds, seeds, variants to what fits.")] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="fold=K", help="Train only these (fold=, seed=, variant=), beside other processes."),
@@ -223,11 +222,13 @@ def validate(
 ) -> None:
     """Check TOML files and print every problem at once."""
     from compete.config.load import load_config
+    from compete.search.space import read_space
 
     problems: list[str] = []
     for file in files:
         try:
             config = load_config(file, overrides or [])
+            read_space(config) if config.search.space else ()
         except ConfigError as error:
             problems += error.problems
             continue
@@ -278,6 +279,7 @@ add_catalog_commands(app)
 add_commands(app)
 add_study_commands(app)
 add_blend_commands(app)
+add_search_commands(app)
 add_api_commands(app)
 add_bundle_commands(app)
 

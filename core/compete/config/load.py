@@ -11,7 +11,7 @@ from compete.config.options import BoundComponent, tables_of_options, with_model
 from compete.config.plugins import Plugins
 from compete.config.reader import Reader, leave_out_replaced
 from compete.config.settings import CORE_TABLES, Blend, Checks, Columns, Competition, Images, Inference, Training
-from compete.config.tuning import Finetune, Init
+from compete.config.tuning import Finetune, Init, Search
 from compete.config.variants import VariantTable
 from compete.errors import ConfigError
 from compete.toml.gallery import find_toml
@@ -39,6 +39,7 @@ class Config:
     inference: Inference
     checks: Checks
     blend: Blend
+    search: Search
     components: Mapping[str, tuple[BoundComponent, ...]]
     plugin_files: tuple[Path, ...]
     plugins: Plugins

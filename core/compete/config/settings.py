@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field, field_validator
 
 from compete.config.table import Count, Name, Number, Side, Table, UserPath, setting
-from compete.config.tuning import Finetune, Init
+from compete.config.tuning import Finetune, Init, Search
 from compete.toml.slots import Affects
 from compete.urls.stores import is_url, place_of, url_problems
 
@@ -240,4 +240,5 @@ CORE_TABLES: dict[str, type[Table]] = {
     "inference": Inference,
     "checks": Checks,
     "blend": Blend,
+    "search": Search,
 }

@@ -1,10 +1,10 @@
-"""The tables `[finetune]` and `[init]`: what of a network trains when and how fast, and how new layers start."""
+"""`[finetune]`, `[init]` and `[search]`: what trains when and how fast, how new layers start, what a search tries."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -108,3 +108,27 @@ class Init(Table):
         ]
         if self.weights is None and given:
             yield Problem(f"[init] {given[0]}", 'needs weights, such as weights = "kaiming_normal".')
+
+
+class Search(Table):
+    """What `compete search` tries; `compete run` leaves it alone."""
+
+    space: dict[str, Any] = setting(
+        "nothing",
+        {},
+        'values to try, by key: `"optimizer.lr" = { low = 1e-4, high = 1e-2, log = true }`, `"loss" = [{ name = '
+        '"focal" }, { name = "cross_entropy" }]`',
+    )
+    trials: Count = setting("nothing", 20, "trials in all, pruned and failed ones too")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = setting("nothing", 0, "seed of the proposals")
+    sampler: Literal["tpe", "random"] = setting(
+        "nothing", "tpe", "tpe: learns from finished trials (Bergstra et al. 2011); random: does not"
+    )
+    pruner: Literal["median", "none"] = setting(
+        "nothing",
+        "median",
+        "median: end a trial after a fold if its mean is below the others' median there",
+    )
+    startup: Annotated[int, Field(ge=1, le=10_000)] = setting(
+        "nothing", 5, "trials before proposals learn and trials are pruned"
+    )

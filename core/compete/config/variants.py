@@ -16,7 +16,7 @@ from compete.toml.slots import SLOTS
 
 TABLE = "variants"
 # What the members of one entry have in common: they could not be compared or blended otherwise.
-SHARED = ("competition", "target", "folds", "metric", "checks", "submission", "upload", "blend", "executor")
+SHARED = ("competition", "target", "folds", "metric", "checks", "submission", "upload", "blend", "executor", "search")
 LEAST = 2
 
 

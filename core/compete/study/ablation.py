@@ -171,16 +171,16 @@ def ablate(
 
 
 def _outcome(switch: Switch, base: Run, done: Run) -> Outcome:
-    ours, theirs = read_scores(base.folder), read_scores(done.folder)
-    places = {member.name: (member.fold, member.seed) for member in base.members}
-    difference = compare(
-        {places[name]: score for name, score in ours.cv.folds.items()},
-        {places[name]: score for name, score in theirs.cv.folds.items()},
-        validated_ratio(base.dataset.folds),
-        ours.higher_is_better,
-    )
+    theirs, ratio = read_scores(done.folder), validated_ratio(base.dataset.folds)
+    difference = compare(run_scores(base), run_scores(done), ratio, theirs.higher_is_better)
     keys = tuple(".".join(key) for key in switch.keys)
     return Outcome(switch.label, keys, done.folder.name, theirs.cv.mean, theirs.cv.oof, difference)
+
+
+def run_scores(run: Run) -> dict[tuple[int, int], float | None]:
+    """Return the scores of a finished run's members, by fold and seed."""
+    places = {member.name: (member.fold, member.seed) for member in run.members}
+    return {places[name]: score for name, score in read_scores(run.folder).cv.folds.items()}
 
 
 def results_path(config: Config, switches: Sequence[Switch]) -> Path:

@@ -1,0 +1,195 @@
+"""`[search.space]`: which values of which keys are tried, each of them checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from compete.config.load import check_config
+from compete.config.variants import SHARED
+from compete.errors import ConfigError
+from compete.identity import settings_that_affect
+from compete.text import unknown_name
+from compete.toml.read import read_toml, toml_value
+
+if TYPE_CHECKING:
+    from compete.config.load import Config
+
+# Runs that differ in these have other rows, folds or members, so that their scores could not be compared.
+FIXED_TABLES = (*SHARED, "plugins", "dataset", "variants")
+FIXED_KEYS = ("training.seed", "training.fold_seed", "training.seeds", "training.only_folds")
+RANGE_KEYS = ("low", "high", "log", "step")
+EXAMPLE = '"optimizer.lr" = { low = 1e-4, high = 1e-2, log = true }'
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A key that takes one of several values, of any TOML type."""
+
+    key: str
+    values: tuple[Any, ...]
+
+    def ends(self) -> tuple[Any, ...]:
+        """Return the values to check."""
+        return self.values
+
+    def suggest(self, trial: Any) -> Any:  # noqa: ANN401 - an optuna Trial, and any TOML value
+        """Return the value that a trial tries."""
+        named = {toml_value(value): value for value in self.values}
+        return named[trial.suggest_categorical(self.key, list(named))]
+
+
+@dataclass(frozen=True)
+class Range:
+    """A key that takes a number from `low` to `high`, both included: integers where both are."""
+
+    key: str
+    low: float
+    high: float
+    log: bool
+    step: float | None
+
+    def ends(self) -> tuple[Any, ...]:
+        """Return the values to check."""
+        return (self.low, self.high)
+
+    def suggest(self, trial: Any) -> Any:  # noqa: ANN401 - as in Choice
+        """Return the value that a trial tries."""
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(self.key, self.low, self.high, log=self.log, step=int(self.step or 1))
+        return trial.suggest_float(self.key, self.low, self.high, log=self.log, step=self.step)
+
+
+Parameter = Choice | Range
+
+
+def overrides_of(values: Mapping[str, Any]) -> list[str]:
+    """Return values by key as overrides `table.key=value`; whole tables first, so that their keys can follow."""
+    return [f"{key}={toml_value(value)}" for key, value in sorted(values.items(), key=lambda item: item[0].count("."))]
+
+
+def read_space(config: Config) -> list[Parameter]:
+    """Return what the TOML searches. Raise `ConfigError` with every problem of every value, each tried by itself."""
+    if not config.search.space:
+        raise ConfigError(f"{config.path}: nothing to search. Write [search.space], such as {EXAMPLE}.")
+    found: list[Parameter] = []
+    problems: list[str] = []
+    for key, written in _flat(config.search.space):
+        parameter, problem = _parameter(key, written)
+        if parameter is None:
+            problems.append(f"[search.space] {_quoted(key)}: {problem}")
+            continue
+        found.append(parameter)
+        problems += _problems_of(config, parameter)
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
+    return found
+
+
+def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys, whether they are written in quotes or not."""
+    for name, value in space.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and not set(value) & set(RANGE_KEYS):
+            yield from _flat(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _parameter(key: str, written: object) -> tuple[Parameter | None, str]:
+    """Return the parameter of a key, or why there is none."""
+    if key.split(".")[0] in FIXED_TABLES or key in FIXED_KEYS:
+        return None, "all trials share it: same rows, folds, metric and members, or they could not be compared."
+    if isinstance(written, list):
+        named = [toml_value(value) for value in written]
+        if len(set(named)) < 2 or len(set(named)) < len(named):
+            return None, f"{toml_value(written)}: list at least two values, each once."
+        return Choice(key, tuple(written)), ""
+    if not isinstance(written, Mapping):
+        return None, f"{toml_value(written)}: write a list of values, or a range such as {{ low = 1, high = 8 }}."
+    return _range(key, written)
+
+
+def _range(key: str, written: Mapping[str, Any]) -> tuple[Parameter | None, str]:
+    shown = toml_value(written)
+    unknown = [name for name in written if name not in RANGE_KEYS]
+    if unknown:
+        return None, f"{shown}: {unknown_name('key of a range', unknown[0], RANGE_KEYS)}"
+    numbers = [written.get(name) for name in ("low", "high")]
+    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
+        return None, f"{shown}: low and high must be numbers."
+    low, high, log, step = *numbers, written.get("log", False), written.get("step")
+    if not isinstance(log, bool):
+        return None, f"{shown}: log must be true or false."
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float) or step <= 0):
+        return None, f"{shown}: step must be a number above 0."
+    whole = isinstance(low, int) and isinstance(high, int)
+    if whole and isinstance(step, float):
+        return None, f"{shown}: low and high are integers, so step must be one too."
+    problem = _range_problem(low, high, log, step)  # type: ignore[arg-type]
+    if problem:
+        return None, f"{shown}: {problem}"
+    return (Range(key, low, high, log, step) if whole else Range(key, float(low), float(high), log, step)), ""  # type: ignore[arg-type]
+
+
+def _range_problem(low: float, high: float, log: bool, step: float | None) -> str:
+    if not low < high:
+        return "low must be below high."
+    if log and step is not None:
+        return "log and step exclude each other."
+    if log and low <= 0:
+        return "low must be above 0 for log = true."
+    if step is not None and step > high - low:
+        return "step must not exceed high - low."
+    return ""
+
+
+def _problems_of(config: Config, parameter: Parameter) -> Iterator[str]:
+    """Yield the problems of each value by itself, those of all values once; and say if no score depends on any."""
+    where, scored, found = f"[search.space] {_quoted(parameter.key)}", [], dict[str, list[str]]()
+    values = parameter.ends()
+    for value in values:
+        try:
+            other = configure(config, {parameter.key: value})
+        except ConfigError as error:
+            for problem in error.problems:
+                found.setdefault(_without_origin(problem), []).append(toml_value(value))
+            continue
+        scored.append(settings_that_affect(other, "training", "inference"))
+    for problem, of in found.items():
+        yield f"{where}: {problem}" if len(of) == len(values) else f"{where} = {', '.join(of)}: {problem}"
+    if len(scored) == len(values) and all(settings == scored[0] for settings in scored):
+        yield f"{where}: no member's score depends on it."
+
+
+def _without_origin(problem: str) -> str:
+    """Return a problem without where it came from: the key and the value are said already."""
+    return problem[problem.index(": [") + 2 :] if ": [" in problem else problem
+
+
+def _quoted(key: str) -> str:
+    return f'"{key}"'
+
+
+def configure(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return the TOML with a trial's values, without `[search]` and `[[variants]]`. Raise `ConfigError`."""
+    written, lines = read_toml(config.path)
+    data = {name: table for name, table in written.items() if name not in ("search", "variants")}
+    return check_config(data, [*config.overrides, *overrides_of(values)], config.path, lines)
+
+
+def describe(values: Mapping[str, Any]) -> str:
+    """Return values as a person reads them: `optimizer.lr 0.003, model.dropout 0.2`."""
+    return ", ".join(f"{key} {_short(value)}" for key, value in values.items()) or "the TOML as it is"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value) if isinstance(value, int | str) else toml_value(value)
+
+
+def value_texts(values: Mapping[str, Any], space: Sequence[Parameter]) -> dict[str, str]:
+    """Return each searched key's value as text; empty where a trial has none."""
+    return {each.key: _short(values[each.key]) if each.key in values else "" for each in space}

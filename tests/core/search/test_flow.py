@@ -1,0 +1,191 @@
+"""`compete search` from TOML to results, killed and resumed, out of time, failing, and by several processes."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+import compete
+from compete.config.load import load_config
+from compete.errors import CompeteError, ConfigError, TrainingError, UserError
+from compete.scores import read_scores
+from compete.search import trials
+from compete.search.__main__ import _work
+from compete.search.commands import search
+from compete.search.flow import Clock, prepare_search, run_search
+from compete.search.parallel import _start
+from compete.search.storage import JOURNAL
+from compete.store import read_json, write_json
+
+SEARCH = """
+[search]
+trials = 4
+startup = 2
+[search.space]
+"optimizer.lr" = { low = 1e-3, high = 0.5, log = true }
+"model.dropout" = [0.0, 0.3]
+"""
+
+
+@pytest.fixture
+def searched(tiny):
+    path = tiny / "searched.toml"
+    path.write_text((tiny / "tiny.toml").read_text().replace("epochs = 2", "epochs = 1") + SEARCH)
+    return path
+
+
+def made(path, *overrides, count=None, hours=None):
+    return prepare_search(path, overrides, count, hours)
+
+
+def tried(made):
+    return [(trial.state.name, trial.params, trial.value) for trial in made.study().get_trials()]
+
+
+def test_a_search_ends_with_a_table_a_winner_that_runs_and_what_matters(searched, capsys):
+    search(searched, blend=2, ablate=True)
+    (folder,) = (searched.parent / "submissions/tiny").glob("search-??????")
+    out = capsys.readouterr().out
+    table = pd.read_csv(folder / "results.csv")
+    assert len(table) == 5 and set(table["name"]) == {"base", *(f"trial {number}" for number in (1, 2, 3, 4))}
+    cv = table["cv"].dropna()
+    assert cv.is_monotonic_decreasing and "chosen on all folds but one" in out
+    for _, row in table[table["state"] == "complete"].iterrows():
+        assert read_scores(folder.parent / row["run"]).cv.mean == pytest.approx(row["cv"])
+        assert row[["fold0-seed42", "fold1-seed42", "fold2-seed42"]].mean() == pytest.approx(row["cv"])
+    facts = read_json(folder / "results.json")
+    assert facts["cv"] == pytest.approx(cv.iloc[0]) and facts["nested_cv"] is not None
+    winner = compete.run(folder / "winner.toml")
+    assert winner.folder.name == facts["winner"]["run"] and not load_config(folder / "winner.toml").search.space
+    values = [f"{key}={value}" for key, value in facts["winner"]["values"].items()]
+    assert compete.run(searched, values).folder == winner.folder
+    assert (folder / "report.md").read_text().count("\n| ") == 6
+    assert "blend of the best 2" in out and "value of the winner" in out
+    before = tried(made(searched))
+    run_search(made(searched, count=5))
+    assert len(before) == 4 and tried(made(searched))[:4] == before and len(tried(made(searched))) == 5
+
+
+def test_a_killed_search_goes_on_as_if_it_had_not_been_killed(searched, monkeypatch):
+    whole = made(searched)
+    run_search(whole)
+    expected = tried(whole)
+    shutil.rmtree(searched.parent / "submissions")
+    original, calls = trials.run_competition, []
+
+    def killed(config, name, **options):
+        calls.append(name)
+        if len(calls) == 3:  # the base, a trial, and this one
+            raise KeyboardInterrupt
+        return original(config, name, **options)
+
+    monkeypatch.setattr(trials, "run_competition", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(made(searched))
+    left = made(searched)
+    assert [state for state, _, _ in tried(left)] == ["COMPLETE", "RUNNING"]
+    with (left.folder / JOURNAL).open("ab") as file:
+        file.write(b'{"op_code": 7, "trial')  # a line that was cut off
+    run_search(left)
+    assert tried(left) == expected
+
+
+def test_trials_that_fail_are_told_and_the_search_goes_on(searched, monkeypatch, capsys):
+    original = trials.run_competition
+
+    def fails(config, name, **options):
+        if config.one("models").options["dropout"]:
+            raise TrainingError("the loss became NaN")
+        return original(config, name, **options)
+
+    monkeypatch.setattr(trials, "run_competition", fails)
+    done = made(searched, count=4)
+    run_search(done)
+    states = [state for state, _, _ in tried(done)]
+    assert 0 < states.count("FAIL") < 4
+    assert all((state == "FAIL") == (params["model.dropout"] == "0.3") for state, params, _ in tried(done))
+    assert "failed: the loss became NaN" in capsys.readouterr().out
+
+
+def test_a_search_of_failures_alone_ends(searched, monkeypatch):
+    original = trials.run_competition
+
+    def fails(config, name, **options):
+        if name.endswith("base"):
+            return original(config, name, **options)
+        raise TrainingError("the loss became NaN")
+
+    monkeypatch.setattr(trials, "run_competition", fails)
+    with pytest.raises(CompeteError, match="the first 3 trials failed, the last one with: the loss became NaN"):
+        run_search(made(searched))
+
+
+def test_no_trial_begins_that_does_not_fit_and_the_time_before_a_kill_counts(searched):
+    first = made(searched, count=1)
+    run_search(first)
+    assert Clock(first.folder).before > 0
+    write_json(first.folder / "clock.json", {"seconds": 3590})
+    late = made(searched, hours=1)
+    assert 5 < late.left < 10
+    (trial,) = late.study().get_trials()
+    took = trial.user_attrs["seconds"]
+    now = late.clock()
+    run_search(replace(late, deadline=now + took / 2, clock=lambda: now))
+    assert len(tried(late)) == 1
+    run_search(replace(late, trials=2, deadline=now + took * 2, clock=lambda: now))
+    assert len(tried(late)) == 2
+
+
+def test_a_trial_is_pruned_after_a_fold_where_the_median_is_better(searched, monkeypatch):
+    done = made(searched, count=2)
+    run_search(done)
+    trial = trials.propose(done.study(), done.config.search)
+    watch = trials.TrialWatch(done, done.study(), trial)
+    members = [SimpleNamespace(name=f"fold{fold}") for fold in range(3)]
+    scores = {"fold0": -1.0}
+    monkeypatch.setattr(
+        trials,
+        "finished",
+        lambda run, member, folder: SimpleNamespace(score=scores[member.name]) if member.name in scores else None,
+    )
+    run = SimpleNamespace(members=members, member_folder=lambda member: None, session=SimpleNamespace(metric_name="f1"))
+    with pytest.raises(trials.PrunedError, match=r"f1 -1.0000 after 1 of 3"):
+        watch.on_member_start(SimpleNamespace(run=run, member=members[1]))
+    scores.clear()
+    watch.on_member_start(SimpleNamespace(run=run, member=members[0]))
+
+
+def test_several_processes_make_each_trial_once(searched):
+    done = made(searched, count=3)
+    run_search(done, processes=2)
+    assert [state in ("COMPLETE", "PRUNED") for state, _, _ in tried(done)] == [True] * 3
+    assert (done.folder / "process-1.txt").exists()
+    helper = _start(replace(done, trials=100), 1, 2)
+    helper.stdin.close()  # as when the process that started it is killed
+    assert helper.wait(60) == 130
+    helper.stdout.close()
+
+
+def test_a_helper_refuses_a_toml_that_has_changed(searched):
+    done = made(searched)
+    task = {"file": str(searched), "overrides": ["training.epochs=3"], "folder": str(done.folder)}
+    with pytest.raises(CompeteError, match="has changed since the search began"):
+        _work({**task, "higher_is_better": True, "trials": 1, "deadline": None}, io.StringIO())
+
+
+def test_without_optuna_the_message_has_the_line_that_installs_it(searched, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UserError, match=r"pip install 'compete\[optuna\]'"):
+        made(searched)
+
+
+@pytest.mark.parametrize("hours", [0, float("nan")])
+def test_hours_that_are_none(searched, hours):
+    with pytest.raises(ConfigError, match="must be more than 0"):
+        made(searched, hours=hours)
