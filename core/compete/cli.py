@@ -221,14 +221,12 @@ def validate(
     submission: Annotated[Path | None, typer.Option(help="Also check this CSV against the sample submission.")] = None,
 ) -> None:
     """Check TOML files and print every problem at once."""
-    from compete.config.load import load_config
-    from compete.search.space import read_space
+    from compete.search.space import load_with_space
 
     problems: list[str] = []
     for file in files:
         try:
-            config = load_config(file, overrides or [])
-            read_space(config) if config.search.space else ()
+            config = load_with_space(file, overrides or [])
         except ConfigError as error:
             problems += error.problems
             continue

@@ -7,11 +7,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
 from compete.errors import CompeteError, Stopped
 from compete.text import echo
+
+STOPPED, GRACE_SECONDS = 130, 15
 
 
 def main() -> int:
@@ -20,11 +23,11 @@ def main() -> int:
         os.dup2(2, 1)  # lines of runs belong into the file
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
-        threading.Thread(target=_wait_for_end, daemon=True).start()
         try:
+            threading.Thread(target=_wait_for_end, daemon=True).start()
             _work(json.loads(sys.argv[1]), out)
         except Stopped:
-            return 130
+            return STOPPED
         except CompeteError as error:
             echo(f"error: {error}", err=True)
             return 1
@@ -59,9 +62,11 @@ def _work(task: dict[str, object], out: IO[str]) -> None:
 
 
 def _wait_for_end() -> None:
-    """Stop when the process that started this one is gone."""
+    """Stop when the process that started this one is gone; code that swallows the signal is not waited for."""
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os._exit(STOPPED)
 
 
 def _stop(_number: int, _frame: object) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from compete.config.load import check_config
+from compete.config.load import check_config, load_config
 from compete.config.variants import SHARED
 from compete.errors import ConfigError
 from compete.identity import settings_that_affect
@@ -14,6 +14,8 @@ from compete.text import unknown_name
 from compete.toml.read import read_toml, toml_value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from compete.config.load import Config
 
 # Runs that differ in these have other rows, folds or members, so that their scores could not be compared.
@@ -85,6 +87,14 @@ def read_space(config: Config) -> list[Parameter]:
     if problems:
         raise ConfigError(dict.fromkeys(problems))
     return found
+
+
+def load_with_space(file: Path, overrides: Sequence[str]) -> Config:
+    """Read and check a TOML, and its `[search.space]` if it has one. Raise `ConfigError` with every problem."""
+    config = load_config(file, overrides)
+    if config.search.space:
+        read_space(config)
+    return config
 
 
 def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

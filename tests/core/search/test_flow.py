@@ -166,10 +166,9 @@ def test_several_processes_make_each_trial_once(searched):
     run_search(done, processes=2)
     assert [state in ("COMPLETE", "PRUNED") for state, _, _ in tried(done)] == [True] * 3
     assert (done.folder / "process-1.txt").exists()
-    helper = _start(replace(done, trials=100), 1, 2)
-    helper.stdin.close()  # as when the process that started it is killed
-    assert helper.wait(60) == 130
-    helper.stdout.close()
+    with _start(replace(done, trials=100), 1, 2) as helper:
+        helper.stdin.close()  # as when the process that started it is killed
+        assert helper.wait(60) == 130, (done.folder / "process-1.txt").read_text()
 
 
 def test_a_helper_refuses_a_toml_that_has_changed(searched):
