@@ -28,7 +28,16 @@ from compete.leaderboard.records import (
     update_record,
 )
 from compete.leaderboard.retry import CLOCK, Log
-from compete.leaderboard.setup import as_code, check_candidate, check_code, cv_of, find_toml, open_uploader, scores_of
+from compete.leaderboard.setup import (
+    as_code,
+    check_candidate,
+    check_code,
+    cv_of,
+    find_toml,
+    open_uploader,
+    remove_entry,
+    scores_of,
+)
 from compete.leaderboard.submitting import check_before, make_message, resume, submit
 from compete.submission.csv_file import count_rows
 
@@ -91,7 +100,7 @@ def _entry(request: Request, candidate: Candidate, uploader: Uploader, code: str
         yield entry, platform, code
     finally:
         if not any(r.code == code and r.phase in {"sending", "creating"} for r in load_records(entry.records)):
-            entry.file.unlink(missing_ok=True)
+            remove_entry(entry.file)
 
 
 def _until_made(request: Request, candidate: Candidate, uploader: Uploader, record: Record) -> Record:

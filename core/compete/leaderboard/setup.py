@@ -83,6 +83,14 @@ def as_code(uploader: Uploader, candidate: Candidate, model: str) -> tuple[Candi
     return replace(candidate, file=file), _guarded(uploader.code(entry))
 
 
+def remove_entry(model: Path) -> None:
+    """Remove a code entry's model, and the folder unless another entry is in it."""
+    model.unlink(missing_ok=True)
+    if [file.name for file in model.parent.iterdir()] == [PROGRAM]:
+        (model.parent / PROGRAM).unlink()
+        model.parent.rmdir()
+
+
 @contextmanager
 def open_platform(name: str, competition: str) -> Iterator[Uploader]:
     """Open a platform by its name, without a TOML."""

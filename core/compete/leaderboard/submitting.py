@@ -171,7 +171,7 @@ def make_message(candidate: Candidate, marker: str, text: str) -> str:
 def _competition_lock(uploader: Uploader, candidate: Candidate, log: Log) -> Iterator[None]:
     """Hold the file's folder and the competition: one run at a time is counted and sent."""
     name = re.sub(r"[^\w.-]+", "_", f"{uploader.platform}-{uploader.competition}")[:100]
-    with transfer_lock(candidate.file.parent):
+    with transfer_lock(candidate.folder or candidate.file.parent):
         make_folder(candidate.root)
         waiting = f"another process submits to {uploader.platform}, {uploader.competition}; waiting for it"
         with file_lock(candidate.root / f".submit-{name}.lock", lambda: log(waiting)):
