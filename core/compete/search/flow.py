@@ -45,6 +45,8 @@ def prepare_search(
     if hours is not None and not 0 < hours < math.inf:
         raise ConfigError(f"--hours {hours:g}: must be more than 0")
     config = without_variants(load_config(file, overrides))
+    if config.blend.runs or config.blend.files:
+        raise ConfigError(f"{config.path}: [blend] trains nothing, so there is nothing to search. Remove it.")
     space = read_space(config)
     base = configure(config, {})
     folder = search_folder(config, base)

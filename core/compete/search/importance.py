@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compete.search.trials import Search
     from compete.session import Run
 
-LEAST = 4  # finished trials: a forest over fewer says nothing
+LEAST = 8  # finished trials: a forest over fewer says nothing
 
 
 def importances(search: Search) -> dict[str, float]:
