@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compete.identity import Identity
+from compete.jobs.mirror import Mirror, run_storage
 from compete.toml.read import write_toml_text
 from compete.types import Member, MemberResult
 
@@ -24,7 +25,8 @@ class Job:
 
     `folder` is the run's and `cwd` what the TOML's paths are relative to, both absolute. `toml` is the whole
     configuration and `path` the file that it came from; `identity` is what rows, images, settings and code must be.
-    `cpus` is the process's share of the machine's cores, for threads and loader processes; 0: all.
+    `cpus` is the process's share of the machine's cores, for threads and loader processes; 0: all. `storage` is the URL
+    of the run's members where the process does not see the folder: they are fetched from there and stored there.
     """
 
     member: Member
@@ -35,6 +37,7 @@ class Job:
     identity: Identity
     doctor: bool = False
     cpus: int = 0
+    storage: str = ""
 
     def to_json(self) -> str:
         """Return the job as one line."""
@@ -47,7 +50,7 @@ class Job:
         return cls(**{**data, "member": Member(**data["member"]), "identity": Identity(**data["identity"])})
 
 
-def job_of(run: Run, member: Member, cpus: int = 0) -> Job:
+def job_of(run: Run, member: Member, cpus: int = 0, storage: str = "") -> Job:
     """Return the job of a run's member."""
     return Job(
         member=member,
@@ -58,6 +61,7 @@ def job_of(run: Run, member: Member, cpus: int = 0) -> Job:
         identity=run.identity,
         doctor=run.session.doctor,
         cpus=cpus,
+        storage=storage and run_storage(storage, run.folder),
     )
 
 
@@ -82,9 +86,23 @@ class TrainMember:
         """The kind of device that the run trains on: "cpu", "cuda" or "mps"."""
         return str(self.run.fabric.device.type)
 
-    def job(self, member: Member, cpus: int = 0) -> Job:
-        """Return the job that `compete.run_job` does in another process, with a share of its machine's cores."""
-        return job_of(self.run, member, cpus)
+    @property
+    def device_setting(self) -> str:
+        """The `[training] device` of the TOML, which other machines may read in another way: "auto" for one."""
+        return self.run.config.training.device
+
+    def job(self, member: Member, cpus: int = 0, storage: str = "") -> Job:
+        """Return the job that `compete.run_job` does in another process, with a share of its machine's cores.
+
+        `storage` is a URL below which the run's members are stored, for a machine that does not see the run's folder.
+        """
+        return job_of(self.run, member, cpus, storage)
+
+    def fetch(self, members: Sequence[Member], storage: str) -> list[Member]:
+        """Fetch what a storage has of some members into the run's folder; return those that are not finished yet."""
+        for member in members:
+            Mirror(run_storage(storage, self.run.folder), self.run.folder, member.name).fetch()
+        return self.pending(members)
 
     def pending(self, members: Sequence[Member]) -> list[Member]:
         """Return the members that are not finished."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compete.errors import CompeteError
+from compete.jobs.mirror import mirrored, scratch_folder
 from compete.stages.members import complete_member, train_rank
 from compete.workers.join import join_run
 
@@ -32,12 +36,15 @@ class Worker:
 
         Another process that trains it is waited for. Raise `CompeteError`; what was finished is kept.
         """
-        with chdir(job.cwd):
-            run = self._run_of(job)
-            if self._is_rank:
-                train_rank(run, job.member)
-            else:
-                complete_member(run, job.member)
+        if self._is_rank:
+            with chdir(job.cwd):
+                train_rank(self._run_of(job), job.member)
+            return
+        _refuse_missing(job)
+        if job.storage:
+            job = replace(job, folder=scratch_folder(job.storage))
+        with chdir(job.cwd), mirrored(job.storage, Path(job.folder), job.member.name):
+            complete_member(self._run_of(job), job.member)
 
     def _run_of(self, job: Job) -> Run:
         known = replace(job, member=self._opened[0].member) if self._opened else None
@@ -45,6 +52,20 @@ class Worker:
             self._opened = None  # what was open is freed first
             self._opened = (job, join_run(job, self._report, is_rank=self._is_rank))
         return self._opened[1]
+
+
+def _refuse_missing(job: Job) -> None:
+    """Raise `CompeteError` that says what this machine lacks."""
+    machine = socket.gethostname()
+    if not Path(job.cwd).is_dir():
+        raise CompeteError(
+            f"{job.cwd}, where the run was started, is not on {machine}: share that folder, or use the same path there"
+        )
+    if not job.storage and not (Path(job.folder) / "run.json").exists():
+        raise CompeteError(
+            f"the run's folder {job.folder} is not on {machine}: share its disk, or set a storage, such as "
+            '[executor] storage = "s3://bucket/runs"'
+        )
 
 
 def run_job(job: Job, report: Callable[[Record], object] = lambda _: None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from compete import Member, MemberResult, hookimpl
 
 from ._processes import processes
+from ._ray import ray
 
 
 def local(members: list[Member], train: Callable[[Member], MemberResult]) -> list[MemberResult]:
@@ -17,4 +18,4 @@ def local(members: list[Member], train: Callable[[Member], MemberResult]) -> lis
 @hookimpl
 def register_executors() -> dict[str, Callable[..., list[MemberResult]]]:
     """Offer the executors by name."""
-    return {"local": local, "processes": processes}
+    return {"local": local, "processes": processes, "ray": ray}

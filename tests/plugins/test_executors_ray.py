@@ -1,0 +1,116 @@
+"""Members on a real Ray cluster of several nodes on this machine, one of which is killed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from compete import CompeteError, ConfigError
+from compete.config.load import load_config
+from compete.scores import read_scores
+from compete.stages.runner import run_competition
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own: open sockets and processes of the cluster
+
+SAME = ("submission.csv", "oof.parquet", "test.parquet", "members/fold1-seed42/weights.safetensors")
+SLEEPS = '''
+
+class Sleeps:
+    """Says on which node fold 1 is in its second epoch, and waits there to be killed, the first time."""
+
+    @hookimpl
+    def on_step_end(self, trainer):
+        import time, ray
+        mark = Path("node.txt")
+        if trainer.member.fold == 1 and (trainer.epoch, trainer.step) == (1, 1) and not mark.exists():
+            time.sleep(2.5)  # the checkpoint of the first epoch reaches the storage
+            mark.write_text(ray.get_runtime_context().get_node_id())
+            time.sleep(120)
+
+
+def sleeps():
+    """Sleep."""
+    return Sleeps()
+
+
+@hookimpl
+def register_hooks() -> dict:
+    return {"sleeps": sleeps}
+'''
+
+
+def run(tiny: Path, *overrides: str, **options: object) -> Path:
+    return run_competition(load_config(tiny / "tiny.toml", overrides), doctor=False, **options).folder
+
+
+def same(one: Path, other: Path) -> bool:
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in SAME)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A head without cores and two nodes with one core each."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for _ in range(2):
+        found.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    yield found
+    found.shutdown()
+
+
+def kill_the_node(cluster: object, mark: Path) -> None:
+    end = time.monotonic() + 120
+    while not (mark.exists() and mark.read_text()) and time.monotonic() < end:
+        time.sleep(0.1)
+    [node] = [node for node in cluster.worker_nodes if node.node_id == mark.read_text()]
+    cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.mark.parametrize("storage", ["", "file"])
+def test_a_member_of_a_killed_node_goes_on_elsewhere_with_the_same_results(tiny, cluster, storage, capsys):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(SLEEPS)
+    local = run(tiny)
+    sets = ["executor.name=ray", f"executor.address={cluster.address}", 'hooks=[{name="sleeps"}]']
+    sets += [f"executor.storage=file://{tiny}/store"] if storage else []
+    killer = threading.Thread(target=kill_the_node, args=(cluster, tiny / "node.txt"))
+    killer.start()
+    folder = run(tiny, *sets, fresh=True)
+    killer.join()
+    assert same(local, folder)
+    assert [text for text in read_scores(folder).warnings if text.startswith("fold1-seed42: the process that trained")]
+    shown = capsys.readouterr().out
+    assert shown.count("member fold1-seed42 epoch 1/2") == 2 and "member fold1-seed42 resumes at epoch 2/2" in shown
+    if storage:
+        stored = tiny / "store/tiny" / folder.name / "members/fold1-seed42"
+        assert sorted(path.name for path in stored.iterdir()) == [
+            "oof.parquet", "predictions.json", "result.json", "test.parquet", "weights.safetensors"
+        ]  # fmt: skip
+
+
+def test_an_error_of_a_member_and_options_that_cannot_be(tiny, cluster):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(SLEEPS.replace("time.sleep(2.5)", "raise ValueError('too bright')"))
+    sets = ["executor.name=ray", f"executor.address={cluster.address}"]
+    with pytest.raises(ConfigError, match=r"\[executor\] cpus_per_member = 2: no node has more than 1"):
+        run(tiny, *sets, "executor.cpus_per_member=2")
+    with pytest.raises(
+        CompeteError, match=r"hook on_step_end: a plugin raised ValueError\('too bright'\) at .*tiny_pl"
+    ):
+        run(tiny, *sets, 'hooks=[{name="sleeps"}]')
+
+
+def test_a_missing_ray_names_the_line_to_type(tiny, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r'^\[executor\] name = "ray" needs Ray: pip install "compete\[ray\]"$'):
+        run(tiny, "executor.name=ray")
+    assert os.environ.get("RAY_ADDRESS") is None
