@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from compete.config.options import BoundComponent
@@ -47,5 +46,9 @@ def soft_targets(targets: torch.Tensor, target: Target) -> torch.Tensor:
     if targets.is_floating_point():
         return targets
     columns = targets[:, None] if targets.ndim == 1 else targets  # (B, heads)
-    one_hot = [F.one_hot(columns[:, head], size) for head, size in enumerate(target.heads)]
+    one_hot = [
+        columns[:, head, None]
+        == torch.arange(size, device=columns.device)  # not `F.one_hot`, which looks at the values
+        for head, size in enumerate(target.heads)
+    ]
     return torch.cat(one_hot, dim=1).float()  # heads x (B, size) -> (B, K)

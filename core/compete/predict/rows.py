@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from compete.data.loaders import (
+    Batches,
     EpochBatches,
     ImageDataset,
     loader_processes,
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from compete.data.images import ImageSet
     from compete.data.loaders import Batch
     from compete.types import Array, Predictions
+
+
+MOST_SIZES = 2  # of batches, for which kernels are searched
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def predict_rows(
                 checkpoint.save(done)
                 predictor.progress(done.batches, total)
 
-    with loader_processes():
+    with loader_processes(), _known_kernels(batches.batches):
         parts = predict(
             predictor.fabric,
             Ensemble(networks, scalers, predictor.views, predictor.activation),
@@ -129,6 +134,20 @@ def predict_rows(
             watch,
         )
     return _of_rows(parts, readable, predictor.classes)
+
+
+@contextmanager
+def _known_kernels(batches: Batches) -> Iterator[None]:
+    """Keep cuDNN from a search for the fastest kernels where batches have many sizes: it searches anew for each.
+
+    They do where rows have several images. A last batch that is smaller costs one search.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before and len(np.unique(batches.wholes)) <= MOST_SIZES
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def _of_rows(parts: list[Array], readable: Array, classes: int) -> list[Predictions]:

@@ -99,7 +99,7 @@ class WeightAverage:
         self.steps = 0
         self.network = nn.Module()
         self._floats: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
-        self._counters: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._counters: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
 
     @hookimpl
     def on_member_start(self, trainer: TrainerView) -> None:
@@ -112,7 +112,10 @@ class WeightAverage:
         self.network = deepcopy(trainer.network).requires_grad_(False)
         own, followed = _tensors(self.network), _tensors(trainer.network)
         self._floats = [t for t in own if t.is_floating_point()], [t for t in followed if t.is_floating_point()]
-        self._counters = [(a, b) for a, b in zip(own, followed, strict=True) if not a.is_floating_point()]
+        self._counters = (
+            [t for t in own if not t.is_floating_point()],
+            [t for t in followed if not t.is_floating_point()],
+        )
 
     @hookimpl
     def on_step_end(self) -> None:
@@ -121,8 +124,8 @@ class WeightAverage:
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.warmup else self.decay
         # Not `AveragedModel.update_parameters`: at each step it sends a counter to the device and waits for it.
         get_ema_multi_avg_fn(decay)(*self._floats, self.steps)  # type: ignore[no-untyped-call]
-        for own, followed in self._counters:
-            own.copy_(followed)
+        if self._counters[0]:
+            torch._foreach_copy_(*self._counters)  # one kernel for all
 
     @hookimpl
     def evaluation_network(self) -> nn.Module:
