@@ -6,7 +6,7 @@ DATA := data/mask
 # A process for each core, and each file's tests in one process.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: run check test lint docs
+.PHONY: run check test lint docs gpu
 
 run: $(VENV)/.installed
 	$(BIN)/compete demo mask $(DATA)
@@ -26,6 +26,10 @@ lint: $(VENV)/.installed-test
 docs: $(VENV)/.installed-test
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/draw_architecture.py
+
+# Tests and benchmarks that need CUDA; writes docs/gpu.md.
+gpu: $(VENV)/.installed-test
+	$(BIN)/python bench/gpu.py
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "compete needs Python 3.11 or newer: make PYTHON=python3.11 ...")'

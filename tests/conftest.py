@@ -28,6 +28,7 @@ SLOW = (
     "test_first_plugin.py",
     "core/catalog/test_new_files.py",
     "core/ranks/",
+    "gpu/",
     "test_install.py",
     "test_streaming.py",
     "test_troubleshooting.py",
@@ -88,10 +89,18 @@ device = "cpu"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the files in `SLOW`."""
+    """Mark the tests of the files in `SLOW`, and leave out those of a GPU where there is none."""
     for item in items:
+        if item.get_closest_marker("gpu") and not _has_gpu():
+            item.add_marker(pytest.mark.skip(reason="needs a GPU: torch finds no CUDA device (`make gpu` runs these)"))
         if item.path.relative_to(Path(__file__).parent).as_posix().startswith(SLOW):
             item.add_marker("slow")
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @pytest.hookimpl(wrapper=True)
