@@ -254,7 +254,8 @@ def _free(given: Sequence[Config], name: str | None) -> str | None:
     if len(given) > 1 or given[0].variants:
         return name
     folder = find_run(given[0], read_sources(given[0]))
-    return name if folder is None or name is None else folder.name
+    is_variant = folder is not None and name is not None and folder.name.startswith(f"{name}-")
+    return folder.name if folder is not None and is_variant else name
 
 
 def _note(ledger: Ledger, hours: float) -> str:

@@ -188,3 +188,9 @@ def test_what_is_measured(tiny):
     assert unit == Unit("tiny", 2, (1, 2), 2, False)
     assert 0 < cost.epoch < cost.refit_epoch * 3 and 0 < cost.predict < 5 and cost.start >= cost.reopen > 0
     assert not (tiny / "submissions").exists()
+
+
+def test_another_name_gets_a_folder_of_its_own(tiny, monkeypatch):
+    world = World(monkeypatch, 300)
+    one, two = (world.run(tiny / "tiny.toml", 1, name=name) for name in ("one", "two"))
+    assert (one.folder.name, two.folder.name) == ("one", "two") and world.epochs == 6, "members are reused"
