@@ -28,16 +28,7 @@ FORMAT = 2
 STATE = "run.json"
 SUBMISSIONS = Path("submissions")
 FOLDS = "folds"
-ATTEMPT_FILES = {
-    "run.json",
-    "config.toml",
-    "environment.json",
-    "folds.csv",
-    "log.jsonl",
-    "plan.json",
-    ".lock",
-    ".owner",
-}
+ATTEMPT_FILES = {STATE, "config.toml", "environment.json", "folds.csv", "log.jsonl", "plan.json", ".lock", ".owner"}
 PACKAGES = (
     "compete", "torch", "torchvision", "timm", "albumentations", "lightning-fabric",
     "numpy", "pandas", "scikit-learn", "opencv-python-headless", "pillow",
