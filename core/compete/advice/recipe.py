@@ -99,16 +99,14 @@ def correction(facts: Facts) -> Iterator[Section]:
 
 
 def sampler(facts: Facts) -> Iterator[Section]:
-    """Yield how rows are drawn, where classes are uneven: never against the metric, nor beside a correction."""
+    """Yield how rows are drawn, where classes are uneven: never against the metric."""
     if facts.kind not in CLASS_KINDS or facts.imbalance < UNEVEN:
         return
     why = f"{facts.imbalance:.0f}:1 between the largest and the smallest class"
-    if corrects_prior(facts):
-        cost = "is what 'prior' below does after training; both would correct twice"
-        yield section("sampler", Choice("name", "shuffle", f"{why}; 'weighted' {cost}"))
-    elif facts.metric in COUNTS_ROWS:
+    if facts.metric in COUNTS_ROWS:
         cost = "would spoil probabilities" if facts.metric == "log_loss" else f"costs rows that {facts.metric} counts"
         yield section("sampler", Choice("name", "shuffle", f"{why}; 'weighted' {cost}"))
-    else:
-        why = f"{why}; power 0.5 goes half the way"
-        yield section("sampler", Choice("name", "weighted", why), Choice("power", 0.5))
+        return
+    rest = "; what that leaves to correct, 'prior' below fits" if corrects_prior(facts) else ""
+    why = f"{why}: rare classes are drawn more often, and so learned; power 0.5 goes half the way{rest}"
+    yield section("sampler", Choice("name", "weighted", why), Choice("power", 0.5))

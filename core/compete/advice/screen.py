@@ -19,6 +19,7 @@ def recipe_lines(advice: Advice, sections: Sequence[Section], timing: Timing | N
         ("images", f"{_size(sections)} px"),
         ("training", _training(advice, sections)),
         ("augmentation", _augmentation(sections)),
+        ("sampler", _sampler(sections)),
         ("correction", _names(sections, "postprocess")),
         ("time", timing.said if timing else "not timed"),
     ]
@@ -72,6 +73,12 @@ def _augmentation(sections: Sequence[Section]) -> str:
     random = [t["name"] for s in sections if not s.suggested for k in s.keys if k.name == "random" for t in k.value]
     views = _names(sections, "tta")
     return f"{', '.join(random) or 'none'}; TTA {views or 'none'}"
+
+
+def _sampler(sections: Sequence[Section]) -> str:
+    drawn = values(sections, "sampler")
+    power = f", power {drawn['power']:g}" if "power" in drawn else ""
+    return f"{drawn['name']}{power}" if drawn else ""
 
 
 def _names(sections: Sequence[Section], table: str) -> str:

@@ -30,7 +30,8 @@ def test_each_thing_that_decides_the_score_has_a_line():
     assert lines["images"] == "224 x 160 px"
     assert lines["training"].startswith("18 epochs in batches of 32: 900 steps a member; adamw, rate 0.0014, backbone")
     assert lines["augmentation"] == "HorizontalFlip, Affine, RandomBrightnessContrast; TTA flips"
-    assert (lines["correction"], lines["time"]) == ("prior", "not timed")
+    assert (lines["sampler"], lines["correction"]) == ("weighted, power 0.5", "prior")
+    assert lines["time"] == "not timed"
 
 
 def test_a_network_from_scratch_cannot_be_overlooked():

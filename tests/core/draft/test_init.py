@@ -418,7 +418,7 @@ def test_a_wide_table_is_looked_at_in_part(folder):
 
 def test_imbalance_and_rare_classes(folder):
     data = init(folder, flat([*["crow"] * 22, "jay", "owl"], "crow"))
-    assert (data["sampler"], data["postprocess"]) == ({"name": "shuffle"}, [{"name": "prior"}])
+    assert data["sampler"] == {"name": "weighted", "power": 0.5} and data["postprocess"] == [{"name": "prior"}]
     assert data["metric"]["name"] == "macro_f1"
     assert data["checks"] == {"missing_class": "warn", "allowed": ["crow", "jay", "owl"]}
 
@@ -695,9 +695,9 @@ def test_images_of_left_and_right_are_not_flipped(folder, labels):
     assert "# no flip, since" in Path("birds.toml").read_text()
 
 
-def test_a_rare_class_is_not_scored_by_accuracy_and_corrected_for_once(folder):
+def test_a_rare_class_is_not_scored_by_accuracy_and_drawn_more_often(folder):
     data = init(folder, flat(["a"] * 10 + ["a", "b", "b", "c"] + ["b"] * 10, "a"))
-    assert (data["metric"]["name"], data["sampler"]["name"]) == ("macro_f1", "shuffle")
+    assert (data["metric"]["name"], data["sampler"]["name"]) == ("macro_f1", "weighted")
     assert data["postprocess"] == [{"name": "prior"}]
 
 
