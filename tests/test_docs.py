@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from compete.advice.facts import Facts, Weights
+from compete.advice.models import CANDIDATES, Model
+from compete.advice.recipe import recipe
 from compete.config.load import load_config
 from conftest import load_module
 
@@ -29,6 +34,7 @@ def test_the_modules_that_the_architecture_names_are_there():
     assert len(named) > 20 and not named - there
 
 
+WINNING = (ROOT / "docs/winning.md").read_text()
 TROUBLE = (ROOT / "docs/troubleshooting.md").read_text()
 
 
@@ -45,6 +51,31 @@ def test_generated_pages_are_fresh(name):
 def test_the_tables_of_transfer_learning_are_those_of_the_measurements():
     page = (ROOT / "docs/transfer-learning.md").read_text()
     assert load_module(ROOT / "bench/transfer.py").tables() in page, "run `python bench/transfer.py tables`"
+
+
+def test_the_tables_of_winning_are_those_of_the_measurements(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    winning = load_module(ROOT / "bench/winning.py")
+    assert winning.tables() in WINNING, "run `python bench/winning.py tables`"
+    assert winning.verdict(pd.Series([0.1, 0.2]), pd.Series([0.1, 0.3])) == "better"
+    assert winning.verdict(pd.Series([0.1, 0.2]), pd.Series([0.1, -0.3])) == "not shown"
+
+
+def test_the_recipe_of_winning_is_what_init_writes():
+    (said,) = re.findall(r"```toml\n(.*?)```", WINNING, re.S)
+    facts = Facts(rows=1_695, kind="label", metric="macro_f1", side=96, counts={"a": 1_395, "b": 239, "c": 61})
+    written = list(recipe(facts, Model(CANDIDATES[0], Weights(CANDIDATES[0].backbone, "cache"), 96)))
+    for table, value in tomllib.loads(said).items():
+        entries = [{key.name: key.value for key in s.keys} for s in written if s.table == table]
+        assert entries == (value if isinstance(value, list) else [value])
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"`(--set '[^`]+')`", WINNING))))
+def test_every_technique_that_was_measured_can_be_said(line, tmp_path, monkeypatch):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/squeezenet1_1.safetensors").write_bytes(b"read by a run only")
+    monkeypatch.chdir(tmp_path)
+    load_config(ROOT / "competitions/mask.toml", re.findall(r"--set '([^']+)'", line))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
