@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compete import Member, MemberResult
+from compete import ConfigError, Member, MemberResult
 from compete_plugins.executors import register_executors
 
 
@@ -27,3 +27,14 @@ def test_local_stops_at_a_failure():
 
     with pytest.raises(ValueError, match="fold0-seed7"):
         register_executors()["local"]([Member(0, 7), Member(1, 7)], train)
+
+
+def test_gpus_are_shared_out_as_the_environment_names_them(monkeypatch):
+    from compete_plugins.executors._processes import _devices
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7,9")
+    assert _devices("cuda", 1) == ["4", "5", "6", "7", "9"]
+    assert _devices("cuda", 2) == ["4,5", "6,7"]
+    assert (_devices("cpu", 1), _devices("mps", 1)) == ([], [""])
+    with pytest.raises(ConfigError, match=r"\[training\] devices = 6: this machine has 5 GPUs"):
+        _devices("cuda", 6)

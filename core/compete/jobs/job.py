@@ -87,6 +87,11 @@ class TrainMember:
         return str(self.run.fabric.device.type)
 
     @property
+    def devices(self) -> int:
+        """The number of devices that train one member together."""
+        return self.run.config.training.devices
+
+    @property
     def device_setting(self) -> str:
         """The `[training] device` of the TOML, which other machines may read in another way: "auto" for one."""
         return self.run.config.training.device

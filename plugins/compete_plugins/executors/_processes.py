@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import Count, Member, MemberResult, TrainMember, failure
+from compete import ConfigError, Count, Member, MemberResult, TrainMember, failure, plural
 
 from ._queue import Waiting
 
@@ -40,7 +40,7 @@ def processes(
     `retries` is how often a member whose process died goes on in another one, from its last checkpoint.
     """
     pending = train.pending(members)
-    devices = _devices(train.device) * members_per_device
+    devices = _devices(train.device, train.devices) * members_per_device
     count = min(workers or len(devices) or _cores(), len(pending))
     share = threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, _cores() // max(1, count))
     if pending:
@@ -53,13 +53,21 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _devices(kind: str) -> list[str]:
-    """Return the GPUs as CUDA_VISIBLE_DEVICES names them; none on a CPU, one nameless on an Apple GPU."""
+def _devices(kind: str, each: int) -> list[str]:
+    """Return the GPUs as CUDA_VISIBLE_DEVICES names them, `each` together; none on a CPU, one nameless on an Apple GPU.
+
+    Raise `ConfigError` for fewer GPUs than one member needs.
+    """
     if kind != "cuda":
         return [] if kind == "cpu" else [""]
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    if chosen:
-        return chosen.split(",")
+    names = chosen.split(",") if chosen else _all_gpus()
+    if len(names) < each:
+        raise ConfigError(f"[training] devices = {each}: this machine has {plural(len(names), 'GPU')}")
+    return [",".join(names[first : first + each]) for first in range(0, len(names) - each + 1, each)]
+
+
+def _all_gpus() -> list[str]:
     import torch
 
     return [str(number) for number in range(torch.cuda.device_count())]

@@ -123,11 +123,14 @@ class Tasks:
         if self._train.device_setting == "cuda" and not devices:
             raise ConfigError('[training] device = "cuda": no node of the Ray cluster has a GPU. Set device = "auto".')
         on_gpu = devices > 0 and self._train.device_setting in ("auto", "cuda")
-        parts = devices * members_per_device if on_gpu else len(self._waiting)
+        each = self._train.devices
+        parts = max(1, devices // each) * members_per_device if on_gpu else len(self._waiting)
         largest = max(int(node.get("CPU", 0)) for node in nodes if not on_gpu or node.get("GPU"))
         if cpus > largest:
             raise ConfigError(f"[executor] cpus_per_member = {cpus}: no node has more than {largest} of them")
-        return (1 / members_per_device if on_gpu else 0), cpus or max(1, min(largest, cores // parts))
+        if on_gpu and each > max(int(node.get("GPU", 0)) for node in nodes):
+            raise ConfigError(f"[training] devices = {each}: no node of the Ray cluster has so many GPUs")
+        return (each / members_per_device if on_gpu else 0), cpus or max(1, min(largest, cores // parts))
 
     def _show(self, events: Any) -> None:  # noqa: ANN401 - Ray's queue
         while size := events.size():
