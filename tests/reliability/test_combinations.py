@@ -24,7 +24,7 @@ from compete.config.options import bind, options_model
 from compete.config.plugins import load_plugins
 from compete.config.registry import Component
 from compete.errors import ConfigError, TrainingError, UserError
-from compete.stages import runner
+from compete.stages import members, runner
 from compete.toml.read import write_toml_text
 
 SAMPLE, ALL = 20, 300  # combinations: in CI, and for each COMPETE_THOROUGH above 1
@@ -209,8 +209,8 @@ def outcome(data: dict[str, Any], began: list[str]) -> str:
 )
 def test_drawn_configurations(competition, thorough, count: Callable[..., None], monkeypatch):
     began: list[str] = []
-    train = runner.finish_member
-    monkeypatch.setattr(runner, "finish_member", lambda run, member: began.append(member.name) or train(run, member))
+    train = members.finish_member
+    monkeypatch.setattr(members, "finish_member", lambda run, member: began.append(member.name) or train(run, member))
     first = 0 if thorough == 1 else 1000 * thorough
     drawn = SAMPLE if thorough == 1 else ALL * thorough
     outcomes = []

@@ -64,7 +64,7 @@ def test_a_refit_resumes_and_predicts_other_images(tiny):
 
 
 def test_early_stopping_does_not_end_a_refit(tiny):
-    callbacks = 'callbacks=[{name="best_checkpoint"}, {name="early_stopping", patience_epochs=1}, {name="soup"}]'
+    callbacks = 'callbacks=[{name="best_checkpoint"}, {name="early_stopping", patience_epochs=1}]'
     done = compete.run(tiny / "tiny.toml", ["training.refit=true", "training.epochs=6", callbacks])
     best = sorted(member.best_epoch for member in done.scores.members.values())[1]
     assert len(done.scores.refit["all-seed42"].epochs) == best
