@@ -1,4 +1,4 @@
-"""The ways that `bench/winning.py` measures: what each changes of the recipe of `compete init`, and their order."""
+"""The ways that `bench/winning.py` measures: what each changes of the recipe, and their order."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ FLIPPED = {"transforms": [{"name": "albumentations", "random": FLIP}]}
 SHUFFLED = {"sampler": {"name": "shuffle"}}
 WAYS = {
     "script": Way("plain script"),
-    "recipe": Way("recipe of `compete init`"),
+    "recipe": Way("recipe"),
     "no-prior": Way("without `prior`", {"postprocess": []}, predicts_only=True),
     "no-tta": Way("without TTA", {"tta": []}, predicts_only=True),
     "flip": Way("a flip as the only augmentation", FLIPPED),
@@ -86,9 +86,9 @@ PLAN = (
     ("masks", 0, ("recipe", "no-tta", "flip", "no-ema", "power-1", "smoothing", "networks", "seeds")),
     ("faces", 0, MAIN),
     ("masks", 2, MAIN),
-    ("masks", 1, ("flip", "no-ema", "power-1", "networks")),
+    ("masks", 1, ("flip", "no-ema", "power-1", "ratio-1", "networks")),
     ("masks", 0, ("ratio-1", "refit", "long")),
-    ("masks", 2, ("flip", "no-ema", "power-1")),
+    ("masks", 2, ("ratio-1", "flip", "no-ema", "power-1")),
     ("faces", 1, MAIN),
     ("masks", 0, ("sizes", "ratio-0.1", "long-flip")),
 )

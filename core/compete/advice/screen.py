@@ -62,7 +62,8 @@ def _sides(sections: Sequence[Section]) -> list[int]:
 def _training(advice: Advice, sections: Sequence[Section]) -> str:
     pace = choose_pace(advice.facts, advice.model.pretrained)
     tuned = values(sections, "finetune")
-    backbone = f", backbone at {tuned['backbone_lr_ratio']:g} of it" if "backbone_lr_ratio" in tuned else ""
+    ratio = tuned.get("backbone_lr_ratio", 1.0)
+    backbone = "" if ratio == 1 else f", backbone at {ratio:g} of it"
     backbone = ", backbone frozen" if "freeze" in tuned else backbone
     rate = values(sections, "optimizer")["lr"]
     steps = f"{pace.epochs} epochs in batches of {pace.batch}: {pace.steps:,} steps a member"

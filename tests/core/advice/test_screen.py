@@ -28,7 +28,7 @@ def test_each_thing_that_decides_the_score_has_a_line():
     lines = said(Model(CANDIDATES[0], Weights("mobilenetv3_large_100.ra_in1k", "hub", 22), 224))
     assert lines["model"] == "mobilenetv3_large_100.ra_in1k; weights can be downloaded now (22 MB)"
     assert lines["images"] == "224 x 160 px"
-    assert lines["training"].startswith("18 epochs in batches of 32: 900 steps a member; adamw, rate 0.0014, backbone")
+    assert lines["training"].startswith("18 epochs in batches of 32: 900 steps a member; adamw, rate 0.0014, cosine")
     assert lines["augmentation"] == "HorizontalFlip, Affine, RandomBrightnessContrast; TTA flips"
     assert (lines["sampler"], lines["correction"]) == ("weighted, power 0.5", "prior")
     assert lines["time"] == "not timed"

@@ -19,13 +19,13 @@ def advised(facts: Facts) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("rows", "classes", "similar", "wanted"),
     [
-        (2_000, 2, True, {"backbone_lr_ratio": 0.5}),
+        (2_000, 2, True, {"backbone_lr_ratio": 1.0}),
         (2_000, 2, False, {"backbone_lr_ratio": 1.0}),
         (2_000, 100, True, {"backbone_lr_ratio": 0.1}),
         (2_000, 100, False, {"backbone_lr_ratio": 0.5}),
         (120, 3, True, {"freeze": "backbone"}),
         (120, 3, False, {"backbone_lr_ratio": 0.5}),
-        (300_000, 10, True, {"backbone_lr_ratio": 0.5}),
+        (300_000, 10, True, {"backbone_lr_ratio": 1.0}),
     ],
 )
 def test_rows_and_similarity_decide(rows, classes, similar, wanted):
@@ -48,4 +48,4 @@ def test_one_line_of_the_table_is_marked_and_it_is_the_case_that_is_advised():
 
 
 def test_numbers_have_no_classes_and_are_advised_by_their_rows():
-    assert advised(replace(PHOTOS, kind="regression", counts={})) == {"backbone_lr_ratio": 0.5}
+    assert advised(replace(PHOTOS, kind="regression", counts={})) == {"backbone_lr_ratio": 1.0}
