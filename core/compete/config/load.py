@@ -26,7 +26,8 @@ NO_TOML = Path()
 class Config:
     """A checked TOML: the core's tables, the bound components of each kind, and the plugins they came from.
 
-    `path` is `NO_TOML` for data from Python. `overrides` are those of the command line; `notes` say what they left out.
+    `path` is `NO_TOML` for data from Python. `written` is the TOML's data without `overrides`, those of the command
+    line; `notes` say what they left out.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Config:
     components: Mapping[str, tuple[BoundComponent, ...]]
     plugin_files: tuple[Path, ...]
     plugins: Plugins
+    written: Mapping[str, Any]
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = ()
@@ -150,6 +152,7 @@ def check_config(
         components=components,
         plugin_files=tuple(files),
         plugins=plugins,
+        written=written,
         overrides=tuple(overrides),
         notes=(*reader.notes, *notes),
     )

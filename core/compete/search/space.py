@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from compete.config.load import check_config, load_config
@@ -11,7 +13,7 @@ from compete.config.variants import SHARED
 from compete.errors import ConfigError
 from compete.identity import settings_that_affect
 from compete.text import unknown_name
-from compete.toml.read import read_toml, toml_value
+from compete.toml.read import toml_value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 FIXED_TABLES = (*SHARED, "plugins", "dataset", "variants")
 FIXED_KEYS = ("training.seed", "training.fold_seed", "training.seeds", "training.only_folds")
 RANGE_KEYS = ("low", "high", "log", "step")
+ALL_SHARE = "all trials share it: same rows, folds, metric and members, or they could not be compared."
 EXAMPLE = '"optimizer.lr" = { low = 1e-4, high = 1e-2, log = true }'
 
 
@@ -76,8 +79,12 @@ def read_space(config: Config) -> list[Parameter]:
     if not config.search.space:
         raise ConfigError(f"{config.path}: nothing to search. Write [search.space], such as {EXAMPLE}.")
     found: list[Parameter] = []
-    problems: list[str] = []
-    for key, written in _flat(config.search.space):
+    flat = list(_flat(config.search.space))
+    count = Counter(key for key, _ in flat)
+    problems = [
+        f"[search.space] {_quoted(key)}: written {count[key]} times. Keep one." for key in count if count[key] > 1
+    ]
+    for key, written in flat:
         parameter, problem = _parameter(key, written)
         if parameter is None:
             problems.append(f"[search.space] {_quoted(key)}: {problem}")
@@ -101,7 +108,7 @@ def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     """Yield dotted keys, whether they are written in quotes or not."""
     for name, value in space.items():
         key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and not set(value) & set(RANGE_KEYS):
+        if isinstance(value, Mapping) and value and not set(value) & set(RANGE_KEYS):
             yield from _flat(value, f"{key}.")
         else:
             yield key, value
@@ -110,7 +117,7 @@ def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def _parameter(key: str, written: object) -> tuple[Parameter | None, str]:
     """Return the parameter of a key, or why there is none."""
     if key.split(".")[0] in FIXED_TABLES or key in FIXED_KEYS:
-        return None, "all trials share it: same rows, folds, metric and members, or they could not be compared."
+        return None, ALL_SHARE
     if isinstance(written, list):
         named = [toml_value(value) for value in written]
         if len(set(named)) < 2 or len(set(named)) < len(named):
@@ -152,6 +159,8 @@ def _range_problem(low: float, high: float, log: bool, step: float | None) -> st
         return "low must be above 0 for log = true."
     if step is not None and step > high - low:
         return "step must not exceed high - low."
+    if step is not None and (over := (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))):
+        return f"no number of steps leads from low to high. Set high = {Decimal(str(high)) - over}."
     return ""
 
 
@@ -166,6 +175,10 @@ def _problems_of(config: Config, parameter: Parameter) -> Iterator[str]:
             for problem in error.problems:
                 found.setdefault(_without_origin(problem), []).append(toml_value(value))
             continue
+        for fixed in FIXED_KEYS:
+            name = fixed.removeprefix("training.")
+            if getattr(other.training, name) != getattr(config.training, name):
+                found.setdefault(f"changes {fixed}: {ALL_SHARE}", []).append(toml_value(value))
         scored.append(settings_that_affect(other, "training", "inference"))
     for problem, of in found.items():
         yield f"{where}: {problem}" if len(of) == len(values) else f"{where} = {', '.join(of)}: {problem}"
@@ -183,10 +196,12 @@ def _quoted(key: str) -> str:
 
 
 def configure(config: Config, values: Mapping[str, Any]) -> Config:
-    """Return the TOML with a trial's values, without `[search]` and `[[variants]]`. Raise `ConfigError`."""
-    written, lines = read_toml(config.path)
-    data = {name: table for name, table in written.items() if name not in ("search", "variants")}
-    return check_config(data, [*config.overrides, *overrides_of(values)], config.path, lines)
+    """Return the TOML with a trial's values, without `[search]` and `[[variants]]`. Raise `ConfigError`.
+
+    The file is not read again: it may be edited while a search goes on.
+    """
+    data = {name: table for name, table in config.written.items() if name not in ("search", "variants")}
+    return check_config(data, [*config.overrides, *overrides_of(values)], config.path)
 
 
 def describe(values: Mapping[str, Any]) -> str:

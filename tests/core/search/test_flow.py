@@ -96,6 +96,15 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been_killed(searched, monkeypa
     assert tried(left) == expected
 
 
+def test_a_toml_that_is_edited_meanwhile_changes_no_trial(searched):
+    begun = made(searched, count=1)
+    searched.write_text(searched.read_text().replace("epochs = 1", "epochs = 2"))
+    run_search(begun)
+    (trial,) = begun.study().get_trials()
+    for folder in (trial.user_attrs["run"], f"{begun.folder.name}-base"):
+        assert load_config(begun.folder.parent / folder / "config.toml").training.epochs == 1
+
+
 def test_trials_that_fail_are_told_and_the_search_goes_on(searched, monkeypatch, capsys):
     original = trials.run_competition
 

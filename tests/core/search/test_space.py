@@ -78,6 +78,17 @@ def test_a_whole_table_comes_before_its_keys():
         ('"training.epochs" = { low = 1, high = 3, step = 0 }', "step must be a number above 0."),
         ('"training.seed" = [1, 2]', "all trials share it"),
         ('"folds.n" = [3, 4]', "all trials share it"),
+        (
+            '"training.batch_size" = { low = 2, high = 9, step = 4 }',
+            "no number of steps leads from low to high. Set high = 6.",
+        ),
+        ('"model.dropout" = { low = 0.1, high = 0.5, step = 0.3 }', "Set high = 0.4."),
+        ('"model.dropout" = {}', "low and high must be numbers."),
+        ('"model.dropout" = [0.1, 0.2]\nmodel.dropout = [0.1, 0.3]', '"model.dropout": written 2 times. Keep one.'),
+        (
+            "training = [{ batch_size = 8 }, { only_folds = [0] }]",
+            "= { only_folds = [0] }: changes training.only_folds: all",
+        ),
         ('"training.workers" = [0, 1]', "no member's score depends on it."),
         ('"ensemble.name" = ["mean", "rank_mean"]', "no member's score depends on it."),
     ],
