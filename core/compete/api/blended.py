@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compete.api.caller import warn
-from compete.api.finished import FinishedRun, open_finished
+from compete.api.finished import FinishedRun, config_on, open_finished
 from compete.blending.blend_runs import blend_test, prepare_blend
 from compete.blending.judge import Stack, judge, together
-from compete.blending.past_run import blended_runs, past_config
+from compete.blending.past_run import blended_runs
 from compete.config.settings import Blend
 from compete.model.device import make_fabric
 from compete.predict.postprocessing import Step, fit_steps
@@ -56,7 +55,7 @@ def open_any(folder: Path, scores: Scores, device: str | None = None) -> Finishe
     """Open a finished run or blend. Raise `CompeteError` where its parts are missing or are not networks."""
     if scores.blend is None:
         return open_finished(folder, scores, device)
-    config = past_config(folder, [] if device is None else [f"training.device={device}"], warn)
+    config = config_on(folder, device)
     runs = blended_runs(folder, config, scores.blend)
     config = replace(config, blend=Blend(runs=[str(run) for run in runs]))
     prepared = prepare_blend(config)

@@ -16,8 +16,8 @@ from compete.api.caller import warn
 from compete.blending.past_run import past_config, past_dataset
 from compete.data.columns import encode_columns
 from compete.data.images import Images, ImagesByRow, ImageSet
-from compete.errors import CompeteError, DataError
-from compete.model.device import make_fabric
+from compete.errors import CompeteError, ConfigError, DataError
+from compete.model.device import choose_device, choose_precision, make_fabric
 from compete.model.network import build_network
 from compete.predict.parquet import read_predictions
 from compete.predict.postprocessing import Step, fit_steps
@@ -91,7 +91,7 @@ def open_finished(folder: Path, scores: Scores, device: str | None = None) -> Fi
 
     Raise `CompeteError` where it does not fit together any more.
     """
-    config = past_config(folder, [] if device is None else [f"training.device={device}"], warn)
+    config = config_on(folder, device)
     run = _open(folder, config, scores)
     predict = predicts_test(run.members, _members(folder, scores.refit))
     distinct = list(dict.fromkeys(predict))
@@ -100,6 +100,20 @@ def open_finished(folder: Path, scores: Scores, device: str | None = None) -> Fi
     there = all((run.member_folder(member) / TEST).is_file() for member in predict)
     test = _predictions(run, TEST, run.tables.test, predict) if there and run.tables.has_test else []
     return FinishedRun(run, list(networks), list(scalers), [distinct.index(member) for member in predict], oof, test)
+
+
+def config_on(folder: Path, device: str | None) -> Config:
+    """Return a run's configuration on a device, by default its own; where that lacks the precision, it is chosen."""
+    if device is None:
+        return past_config(folder, [], warn)
+    config = past_config(folder, [f"training.device={device}"], warn)
+    there = choose_device(device)
+    try:
+        choose_precision(config.training.precision, there)
+    except ConfigError:
+        warn(f'{folder}: trained with precision = "{config.training.precision}", predicts with "auto" on {there}')
+        return replace(config, training=config.training.model_copy(update={"precision": "auto"}))
+    return config
 
 
 def _predictions(run: OpenRun, name: str, table: pd.DataFrame, members: Sequence[Member]) -> list[Predictions]:

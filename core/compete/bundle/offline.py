@@ -41,12 +41,12 @@ def predict_competition(bundle: Path, run: str, data: str, output: str) -> None:
 
 
 def _open(bundle: Path, run: str, output: str) -> tuple[FinishedRun | FinishedBlend, Path, Path]:
-    """Return the run, its folder and the target; the bundle is the working directory from here on."""
+    """Return the run on this machine's device, its folder and the target; the bundle becomes the working directory."""
     target = Path(output).resolve()
     make_folder(target)
     os.chdir(bundle)
     folder = Path("runs") / run
-    return open_any(folder, read_scores(folder)), folder, target
+    return open_any(folder, read_scores(folder), "auto"), folder, target
 
 
 def _report(target: Path, rows: int) -> None:
