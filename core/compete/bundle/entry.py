@@ -7,28 +7,34 @@ import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from compete.bundle.kernel import plain
-from compete.bundle.write import WHEELS, kernel_source, write_bundle
+from compete.bundle.kernel import installed, plain
+from compete.bundle.write import kernel_source, write_bundle
 from compete.errors import UserError
 from compete.identity import digest_file
 from compete.leaderboard.setup import CODE_FOLDER, PROGRAM
-from compete.store import make_folder, write_text
+from compete.store import file_lock, make_folder, write_text
 
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes, by which a second upload is told
 
 
-def write_entry(folder: Path, wheels: Path | None) -> Path:
+def write_entry(folder: Path, packages: Path | None) -> Path:
     """Write a finished run's bundle as one file into its folder `code`, beside the program; return it.
 
-    `wheels` is a folder of packages to take along.
+    `packages` is a folder of wheels to take along.
     """
-    chosen = _wheels(wheels) if wheels is not None else []
+    chosen = _wheels(packages) if packages is not None else []
     target = folder / CODE_FOLDER
-    make_folder(target)
+    with file_lock(folder / ".lock"):
+        for killed in target.glob(".*"):
+            shutil.rmtree(killed) if killed.is_dir() else killed.unlink()
+        make_folder(target)
+        return _pack_into(target, folder, chosen)
+
+
+def _pack_into(target: Path, folder: Path, chosen: list[Path]) -> Path:
     with TemporaryDirectory(prefix=".", dir=target) as place:
         bundle, packed = Path(place) / "bundle", Path(place) / "packed"
         write_bundle(folder, bundle)
-        _check_wheels(chosen, bundle / WHEELS)
         for wheel in chosen:
             make_folder(bundle / "wheels")
             shutil.copyfile(wheel, bundle / "wheels" / wheel.name)
@@ -41,27 +47,22 @@ def write_entry(folder: Path, wheels: Path | None) -> Path:
 
 
 def _wheels(folder: Path) -> list[Path]:
+    """Return the wheels in a folder. Raise `UserError` for packages or versions that the run was not made with."""
     found = sorted(folder.glob("*.whl"))
     if not found:
         what = "holds no .whl file" if folder.is_dir() else "no such folder"
         raise UserError(f"--wheels {folder}: {what}. Fetch some: python -m pip download --no-deps NAME -d {folder}")
-    return found
-
-
-def _check_wheels(wheels: list[Path], listed: Path) -> None:
-    """Raise `UserError` for wheels that would never be installed: of other packages, or other versions."""
-    wanted = dict(line.split("==") for line in listed.read_text(encoding="utf-8").split())
-    named = {plain(name): version for name, version in wanted.items()}
     problems = []
-    for wheel in wheels:
+    for wheel in found:
         name, version = [*wheel.name.split("-"), ""][:2]
-        needed = named.get(plain(name))
-        if needed is None:
-            problems.append(f"--wheels: {wheel.name}: nothing in this run needs this package")
-        elif version.partition("+")[0] != needed:
-            problems.append(f"--wheels: {wheel.name}: this run was made with {plain(name)}=={needed}")
+        here = installed(name)
+        if here is None:
+            problems.append(f"--wheels: {wheel.name}: this package is not installed here, so the run does not need it")
+        elif version.partition("+")[0] != here:
+            problems.append(f"--wheels: {wheel.name}: installed here is {plain(name)}=={here}")
     if problems:
         raise UserError(problems)
+    return found
 
 
 def _pack(folder: Path, archive: Path) -> None:

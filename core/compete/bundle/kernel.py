@@ -80,14 +80,17 @@ def unpack(archive: Path) -> Path:
 
 def install_missing(bundle: Path) -> None:
     """Install what this machine lacks from the bundle's wheels, and nothing else: its own torch fits its GPU."""
-    wanted = dict(line.split("==") for line in (bundle / "wheels.txt").read_text().split())
-    here = {name: installed(name) for name in wanted}
+    lines = (line.split("==") for line in (bundle / "wheels.txt").read_text().split())
+    wanted = {plain(name): version for name, version in lines}
     wheels = {plain(path.name.split("-")[0]) for path in (bundle / "wheels").glob("*.whl")}
+    here = {name: installed(name) for name in sorted({*wanted, *wheels})}  # what a plugin imports is in no list
     missing = [name for name, found in here.items() if found is None]
-    packed = [f"{name}=={wanted[name]}" for name in missing if plain(name) in wheels]
-    others = [f"{name}=={wanted[name]}" for name in missing if plain(name) not in wheels]
+    packed = [f"{name}=={wanted[name]}" if name in wanted else name for name in missing if name in wheels]
+    others = [f"{name}=={wanted[name]}" for name in missing if name not in wheels]
     differing = [
-        f"{name} {found} ({wanted[name]})" for name, found in here.items() if found not in (None, wanted[name])
+        f"{name} {found} ({wanted[name]})"
+        for name, found in here.items()
+        if found is not None and found != wanted.get(name, found)
     ]
     if differing:
         print(f"other versions than at training (in brackets): {', '.join(differing)}", flush=True)

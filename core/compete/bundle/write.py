@@ -57,9 +57,9 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         if first == "--data":
-            predict_competition(HERE, "{run}", second, third or ".")
+            predict_competition(HERE, {run!r}, second, third or ".")
         else:
-            predict_offline(HERE, "{run}", first, second, third or ".")
+            predict_offline(HERE, {run!r}, first, second, third or ".")
     except CompeteError as error:
         sys.exit(f"error: {{error}}")
 '''

@@ -104,36 +104,42 @@ def test_only_what_is_missing_is_installed_and_from_the_bundle(tmp_path, monkeyp
     bundle, called = tmp_path / "bundle", []
     (bundle / "wheels").mkdir(parents=True)
     (bundle / "wheels/No_Such.Package-1.2-py3-none-any.whl").touch()
+    (bundle / "wheels/of_a_plugin-5.6-py3-none-any.whl").touch()
     (bundle / "wheels.txt").write_text("pandas==0.1\nno-such-package==1.2\nnor-this-one==3.4\npluggy==0.2\n")
     monkeypatch.setattr(
         subprocess, "run", lambda command, **_: called.append(command) or subprocess.CompletedProcess([], 0)
     )
     kernel.install_missing(bundle)
     (command,) = called
-    assert command[1:3] == ["-m", "pip"] and command[-1] == "no-such-package==1.2" and "--no-index" in command
+    assert command[1:3] == ["-m", "pip"] and "--no-index" in command
+    assert command[-2:] == ["no-such-package==1.2", "of-a-plugin"]
     printed = capsys.readouterr().out
     assert "other versions than at training (in brackets): pandas" in printed and "(0.1), pluggy" in printed
     assert "without a wheel in the bundle: nor-this-one==3.4. If it is needed: python -m pip download" in printed
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
-    with pytest.raises(RuntimeError, match=r"pip could not install no-such-package==1\.2"):
+    with pytest.raises(RuntimeError, match=r"pip could not install no-such-package==1\.2, of-a-plugin"):
         kernel.install_missing(bundle)
 
 
-def test_wheels_are_taken_along_if_the_run_needs_them(done, tiny):
+def test_wheels_are_taken_along_if_the_run_was_made_with_them(done, tiny):
     (tiny / "wheels").mkdir()
     with pytest.raises(UserError, match=r"--wheels wheels: holds no .whl file. Fetch some: python -m pip download"):
         write_entry(done.folder, Path("wheels"))
     pluggy = next(line for line in wheels() if line.startswith("pluggy==")).partition("==")[2]
-    for name in (f"pluggy-{pluggy}", "pluggy-0.1", "toy-1.0"):
+    ours = [f"pluggy-{pluggy}", f"pytest-{pytest.__version__}"]  # plugins import what compete does not need
+    for name in (*ours, "pluggy-0.1", "toy-1.0"):
         (tiny / f"wheels/{name}-py3-none-any.whl").touch()
     with pytest.raises(UserError) as caught:
         write_entry(done.folder, Path("wheels"))
     assert caught.value.problems == [
-        f"--wheels: pluggy-0.1-py3-none-any.whl: this run was made with pluggy=={pluggy}",
-        "--wheels: toy-1.0-py3-none-any.whl: nothing in this run needs this package",
+        f"--wheels: pluggy-0.1-py3-none-any.whl: installed here is pluggy=={pluggy}",
+        "--wheels: toy-1.0-py3-none-any.whl: this package is not installed here, so the run does not need it",
     ]
-    assert list((done.folder / "code").iterdir()) == []
+    assert not (done.folder / "code").exists()
     for name in ("pluggy-0.1", "toy-1.0"):
         (tiny / f"wheels/{name}-py3-none-any.whl").unlink()
-    with zipfile.ZipFile(write_entry(done.folder, Path("wheels"))) as model:
-        assert f"wheels/pluggy-{pluggy}-py3-none-any.whl" in model.namelist()
+    (done.folder / "code/.killed").mkdir(parents=True)
+    path = write_entry(done.folder, Path("wheels"))
+    assert sorted(path.parent.iterdir()) == [path.with_name("program.py"), path]
+    with zipfile.ZipFile(path) as model:
+        assert {f"wheels/{name}-py3-none-any.whl" for name in ours} < set(model.namelist())
