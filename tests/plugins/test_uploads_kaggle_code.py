@@ -148,7 +148,7 @@ def test_killed_after_any_step_it_goes_on_there(entry, server, model):
 def test_a_lost_answer_is_looked_for_and_nothing_is_made_twice(entry, server, model, request_name, what):
     server.fail(request_name, what)
     state = {}
-    with impatient(entry):
+    with impatient(entry, 5.0):  # a child that was killed starts again within it
         waited = send(entry, model, state)
     assert any("broke" in line or "silent" in line for line in waited), waited
     assert made(server) == (1, 1, 1, 0) and state["version"] == 1
