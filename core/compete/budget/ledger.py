@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ MemberKey = tuple[int, int, int]
 class Ledger:
     """What a plan is made from, what was spent and done, and the folders that hold a copy of it.
 
-    Time counts while a command works: what a kill interrupts is not lost, and the pause is not counted.
+    Time counts while a command works: what a kill interrupts is not lost, and the pause is not counted. Once all is
+    `done`, the time starts again.
     """
 
     key: str
@@ -36,7 +37,8 @@ class Ledger:
     spent: float = 0.0
     calibrated: bool = False
     before: Plan | None = None
-    folders: list[Path] = field(default_factory=list)
+    done: bool = False
+    folders: dict[int, Path] = field(default_factory=dict)  # by unit
     epochs: dict[MemberKey, int] = field(default_factory=dict)
     opened: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
@@ -64,6 +66,13 @@ class Ledger:
         self.opened.clear()
         self.save()
 
+    def finish(self, unit: int) -> None:
+        """Note that a unit is finished."""
+        folds, seeds = self.plan.members(self.units[unit])
+        for member in product([unit], self.units[unit].folds[:folds], range(seeds)):
+            self.epochs[member] = self.plan.epochs[unit]
+        self.finished.add(unit)
+
     def save(self) -> None:
         """Write the plan into the folders of its runs."""
         data = {
@@ -71,12 +80,13 @@ class Ledger:
             "seconds": self.limit,
             "spent": self.spent,
             "calibrated": self.calibrated,
+            "done": self.done,
             "plan": asdict(self.plan),
             "before": None if self.before is None else asdict(self.before),
             "units": [asdict(unit) for unit in self.units],
             "costs": [asdict(cost) for cost in self.costs],
         }
-        for folder in self.folders:
+        for folder in self.folders.values():
             write_json(folder / PLAN_FILE, data)
 
     def need(self, plan: Plan) -> float:
@@ -114,7 +124,7 @@ class Ledger:
             return None
         found = list(plans(self.units, self.valid))
         smaller = found[found.index(self.plan) + 1 :] if self.plan in found else found
-        same = [plan for plan in self._same_epochs() if plan != self.plan]
+        same = [plan for plan in self._same_epochs() if plan != self.plan and self.valid(plan)]
         choice = chain(same, [] if self._any_finished() else smaller)
         fits = next((plan for plan in choice if self.need(plan) <= self.left), None)
         return fits or (same[-1] if same else None)
@@ -138,8 +148,8 @@ class Ledger:
         return any(count >= self.plan.epochs[member[0]] for member, count in self.epochs.items())
 
 
-def ledger_from(data: Mapping[str, Any], valid: Valid, clock: Callable[[], float]) -> Ledger:
-    """Return the ledger that was saved."""
+def ledger_from(data: Mapping[str, Any], clock: Callable[[], float]) -> Ledger:
+    """Return the ledger that was saved, with all of its time where nothing of it is left to do."""
     before = data["before"]
     return Ledger(
         key=data["key"],
@@ -147,9 +157,8 @@ def ledger_from(data: Mapping[str, Any], valid: Valid, clock: Callable[[], float
         units=tuple(Unit(**{**unit, "folds": tuple(unit["folds"])}) for unit in data["units"]),
         costs=[Cost(**cost) for cost in data["costs"]],
         plan=_plan(data["plan"]),
-        valid=valid,
         clock=clock,
-        spent=data["spent"],
+        spent=0.0 if data["done"] else data["spent"],
         calibrated=data["calibrated"],
         before=None if before is None else _plan(before),
     )

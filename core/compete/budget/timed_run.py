@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from compete.blending.entry import run_entries
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from compete.config.load import Config, Variant
     from compete.session import RunRows
 
+CUT = ("epochs", "only_folds", "seeds", "refit")
 Measure = Callable[["Config", str], tuple[Unit, Cost]]
 
 
@@ -59,7 +61,6 @@ def run_within(
     if ledger is None:
         ledger = _planned(configs, hours, clock, measured)
     else:
-        echo(f"resuming the plan of {ledger.folders[0]}: {duration(ledger.spent)} of {duration(ledger.limit)} spent")
         if ledger.before is not None:
             _adopt_all(configs, ledger)
     echo(*(f"plan: {line}" for line in describe(ledger.plan, ledger.units)))
@@ -75,6 +76,8 @@ def run_within(
             fresh = False
             continue
         ledger.tick()
+        ledger.done = True
+        ledger.save()
         echo(_ended(ledger))
         return run
 
@@ -111,7 +114,7 @@ def _planned(configs: Sequence[Config], hours: float, clock: Callable[[], float]
     training = [unit for config in configs for unit in units_of(config)]
     found = [measured(config, name) for config, name in zip(training, _names(configs), strict=True)]
     units, costs = tuple(unit for unit, _ in found), [cost for _, cost in found]
-    valid = _valid(training)
+    valid = _valid(training, units)
     spent = clock() - started
     fits = (plan for plan in plans(units, valid) if spent + seconds(plan, units, costs) * RESERVE <= limit)
     plan = next(fits, None)
@@ -138,17 +141,33 @@ def _planned(configs: Sequence[Config], hours: float, clock: Callable[[], float]
     return ledger
 
 
-def _valid(training: Sequence[Config]) -> Callable[[Plan], bool]:
-    """Return whether the TOMLs allow a plan's epochs, which `[finetune] schedule` names."""
+def _valid(training: Sequence[Config], units: Sequence[Unit]) -> Callable[[Plan], bool]:
+    """Return whether a plan suits the TOMLs: `[finetune] schedule` names epochs, and no two become the same run."""
+    alike = list(_alike(training))
+
+    def members(plan: Plan, number: int) -> tuple[object, ...]:
+        folds, seeds = plan.members(units[number])
+        return plan.epochs[number], units[number].folds[:folds], seeds, plan.refit and units[number].refit
 
     def valid(plan: Plan) -> bool:
-        return not any(
+        scheduled = any(
             list(config.finetune.conflicts(epochs))
             for config, epochs in zip(training, plan.epochs, strict=False)
             if epochs != config.training.epochs
         )
+        twice = any(b < len(plan.epochs) and members(plan, a) == members(plan, b) for a, b in alike)
+        return not scheduled and not twice
 
     return valid
+
+
+def _alike(training: Sequence[Config]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of units that differ in nothing but what a plan cuts."""
+    whole = [config.resolved() for config in training]
+    rest = [{**each, "training": {k: v for k, v in each["training"].items() if k not in CUT}} for each in whole]
+    for a, b in combinations(range(len(training)), 2):
+        if rest[a] == rest[b] and whole[a] != whole[b]:
+            yield a, b
 
 
 def _key(configs: Sequence[Config], hours: float) -> str:
@@ -166,10 +185,10 @@ def _resumed(configs: Sequence[Config], hours: float, clock: Callable[[], float]
     if not folders:
         return None
     newest = max(folders, key=lambda folder: read_json(folder / PLAN_FILE)["spent"])
-    training = [unit for config in configs for unit in units_of(config)]
-    ledger = ledger_from(read_json(newest / PLAN_FILE), _valid(training), clock)
-    ledger.folders = folders
+    ledger = ledger_from(read_json(newest / PLAN_FILE), clock)
+    ledger.valid = _valid([unit for config in configs for unit in units_of(config)], ledger.units)
     ledger.tick()
+    echo(f"resuming the plan of {newest}: {duration(ledger.spent)} of {duration(ledger.limit)} spent")
     return ledger
 
 

@@ -97,15 +97,14 @@ class Watch:
     def on_run_end(self, run: Session) -> None:
         """Count the run."""
         self.ledger.tick()
-        self.ledger.finished.add(self.unit(run))
+        self.ledger.finish(self.unit(run))
         self._save(run)
 
     def _key(self, run: Session, fold: int, seed: int) -> tuple[int, int, int]:
         return self.unit(run), fold, seed - run.config.training.seed
 
     def _save(self, run: Session) -> None:
-        if run.folder not in self.ledger.folders:
-            self.ledger.folders.append(run.folder)
+        self.ledger.folders[self.unit(run)] = run.folder
         self.ledger.save()
 
     def _go_on_with(self, plan: Plan | None) -> None:

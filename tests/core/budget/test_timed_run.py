@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import compete.train.loop
@@ -51,6 +53,17 @@ class World:
 
         configs = [load_config(path, overrides)]
         return run_within(configs, hours, clock=lambda: self.now, measured=measured, **options)
+
+    def run_all(self, texts, hours):
+        """Run TOMLs by name and text."""
+        for name, text in texts.items():
+            Path(name).write_text(text)
+        configs = [load_config(Path(name)) for name in texts]
+
+        def measured(config, name):
+            return Unit(name, config.training.epochs, (0, 1, 2), config.training.seeds, False), COST
+
+        return run_within(configs, hours, clock=lambda: self.now, measured=measured)
 
 
 def plan_of(run):
@@ -171,15 +184,35 @@ def test_a_variant_is_left_out_under_way(tiny, monkeypatch):
 
 
 def test_several_tomls_share_the_time(tiny, monkeypatch):
-    (tiny / "other.toml").write_text((tiny / "tiny.toml").read_text().replace("lr = 0.05", "lr = 0.01"))
-    configs = [load_config(tiny / name) for name in ("tiny.toml", "other.toml")]
-    world = World(monkeypatch, 300)
-
-    def measured(config, name):
-        return Unit(name, 2, (0, 1, 2), 1, False), COST
-
-    run = run_within(configs, 2, clock=lambda: world.now, measured=measured)
+    world, text = World(monkeypatch, 300), (tiny / "tiny.toml").read_text()
+    run = world.run_all({"a.toml": text, "b.toml": text.replace("lr = 0.05", "lr = 0.01")}, 2)
     assert len(read_scores(run.folder).blend.inputs) == 2 and world.epochs == 12
+
+
+def test_a_finished_toml_is_not_counted_again_after_a_kill(tiny, monkeypatch, capsys):
+    world, text = World(monkeypatch, *[300] * 13, KeyboardInterrupt, 900), (tiny / "tiny.toml").read_text()
+    texts = {"a.toml": text + "seeds = 2\n", "b.toml": text.replace("lr = 0.05", "lr = 0.01") + "seeds = 2\n"}
+    with pytest.raises(KeyboardInterrupt):
+        world.run_all(texts, 2.4)
+    run = world.run_all(texts, 2.4)
+    assert "plan: b: 2 epochs, 3 folds, 1 of 2 seeds" in capsys.readouterr().out
+    assert len(read_scores(run.folder).blend.inputs) == 2 and world.now < 2.4 * HOUR
+
+
+def test_tomls_that_a_plan_would_make_the_same_are_not_both_run(tiny, monkeypatch, capsys):
+    world, text = World(monkeypatch, 300), (tiny / "tiny.toml").read_text()
+    world.run_all({"a.toml": text, "b.toml": text + "seeds = 3\n"}, 1.4)
+    assert "plan: b: left out" in capsys.readouterr().out and world.epochs == 6
+
+
+def test_other_data_get_all_of_the_time_again(tiny, monkeypatch):
+    world = World(monkeypatch, 300)
+    first = world.run(tiny / "tiny.toml", 0.75)
+    lines = Path("data/train.csv").read_text().splitlines()
+    Path("data/train.csv").write_text("\n".join(lines[:-1]) + "\n")
+    second = world.run(tiny / "tiny.toml", 0.75)
+    assert second.folder != first.folder and plan_of(second)["folds"] == 3 and world.epochs == 12
+    assert world.run(tiny / "tiny.toml", 0.75).folder == second.folder and world.epochs == 12
 
 
 def test_what_is_measured(tiny):
