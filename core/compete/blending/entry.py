@@ -26,7 +26,7 @@ from compete.identity import config_key, read_sources
 from compete.model.network import build_network
 from compete.stages.members import may_be_finished
 from compete.stages.open_images import try_images
-from compete.stages.prepare import choose_members, prepare
+from compete.stages.prepare import check_root, choose_members, prepare
 from compete.stages.run_folder import (
     FOLDS,
     STATE,
@@ -100,6 +100,7 @@ def _run_variants(
 ) -> RunRows:
     """Train each variant into a run folder beside this one's, `<run>-<variant>`, then blend them by `[ensemble]`."""
     check_name(name)
+    check_root(config)
     named = {f'[[variants]] name = "{variant.name}"': variant.config for variant in config.variants}
     _refuse_unblendable(named, config.one("ensembles"))
     sources = read_sources(config)

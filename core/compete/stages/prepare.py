@@ -30,13 +30,14 @@ from compete.data.leaks import (
 from compete.data.look_alikes import label_look_alikes, row_look_alikes
 from compete.data.row_checks import label_problems, label_warnings, sample_problems, sample_warnings, table_problems
 from compete.errors import ConfigError, DataError, PluginError, SubmissionError, code_of_others, error_location
+from compete.files.root import Files
 from compete.identity import folds_key
 from compete.session import metric_for
 from compete.stages.rehearse import rehearse_scores, rehearse_submission, rehearse_training
 from compete.stages.run_folder import competition_folder
 from compete.text import format_list, unknown_name
 from compete.types import Member, Metric, Tables, Target, TopK
-from compete.urls.stores import place_of
+from compete.urls.stores import is_url, place_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,7 +53,7 @@ def read_tables(config: Config) -> Tables:
     try:
         tables: Tables = config.one("datasets").build(place_of(config.competition.root))
     except DataError as error:
-        if is_readable(config.competition):
+        if is_url(config.competition.root) or Path(config.competition.root).is_dir():
             raise
         raise DataError([*error.problems, *_where_it_may_be(config)]) from None
     if not isinstance(tables, Tables):
@@ -66,10 +67,12 @@ def read_tables(config: Config) -> Tables:
     return tables
 
 
-def is_readable(competition: Competition) -> bool:
-    """Return whether the root is a folder that is there, or a URL, which is only known when it is read."""
-    place = place_of(competition.root)
-    return isinstance(place, str) or place.is_dir()
+def check_root(config: Config) -> None:
+    """Raise `CompeteError` where the root is not there, before a run folder is made, maybe in the wrong place."""
+    if is_url(config.competition.root):
+        Files(config.competition.root)
+    elif not Path(config.competition.root).is_dir():
+        read_tables(config)
 
 
 def _where_it_may_be(config: Config) -> list[str]:

@@ -44,7 +44,7 @@ from compete.stages.members import (
 )
 from compete.stages.open_images import open_images, read_contents, try_images, try_views
 from compete.stages.predictions import predict_members
-from compete.stages.prepare import choose_members, is_readable, match_hook, prepare, read_tables, with_copies_together
+from compete.stages.prepare import check_root, choose_members, match_hook, prepare, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
     changed_since,
@@ -91,8 +91,7 @@ def run_competition(
     has event hooks, called after all others. Raise `CompeteError` with what to do about it; what was finished is kept.
     """
     check_name(name)
-    if not is_readable(config.competition):
-        read_tables(config)  # raises, before a run folder is made in the wrong place
+    check_root(config)
     refuse_ranks(config)
     sources = read_sources(config)
     with ExitStack() as held:

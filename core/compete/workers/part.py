@@ -17,7 +17,7 @@ from compete.identity import read_sources
 from compete.model.device import make_fabric
 from compete.session import Session
 from compete.stages.members import finished
-from compete.stages.prepare import is_readable, read_tables
+from compete.stages.prepare import check_root
 from compete.stages.run_folder import (
     check_name,
     choose_folder,
@@ -44,8 +44,7 @@ def train_part(
     `ConfigError` for members that the run does not have.
     """
     check_name(name)
-    if not is_readable(config.competition):
-        read_tables(config)  # raises, before a run folder is made in the wrong place
+    check_root(config)
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, False), shared=True)
