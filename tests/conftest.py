@@ -33,6 +33,7 @@ SLOW = (
     "test_streaming.py",
     "test_troubleshooting.py",
     "test_python_page.py",
+    "core/blending/test_together.py",
     "core/budget/test_timed_run.py",
     "core/search/test_flow.py",
     "core/study/test_ablation.py",

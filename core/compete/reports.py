@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,6 +153,14 @@ class RunView(Protocol):
     @property
     def precision(self) -> str:
         """The training precision, such as "bf16-mixed"."""
+
+    @property
+    def label(self) -> str:
+        """What tells the run from others that train at the same time, such as the name of a variant; else empty."""
+
+    @property
+    def together(self) -> dict[str, Any]:
+        """What plugins of runs that train at the same time share, each under a name of its own."""
 
     @property
     def interactive(self) -> bool:

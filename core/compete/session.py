@@ -36,7 +36,8 @@ class Session:
 
     A folder is `shared` with other processes, which train other members. With `doctor` the first member is looked at
     for classic mistakes before it trains. `watchers` are the TOML's callbacks and hooks, which watch members where they
-    are trained; `ranks` are the processes that train one together.
+    are trained; `ranks` are the processes that train one together. Of several runs that train at one time, each has a
+    `label`, and all have one `together`.
 
     Event hooks get it as `run`; plugins may rely on the attributes of `compete.reports.RunView`.
     """
@@ -49,6 +50,8 @@ class Session:
     doctor: bool = True
     shared: bool = False
     ranks: Ranks = ALONE
+    label: str = ""
+    together: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     watchers: list[object] = field(default_factory=list)

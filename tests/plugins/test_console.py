@@ -19,7 +19,7 @@ from compete import Epoch, Member, MemberResult, Metric, PlanReport, RowsReport,
 from compete_plugins import console
 from compete_plugins.console import _pace
 from compete_plugins.console._records import Records
-from compete_plugins.console._terminal import Terminal
+from compete_plugins.console._terminal import Screen, Terminal
 from compete_plugins.console._words import clean, decimal, shown_path
 from scores_fixtures import make_scores, per_class
 
@@ -49,7 +49,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "submissions/mask/run-001"
     return SimpleNamespace(
-        competition="mask", title="Mask wearing", folder=folder, metric_name="macro_f1", interactive=True
+        competition="mask",
+        title="Mask wearing",
+        folder=folder,
+        metric_name="macro_f1",
+        interactive=True,
+        label="",
+        together={},
     )
 
 
@@ -89,7 +95,8 @@ def records(run: SimpleNamespace) -> tuple[Records, StringIO]:
 def terminal(run: SimpleNamespace, **options: object) -> tuple[Terminal, StringIO]:
     stream = StringIO()
     settings: dict[str, Any] = {"color_system": "truecolor", "legacy_windows": False, **options}
-    return Terminal(run, Console(file=stream, force_terminal=True, width=80, highlight=False, **settings)), stream
+    screen = Screen(Console(file=stream, force_terminal=True, width=80, highlight=False, **settings))
+    return Terminal(run, screen), stream
 
 
 def visible(text: str) -> str:

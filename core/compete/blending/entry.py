@@ -19,6 +19,7 @@ from compete.blending.blend_runs import (
 )
 from compete.blending.judge import choose_method
 from compete.blending.lines import fixed_line, method_lines
+from compete.blending.together import PlannedRun, run_all
 from compete.config.settings import Blend
 from compete.errors import ConfigError, UserError
 from compete.files.root import Files
@@ -80,7 +81,7 @@ def run_entries(
     doctor: bool = True,
     watch: object = None,
 ) -> RunRows:
-    """Run one TOML, or several of one competition one after the other, which are blended; `name` is the blend's."""
+    """Run one TOML, or several of one competition, which are blended; `name` is the blend's. See `run_all`."""
     if len(configs) == 1:
         return run_entry(configs[0], name, fresh, interactive, doctor, watch)
     names = sorted({config.competition.name for config in configs})
@@ -91,7 +92,11 @@ def run_entries(
     if twice:
         raise ConfigError(f"{format_list(twice)}: the same run more than once. Name each once.")
     _refuse_unblendable({str(config.path): config for config in configs})
-    folders = [run_entry(config, None, fresh, interactive, doctor, watch).folder for config in configs]
+    if any(config.variants or config.blend.runs or config.blend.files for config in configs):
+        folders = [run_entry(config, None, fresh, interactive, doctor, watch).folder for config in configs]
+    else:
+        planned = [PlannedRun(config, str(config.path), fresh=fresh) for config in configs]
+        folders = [run.folder for run in run_all(planned, interactive, doctor, watch)]
     return blend_runs(blend_data(folders, {}), name=name, interactive=interactive)
 
 
@@ -107,12 +112,13 @@ def _run_variants(
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
         _rehearse(config, folder)
-        runs: list[Run] = []
+        planned = []
         for number, variant in enumerate(config.variants, 1):
             own = folder.with_name(f"{folder.name}-{variant.name}")
-            echo(f"variant {variant.name}, {number} of {len(config.variants)}: {own}")
+            line = f"variant {variant.name}, {number} of {len(config.variants)}: {own}"
             chosen, again = _free_name(own, variant.config), fresh and not own.exists()
-            runs.append(run_competition(variant.config, chosen, again, interactive, doctor, watch))
+            planned.append(PlannedRun(variant.config, variant.name, chosen, again, line))
+        runs = run_all(planned, interactive, doctor, watch)
         folder = _of_same_data(config, sources, held, folder, runs[0])
         prepared = prepare_blend(replace(config, blend=Blend(runs=[run.folder.as_posix() for run in runs])))
         methods, used = judge_methods(prepared), config.one("ensembles").name

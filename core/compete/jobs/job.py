@@ -117,6 +117,6 @@ class TrainMember:
         """Show an event of another process, as `run_job` reports it, in this one: in the log and on the screen."""
         self.show(record)
 
-    def warn(self, message: str) -> None:
-        """Add a warning, which the run reports at its end."""
+    def warn(self, message: str, member: Member | None = None) -> None:  # noqa: ARG002 - of several runs it chooses one
+        """Add a warning, perhaps of one member, which its run reports at its end."""
         self.run.session.warn(message)

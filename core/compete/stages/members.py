@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,23 @@ import torch
 from safetensors.torch import save
 
 from compete.errors import CompeteError, PluginRuntimeError
+from compete.identity import read_sources
 from compete.jobs.events import Replay
 from compete.jobs.job import TrainMember
 from compete.jobs.launch import needs_ranks, train_on_ranks
 from compete.jobs.lease import member_lease
+from compete.jobs.together import label_members, train_together
+from compete.model.selectors import is_fitted
 from compete.predict.inference import Scaler
 from compete.ranks.splits import SPLITS
+from compete.reports import TrainingReport
 from compete.session import Run, call_hook
+from compete.stages.describe import describe_plan
 from compete.stages.predictions import OOF, PREDICTED, RESULT, TEST, WEIGHTS, is_predicted, predict_member
+from compete.stages.run_folder import changed_since
 from compete.store import drop_checkpoints, read_json, remove_litter, write_atomic, write_bytes, write_json
 from compete.text import echo, plural
+from compete.train.fit import plan_notes, store_features
 from compete.train.loop import train
 from compete.types import ALL_ROWS, Epoch, Member, MemberResult
 
@@ -33,6 +40,37 @@ if TYPE_CHECKING:
     from compete.identity import Identity
 
 ONE_AT_A_TIME = threading.RLock()
+
+
+def begin_training(run: Run, runs: Sequence[Path], members: Sequence[Member]) -> None:
+    """Stage 5, and what stage 6 needs to train those of some members that are not finished in this or another run."""
+    _reuse_members(run, [other for other in runs if other != run.folder])
+    _report_plan(run)
+    pending = [member for member in members if not finished(run, member, run.member_folder(member))]
+    stored = tuple(store_features(run, pending))
+    call_hook(run.hook.on_stage, run=run.session, report=TrainingReport(str(run.folder), notes=stored))
+
+
+def _reuse_members(run: Run, others: Sequence[Path]) -> None:
+    """Note what changed since the last run, and reuse the finished members of other runs that are still valid."""
+    if others and not (run.folder / "members").exists():
+        for change in changed_since(others[-1], run.config, read_sources(run.config)):
+            run.session.notes.append(f"changed since {others[-1].name}: {change}")
+    for source, members in reuse_members(run, others, run.members).items():
+        run.session.notes.append(f"reused from {source}, same data and training: {', '.join(members)}")
+
+
+def _report_plan(run: Run) -> None:
+    """Stage 5: what training and inference will do."""
+    session = run.session
+    done = [member for member in run.members if finished(run, member, run.member_folder(member))]
+    submitted = run.tables.has_test
+    if done and run.config.many("hooks"):
+        session.notes.append(f"[[hooks]] watch training: {plural(len(done), 'finished member')} will not be watched")
+    session.notes.extend(plan_notes(run))
+    plan = describe_plan(run.config, run.members, done, session.device, session.precision, submitted, session.notes)
+    plan = replace(plan, epochs=1) if is_fitted(run.network) else plan
+    call_hook(session.hook.on_stage, run=session, report=plan)
 
 
 def finish_member(run: Run, member: Member) -> MemberResult:
@@ -55,6 +93,15 @@ def execute(run: Run, members: Sequence[Member], predict: bool = False) -> list[
             f"{plural(len(members), 'member')}, in their order"
         )
     return list(results)
+
+
+def execute_together(wanted: Sequence[tuple[Run, Sequence[Member]]]) -> None:
+    """Have the `[executor]` that several runs share train members of all of them at one time, and predict with each."""
+    wanted = [(run, members) for run, members in wanted if members]
+    if wanted:
+        train = train_together([training_of(run, members, predict=True) for run, members in wanted])
+        labeled = [member for run, members in wanted for member in label_members(run, members)]
+        wanted[0][0].config.one("executors").build(labeled, train)
 
 
 def training_of(run: Run, members: Sequence[Member], predict: bool = False) -> TrainMember:
@@ -204,6 +251,21 @@ def reuse_members(run: Run, others: Sequence[Path], members: Sequence[Member]) -
 def _copy(source: Path, target: Path) -> None:
     with source.open("rb") as file:
         write_atomic(target, lambda copy: shutil.copyfileobj(file, copy))
+
+
+def refit(run: Run, results: Sequence[MemberResult], runs: Sequence[Path]) -> list[MemberResult]:
+    """Train on all rows what predicts the test rows, if `[training] refit` says so; the CV stays that of the folds."""
+    members = members_to_refit(run, results)
+    if not members:
+        return []
+    reuse_members(run, [other for other in runs if other != run.folder], members)
+    return execute(run, members)
+
+
+def members_to_refit(run: Run, results: Sequence[MemberResult]) -> tuple[Member, ...]:
+    """Return the members to train on all rows, one a seed, if any: to the median of the epochs that the folds chose."""
+    wanted = run.config.training.refit and run.tables.has_test
+    return refit_members(results) if wanted else ()
 
 
 def refit_members(results: Sequence[MemberResult]) -> tuple[Member, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from compete.model.network import build_network
 from compete.model.selectors import is_fitted
 from compete.model.weights import frozen_from_scratch
 from compete.predict.postprocessing import submission_frame
-from compete.reports import TrainingReport
 from compete.scores import write_scores
 from compete.session import Run, Session, call_hook
 from compete.stages.blend import blend
@@ -30,24 +28,21 @@ from compete.stages.describe import (
     describe_images,
     describe_network,
     describe_optimization,
-    describe_plan,
     describe_rows,
 )
 from compete.stages.finish import fit_postprocessing, score_run, store_tables, write_checked
 from compete.stages.members import (
     are_finished,
+    begin_training,
     execute,
-    finished,
     may_be_finished,
-    refit_members,
-    reuse_members,
+    refit,
 )
 from compete.stages.open_images import open_images, read_contents, try_images, try_views
 from compete.stages.predictions import predict_members
 from compete.stages.prepare import check_root, choose_members, match_hook, prepare, with_copies_together
 from compete.stages.rehearse import rehearse_single
 from compete.stages.run_folder import (
-    changed_since,
     check_name,
     choose_folder,
     claim_folder,
@@ -62,8 +57,7 @@ from compete.stages.run_folder import (
     update_state,
 )
 from compete.store import write_json
-from compete.text import plural
-from compete.train.fit import plan_notes, refuse_steps, store_features
+from compete.train.fit import refuse_steps
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,8 +67,7 @@ if TYPE_CHECKING:
     from compete.data.dataset import Dataset
     from compete.identity import Identity
     from compete.reports import StageReport
-    from compete.scores import Scores
-    from compete.types import Member, MemberResult
+    from compete.types import Member
 
 
 def run_competition(
@@ -90,6 +83,27 @@ def run_competition(
     `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first; `watch`
     has event hooks, called after all others. Raise `CompeteError` with what to do about it; what was finished is kept.
     """
+    with opened(config, name, fresh, interactive, doctor, watch) as (run, runs):
+        begin_training(run, runs, run.members)
+        finish_run(run, runs)
+    return run
+
+
+@contextmanager
+def opened(
+    config: Config,
+    name: str | None,
+    fresh: bool,
+    interactive: bool,
+    doctor: bool,
+    watch: object = None,
+    label: str = "",
+    together: dict[str, object] | None = None,
+) -> Iterator[tuple[Run, list[Path]]]:
+    """Stages 1 to 4 of a run, and the folders of those whose members it may use; it ends, or fails, with the context.
+
+    See `run_competition`, and `Session` for `label` and `together`.
+    """
     check_name(name)
     check_root(config)
     refuse_ranks(config)
@@ -98,7 +112,8 @@ def run_competition(
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
         manager = config.plugins.new_manager()
         fabric, notes = make_fabric(config.training), list(config.notes)
-        session = Session(config, folder, fabric, manager, interactive, doctor, notes=notes)
+        session = Session(config, folder, fabric, manager, interactive, doctor, notes=notes, label=label)
+        session.together = session.together if together is None else together
         runs = [] if fresh else list(run_folders(competition_folder(config)))
         for warning in damaged_runs(runs):
             session.warn(warning)
@@ -107,22 +122,7 @@ def run_competition(
         with events(session, [*config.many("callbacks"), *config.many("hooks")]):
             run = assemble(session, sources, runs, held)
             write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)
-            results = train_members(run, sources, runs, run.members)
-            scores = _finish(run, results, _refit(run, results, runs))
-            call_hook(session.hook.on_run_end, run=session, scores=scores)
-        return run
-
-
-def train_members(
-    run: Run, sources: Mapping[str, str], runs: Sequence[Path], members: Sequence[Member], predict: bool = False
-) -> list[MemberResult]:
-    """Stages 5 and 6: train those of some members that are not finished in this or another run, and may `predict`."""
-    _reuse_members(run, sources, [other for other in runs if other != run.folder])
-    _report_plan(run)
-    pending = [member for member in members if not finished(run, member, run.member_folder(member))]
-    stored = tuple(store_features(run, pending))
-    _report(run.session, TrainingReport(str(run.folder), notes=stored))
-    return execute(run, members, predict)
+            yield run, runs
 
 
 @contextmanager
@@ -247,39 +247,10 @@ def _report_network(run: Run) -> None:
     _report(run.session, describe_optimization(config, optimizer, len(data.target.heads)))
 
 
-def _reuse_members(run: Run, sources: Mapping[str, str], others: Sequence[Path]) -> None:
-    """Note what changed since the last run, and reuse the finished members of other runs that are still valid."""
-    if others and not (run.folder / "members").exists():
-        for change in changed_since(others[-1], run.config, sources):
-            run.session.notes.append(f"changed since {others[-1].name}: {change}")
-    for source, members in reuse_members(run, others, run.members).items():
-        run.session.notes.append(f"reused from {source}, same data and training: {', '.join(members)}")
-
-
-def _report_plan(run: Run) -> None:
-    """Stage 5: what training and inference will do."""
-    session = run.session
-    done = [member for member in run.members if finished(run, member, run.member_folder(member))]
-    submitted = run.tables.has_test
-    if done and run.config.many("hooks"):
-        session.notes.append(f"[[hooks]] watch training: {plural(len(done), 'finished member')} will not be watched")
-    session.notes.extend(plan_notes(run))
-    plan = describe_plan(run.config, run.members, done, session.device, session.precision, submitted, session.notes)
-    plan = replace(plan, epochs=1) if is_fitted(run.network) else plan
-    _report(session, plan)
-
-
-def _refit(run: Run, results: Sequence[MemberResult], runs: Sequence[Path]) -> list[MemberResult]:
-    """Train on all rows what predicts the test rows, if `[training] refit` says so; the CV stays that of the folds."""
-    if not run.config.training.refit or not run.tables.has_test:
-        return []
-    members = refit_members(results)
-    reuse_members(run, [other for other in runs if other != run.folder], members)
-    return execute(run, members)
-
-
-def _finish(run: Run, results: list[MemberResult], refitted: list[MemberResult]) -> Scores:
-    """Predict, blend, post-process, check, write and score. Without a test set, nothing is submitted."""
+def finish_run(run: Run, runs: Sequence[Path]) -> None:
+    """Train what is left, predict, blend, post-process, check, write and score. Without a test set, submit nothing."""
+    results = execute(run, run.members)
+    refitted = refit(run, results, runs)
     refits = [result.member for result in refitted]
     predict_members(run, refits)
     blended = blend(run, refits)
@@ -294,4 +265,4 @@ def _finish(run: Run, results: list[MemberResult], refitted: list[MemberResult])
     if submission is not None:
         call_hook(run.hook.on_submission_written, run=run.session, scores=scores)
     update_state(run.folder, finished=True)
-    return scores
+    call_hook(run.hook.on_run_end, run=run.session, scores=scores)

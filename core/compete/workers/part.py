@@ -16,7 +16,7 @@ from compete.data.folds import write_folds
 from compete.identity import read_sources
 from compete.model.device import make_fabric
 from compete.session import Session
-from compete.stages.members import finished
+from compete.stages.members import begin_training, execute, finished
 from compete.stages.prepare import check_root
 from compete.stages.run_folder import (
     check_name,
@@ -26,7 +26,7 @@ from compete.stages.run_folder import (
     run_folders,
     runs_held,
 )
-from compete.stages.runner import assemble, events, train_members
+from compete.stages.runner import assemble, events
 from compete.text import echo, format_list, plural
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def train_part(
             run = assemble(session, sources, runs, held, only.check)
             with runs_held(run.folder.parent):
                 write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)
-            train_members(run, sources, runs, [member for member in run.members if only.takes(member)], predict=True)
+            members = [member for member in run.members if only.takes(member)]
+            begin_training(run, runs, members)
+            execute(run, members, predict=True)
     for warning in session.warnings:
         echo(f"warning: {warning}")
     return run

@@ -30,12 +30,14 @@ class Worker:
         self._report = report
         self._is_rank = is_rank
         self._opened: tuple[Job, Run] | None = None
+        self._folder = ""
 
     def do(self, job: Job) -> None:
         """Train the job's member from its last checkpoint and predict with it; a finished one stays as it is.
 
         Another process that trains it is waited for. Raise `CompeteError`; what was finished is kept.
         """
+        self._folder = job.folder
         if self._is_rank:
             with chdir(job.cwd):
                 train_rank(self._run_of(job), job.member)
@@ -50,8 +52,11 @@ class Worker:
         known = replace(job, member=self._opened[0].member) if self._opened else None
         if self._opened is None or known != self._opened[0]:
             self._opened = None  # what was open is freed first
-            self._opened = (job, join_run(job, self._report, is_rank=self._is_rank))
+            self._opened = (job, join_run(job, self._send, is_rank=self._is_rank))
         return self._opened[1]
+
+    def _send(self, record: Record) -> None:
+        self._report({**record, "run": self._folder})  # as the driver knows it: it may drive several
 
 
 def _refuse_missing(job: Job) -> None:

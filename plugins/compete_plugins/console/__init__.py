@@ -11,7 +11,7 @@ from compete import hookimpl
 
 from ._notebook import Notebook
 from ._records import Records
-from ._terminal import Terminal
+from ._terminal import Screen, Terminal
 
 if TYPE_CHECKING:
     from compete import RunView
@@ -24,7 +24,8 @@ def on_run_start(run: RunView) -> None:
     if console.is_jupyter:
         run.register(Notebook(run))
     else:
-        run.register(Terminal(run, console) if _is_live(run, console) else Records(run, sys.stdout))
+        screen = run.together.setdefault("console", Screen(console))
+        run.register(Terminal(run, screen) if _is_live(run, console) else Records(run, sys.stdout))
 
 
 def _is_live(run: RunView, console: Console) -> bool:

@@ -11,7 +11,7 @@ from rich.console import Console
 from compete import hookimpl
 
 from ._pace import Throttle
-from ._terminal import Terminal
+from ._terminal import Screen, Terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,12 +62,27 @@ class Page(Console):
         return self.export_html(inline_styles=True, code_format="{code}"), text
 
 
+class PageScreen(Screen):
+    """Live lines in the outputs of a notebook."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self._page = page
+
+    def draw(self, lines: RenderableType) -> None:
+        """Draw the output again, with the live lines below it."""
+        self._page.draw(lines)
+
+    def hide(self) -> None:
+        """Leave the live lines to the next line printed."""
+
+
 class Notebook(Terminal):
     """Shows a run's events; a long run leaves an output for each member, not one for each line."""
 
     def __init__(self, run: RunView) -> None:
         self._page = Page()
-        super().__init__(run, self._page)
+        super().__init__(run, PageScreen(self._page))
         self._throttle = Throttle(SECONDS_BETWEEN_REDRAWS)
 
     @hookimpl
@@ -86,9 +101,3 @@ class Notebook(Terminal):
     def on_run_error(self) -> None:
         """Remove the live line; Python shows the error."""
         self._page.draw()
-
-    def _draw(self, lines: RenderableType) -> None:
-        self._page.draw(lines)
-
-    def _hide(self) -> None:
-        """Leave the live line to the next line printed."""

@@ -24,6 +24,7 @@ class Records:
 
     def __init__(self, run: RunView, stream: TextIO) -> None:
         self._stream = stream
+        self._label = f"{run.label} " if run.label else ""
         self._throttle = Throttle(SECONDS_BETWEEN_RECORDS)
         self._pace: dict[str, Pace] = {}
         self._print(f"run {run.competition}/{run.folder.name}")
@@ -42,7 +43,7 @@ class Records:
         name = trainer.member.name
         self._pace[name] = Pace()
         self._throttle.forget(name)
-        self._print(f"member {name} starts")
+        self._print(f"member {self._label}{name} starts")
 
     @hookimpl
     def on_step_end(self, trainer: TrainerView) -> None:
@@ -50,18 +51,18 @@ class Records:
         name = trainer.member.name
         resumed = self._pace[name].step(trainer)
         if resumed:
-            self._print(f"member {name} resumes at epoch {trainer.epoch + 1}/{trainer.epochs}")
+            self._print(f"member {self._label}{name} resumes at epoch {trainer.epoch + 1}/{trainer.epochs}")
         if self._throttle.ready(name):
-            self._print(_step_record(trainer, self._pace[name]))
+            self._print(_step_record(self._label, trainer, self._pace[name]))
 
     @hookimpl
     def on_epoch_end(self, trainer: TrainerView, epoch: Epoch) -> None:
         """Print the epoch's losses and score."""
         self._throttle.forget(trainer.member.name)
         if change := more_trained(trainer, epoch):
-            self._print(f"member {change}")
+            self._print(f"member {self._label}{change}")
         self._print(
-            f"member {trainer.member.name} epoch {epoch.number}/{trainer.epochs}"
+            f"member {self._label}{trainer.member.name} epoch {epoch.number}/{trainer.epochs}"
             f" loss {decimal(epoch.train_loss)} valid {decimal(epoch.valid_loss)}"
             f" {trainer.metric_name} {decimal(epoch.score)}"
             f" lr {epoch.lr:.1e} {duration(epoch.seconds)}"
@@ -71,7 +72,7 @@ class Records:
     def on_member_end(self, run: RunView, result: MemberResult) -> None:
         """Print the member's score."""
         self._print(
-            f"member {result.member.name} done {run.metric_name} {decimal(result.score)}"
+            f"member {self._label}{result.member.name} done {run.metric_name} {decimal(result.score)}"
             f" from epoch {result.best_epoch} {duration(result.seconds)}"
         )
 
@@ -82,7 +83,7 @@ class Records:
         if done >= total:
             self._throttle.forget(what)
         if ready or done >= total:
-            self._print(f"progress {what} {done}/{total}")
+            self._print(f"progress {self._label}{what} {done}/{total}")
 
     @hookimpl
     def on_run_end(self, run: RunView, scores: Scores) -> None:
@@ -105,10 +106,10 @@ class Records:
         self._stream.flush()
 
 
-def _step_record(trainer: TrainerView, pace: Pace) -> str:
+def _step_record(label: str, trainer: TrainerView, pace: Pace) -> str:
     speed, left = pace.images_per_second(trainer), pace.seconds_left(trainer)
     return (
-        f"member {trainer.member.name} epoch {trainer.epoch + 1}/{trainer.epochs}"
+        f"member {label}{trainer.member.name} epoch {trainer.epoch + 1}/{trainer.epochs}"
         f" step {trainer.step}/{trainer.steps_per_epoch}"
         + (f" {speed:.0f} img/s" if speed is not None else "")
         + (f" eta {duration(left)}" if left is not None else "")

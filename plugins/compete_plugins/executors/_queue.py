@@ -34,6 +34,6 @@ class Waiting:
                 "Finished members are kept, and this one resumes from its last checkpoint."
             )
         self._train.warn(
-            f"{member.name}: the process that trained it died ({why}); it resumes from its last checkpoint"
+            f"{member.name}: the process that trained it died ({why}); it resumes from its last checkpoint", member
         )
         self._members.appendleft(member)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import compete
-from compete.blending import entry
+from compete.blending import together
 from compete.cli import run as run_command
 from compete.config.load import load_config
 from compete.errors import CompeteError, ConfigError
@@ -59,7 +59,7 @@ def test_variants_share_folds_and_are_blended_into_one_entry(several, capsys):
 
 def test_the_same_command_resumes_and_the_resolved_toml_repeats_the_entry(several, monkeypatch):
     calls = []
-    original = entry.run_competition
+    original = together.run_competition
 
     def stops(config, name, *rest):
         calls.append(name)
@@ -67,10 +67,10 @@ def test_the_same_command_resumes_and_the_resolved_toml_repeats_the_entry(severa
             raise KeyboardInterrupt
         return original(config, name, *rest)
 
-    monkeypatch.setattr(entry, "run_competition", stops)
+    monkeypatch.setattr(together, "run_competition", stops)
     with pytest.raises(KeyboardInterrupt):
         compete.run(several)
-    monkeypatch.setattr(entry, "run_competition", original)
+    monkeypatch.setattr(together, "run_competition", original)
     done = compete.run(several)
     before = (done.folder / "submission.csv").read_bytes()
     assert done.folder.name == "run-001"
@@ -151,7 +151,7 @@ def test_several_tomls_are_run_and_blended(tiny, capsys):
     ],
 )
 def test_several_tomls_that_cannot_be_blended_are_refused_before_training(tiny, monkeypatch, more, message):
-    monkeypatch.setattr(entry, "run_competition", lambda *_: pytest.fail("a run was trained"))
+    monkeypatch.setattr(together, "run_competition", lambda *_: pytest.fail("a run was trained"))
     (tiny / "other.toml").write_text((tiny / "tiny.toml").read_text() + more)
     with pytest.raises(ConfigError, match=message):
         run_command([tiny / "tiny.toml", tiny / "other.toml"])
@@ -267,7 +267,7 @@ def test_a_blend_of_a_blended_entry_is_repeated_by_its_own_toml(several):
     ],
 )
 def test_what_stops_the_last_variant_stops_the_first(tiny, monkeypatch, setting, message):
-    monkeypatch.setattr(entry, "run_competition", lambda *_: pytest.fail("a variant was trained"))
+    monkeypatch.setattr(together, "run_competition", lambda *_: pytest.fail("a variant was trained"))
     path = tiny / "wrong.toml"
     text = f'[[variants]]\nname = "a"\n[[variants]]\nname = "b"\n{setting}\n'
     path.write_text((tiny / "tiny.toml").read_text() + text)
@@ -294,7 +294,7 @@ def test_variants_that_keep_the_best_classes_are_blended(tiny, capsys, monkeypat
     again = compete.load_run(done.folder).predict("data/test")
     pd.testing.assert_frame_equal(again[["top1", "p1"]], done.test[["top1", "p1"]], check_exact=False, atol=1e-5)
     path.write_text(path.read_text().replace('name = "mean"', 'name = "weighted"'))
-    monkeypatch.setattr(entry, "run_competition", lambda *_: pytest.fail("a run was trained"))
+    monkeypatch.setattr(together, "run_competition", lambda *_: pytest.fail("a run was trained"))
     with pytest.raises(ConfigError, match=r'keep_top: \[ensemble\] name = "weighted" does not work row'):
         compete.run(path)
 
