@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +147,8 @@ def _environments(count: int) -> Iterator[Mapping[str, str]]:
 def _read(rank: int, process: subprocess.Popen[str], records: queue.SimpleQueue[tuple[int, Record | None]]) -> None:
     assert process.stdout is not None
     for line in process.stdout:
-        records.put((rank, json.loads(line)))
+        with suppress(ValueError):  # half a line, of a process that was killed while it wrote
+            records.put((rank, json.loads(line)))
     records.put((rank, None))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -12,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from compete.errors import TrainingError
+from compete.jobs.launch import _read
 from compete.stages.members import finish_member
 from compete.train.loop import train
 from compete.types import Member
@@ -99,3 +102,10 @@ def test_a_killed_rank_ends_the_others_at_once_and_leaves_a_checkpoint(troubled)
     assert time.monotonic() - started < 60 and not children()
     assert (run.member_folder(MEMBER) / "checkpoint.pt").exists()
     assert os.environ.get("RANK") is None
+
+
+def test_half_a_line_of_a_killed_rank_ends_the_waiting_for_it():
+    records = queue.SimpleQueue()
+    process = SimpleNamespace(stdout=['{"event": "step"}\n', '{"event": "ep'])
+    _read(1, process, records)
+    assert [records.get_nowait(), records.get_nowait()] == [(1, {"event": "step"}), (1, None)]
