@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from compete.data.folds import write_folds
 from compete.identity import read_sources
+from compete.jobs.launch import refuse_ranks
 from compete.model.device import make_fabric
 from compete.session import Session
 from compete.stages.members import begin_training, execute, finished
@@ -45,6 +46,7 @@ def train_part(
     """
     check_name(name)
     check_root(config)
+    refuse_ranks(config)
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, False), shared=True)

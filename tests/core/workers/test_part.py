@@ -107,3 +107,9 @@ def test_a_fold_that_there_is_not_stops_before_images_are_read(tiny):
     with pytest.raises(ConfigError, match=r"--only fold=5: no member has it\. There are: 0, 1, 2"):
         part(tiny, ["fold=5"])
     assert not list(tiny.glob(".compete/cache/*.npy"))
+
+
+def test_devices_that_the_whole_run_refuses_are_refused(tiny):
+    with pytest.raises(ConfigError, match=r"\[training\] devices = 9: batch_size = 5 gives some of them no image"):
+        part(tiny, ["fold=0"], "training.devices=9")
+    assert not (tiny / "submissions").exists()
