@@ -16,6 +16,7 @@ from compete import CompeteError, ConfigError
 from compete.config.load import load_config
 from compete.scores import read_scores
 from compete.stages.runner import run_competition
+from compete_plugins.executors._processes import _omp_threads
 
 SAME = ("submission.csv", "oof.parquet", "test.parquet", "members/fold1-seed42/weights.safetensors")
 PROCESSES = ("executor.name=processes", "executor.workers=2")
@@ -127,3 +128,9 @@ def test_workers_of_a_killed_driver_end(tiny):
         children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
     assert len(children) == 2 and not psutil.wait_procs(children, timeout=15)[1]
+
+
+@pytest.mark.parametrize(("text", "threads"), [("", 0), ("3", 3), ("4,2", 4), ("many", 0)])
+def test_omp_num_threads_may_be_a_list_or_empty(monkeypatch, text, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert _omp_threads() == threads

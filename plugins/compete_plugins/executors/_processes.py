@@ -42,7 +42,7 @@ def processes(
     pending = train.pending(members)
     devices = _devices(train.device, train.devices) * members_per_device
     count = min(workers or len(devices) or _cores(), len(pending))
-    share = threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, _cores() // max(1, count))
+    share = threads or _omp_threads() or max(1, _cores() // max(1, count))
     if pending:
         pool = Pool(train, Waiting(pending, train, retries), share)
         pool.run([devices[number % len(devices)] if devices else None for number in range(count)])
@@ -51,6 +51,12 @@ def processes(
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _omp_threads() -> int:
+    """Return the first number of OMP_NUM_THREADS, which may be a list, one for each level: "4,2"; 0 if it has none."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
 
 
 def _devices(kind: str, each: int) -> list[str]:
