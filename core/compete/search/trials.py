@@ -98,7 +98,7 @@ def work(search: Search, log: Callable[[str], None]) -> None:
             try:
                 _make(search, study, trial, log)
             except OutOfTimeError:
-                log(f"trial {trial.number}: the time is over; more --hours go on with it")
+                log(f"trial {trial.number + 1}: the time is over; more --hours go on with it")
                 return
 
 
@@ -167,7 +167,7 @@ def _make(search: Search, study: Study, trial: Any, log: Callable[[str], None]) 
 def _scores_of(search: Search, study: Study, trial: Any, values: Mapping[str, Any]) -> Scores:  # noqa: ANN401
     config = configure(search.config, values)
     known = find_run(config, read_sources(config))
-    name = None if known else search.name(f"t{trial.number:03d}")
+    name = None if known else search.name(f"t{trial.number + 1:03d}")
     run = run_competition(
         config, name, interactive=search.interactive, doctor=False, watch=TrialWatch(search, study, trial)
     )

@@ -101,6 +101,7 @@ def test_a_toml_that_is_edited_meanwhile_changes_no_trial(searched):
     searched.write_text(searched.read_text().replace("epochs = 1", "epochs = 2"))
     run_search(begun)
     (trial,) = begun.study().get_trials()
+    assert trial.user_attrs["run"] == f"{begun.folder.name}-t001"  # which the table calls trial 1
     for folder in (trial.user_attrs["run"], f"{begun.folder.name}-base"):
         assert load_config(begun.folder.parent / folder / "config.toml").training.epochs == 1
 
