@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     from compete.data.columns import cell_numbers
     from compete.data.leaks import linked_rows
     from compete.jobs.failures import failure, failure_record
-    from compete.jobs.job import Job, TrainMember
+    from compete.jobs.job import Job, TrainMember, python_command
     from compete.model.fitted import Fitted, FittedHead, HeadData
     from compete.model.selectors import find_head, match_modules
     from compete.predict.top_k import top_labels
@@ -183,6 +183,7 @@ __all__ = [
     "plain_name",
     "plural",
     "prose",
+    "python_command",
     "read_scores",
     "readings",
     "run",
@@ -206,7 +207,7 @@ _LATE = {
     "CvScores": "compete.scores",
     "EpochScores": "compete.scores",
     "MemberScores": "compete.scores",
-    **dict.fromkeys(("Job", "TrainMember"), "compete.jobs.job"),
+    **dict.fromkeys(("Job", "TrainMember", "python_command"), "compete.jobs.job"),
     "Number": "compete.config.table",
     "Scores": "compete.scores",
     **dict.fromkeys(("Fitted", "FittedHead", "HeadData"), "compete.model.fitted"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,6 +49,15 @@ class Job:
         """Return the job that `to_json` wrote."""
         data = json.loads(text)
         return cls(**{**data, "member": Member(**data["member"]), "identity": Identity(**data["identity"])})
+
+
+def python_command(module: str) -> list[str]:
+    """Return the command that runs a module in another process, where the same modules are found as in this one.
+
+    `python -m` alone would look in the working folder first, where a `queue.py` is the user's and not Python's.
+    """
+    looks_here = {"", str(Path.cwd())} & set(sys.path)
+    return [sys.executable, *([] if looks_here else ["-P"]), "-m", module]
 
 
 def job_of(run: Run, member: Member, cpus: int = 0, storage: str = "") -> Job:

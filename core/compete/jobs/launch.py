@@ -11,7 +11,6 @@ import queue
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ import torch
 
 from compete.errors import CompeteError, ConfigError, TrainingError
 from compete.jobs.failures import failure
-from compete.jobs.job import Record, job_of
+from compete.jobs.job import Record, job_of, python_command
 from compete.model.device import refuse_devices
 from compete.model.selectors import is_fitted
 from compete.ranks.splits import wanted_splits
@@ -105,7 +104,7 @@ def _started(run: Run, member: Member) -> Iterator[_Ranks]:
         with log.open("w", encoding="utf-8") as errors:
             for rank, environment in enumerate(_environments(count)):
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "compete.workers", "rank"],
+                    [*python_command("compete.workers"), "rank"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -134,13 +133,13 @@ def _environments(count: int) -> Iterator[Mapping[str, str]]:
     threads = max(1, (os.cpu_count() or 1) // count)
     for rank in range(count):
         yield {
+            "OMP_NUM_THREADS": str(threads),  # as torchrun, unless the user has set it
             **os.environ,
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
             "WORLD_SIZE": str(count),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
-            "COMPETE_WORKER_THREADS": str(threads),
         }
 
 

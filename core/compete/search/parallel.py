@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
+from compete.jobs.job import python_command
 from compete.text import plural
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _start(search: Search, number: int, processes: int) -> subprocess.Popen[str]
     }
     with (search.folder / f"process-{number}.txt").open("ab") as lines:
         return subprocess.Popen(
-            [sys.executable, "-m", "compete.search", json.dumps(task)],
+            [*python_command("compete.search"), json.dumps(task)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=lines,

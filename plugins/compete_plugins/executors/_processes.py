@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import ConfigError, Count, Member, MemberResult, TrainMember, failure, plural
+from compete import ConfigError, Count, Member, MemberResult, TrainMember, failure, plural, python_command
 
 from ._queue import Waiting
 
@@ -87,7 +86,7 @@ class Child:
         self.member: Member | None = None
         visible = {"CUDA_VISIBLE_DEVICES": device} if device else {}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "compete.workers"],
+            python_command("compete.workers"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
