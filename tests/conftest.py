@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,9 @@ from types import ModuleType
 
 import pytest
 from hypothesis import settings
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which tests and their children must get.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("compete", deadline=None)  # torch's first call takes longer than any deadline
 settings.load_profile("compete")

@@ -7,6 +7,7 @@ CompeteError                   the work failed (exit status 1)
   x TrainingError              a member could not be trained
   x PlatformError              a competition platform failed, or refused
     - BusyError                it refused for now: try again later
+    - PendingError             it is still at work: ask again later
     - UnreachableError         it could not be reached
   x UserError                  the input is wrong (exit status 2)
     - AccessError              the platform refused the user: log in, or accept the rules
