@@ -17,6 +17,7 @@ from compete.blending.past_run import past_config, past_dataset
 from compete.data.columns import encode_columns
 from compete.data.images import Images, ImagesByRow, ImageSet
 from compete.errors import CompeteError, ConfigError, DataError
+from compete.jobs.events import read_result
 from compete.model.device import choose_device, choose_precision, make_fabric
 from compete.model.network import build_network
 from compete.predict.parquet import read_predictions
@@ -24,7 +25,6 @@ from compete.predict.postprocessing import Step, fit_steps
 from compete.predict.top_k import known_rows
 from compete.session import OpenRun, RunRows, Session
 from compete.stages.blend import join_members
-from compete.stages.members import read_result
 from compete.stages.predictions import OOF, RESULT, TEST, load_member, predicts_test
 from compete.store import read_json
 from compete.text import format_list, plural

@@ -14,6 +14,7 @@ from compete.stages.members import (
     finished,
     members_to_refit,
     reuse_members,
+    unfinished,
 )
 from compete.stages.runner import finish_run, opened, run_competition
 from compete.text import echo
@@ -105,8 +106,8 @@ def _train(begun: Sequence[_Begun], members_of: Callable[[Run], Sequence[Member]
     work = []
     for each, members in chosen:
         run = each.run
-        reuse_members(run, [folder for folder in each.known if folder != run.folder], members)
-        left = [member for member in members if not finished(run, member, run.member_folder(member))]
+        reuse_members(run, each.known, members)
+        left = unfinished(run, members)
         own = [each.fresh or owners.setdefault(run.identity.member(member), run) is run for member in left]
         work.append((run, list(compress(left, own))))
     execute_together(work)

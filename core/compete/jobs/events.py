@@ -132,7 +132,7 @@ class Replay:
             what = f"{name}: {record['what']}" if name else record["what"]
             self._call("on_progress", run=session, what=what, done=record["done"], total=record["total"])
         elif event == "end":
-            self._call("on_member_end", run=session, result=result_of(record["result"]))
+            self._call("on_member_end", run=session, result=read_result(record["result"]))
         elif event in ("start", "step", "epoch"):
             trainer = self._trainer(self._members[name], record)
             more = {"epoch": Epoch(**record["result"])} if event == "epoch" else {}
@@ -147,7 +147,17 @@ class Replay:
         call_hook(self._run.session.manager.subset_hook_caller(hook, self._elsewhere), **arguments)
 
 
-def result_of(state: dict[str, Any]) -> MemberResult:
-    """Return the result from its record."""
-    epochs = tuple(Epoch(**epoch) for epoch in state["epochs"])
-    return MemberResult(**{**state, "member": Member(**state["member"]), "epochs": epochs})
+def read_result(state: dict[str, Any]) -> MemberResult:
+    """Return a member's result from its record or file; JSON may have null for NaN."""
+    epochs: list[dict[str, Any]] = [
+        {k: float("nan") if v is None else v for k, v in epoch.items()} for epoch in state["epochs"]
+    ]
+    score = float("nan") if state["score"] is None else float(state["score"])
+    return MemberResult(
+        Member(**state["member"]),
+        score,
+        state["best_epoch"],
+        tuple(Epoch(**epoch) for epoch in epochs),
+        state["class_draws"],
+        state["seconds"],
+    )

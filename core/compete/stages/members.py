@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save
 
 from compete.errors import CompeteError, PluginRuntimeError
 from compete.identity import read_sources
-from compete.jobs.events import Replay
+from compete.jobs.events import Replay, read_result
 from compete.jobs.job import TrainMember
 from compete.jobs.launch import needs_ranks, train_on_ranks
 from compete.jobs.lease import member_lease
@@ -34,7 +34,7 @@ from compete.store import drop_checkpoints, read_json, remove_litter, write_atom
 from compete.text import echo, plural
 from compete.train.fit import plan_notes, store_features
 from compete.train.loop import train
-from compete.types import ALL_ROWS, Epoch, Member, MemberResult
+from compete.types import ALL_ROWS, Member, MemberResult
 
 if TYPE_CHECKING:
     from compete.identity import Identity
@@ -46,8 +46,7 @@ def begin_training(run: Run, runs: Sequence[Path], members: Sequence[Member]) ->
     """Stage 5, and what stage 6 needs to train those of some members that are not finished in this or another run."""
     _reuse_members(run, [other for other in runs if other != run.folder])
     _report_plan(run)
-    pending = [member for member in members if not finished(run, member, run.member_folder(member))]
-    stored = tuple(store_features(run, pending))
+    stored = tuple(store_features(run, unfinished(run, members)))
     call_hook(run.hook.on_stage, run=run.session, report=TrainingReport(str(run.folder), notes=stored))
 
 
@@ -188,6 +187,11 @@ def finished(run: Run, member: Member, folder: Path) -> MemberResult | None:
     return read_finished(folder, run.identity.member(member))
 
 
+def unfinished(run: Run, members: Sequence[Member]) -> list[Member]:
+    """Return the members that are not finished in the run's own folder."""
+    return [member for member in members if finished(run, member, run.member_folder(member)) is None]
+
+
 def read_finished(folder: Path, key: str) -> MemberResult | None:
     """Return the result in a member's folder, or None unless it is finished and has this key."""
     state = read_json(folder / RESULT)
@@ -210,22 +214,6 @@ def are_finished(members: Sequence[Member], identity: Identity, runs: Sequence[P
     """Return whether each member has a result in some run that is valid for this one."""
     return all(
         any(read_finished(run / "members" / member.name, identity.member(member)) for run in runs) for member in members
-    )
-
-
-def read_result(state: dict[str, Any]) -> MemberResult:
-    """Return the result from its JSON, which has null for NaN."""
-    epochs: list[dict[str, Any]] = [
-        {k: float("nan") if v is None else v for k, v in epoch.items()} for epoch in state["epochs"]
-    ]
-    score = float("nan") if state["score"] is None else float(state["score"])
-    return MemberResult(
-        Member(**state["member"]),
-        score,
-        state["best_epoch"],
-        tuple(Epoch(**epoch) for epoch in epochs),
-        state["class_draws"],
-        state["seconds"],
     )
 
 
@@ -258,7 +246,7 @@ def refit(run: Run, results: Sequence[MemberResult], runs: Sequence[Path]) -> li
     members = members_to_refit(run, results)
     if not members:
         return []
-    reuse_members(run, [other for other in runs if other != run.folder], members)
+    reuse_members(run, runs, members)
     return execute(run, members)
 
 

@@ -25,9 +25,9 @@ from compete.data.loaders import (
 )
 from compete.errors import CompeteError, UserError
 from compete.features.split import inputs_of
+from compete.jobs.events import read_result
 from compete.model.selectors import find_head
 from compete.predict.inference import Pooling, Scaler, scaler_for
-from compete.stages.members import read_result
 from compete.stages.predictions import RESULT, load_member
 from compete.store import read_json, write_atomic
 from compete.study.dry_run import dry_run

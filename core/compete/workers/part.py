@@ -17,7 +17,7 @@ from compete.identity import read_sources
 from compete.jobs.launch import refuse_ranks
 from compete.model.device import make_fabric
 from compete.session import Session
-from compete.stages.members import begin_training, execute, finished
+from compete.stages.members import begin_training, execute, unfinished
 from compete.stages.prepare import check_root
 from compete.stages.run_folder import (
     check_name,
@@ -68,7 +68,7 @@ def train_part(
 
 def describe_part(run: Run, command: Sequence[str]) -> list[str]:
     """Return how many members are finished, which are not, and the command that goes on."""
-    left = [member.name for member in run.members if not finished(run, member, run.member_folder(member))]
+    left = [member.name for member in unfinished(run, run.members)]
     whole = shlex.join(command)
     if left:
         done = f"{len(run.members) - len(left)} of {plural(len(run.members), 'member')} finished in {run.folder}"

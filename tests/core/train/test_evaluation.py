@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from compete.errors import CompeteError
+from compete.jobs.events import read_result
 from compete.session import Run
-from compete.stages.members import read_result
 from compete.train.evaluation import MOST, evaluate, sample_of
 from compete.train.trainer import build_trainer
 from compete.types import Member, Metric
