@@ -60,9 +60,8 @@ def run_within(
     ledger = _resumed(configs, hours, clock) if not fresh else None
     if ledger is None:
         ledger = _planned(configs, hours, clock, measured)
-    else:
-        if ledger.before is not None:
-            _adopt_all(configs, ledger)
+    elif ledger.before is not None:
+        _adopt_all(configs, ledger)
     echo(*(f"plan: {line}" for line in describe(ledger.plan, ledger.units)))
     while True:
         given = apply_plan(configs, ledger.units, ledger.plan)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import IO
 
 from compete.errors import CompeteError, Stopped
+from compete.jobs.child import STOPPED, end_this_process, report_stream
 from compete.text import echo
 
-STOPPED, GRACE_SECONDS = 130, 15
+GRACE_SECONDS = 15
 
 
 def main() -> int:
     """Make trials until none is left. Exit status: 0; 1 for what went wrong, which goes to stderr; 130 stopped."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
-        os.dup2(2, 1)  # lines of runs belong into the file
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stop)
+    with report_stream() as out:  # lines of runs belong into the file
         try:
             threading.Thread(target=_wait_for_end, daemon=True).start()
             _work(json.loads(sys.argv[1]), out)
@@ -64,13 +59,7 @@ def _work(task: dict[str, object], out: IO[str]) -> None:
 def _wait_for_end() -> None:
     """Stop when the process that started this one is gone; code that swallows the signal is not waited for."""
     sys.stdin.read()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE_SECONDS)
-    os._exit(STOPPED)
-
-
-def _stop(_number: int, _frame: object) -> None:
-    raise Stopped
+    end_this_process(GRACE_SECONDS)
 
 
 if __name__ == "__main__":

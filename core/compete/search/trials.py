@@ -127,7 +127,7 @@ def _lease(search: Search, number: int, held: ExitStack) -> bool:
 
 
 def _has_time(search: Search, known: list[Any], states: Any) -> bool:  # noqa: ANN401 - optuna's
-    """Return whether the mean finished trial still fits; without any, one is made in any case."""
+    """Return whether the mean finished trial still fits; without any, whether any time is left."""
     took = [trial.user_attrs["seconds"] for trial in known if trial.state == states.COMPLETE]
     return search.left > (sum(took) / len(took) if took else 0.0)
 

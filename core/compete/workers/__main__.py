@@ -6,35 +6,30 @@ It ends when its input does, which is also how it learns that the process that s
 from __future__ import annotations
 
 import json
-import os
 import queue
-import signal
 import sys
 import threading
-import time
 from typing import IO
 
 from compete.errors import FAULTS, Stopped
+from compete.jobs.child import STOPPED, end_this_process, report_stream
 from compete.jobs.failures import failure_record
 from compete.jobs.job import Job, Record
 from compete.workers.work import Worker
 
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 3.0  # a rank that waits for another one inside a library hears no signal
 
 
 def main() -> None:
     """Do jobs until there are no more. Exit status: 0, also where a job failed, which is reported; 130 stopped."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
-        os.dup2(2, 1)  # what plugins print must not look like an event
-        signal.signal(signal.SIGTERM, _stop)
-        signal.signal(signal.SIGINT, _stop)
+    with report_stream() as out:
         jobs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         busy = threading.Event()
         threading.Thread(target=_read, args=(jobs, busy), daemon=True).start()
         try:
             _work(jobs, busy, out)
         except Stopped:
-            sys.exit(130)
+            sys.exit(STOPPED)
 
 
 def _work(jobs: queue.SimpleQueue[str | None], busy: threading.Event, out: IO[str]) -> None:
@@ -63,13 +58,7 @@ def _read(jobs: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
         jobs.put(line)
     jobs.put(None)
     if busy.is_set():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(GRACE_SECONDS)  # a rank that waits for another one inside a library hears no signal
-        os._exit(130)
-
-
-def _stop(_number: int, _frame: object) -> None:
-    raise Stopped
+        end_this_process(GRACE_SECONDS)
 
 
 if __name__ == "__main__":
