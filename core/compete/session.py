@@ -243,6 +243,28 @@ class Run(OpenRun):
         )
 
 
+class MemberOfRun:
+    """What a member in training takes from its run, wherever it is trained."""
+
+    run: OpenRun
+    member: Member
+
+    @property
+    def metric(self) -> Metric:
+        """The competition's metric."""
+        return self.run.metric
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's name, as in the TOML."""
+        return self.run.session.metric_name
+
+    @property
+    def folder(self) -> Path:
+        """The member's folder."""
+        return self.run.member_folder(self.member)
+
+
 def metric_for(config: Config, target: Target) -> Metric:
     """Build the metric for a target's classes; one of classes scores levels by their place in the order."""
     metric: Metric = config.one("metrics").build()

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from compete.hookspecs import hookimpl
 from compete.jobs.job import Record
-from compete.session import call_hook
+from compete.session import MemberOfRun, call_hook
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from compete.session import OpenRun
-    from compete.types import Metric, TrainerView
+    from compete.types import TrainerView
 
 STEP_SECONDS = 0.25  # between two steps that are reported
 FACTS = ("epoch", "epochs", "step", "steps_per_epoch", "samples_seen")
@@ -73,7 +71,7 @@ def _facts(trainer: TrainerView) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class RemoteTrainer:
+class RemoteTrainer(MemberOfRun):
     """What is known here of a member that another process trains: the numbers of a `TrainerView`, not its network."""
 
     run: OpenRun
@@ -90,21 +88,6 @@ class RemoteTrainer:
         """Every member of the run, and a refitted one that is none of its folds'."""
         members = self.run.members
         return members if self.member in members else (*members, self.member)
-
-    @property
-    def metric(self) -> Metric:
-        """The competition's metric."""
-        return self.run.metric
-
-    @property
-    def metric_name(self) -> str:
-        """The metric's name, as in the TOML."""
-        return self.run.session.metric_name
-
-    @property
-    def folder(self) -> Path:
-        """The member's folder."""
-        return self.run.member_folder(self.member)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - only raises
         raise AttributeError(

@@ -29,15 +29,13 @@ from compete.model.selectors import is_fitted
 from compete.predict.inference import Scale, Scaler, as_they_are
 from compete.ranks.group import ALONE, Ranks
 from compete.ranks.splits import split_all_ranks
-from compete.session import Run, call_hook
+from compete.session import MemberOfRun, Run, call_hook
 from compete.train.evaluation import evaluate, sample_of
 from compete.train.networks import IMAGES, ROWS, SAMPLE, STEP, copy_weights, fresh_network, member_seed
 from compete.train.progress import Progress
-from compete.types import ALL_ROWS, Epoch, Member, Metric, Target
+from compete.types import ALL_ROWS, Epoch, Member, Target
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch.utils.data import DataLoader
 
     from compete.data.loaders import Batch, Batches
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trainer:
+class Trainer(MemberOfRun):
     """The parts of a member in training, and its `progress`, which holds all other state.
 
     Plugins may rely on the attributes of `compete.types.TrainerView`.
@@ -77,16 +75,6 @@ class Trainer:
     def members(self) -> Sequence[Member]:
         """Every member of the run, in the order of training."""
         return self.run.members
-
-    @property
-    def metric(self) -> Metric:
-        """The competition's metric."""
-        return self.run.metric
-
-    @property
-    def metric_name(self) -> str:
-        """The metric's name, as in the TOML."""
-        return self.run.session.metric_name
 
     @property
     def frozen(self) -> list[str]:
@@ -133,11 +121,6 @@ class Trainer:
     def validation(self) -> tuple[Array, Array]:
         """The numbers (V,) of the training rows that validate the member, and their labels, (V,) or (V, C)."""
         return self.valid_rows, self.run.dataset.labels[self.valid_rows]
-
-    @property
-    def folder(self) -> Path:
-        """The member's folder."""
-        return self.run.member_folder(self.member)
 
     @property
     def target(self) -> Target:
