@@ -9,7 +9,7 @@ import getpass
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -99,11 +99,11 @@ class Mirror:
 
 
 @contextmanager
-def mirrored(storage: str, folder: Path, member: str) -> Iterator[None]:
+def mirrored(storage: str, folder: Path, member: str, warn: Callable[[str], object]) -> Iterator[None]:
     """Fetch a member's files, store each checkpoint while it is trained, and at the end its result.
 
-    Without a storage, nothing is done. A checkpoint that cannot be stored is tried again with the next; raise
-    `CompeteError` if the result cannot be.
+    Without a storage, nothing is done. A checkpoint that cannot be stored is tried again, and `warn` says so once, from
+    another thread; raise `CompeteError` if the result cannot be.
     """
     if not storage:
         yield
@@ -112,9 +112,14 @@ def mirrored(storage: str, folder: Path, member: str) -> Iterator[None]:
     mirror.fetch()
 
     def keep() -> None:
+        warned = False
         while not stop.wait(SECONDS):
-            with suppress(CompeteError):  # the store may be back for the next one
+            try:
                 mirror.store_checkpoint()
+            except CompeteError as error:  # the store may be back for the next one
+                if not warned:
+                    warn(f"{member}: its checkpoint could not be stored, which is tried again: {error}")
+                warned = True
 
     thread = threading.Thread(target=keep, daemon=True)
     thread.start()

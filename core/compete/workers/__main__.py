@@ -33,9 +33,12 @@ def main() -> None:
 
 
 def _work(jobs: queue.SimpleQueue[str | None], busy: threading.Event, out: IO[str]) -> None:
+    one_at_a_time = threading.Lock()  # a storage warns from a thread of its own
+
     def report(record: Record) -> None:
-        out.write(json.dumps(record) + "\n")
-        out.flush()
+        with one_at_a_time:
+            out.write(json.dumps(record) + "\n")
+            out.flush()
 
     worker = Worker(report, is_rank="rank" in sys.argv[1:])
     while line := jobs.get():

@@ -45,7 +45,11 @@ class Worker:
         _refuse_missing(job)
         if job.storage:
             job = replace(job, folder=scratch_folder(job.storage))
-        with chdir(job.cwd), mirrored(job.storage, Path(job.folder), job.member.name):
+
+        def warn(text: str) -> None:
+            self._send({"event": "warning", "member": job.member.name, "text": text})
+
+        with chdir(job.cwd), mirrored(job.storage, Path(job.folder), job.member.name, warn):
             complete_member(self._run_of(job), job.member)
 
     def _run_of(self, job: Job) -> Run:

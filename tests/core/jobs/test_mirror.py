@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from compete.errors import StoreError
 from compete.jobs.mirror import FINISHED, Mirror, mirrored, run_storage, scratch_folder
 from compete.store import CHECKPOINT
 
@@ -44,7 +46,7 @@ def test_a_checkpoint_goes_to_the_next_machine_and_the_result_to_the_driver(stor
     first, second, driver = tmp_path / "a", tmp_path / "b", tmp_path / "c"
     write(first / "members/m", checkpoint__pt="half")
     Mirror(storage, first, "m").store_checkpoint()
-    with mirrored(storage, second, "m"):
+    with mirrored(storage, second, "m", pytest.fail):
         assert (second / "members/m" / CHECKPOINT).read_text() == "half"
         write(second / "members/m", **{name.replace(".", "__"): name for name in FINISHED})
     assert not (second / "members/m").exists()
@@ -52,6 +54,21 @@ def test_a_checkpoint_goes_to_the_next_machine_and_the_result_to_the_driver(stor
     assert {path.name: path.read_text() for path in (driver / "members/m").iterdir()} == {n: n for n in FINISHED}
     Mirror(storage, driver, "other").fetch()
     assert not (driver / "members/other").exists()
+
+
+def test_a_checkpoint_that_cannot_be_stored_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("compete.jobs.mirror.SECONDS", 0.001)
+    warnings, tries = [], []
+
+    def fail(_mirror) -> None:
+        tries.append(1)
+        raise StoreError("no permission")
+
+    monkeypatch.setattr(Mirror, "store_checkpoint", fail)
+    with mirrored(f"file://{tmp_path}/store/tiny/run-001", tmp_path / "run", "m", warnings.append):
+        while len(tries) < 3:
+            time.sleep(0.001)
+    assert warnings == ["m: its checkpoint could not be stored, which is tried again: no permission"]
 
 
 def test_a_run_has_a_place_of_its_own_below_the_storage():
