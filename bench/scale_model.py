@@ -1,7 +1,7 @@
 """Check a model of 5 folds x 3 seeds x 4 variants on 1, 8 and 64 GPUs against a simulation: python bench/scale_model.py
 
 The simulation does what the executor does: a member waits for a free GPU, opens the run, trains and predicts, and
-begins again from its last checkpoint where its node dies. Variants take turns, as runs of their own.
+begins again from its last checkpoint where its node dies. Variants take turns, or all members train together.
 """
 
 from __future__ import annotations

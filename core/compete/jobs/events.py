@@ -91,7 +91,7 @@ class RemoteTrainer(MemberOfRun):
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - only raises
         raise AttributeError(
-            f"{name}: another process trains {self.member.name}. What needs its network belongs into [[callbacks]] or "
+            f"{name}: another process trains {self.member.name}. What needs its network belongs in [[callbacks]] or "
             "[[hooks]], which run there"
         )
 

@@ -17,7 +17,7 @@ GRACE_SECONDS = 15
 
 def main() -> int:
     """Make trials until none is left. Exit status: 0; 1 for what went wrong, which goes to stderr; 130 stopped."""
-    with report_stream() as out:  # lines of runs belong into the file
+    with report_stream() as out:  # lines of runs belong in the file
         try:
             threading.Thread(target=_wait_for_end, daemon=True).start()
             _work(json.loads(sys.argv[1]), out)
