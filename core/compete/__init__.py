@@ -56,6 +56,7 @@ from compete.text import (
     plain_name,
     plural,
     same_name,
+    signal_name,
     unknown_name,
     without_secrets,
 )
@@ -189,6 +190,7 @@ __all__ = [
     "run",
     "run_job",
     "same_name",
+    "signal_name",
     "spread",
     "top_labels",
     "unknown_name",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import SequenceMatcher, get_close_matches
@@ -163,3 +164,8 @@ def same_name(names: Iterable[str], wanted: str, also_without_id: bool = False) 
 
 def _without_id(name: str) -> str:
     return plain_name(name).removesuffix("id")
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name, such as "SIGKILL", or "signal 35" for one without."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

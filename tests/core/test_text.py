@@ -6,7 +6,7 @@ from io import BytesIO, TextIOWrapper
 
 import pytest
 
-from compete.text import duration, echo, nearest, without_secrets
+from compete.text import duration, echo, nearest, signal_name, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,7 @@ def test_the_nearest_backbone_is_the_one_that_people_mean(written, meant):
 def test_the_nearest_name_keeps_most_of_what_was_written():
     assert nearest("00003.jpg", ["0000.jpg", "0003.jpg", "0004.jpg"]) == "0003.jpg"
     assert nearest("x", ["label", "image"]) is None
+
+
+def test_a_signal_without_a_name_has_its_number():
+    assert (signal_name(9), signal_name(40)) == ("SIGKILL", "signal 40")

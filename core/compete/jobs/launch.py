@@ -27,7 +27,7 @@ from compete.model.device import refuse_devices
 from compete.model.selectors import is_fitted
 from compete.ranks.splits import wanted_splits
 from compete.store import make_folder
-from compete.text import plural
+from compete.text import plural, signal_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,7 +184,7 @@ def _explained(ranks: _Ranks, rank: int, record: Record | None) -> tuple[int, Co
         error = failure(record["failure"])
         return (2 if type(error) is CompeteError else 0), error
     status: Any = ranks.processes[rank].wait()
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    how = f"was killed by {signal_name(-status)}" if status < 0 else f"ended with status {status}"
     cause = ", most often because memory ran out" if status == -signal.SIGKILL else ""
     return 1, TrainingError(
         f"rank {rank} of {plural(len(ranks.processes), 'device')} {how}{cause} (its output: {ranks.log}). The member "

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import ConfigError, Count, Member, MemberResult, TrainMember, failure, plural, python_command
+from compete import ConfigError, Count, Member, MemberResult, TrainMember, failure, plural, python_command, signal_name
 
 from ._queue import Waiting
 
@@ -117,7 +117,7 @@ class Child:
         status = self._process.returncode
         if status >= 0:
             return f"exit status {status}"
-        name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+        name = signal_name(-status)
         return f"{name}, as when memory runs out" if name == "SIGKILL" else name
 
     def end(self) -> None:
