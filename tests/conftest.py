@@ -14,9 +14,6 @@ from types import ModuleType
 import pytest
 from hypothesis import settings
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, which tests and their children must get.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 settings.register_profile("compete", deadline=None)  # torch's first call takes longer than any deadline
 settings.load_profile("compete")
 
@@ -126,6 +123,12 @@ def load_module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(autouse=True)
+def python_s_own_ctrl_c() -> None:
+    """Have tests and their children get Ctrl-C: a shell in the background ignores it, a command has its own handler."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,9 @@ CompeteError                   the work failed (exit status 1)
   x RunBusyError               another process uses the run folder
   x StoreError                 a store behind a URL does not answer
   x TrainingError              a member could not be trained
+  x PrunedError                ends a trial of a search that falls behind
+  x OutOfTimeError             ends a trial when the time of a search is over
+  x ReplanError                ends a run that goes on with another plan of --hours
   x PlatformError              a competition platform failed, or refused
     - BusyError                it refused for now: try again later
     - PendingError             it is still at work: ask again later

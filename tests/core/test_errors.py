@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-import compete.leaderboard.platform  # noqa: F401 - its errors belong to the tree
+import compete.budget.watch
+import compete.leaderboard.platform
+import compete.search.trials  # noqa: F401 - their errors belong to the tree
 from compete import errors
 from compete.errors import is_library
 

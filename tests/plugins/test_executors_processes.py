@@ -101,12 +101,12 @@ def test_wrong_options_are_refused(tiny):
 
 
 def test_ctrl_c_ends_every_process_and_the_same_command_resumes(tiny):
-    local = run(tiny, "training.epochs=40")
+    local = run(tiny, "training.epochs=200")
     command = [sys.executable, "-m", "compete", "run", "tiny.toml", "--fresh", "--name", "stopped"]
-    sets = [part for override in (*PROCESSES, "training.epochs=40") for part in ("--set", override)]
+    sets = [part for override in (*PROCESSES, "training.epochs=200") for part in ("--set", override)]
     with subprocess.Popen([*command, *sets], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:
-            if " epoch 3/40" in line:
+            if " epoch 3/200" in line:
                 break
         children = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGINT)
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_every_process_and_the_same_command_resumes(tiny):
     assert len(children) == 2 and not psutil.wait_procs(children, timeout=10)[1]
     folder = tiny / "submissions/tiny/stopped"
     assert list(folder.glob("members/*/checkpoint.pt"))
-    assert run(tiny, *PROCESSES, "training.epochs=40", name="stopped").resolve() == folder and same(local, folder)
+    assert run(tiny, *PROCESSES, "training.epochs=200", name="stopped").resolve() == folder and same(local, folder)
 
 
 def test_workers_of_a_killed_driver_end(tiny):

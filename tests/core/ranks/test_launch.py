@@ -73,11 +73,19 @@ def troubled(tiny, make_run):
     return make
 
 
+@pytest.fixture
 def children():
-    return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+    """Return a function that lists the processes that are left of what the test started."""
+
+    def living():
+        found = psutil.Process().children(recursive=True)
+        return {child.pid for child in found if child.status() != psutil.STATUS_ZOMBIE}
+
+    before = living()
+    return lambda: living() - before
 
 
-def test_a_member_of_two_processes_is_that_of_one_also_when_memory_runs_out(troubled):
+def test_a_member_of_two_processes_is_that_of_one_also_when_memory_runs_out(troubled, children):
     run = troubled("oom")
     result = finish_member(run, MEMBER)
     assert any("splitting each device's part of a batch into 2 micro-batches" in text for text in run.session.warnings)
@@ -92,7 +100,7 @@ def test_a_member_of_two_processes_is_that_of_one_also_when_memory_runs_out(trou
         np.testing.assert_allclose(weights[name], tensor, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_a_killed_rank_ends_the_others_at_once_and_leaves_a_checkpoint(troubled):
+def test_a_killed_rank_ends_the_others_at_once_and_leaves_a_checkpoint(troubled, children):
     run = troubled("kill")
     started = time.monotonic()
     with pytest.raises(
