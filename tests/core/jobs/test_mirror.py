@@ -29,8 +29,8 @@ def storage(request, tmp_path, monkeypatch):
     import s3fs
 
     s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem(**settings).mkdir("bucket")
-    yield "s3://bucket/runs/tiny/run-001"
+    s3fs.S3FileSystem(**settings).mkdir("mirror")  # moto keeps the buckets of other tests in this process
+    yield "s3://mirror/runs/tiny/run-001"
     server.stop()
     s3fs.S3FileSystem.clear_instance_cache()
 
