@@ -28,6 +28,7 @@ SLOW = (
     "test_learn.py",
     "test_first_plugin.py",
     "core/catalog/test_new_files.py",
+    "core/nodes/",
     "core/ranks/",
     "gpu/",
     "test_install.py",

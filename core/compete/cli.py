@@ -191,9 +191,9 @@ def run(
 
         echo(*run_part(configs, only, name, fresh, hours, interactive=sys.stdout.isatty(), doctor=doctor))
         return
-    from compete.budget.timed_run import run_within
+    from compete.nodes.entry import run_on_nodes
 
-    run_within(configs, hours, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
+    run_on_nodes(configs, hours, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
 
 
 def _read_config(file: Path, overrides: list[str]) -> Config:

@@ -15,6 +15,7 @@ from compete.features.stored import Backbone, StoredFeatures, open_features
 from compete.predict.inference import Pooling, views_of
 from compete.predict.rows import Predictor, RowInputs
 from compete.ranks.group import ALONE, Ranks
+from compete.ranks.nodes import Nodes
 from compete.text import printable
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ class Session:
 
     A folder is `shared` with other processes, which train other members. With `doctor` the first member is looked at
     for classic mistakes before it trains. `watchers` are the TOML's callbacks and hooks, which watch members where they
-    are trained; `ranks` are the processes that train one together. Of several runs that train at one time, each has a
-    `label`, and all have one `together`.
+    are trained; `ranks` are the processes that train one together, and `nodes` the other machines with some of them. Of
+    several runs that train at one time, each has a `label`, and all have one `together`.
 
     Event hooks get it as `run`; plugins may rely on the attributes of `compete.reports.RunView`.
     """
@@ -50,6 +51,7 @@ class Session:
     doctor: bool = True
     shared: bool = False
     ranks: Ranks = ALONE
+    nodes: Nodes = field(default_factory=Nodes)
     label: str = ""
     together: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

@@ -48,6 +48,7 @@ from compete.train.fit import refuse_steps
 if TYPE_CHECKING:
     from compete.config.load import Config
     from compete.config.options import BoundComponent
+    from compete.ranks.nodes import Nodes
     from compete.session import Run, RunRows
     from compete.stages.run_folder import RunState
 
@@ -59,15 +60,16 @@ def run_entry(
     interactive: bool = False,
     doctor: bool = True,
     watch: object = None,
+    nodes: Nodes | None = None,
 ) -> RunRows:
     """Run a TOML to a checked submission; see `run_competition`.
 
     One with `[[variants]]` trains a run for each and blends them; one with `[blend]` trains nothing.
     """
     if config.variants:
-        return _run_variants(config, name, fresh, interactive, doctor, watch)
+        return _run_variants(config, name, fresh, interactive, doctor, watch, nodes)
     if not (config.blend.runs or config.blend.files):
-        return run_competition(config, name, fresh, interactive, doctor, watch)
+        return run_competition(config, name, fresh, interactive, doctor, watch, nodes)
     if not config.blend.runs:
         raise ConfigError("[blend] runs: name at least one finished run: its rows, folds and metric count.")
     return repeat_blend(config, name, fresh, interactive)
@@ -80,10 +82,11 @@ def run_entries(
     interactive: bool = False,
     doctor: bool = True,
     watch: object = None,
+    nodes: Nodes | None = None,
 ) -> RunRows:
     """Run one TOML, or several of one competition, which are blended; `name` is the blend's. See `run_all`."""
     if len(configs) == 1:
-        return run_entry(configs[0], name, fresh, interactive, doctor, watch)
+        return run_entry(configs[0], name, fresh, interactive, doctor, watch, nodes)
     names = sorted({config.competition.name for config in configs})
     if len(names) > 1:
         raise ConfigError(f"[competition] name: TOMLs of several competitions cannot be blended: {format_list(names)}")
@@ -93,15 +96,21 @@ def run_entries(
         raise ConfigError(f"{format_list(twice)}: the same run more than once. Name each once.")
     _refuse_unblendable({str(config.path): config for config in configs})
     if any(config.variants or config.blend.runs or config.blend.files for config in configs):
-        folders = [run_entry(config, None, fresh, interactive, doctor, watch).folder for config in configs]
+        folders = [run_entry(config, None, fresh, interactive, doctor, watch, nodes).folder for config in configs]
     else:
         planned = [PlannedRun(config, str(config.path), fresh=fresh) for config in configs]
-        folders = [run.folder for run in run_all(planned, interactive, doctor, watch)]
+        folders = [run.folder for run in run_all(planned, interactive, doctor, watch, nodes)]
     return blend_runs(blend_data(folders, {}), name=name, interactive=interactive)
 
 
 def _run_variants(
-    config: Config, name: str | None, fresh: bool, interactive: bool, doctor: bool, watch: object
+    config: Config,
+    name: str | None,
+    fresh: bool,
+    interactive: bool,
+    doctor: bool,
+    watch: object,
+    nodes: Nodes | None,
 ) -> RunRows:
     """Train each variant into a run folder beside this one's, `<run>-<variant>`, then blend them by `[ensemble]`."""
     check_name(name)
@@ -118,7 +127,7 @@ def _run_variants(
             line = f"variant {variant.name}, {number} of {len(config.variants)}: {own}"
             chosen, again = _free_name(own, variant.config), fresh and not own.exists()
             planned.append(PlannedRun(variant.config, variant.name, chosen, again, line))
-        runs = run_all(planned, interactive, doctor, watch)
+        runs = run_all(planned, interactive, doctor, watch, nodes)
         folder = _of_same_data(config, sources, held, folder, runs[0])
         prepared = prepare_blend(replace(config, blend=Blend(runs=[run.folder.as_posix() for run in runs])))
         methods, used = judge_methods(prepared), config.one("ensembles").name

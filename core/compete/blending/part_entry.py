@@ -52,6 +52,8 @@ def _problems(configs: Sequence[Config], fresh: bool, hours: float | None) -> li
         problems.append("--only and --hours: a budget is for the whole run. Remove one of them.")
     if any(config.blend.runs or config.blend.files for config in configs):
         problems.append("--only: a [blend] trains no member.")
+    if any(config.training.nodes > 1 for config in configs):
+        problems.append("--only: trains members on one machine each. Add --set training.nodes=1.")
     return problems
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compete.config.load import Config
+    from compete.ranks.nodes import Nodes
     from compete.session import Run
     from compete.types import Member
 
@@ -49,7 +50,11 @@ class _Begun:
 
 
 def run_all(
-    planned: Sequence[PlannedRun], interactive: bool = False, doctor: bool = True, watch: object = None
+    planned: Sequence[PlannedRun],
+    interactive: bool = False,
+    doctor: bool = True,
+    watch: object = None,
+    nodes: Nodes | None = None,
 ) -> list[Run]:
     """Run each to its submission; see `run_competition`.
 
@@ -62,7 +67,7 @@ def run_all(
     for each in planned:
         if each.line:
             echo(each.line)
-        runs.append(run_competition(each.config, each.name, each.fresh, interactive, doctor, watch))
+        runs.append(run_competition(each.config, each.name, each.fresh, interactive, doctor, watch, nodes))
     return runs
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compete.config.load import Config, Variant
+    from compete.ranks.nodes import Nodes
     from compete.session import RunRows
 
 CUT = ("epochs", "only_folds", "seeds", "refit")
@@ -49,13 +50,14 @@ def run_within(
     *,
     clock: Callable[[], float] = time.monotonic,
     measured: Measure = measure,
+    nodes: Nodes | None = None,
 ) -> RunRows:
     """Run TOMLs to a checked submission, within some hours of work if given; the same call resumes the same plan.
 
     Raise `ConfigError` before anything starts if not even the smallest plan fits, with the hours that it needs.
     """
     if hours is None:
-        return run_entries(configs, name, fresh, interactive, doctor)
+        return run_entries(configs, name, fresh, interactive, doctor, nodes=nodes)
     _refuse(configs, hours)
     ledger = _resumed(configs, hours, clock) if not fresh else None
     if ledger is None:
@@ -67,7 +69,7 @@ def run_within(
         given = apply_plan(configs, ledger.units, ledger.plan)
         watch = Watch(ledger, [unit for config in given for unit in units_of(config)], _note(ledger, hours))
         try:
-            run = run_entries(given, _free(given, name), fresh, interactive, doctor, watch)
+            run = run_entries(given, _free(given, name), fresh, interactive, doctor, watch, nodes)
         except ReplanError as error:
             ledger.change(error.plan)
             echo(_why(ledger), *(f"plan: {line}" for line in describe(ledger.plan, ledger.units)))

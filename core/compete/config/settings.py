@@ -129,7 +129,10 @@ class Training(Table):
         "training", "auto", "auto: a GPU if there is one; mps: an Apple GPU"
     )
     devices: Annotated[int, Field(ge=1, le=64)] = setting(
-        "nothing", 1, "GPUs of one machine that train a member together, each on its part of every batch"
+        "nothing", 1, "GPUs of a machine that train a member together, each on its part of every batch"
+    )
+    nodes: Annotated[int, Field(ge=1, le=64)] = setting(
+        "nothing", 1, "machines that train a member together, with `devices` of each; started on every one of them"
     )
     sync_batchnorm: bool = setting(
         "training", True, "with several devices, BatchNorm sees the batch of all of them, as on one; else its own part"
@@ -151,6 +154,11 @@ class Training(Table):
         "a step with a NaN or infinite loss: stop the member at its last checkpoint before it, or skip "
         "it: its gradients (also if only these are not finite) count as zero",
     )
+
+    @property
+    def total_devices(self) -> int:
+        """The devices of all nodes, which train a member together."""
+        return self.devices * self.nodes
 
 
 class Inference(Table):

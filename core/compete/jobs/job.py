@@ -99,7 +99,7 @@ class TrainMember:
     @property
     def devices(self) -> int:
         """The number of devices that train one member together."""
-        return self.run.config.training.devices
+        return self.run.config.training.total_devices
 
     @property
     def device_setting(self) -> str:

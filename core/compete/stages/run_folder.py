@@ -22,7 +22,7 @@ from compete.errors import ConfigError, UserError
 from compete.identity import config_key
 from compete.jobs.lease import remove_free_litter
 from compete.store import file_lock, folder_lock, make_folder, read_json, write_json, write_text
-from compete.toml.read import read_toml, write_toml_text
+from compete.toml.read import flat_keys, read_toml, write_toml_text
 
 FORMAT = 2
 STATE = "run.json"
@@ -224,10 +224,10 @@ def update_state(folder: Path, **changes: object) -> None:
 def changed_since(folder: Path, config: Config, sources: Mapping[str, str]) -> list[str]:
     """Return what differs from the configuration of an earlier run: `training.epochs: 3 -> 5`, `file a.py`."""
     try:
-        before = _flat(read_toml(folder / "config.toml")[0])
+        before = flat_keys(read_toml(folder / "config.toml")[0])
     except ConfigError:
         return []
-    now = _flat(_plain_toml(config))
+    now = flat_keys(_plain_toml(config))
     keys = sorted(before.keys() | now.keys())
     settings = [
         f"{key}: {_setting(before, key)} -> {_setting(now, key)}" for key in keys if before.get(key) != now.get(key)
@@ -258,14 +258,6 @@ def check_name(name: str | None) -> None:
             f"--name {name}: use letters, digits, '.', '_' and '-', with a letter or digit first; "
             f"'{FOLDS}' is reserved for the competition's folds."
         )
-
-
-def _flat(data: object, prefix: str = "") -> dict[str, object]:
-    if isinstance(data, Mapping):
-        return {
-            k: v for name, item in data.items() for k, v in _flat(item, f"{prefix}.{name}" if prefix else name).items()
-        }
-    return {prefix: data}
 
 
 def _plain_toml(config: Config) -> dict[str, Any]:

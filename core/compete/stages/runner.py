@@ -21,6 +21,7 @@ from compete.model.network import build_network
 from compete.model.selectors import is_fitted
 from compete.model.weights import frozen_from_scratch
 from compete.predict.postprocessing import submission_frame
+from compete.ranks.nodes import Nodes
 from compete.scores import write_scores
 from compete.session import Run, Session, call_hook
 from compete.stages.blend import blend
@@ -77,13 +78,14 @@ def run_competition(
     interactive: bool = False,
     doctor: bool = True,
     watch: object = None,
+    nodes: Nodes | None = None,
 ) -> Run:
     """Run a competition from its TOML to a checked submission, resuming where an earlier try stopped.
 
-    `name` chooses the run's folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first; `watch`
-    has event hooks, called after all others. Raise `CompeteError` with what to do about it; what was finished is kept.
+    `name` chooses the folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first; `watch` has
+    event hooks, called last; `nodes` are other machines. Raise `CompeteError`; what was finished is kept.
     """
-    with opened(config, name, fresh, interactive, doctor, watch) as (run, runs):
+    with opened(config, name, fresh, interactive, doctor, watch, nodes) as (run, runs):
         begin_training(run, runs, run.members)
         finish_run(run, runs)
     return run
@@ -97,6 +99,7 @@ def opened(
     interactive: bool,
     doctor: bool,
     watch: object = None,
+    nodes: Nodes | None = None,
     label: str = "",
     together: dict[str, object] | None = None,
 ) -> Iterator[tuple[Run, list[Path]]]:
@@ -106,13 +109,15 @@ def opened(
     """
     check_name(name)
     check_root(config)
-    refuse_ranks(config)
+    refuse_ranks(config, nodes=bool(nodes))
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
         manager = config.plugins.new_manager()
         fabric, notes = make_fabric(config.training), list(config.notes)
-        session = Session(config, folder, fabric, manager, interactive, doctor, notes=notes, label=label)
+        session = Session(
+            config, folder, fabric, manager, interactive, doctor, nodes=nodes or Nodes(), notes=notes, label=label
+        )
         session.together = session.together if together is None else together
         runs = [] if fresh else list(run_folders(competition_folder(config)))
         for warning in damaged_runs(runs):

@@ -181,3 +181,14 @@ def _without_none(value: Any) -> Any:  # noqa: ANN401 - TOML data is anything
     if isinstance(value, list | tuple):
         return [_without_none(item) for item in value]
     return value
+
+
+def flat_keys(data: object, prefix: str = "") -> dict[str, object]:
+    """Return values of nested tables by dotted key: `training.epochs`."""
+    if isinstance(data, Mapping):
+        return {
+            k: v
+            for name, item in data.items()
+            for k, v in flat_keys(item, f"{prefix}.{name}" if prefix else name).items()
+        }
+    return {prefix: data}

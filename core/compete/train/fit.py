@@ -50,15 +50,17 @@ def plan_notes(run: Run) -> list[str]:
 
 def _device_notes(run: Run) -> Iterator[str]:
     settings = run.config.training
-    if settings.devices == 1:
+    if settings.total_devices == 1:
         return
     if is_fitted(run.network):
-        yield f"the head is fitted at once, on one of {settings.devices} devices"
+        yield f"the head is fitted at once, on one of {settings.total_devices} devices"
         return
-    least, rest = divmod(settings.batch_size, settings.devices)
+    count = settings.total_devices
+    least, rest = divmod(settings.batch_size, count)
     part = f"{least} or {least + 1}" if rest else f"{least}"
+    where = f" on {settings.nodes} nodes" if settings.nodes > 1 else ""
     yield (
-        f"{settings.devices} devices train each member: {part} images of each batch of {settings.batch_size} on each, "
+        f"{count} devices{where} train each member: {part} images of each batch of {settings.batch_size} on each, "
         "at the learning rate of one device; one of them predicts"
     )
     if has_batchnorm(run.network):
@@ -102,8 +104,8 @@ def refuse_steps(config: Config, network: nn.Module) -> None:
 
 def _refuse_parts(config: Config, network: nn.Module) -> None:
     """Refuse what BatchNorm cannot do on several devices."""
-    settings = config.training
-    if settings.devices == 1 or not has_batchnorm(network):
+    settings, count = config.training, config.training.total_devices
+    if count == 1 or not has_batchnorm(network):
         return
     problems = []
     if settings.sync_batchnorm and settings.compile:
@@ -111,9 +113,9 @@ def _refuse_parts(config: Config, network: nn.Module) -> None:
             "[training] compile = true: a compiled network cannot share BatchNorm's statistics between devices. Set "
             "sync_batchnorm = false or compile = false."
         )
-    if not settings.sync_batchnorm and settings.batch_size < 2 * settings.devices:
+    if not settings.sync_batchnorm and settings.batch_size < 2 * count:
         problems.append(
-            f"[training] sync_batchnorm = false: batch_size = {settings.batch_size} gives some of {settings.devices} "
+            f"[training] sync_batchnorm = false: batch_size = {settings.batch_size} gives some of {count} "
             "devices one image, of which BatchNorm has no statistics. Set true, or a larger batch_size."
         )
     if not settings.sync_batchnorm and not settings.drop_last:

@@ -46,7 +46,7 @@ def train_part(
     """
     check_name(name)
     check_root(config)
-    refuse_ranks(config)
+    refuse_ranks(config, nodes=False)
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, False), shared=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import queue
+import signal
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from compete.errors import TrainingError
-from compete.jobs.launch import _read
+from compete.jobs.local_ranks import Start, _read
 from compete.stages.members import finish_member
 from compete.train.loop import train
 from compete.types import Member
@@ -112,8 +112,10 @@ def test_a_killed_rank_ends_the_others_at_once_and_leaves_a_checkpoint(troubled,
     assert os.environ.get("RANK") is None
 
 
-def test_half_a_line_of_a_killed_rank_ends_the_waiting_for_it():
-    records = queue.SimpleQueue()
-    process = SimpleNamespace(stdout=['{"event": "step"}\n', '{"event": "ep'])
-    _read(1, process, records)
-    assert [records.get_nowait(), records.get_nowait()] == [(1, {"event": "step"}), (1, None)]
+def test_half_a_line_of_a_killed_rank_is_passed_over_and_its_death_said():
+    records = []
+    process = SimpleNamespace(stdout=['{"event": "step"}\n', '{"event": "ep'], wait=lambda: -signal.SIGKILL)
+    start = Start("", range(2), 2, "127.0.0.1", 0, Path("ranks.log"))
+    _read(start, 1, process, lambda *record: records.append(record))
+    assert records[0] == (1, {"event": "step"})
+    assert records[1][1]["event"] == "died" and "was killed by SIGKILL" in records[1][1]["failure"]["problems"][0]
