@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from compete.identity import config_key, read_sources
 from compete.search.space import configure, describe
 from compete.search.storage import import_optuna
-from compete.stages.run_folder import find_run
-from compete.stages.runner import run_competition
+from compete.search.trials import run_values
 from compete.study.ablation import run_scores
 from compete.study.differences import Difference, compare, validated_ratio
 
 if TYPE_CHECKING:
-    from compete.config.load import Config
     from compete.search.select import Candidate
     from compete.search.trials import Search
     from compete.session import Run
@@ -36,16 +34,15 @@ def importances(search: Search) -> dict[str, float]:
 
 def ablate_winner(search: Search, winner: Candidate, log: Callable[[str], None]) -> Iterator[tuple[str, Difference]]:
     """Yield each value of the winner, and the difference that the TOML's own value in its place makes, by fold."""
-    best = _run(search, configure(search.config, winner.values))
+    best = _run(search, winner.values, log)
     for key, value in winner.values.items():
         rest = {other: kept for other, kept in winner.values.items() if other != key}
         log(f"without {describe({key: value})}")
-        other = _run(search, configure(search.config, rest))
+        other = _run(search, rest, log)
         ratio, better = validated_ratio(best.dataset.folds), search.higher_is_better
         yield describe({key: value}), compare(run_scores(best), run_scores(other), ratio, better)
 
 
-def _run(search: Search, config: Config) -> Run:
-    sources = read_sources(config)
-    name = None if find_run(config, sources) else search.name(f"without-{config_key(config, sources)[:6]}")
-    return run_competition(config, name, interactive=search.interactive, doctor=False)
+def _run(search: Search, values: Mapping[str, Any], log: Callable[[str], None]) -> Run:
+    config = configure(search.config, values)
+    return run_values(search, values, f"without-{config_key(config, read_sources(config))[:6]}", log)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from compete.errors import CompeteError, RunBusyError
 from compete.hookspecs import hookimpl
 from compete.identity import config_key, digest, read_sources
-from compete.jobs.lease import member_lease
+from compete.jobs.lease import POLL_SECONDS, member_lease
 from compete.scores import read_scores
 from compete.search.space import Parameter, configure, describe
 from compete.search.storage import Study, import_optuna, open_study, propose, take_up
@@ -75,15 +75,41 @@ def search_folder(config: Config, base: Config) -> Path:
 
 def run_base(search: Search, log: Callable[[str], None]) -> Run:
     """Run the TOML as it is: the reference, which also decodes the images and draws the folds."""
-    with member_lease(
-        search.folder / "leases/base", lambda owner: log(f"the TOML as it is runs in {owner}: waiting for it")
-    ):
-        known = find_run(search.base, read_sources(search.base))
-        name = None if known else search.name("base")
-        run = run_competition(search.base, name, interactive=search.interactive, doctor=known is None)
-        if read_scores(run.folder).cv.mean is None:
-            raise CompeteError(f"{run.folder}: the metric gives no number, so there is nothing to compare trials with")
-        return run
+    run = run_values(search, {}, "base", lambda why: log(f"the TOML as it is: {why}"), doctor=True)
+    if read_scores(run.folder).cv.mean is None:
+        raise CompeteError(f"{run.folder}: the metric gives no number, so there is nothing to compare trials with")
+    return run
+
+
+def run_values(
+    search: Search,
+    values: Mapping[str, Any],
+    name: str,
+    wait: Callable[[str], object],
+    watch: TrialWatch | None = None,
+    doctor: bool = False,
+) -> Run:
+    """Run the TOML with some values, or take the run that it has; `name` is that of a new one.
+
+    Who runs the same, another trial of the search or another command, is waited for, and `wait` gets a line about it.
+    """
+    config = configure(search.config, values)
+    sources = read_sources(config)
+    lease, waits = search.folder / "leases" / config_key(config, sources), False
+    with member_lease(lease, lambda owner: wait(f"{owner} runs the same values: waiting for it")):
+        while True:
+            known = find_run(config, sources)
+            name_of_new = None if known else search.name(name)
+            look = doctor and known is None
+            try:
+                return run_competition(config, name_of_new, interactive=search.interactive, doctor=look, watch=watch)
+            except RunBusyError:
+                if not waits:
+                    wait(f"another command has {known or name_of_new}: waiting for it")
+            waits = True
+            if watch is not None and search.left <= 0:
+                raise OutOfTimeError("the time of --hours is over")
+            time.sleep(POLL_SECONDS)
 
 
 def work(search: Search, log: Callable[[str], None]) -> None:
@@ -148,7 +174,7 @@ def _make(search: Search, study: Study, trial: Any, log: Callable[[str], None]) 
     log(f"{place}: {describe(values)}")
     started = search.clock()
     try:
-        scores = _scores_of(search, study, trial, values)
+        scores = _scores_of(search, study, trial, values, lambda why: log(f"{place}: {why}"))
     except PrunedError as error:
         study.tell(trial, state=states.PRUNED)
         log(f"{place}: pruned, {error}")
@@ -164,13 +190,14 @@ def _make(search: Search, study: Study, trial: Any, log: Callable[[str], None]) 
         log(f"{place}: {scores.metric} {scores.cv.mean:.4f}")
 
 
-def _scores_of(search: Search, study: Study, trial: Any, values: Mapping[str, Any]) -> Scores:  # noqa: ANN401
-    config = configure(search.config, values)
-    known = find_run(config, read_sources(config))
-    name = None if known else search.name(f"t{trial.number + 1:03d}")
-    run = run_competition(
-        config, name, interactive=search.interactive, doctor=False, watch=TrialWatch(search, study, trial)
-    )
+def _scores_of(
+    search: Search,
+    study: Study,
+    trial: Any,  # noqa: ANN401 - an optuna Trial
+    values: Mapping[str, Any],
+    wait: Callable[[str], object],
+) -> Scores:
+    run = run_values(search, values, f"t{trial.number + 1:03d}", wait, TrialWatch(search, study, trial))
     trial.set_user_attr("run", run.folder.name)
     scores = read_scores(run.folder)
     if scores.cv.mean is None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,6 +18,7 @@ import pytest
 import compete
 from compete.config.load import load_config
 from compete.errors import CompeteError, ConfigError, TrainingError, UserError
+from compete.hookspecs import hookimpl
 from compete.scores import read_scores
 from compete.search import trials
 from compete.search.__main__ import _work
@@ -21,7 +26,7 @@ from compete.search.commands import search
 from compete.search.flow import Clock, prepare_search, run_search
 from compete.search.parallel import _start
 from compete.search.storage import JOURNAL
-from compete.store import read_json, write_json
+from compete.store import folder_lock, read_json, write_json
 
 SEARCH = """
 [search]
@@ -179,6 +184,60 @@ def test_several_processes_make_each_trial_once(searched):
     with _start(replace(done, trials=100), 1, 2) as helper:
         helper.stdin.close()  # as when the process that started it is killed
         assert helper.wait(60) == 130, (done.folder / "process-1.txt").read_text()
+
+
+@pytest.mark.parametrize("moment", ["neither has a run yet", "the first one holds its run"])
+def test_a_trial_of_equal_values_waits_for_the_first_one_and_takes_its_result(searched, monkeypatch, moment):
+    done = made(searched, count=2)
+    trials.run_base(done, print)
+    study, lines, original = done.study(), [], trials.run_competition
+    for _ in range(2):
+        study.enqueue_trial({"optimizer.lr": 0.01, "model.dropout": "0.3"})
+    both, held = threading.Barrier(2), threading.Event()
+
+    def run_at_once(*given, **options):
+        if moment == "neither has a run yet":
+            with suppress(threading.BrokenBarrierError):  # broken where the second one waits
+                both.wait(1)
+        return original(*given, **options)
+
+    class Watch(trials.TrialWatch):
+        @hookimpl
+        def on_member_start(self, trainer):
+            held.set()
+            end = time.monotonic() + 2
+            while moment == "the first one holds its run" and not lines and time.monotonic() < end:
+                time.sleep(0.05)
+
+    def make(trial, wait):
+        assert wait.wait(60)
+        trials._make(done, study, trial, lambda line: lines.append(line) if "waiting" in line else None)
+
+    monkeypatch.setattr(trials, "run_competition", run_at_once)
+    monkeypatch.setattr(trials, "TrialWatch", Watch)
+    at_once = threading.Event()
+    at_once.set()
+    with ThreadPoolExecutor(2) as threads:
+        for wait in (at_once, at_once if moment == "neither has a run yet" else held):
+            threads.submit(make, trials.propose(study, done.config.search), wait)
+    one, other = study.get_trials()
+    assert one.state.name == other.state.name == "COMPLETE" and one.value == other.value
+    assert one.user_attrs["run"] == other.user_attrs["run"]
+    assert len(lines) == 1 and lines[0].endswith("runs the same values: waiting for it")
+
+
+def test_a_run_that_another_command_has_is_waited_for(searched):
+    done, lines = made(searched), []
+    base = trials.run_base(done, print).folder
+    with ExitStack() as held:
+        held.enter_context(folder_lock(base))
+
+        def wait(line):
+            lines.append(line)
+            held.close()
+
+        assert trials.run_values(done, {}, "base", wait).folder == base
+    assert lines == [f"another command has {base}: waiting for it"]
 
 
 def test_a_helper_refuses_a_toml_that_has_changed(searched):
