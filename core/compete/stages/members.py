@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save
 
-from compete.errors import CompeteError, PluginRuntimeError
+from compete.errors import CompeteError, PluginRuntimeError, code_of_others, error_location
 from compete.identity import read_sources
 from compete.jobs.events import Replay, read_result
 from compete.jobs.job import TrainMember
@@ -37,6 +37,7 @@ from compete.train.loop import train
 from compete.types import ALL_ROWS, Member, MemberResult
 
 if TYPE_CHECKING:
+    from compete.config.options import BoundComponent
     from compete.identity import Identity
 
 ONE_AT_A_TIME = threading.RLock()
@@ -84,7 +85,7 @@ def finish_member(run: Run, member: Member) -> MemberResult:
 def execute(run: Run, members: Sequence[Member], predict: bool = False) -> list[MemberResult]:
     """Have `[executor]` train every one of some members that is not finished, and `predict` with each."""
     executor = run.config.one("executors")
-    results = executor.build(list(members), training_of(run, members, predict))
+    results = _call_executor(executor, list(members), training_of(run, members, predict))
     found = [getattr(result, "member", None) for result in results] if isinstance(results, list) else []
     if found != list(members):
         raise PluginRuntimeError(
@@ -100,7 +101,36 @@ def execute_together(wanted: Sequence[tuple[Run, Sequence[Member]]]) -> None:
     if wanted:
         train = train_together([training_of(run, members, predict=True) for run, members in wanted])
         labeled = [member for run, members in wanted for member in label_members(run, members)]
-        wanted[0][0].config.one("executors").build(labeled, train)
+        _call_executor(wanted[0][0].config.one("executors"), labeled, train)
+
+
+def _call_executor(executor: BoundComponent, members: list[Member], train: TrainMember) -> Any:  # noqa: ANN401
+    """Return what an executor returns. Raise `PluginRuntimeError` that names it for what it raises by itself.
+
+    What training raises in this process passes through: it is no fault of the executor.
+    """
+    of_training: list[BaseException] = []
+
+    def work(member: Member) -> MemberResult:
+        try:
+            return train.work(member)
+        except BaseException as error:
+            of_training.append(error)
+            raise
+
+    def raised(error: BaseException) -> PluginRuntimeError:
+        return PluginRuntimeError(
+            f'[executor] name = "{executor.name}": raised {error!r} at {error_location(error)}. Finished members are '
+            "kept, and the others resume from their last checkpoints when you run the same command again."
+        )
+
+    try:
+        with code_of_others(raised):
+            return executor.build(members, replace(train, work=work))
+    except PluginRuntimeError as error:
+        if error.__cause__ in of_training:
+            raise error.__cause__ from None
+        raise
 
 
 def training_of(run: Run, members: Sequence[Member], predict: bool = False) -> TrainMember:

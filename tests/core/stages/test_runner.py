@@ -551,6 +551,29 @@ def test_an_executor_that_does_not_return_every_result_is_named(tiny, body):
         run(tiny, "executor.name=mine")
 
 
+@pytest.mark.parametrize("fault", ["raise OSError('the cluster is gone')", "raise SystemExit(3)"])
+def test_an_executor_that_raises_is_named_and_what_it_finished_is_kept(tiny, fault):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(f"\n\ndef mine(members, train):\n    train(members[0])\n    {fault}\n" + EXECUTORS)
+    with pytest.raises(PluginRuntimeError) as raised:
+        run(tiny, "executor.name=mine")
+    said = fault.removeprefix("raise ")
+    assert str(raised.value).startswith(f'[executor] name = "mine": raised {said} at {tiny}/tiny_plugin.py:')
+    assert list((tiny / "submissions").glob("*/run-001/members/*/result.json"))
+    assert run(tiny).folder.name == "run-001"
+
+
+def test_what_training_raises_is_no_fault_of_the_executor(tiny, monkeypatch):
+    import compete.stages.members
+
+    def fails(run, member):
+        raise KeyError("a bug in a loss")
+
+    monkeypatch.setattr(compete.stages.members, "train", fails)
+    with pytest.raises(KeyError, match="a bug in a loss"):
+        run(tiny)
+
+
 def test_an_executor_s_threads_train_what_one_thread_trains(tiny):
     with (tiny / "tiny_plugin.py").open("a") as file:
         file.write(
