@@ -81,6 +81,16 @@ def test_processes_give_the_results_of_one_and_survive_the_death_of_a_worker(tin
     assert all(shown.count(f"member fold{fold}-seed42 done") == 2 for fold in range(3))
 
 
+def test_members_of_several_devices_are_trained_side_by_side(tiny, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    local = run(tiny, "training.devices=2", "folds.n=2")
+    folder = run(tiny, "training.devices=2", "folds.n=2", *PROCESSES, fresh=True)
+    assert same(local, folder)
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert {event["member"] for event in log if event["event"] == "epoch"} == {"fold0-seed42", "fold1-seed42"}
+
+
+
 def test_a_member_that_kills_its_process_again_and_again_ends_the_run(tiny):
     add_to_plugin(tiny, DIES)
     with pytest.raises(CompeteError, match="fold1-seed42: the process that trained it died 2 times, the last time SIG"):

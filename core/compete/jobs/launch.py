@@ -35,11 +35,10 @@ ROOT_SECONDS = 1.0  # after a first failure, which may only follow from that of 
 def refuse_ranks(config: Config, nodes: bool) -> None:
     """Raise `ConfigError` where members cannot be trained on `[training] devices` of `nodes`, if these are there."""
     settings, executor, problems = config.training, config.one("executors").name, []
-    if settings.total_devices > 1 and executor != "local":
-        key = "nodes" if settings.nodes > 1 else "devices"
+    if settings.nodes > 1 and executor != "local":
         problems.append(
-            f"[training] {key} = {getattr(settings, key)}: trains one member on several devices, and [executor] name = "
-            f'"{executor}" trains each member on one. Set {key} = 1, or [executor] name = "local".'
+            f"[training] nodes = {settings.nodes}: trains one member on several machines, and [executor] name = "
+            f'"{executor}" trains each member on one. Set nodes = 1, or [executor] name = "local".'
         )
     if settings.nodes > 1 and not nodes:
         problems.append(
@@ -48,7 +47,7 @@ def refuse_ranks(config: Config, nodes: bool) -> None:
         )
     if problems:
         raise ConfigError(problems)
-    refuse_devices(settings)
+    refuse_devices(settings, here=executor == "local")
 
 
 def needs_ranks(run: Run) -> bool:

@@ -33,14 +33,14 @@ def make_fabric(settings: Training, number: int = 0) -> Fabric:
     return fabric
 
 
-def refuse_devices(settings: Training) -> None:
-    """Raise `ConfigError` where this machine cannot train a member on `[training] devices`."""
+def refuse_devices(settings: Training, here: bool = True) -> None:
+    """Raise `ConfigError` where a member cannot be trained on `[training] devices`, those of this machine if `here`."""
     devices, device = settings.devices, choose_device(settings.device)
     where = f"[training] devices = {devices}:"
     problems = []
     if device == "mps" and devices > 1:
         problems.append(f'{where} an Apple GPU is one device. Set devices = 1, or device = "cpu" to try it.')
-    if device == "cuda" and devices > torch.cuda.device_count():
+    if here and device == "cuda" and devices > torch.cuda.device_count():
         names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
         problems.append(f"{where} torch finds {plural(len(names), 'GPU')}: {format_list(names)}. Set fewer devices.")
     if settings.total_devices > settings.batch_size:

@@ -32,16 +32,17 @@ def processes(
 ) -> list[MemberResult]:
     """Train the members in several processes of this machine, one member a GPU, or each on a share of the cores.
 
-    `workers` is the number of processes; 0: `members_per_device` for each GPU, or one for each core and at most one a
-    member. `members_per_device` puts several on one GPU, where one alone does not fill it. `threads` is how many CPU
-    threads a process has; 0: OMP_NUM_THREADS where it is set, else the cores by the processes. Other threads add up
+    With `[training] devices` above 1, a member has so many GPUs, or CPU processes. `workers` is the number of members
+    in training; 0: `members_per_device` for each GPU, or one for each core. `members_per_device` puts several on one
+    GPU, where one alone does not fill it. `threads` is how many CPU threads a process has; 0: OMP_NUM_THREADS where it
+    is set, else the cores by the processes. Other threads add up
     in another order, so results are those of `local` to the last bit with the same OMP_NUM_THREADS for both.
     `retries` is how often a member whose process died goes on in another one, from its last checkpoint.
     """
     pending = train.pending(members)
-    devices = _devices(train.device, train.devices) * members_per_device
-    count = min(workers or len(devices) or _cores(), len(pending))
-    share = threads or _omp_threads() or max(1, _cores() // max(1, count))
+    each, devices = train.devices, _devices(train.device, train.devices) * members_per_device
+    count = min(workers or len(devices) or max(1, _cores() // each), len(pending))
+    share = threads or _omp_threads() or max(1, _cores() // max(1, count * each))
     if pending:
         pool = Pool(train, Waiting(pending, train, retries), share)
         pool.run([devices[number % len(devices)] if devices else None for number in range(count)])
