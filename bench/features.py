@@ -35,13 +35,14 @@ def run(toml: Path, way: str, overrides: list[str]) -> None:
     import compete.session
     from compete.config.load import load_config
     from compete.features.plan import FeaturePlan
+    from compete.session import RunOptions
     from compete.stages.runner import run_competition
 
     if way == "slow":
         compete.session.plan_features = lambda *_: FeaturePlan()
     config = load_config(toml, overrides)
     before = sum(os.times()[:4])
-    done = run_competition(config, fresh=True, doctor=False)
+    done = run_competition(config, fresh=True, options=RunOptions(doctor=False))
     seconds = sum(os.times()[:4]) - before
     scores = json.loads((done.folder / "scores.json").read_text())
     print(json.dumps({"cpu_s": round(seconds, 1), "cv": scores["cv"], "folder": str(done.folder)}))

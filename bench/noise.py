@@ -16,6 +16,7 @@ from PIL import Image
 
 from compete.config.load import load_config
 from compete.scores import read_scores
+from compete.session import RunOptions
 from compete.stages.runner import run_competition
 
 ROWS = 300
@@ -59,7 +60,9 @@ def main() -> None:
         Path("noise.toml").write_text(TOML)
         lines = []
         for name, override in CHOICES.items():
-            done = run_competition(load_config(Path("noise.toml"), [override]), fresh=True, doctor=False)
+            done = run_competition(
+                load_config(Path("noise.toml"), [override]), fresh=True, options=RunOptions(doctor=False)
+            )
             scores = np.array([member.score for member in read_scores(done.folder).members.values()])
             lines.append(f"{name:16} {scores.mean():.3f} ± {scores.std(ddof=1) / len(scores) ** 0.5:.3f}")
         print("\n".join(lines))

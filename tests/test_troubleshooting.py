@@ -20,6 +20,7 @@ from compete.errors import CompeteError
 from compete.files.root import Files
 from compete.model.device import choose_device
 from compete.model.memory import BatchSplitter
+from compete.session import RunOptions
 from compete.stages.prepare import read_tables
 from compete.stages.run_folder import check_format, read_state
 from compete.stages.runner import run_competition
@@ -32,7 +33,7 @@ TOML = Path("tiny.toml")
 
 
 def run(*overrides: str, name: str | None = None, fresh: bool = False):
-    return run_competition(load_config(TOML, [*QUICK, *overrides]), name, fresh, doctor=False)
+    return run_competition(load_config(TOML, [*QUICK, *overrides]), name, fresh, options=RunOptions(doctor=False))
 
 
 def truncated_zip() -> None:

@@ -185,15 +185,18 @@ def run(
 
     A run that was stopped resumes when you run the same command again.
     """
+    from compete.session import RunOptions
+
     configs = [_read_config(file.expanduser(), overrides or []) for file in files]
+    options = RunOptions(interactive=sys.stdout.isatty(), doctor=doctor)
     if only:
         from compete.blending.part_entry import run_part
 
-        echo(*run_part(configs, only, name, fresh, hours, interactive=sys.stdout.isatty(), doctor=doctor))
+        echo(*run_part(configs, only, name, fresh, hours, options))
         return
     from compete.nodes.entry import run_on_nodes
 
-    run_on_nodes(configs, hours, name, fresh, interactive=sys.stdout.isatty(), doctor=doctor)
+    run_on_nodes(configs, hours, name, fresh, options)
 
 
 def _read_config(file: Path, overrides: list[str]) -> Config:

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from compete.text import printable
 
@@ -130,6 +131,17 @@ def code_of_others(
         if is_a_stop(error) or isinstance(error, GeneratorExit):
             raise
         raise explain(error) from error
+
+
+def call_hook(caller: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 - what the hook returns
+    """Call a hook; an exception from a plugin becomes a `PluginRuntimeError` that names where it was raised."""
+    name = getattr(caller, "name", "a hook")
+
+    def raised(error: BaseException) -> PluginRuntimeError:
+        return PluginRuntimeError(f"hook {name}: a plugin raised {error!r} at {error_location(error)}")
+
+    with code_of_others(raised):
+        return caller(**arguments)
 
 
 def is_a_stop(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compete.data.loaders import choose_workers
-from compete.errors import PluginRuntimeError, code_of_others, error_location
+from compete.errors import call_hook
 from compete.features.plan import FeaturePlan, features_key, plan_features
 from compete.features.stored import Backbone, StoredFeatures, open_features
 from compete.predict.inference import Pooling, views_of
@@ -31,14 +31,29 @@ if TYPE_CHECKING:
     from compete.types import Member, Metric, Tables, Target
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """What a command chooses for all of its runs, and no result depends on.
+
+    `doctor` looks for mistakes first; `watch` has event hooks, called last; `nodes` are the other machines of its runs.
+    """
+
+    interactive: bool = False
+    doctor: bool = True
+    watch: object = None
+    nodes: Nodes | None = None
+
+
+DEFAULT_OPTIONS = RunOptions()
+
+
 @dataclass
 class Session:
     """What a run has from its start: the TOML, folder, device, its own plugin manager, and its warnings and notes.
 
-    A folder is `shared` with other processes, which train other members. With `doctor` the first member is looked at
-    for classic mistakes before it trains. `watchers` are the TOML's callbacks and hooks, which watch members where they
-    are trained; `ranks` are the processes that train one together, and `nodes` the other machines with some of them. Of
-    several runs that train at one time, each has a `label`, and all have one `together`.
+    A folder is `shared` with other processes, which train other members. `watchers` are the TOML's callbacks and hooks,
+    which watch members where they are trained; `ranks` are the processes that train one together. Of several runs that
+    train at one time, each has a `label`, and all have one `together`.
 
     Event hooks get it as `run`; plugins may rely on the attributes of `compete.reports.RunView`.
     """
@@ -47,16 +62,24 @@ class Session:
     folder: Path
     fabric: Fabric
     manager: pluggy.PluginManager
-    interactive: bool = False
-    doctor: bool = True
+    options: RunOptions = DEFAULT_OPTIONS
     shared: bool = False
     ranks: Ranks = ALONE
-    nodes: Nodes = field(default_factory=Nodes)
     label: str = ""
     together: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     watchers: list[object] = field(default_factory=list)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody watches the screen."""
+        return self.options.interactive
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """The other machines that train members with this one; there may be none."""
+        return self.options.nodes or Nodes()
 
     @property
     def competition(self) -> str:
@@ -275,14 +298,3 @@ def metric_for(config: Config, target: Target) -> Metric:
     if ranks is None or not metric.top:
         return metric
     return replace(metric, score=lambda labels, found: metric.score(ranks(labels), ranks(found)[:, None]))
-
-
-def call_hook(caller: Callable[..., Any], **arguments: object) -> Any:  # noqa: ANN401 - what the hook returns
-    """Call a hook; an exception from a plugin becomes a `PluginRuntimeError` that names where it was raised."""
-    name = getattr(caller, "name", "a hook")
-
-    def raised(error: BaseException) -> PluginRuntimeError:
-        return PluginRuntimeError(f"hook {name}: a plugin raised {error!r} at {error_location(error)}")
-
-    with code_of_others(raised):
-        return caller(**arguments)

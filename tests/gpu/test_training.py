@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from compete.errors import call_hook
 from compete.model.device import make_fabric
 from compete.ranks.batchnorm import _SharedBatchNorm
 from compete.ranks.group import ALONE, join_ranks
-from compete.session import call_hook
 from compete.stages.members import finish_member
 from compete.store import drop_checkpoints
 from compete.train.loop import plan_epoch, read_parts, train, train_step

@@ -15,6 +15,7 @@ import pytest
 from compete import CompeteError, ConfigError
 from compete.config.load import load_config
 from compete.scores import read_scores
+from compete.session import RunOptions
 from compete.stages.runner import run_competition
 from compete.store import NEWEST_FIRST
 from compete_plugins.executors._processes import _omp_threads
@@ -24,7 +25,9 @@ PROCESSES = ("executor.name=processes", "executor.workers=2")
 
 
 def run(tiny: Path, *overrides: str, **options: object) -> Path:
-    return run_competition(load_config(tiny / "tiny.toml", overrides), doctor=False, **options).folder
+    return run_competition(
+        load_config(tiny / "tiny.toml", overrides), options=RunOptions(doctor=False), **options
+    ).folder
 
 
 def same(one: Path, other: Path) -> bool:
@@ -88,7 +91,6 @@ def test_members_of_several_devices_are_trained_side_by_side(tiny, monkeypatch):
     assert same(local, folder)
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert {event["member"] for event in log if event["event"] == "epoch"} == {"fold0-seed42", "fold1-seed42"}
-
 
 
 def test_a_member_that_kills_its_process_again_and_again_ends_the_run(tiny):

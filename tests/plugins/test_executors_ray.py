@@ -12,6 +12,7 @@ import pytest
 from compete import CompeteError, ConfigError
 from compete.config.load import load_config
 from compete.scores import read_scores
+from compete.session import RunOptions
 from compete.stages.runner import run_competition
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own: open sockets and processes of the cluster
@@ -44,7 +45,9 @@ def register_hooks() -> dict:
 
 
 def run(tiny: Path, *overrides: str, **options: object) -> Path:
-    return run_competition(load_config(tiny / "tiny.toml", overrides), doctor=False, **options).folder
+    return run_competition(
+        load_config(tiny / "tiny.toml", overrides), options=RunOptions(doctor=False), **options
+    ).folder
 
 
 def same(one: Path, other: Path) -> bool:

@@ -13,6 +13,7 @@ from torch import nn
 from compete import ConfigError, hookimpl
 from compete.config.load import load_config
 from compete.errors import TrainingError
+from compete.session import RunOptions
 from compete.stages.runner import run_competition
 from compete.train.loop import train
 from compete.types import Member
@@ -206,36 +207,36 @@ def test_the_error_names_the_module_where_nan_begins(tiny, what):
     with pytest.raises(
         TrainingError, match=r"became NaN or infinite; nan_watch found the first in step 2, in the output of 2\."
     ):
-        run_competition(config, doctor=False)
+        run_competition(config, options=RunOptions(doctor=False))
 
 
 def test_without_the_watch_the_error_is_as_before(tiny):
     with pytest.raises(TrainingError, match=r"the training loss became NaN or infinite\. The member"):
-        run_competition(planted(tiny), doctor=False)
+        run_competition(planted(tiny), options=RunOptions(doctor=False))
 
 
 def test_a_watched_module_after_the_first_says_that_its_input_was_bad(tiny):
     config = planted(tiny, 'hooks=[{name="nan_watch", modules=["3"]}]')
     with pytest.raises(TrainingError, match="output of 3, whose input had them already"):
-        run_competition(config, doctor=False)
+        run_competition(config, options=RunOptions(doctor=False))
 
 
 def test_the_backward_watch_names_the_gradient(tiny):
     """The bad function gives an infinite gradient to what comes before it: the ReLU's output."""
     config = planted(tiny, 'hooks=[{name="nan_watch", on="backward"}]', "model.kind=backward")
     with pytest.raises(TrainingError, match="gradient of the output of 1"):
-        run_competition(config, doctor=False)
+        run_competition(config, options=RunOptions(doctor=False))
 
 
 def test_a_loss_that_is_nan_by_itself_is_told_from_a_network_s(tiny):
     config = planted(tiny, 'hooks=[{name="nan_watch"}]', "loss.name=nan_loss", "model.kind=none")
     with pytest.raises(TrainingError, match="nan_watch saw none in the outputs of 6 modules"):
-        run_competition(config, doctor=False)
+        run_competition(config, options=RunOptions(doctor=False))
 
 
 def test_skipped_steps_name_the_module_in_the_warning(tiny):
     config = planted(tiny, 'hooks=[{name="nan_watch"}]', "training.on_nan=skip")
-    warnings = run_competition(config, doctor=False).session.warnings
+    warnings = run_competition(config, options=RunOptions(doctor=False)).session.warnings
     [warning] = [text for text in warnings if "were skipped" in text]
     assert warning.endswith("nan_watch found the first in step 2, in the output of 2")
 

@@ -16,6 +16,7 @@ from compete.draft import InitResult, write_toml
 from compete.errors import UserError
 from compete.leaderboard.records import find_candidate
 from compete.scores import SCORES_FILE, read_scores
+from compete.session import RunOptions
 from compete.stages.run_folder import check_format, read_state
 
 __all__ = ["InitResult", "Result", "blend", "init", "load_run", "run", "validate"]
@@ -41,7 +42,7 @@ def run(
     """
     with python_words(), state_kept():
         config = read_config(source, overrides)
-        return Result.of(run_within([config], hours, name, fresh, sys.stdout.isatty(), doctor))
+        return Result.of(run_within([config], hours, name, fresh, RunOptions(sys.stdout.isatty(), doctor)))
 
 
 def blend(

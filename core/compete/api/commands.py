@@ -44,9 +44,8 @@ def advise(
 def report(run: Annotated[str, typer.Argument(help="Name or folder of a run.")]) -> None:
     """Write the report page of a finished run again."""
     from compete.config.plugins import load_plugins
-    from compete.errors import UserError
+    from compete.errors import UserError, call_hook
     from compete.leaderboard.records import find_candidate
-    from compete.session import call_hook
     from compete.stages.run_folder import check_format, read_state
 
     folder = find_candidate(run).folder

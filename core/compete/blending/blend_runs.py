@@ -38,14 +38,14 @@ from compete.blending.sources import (
 )
 from compete.config.load import Config, check_config
 from compete.data.folds import write_folds
-from compete.errors import ConfigError
+from compete.errors import ConfigError, call_hook
 from compete.identity import read_sources
 from compete.model.device import make_fabric
 from compete.predict.parquet import label_columns, write_predictions
 from compete.predict.postprocessing import submission_frame
 from compete.predict.top_k import in_all_rows, join_top
 from compete.scores import BlendFacts, CvScores, MethodFacts, Scores, write_scores
-from compete.session import RunRows, Session, call_hook, metric_for
+from compete.session import RunOptions, RunRows, Session, metric_for
 from compete.stages.finish import common_scores, fit_postprocessing, nested_parts, store_tables, write_checked
 from compete.stages.run_folder import check_name, choose_folder, claim_folder, environment, update_state
 from compete.stages.runner import events
@@ -191,7 +191,8 @@ def judge_blend(prepared: Prepared, methods: Sequence[MethodFacts] = ()) -> Judg
 def write_blend(blend: JudgedBlend, folder: Path, interactive: bool = False) -> RunRows:
     """Post-process and write a blend into a run folder that is held."""
     config = blend.prepared.config
-    session = Session(config, folder, make_fabric(config.training), config.plugins.new_manager(), interactive)
+    manager, options = config.plugins.new_manager(), RunOptions(interactive)
+    session = Session(config, folder, make_fabric(config.training), manager, options)
     session.warnings.extend(blend.prepared.notes)
     run = RunRows(session, blend.prepared.dataset)
     with events(session):

@@ -25,6 +25,7 @@ from compete.errors import ConfigError, UserError
 from compete.files.root import Files
 from compete.identity import config_key, read_sources
 from compete.model.network import build_network
+from compete.session import DEFAULT_OPTIONS, RunOptions
 from compete.stages.members import may_be_finished
 from compete.stages.open_images import try_images
 from compete.stages.prepare import check_root, choose_members, prepare
@@ -48,7 +49,6 @@ from compete.train.fit import refuse_steps
 if TYPE_CHECKING:
     from compete.config.load import Config
     from compete.config.options import BoundComponent
-    from compete.ranks.nodes import Nodes
     from compete.session import Run, RunRows
     from compete.stages.run_folder import RunState
 
@@ -57,36 +57,30 @@ def run_entry(
     config: Config,
     name: str | None = None,
     fresh: bool = False,
-    interactive: bool = False,
-    doctor: bool = True,
-    watch: object = None,
-    nodes: Nodes | None = None,
+    options: RunOptions = DEFAULT_OPTIONS,
 ) -> RunRows:
     """Run a TOML to a checked submission; see `run_competition`.
 
     One with `[[variants]]` trains a run for each and blends them; one with `[blend]` trains nothing.
     """
     if config.variants:
-        return _run_variants(config, name, fresh, interactive, doctor, watch, nodes)
+        return _run_variants(config, name, fresh, options)
     if not (config.blend.runs or config.blend.files):
-        return run_competition(config, name, fresh, interactive, doctor, watch, nodes)
+        return run_competition(config, name, fresh, options)
     if not config.blend.runs:
         raise ConfigError("[blend] runs: name at least one finished run: its rows, folds and metric count.")
-    return repeat_blend(config, name, fresh, interactive)
+    return repeat_blend(config, name, fresh, options.interactive)
 
 
 def run_entries(
     configs: Sequence[Config],
     name: str | None = None,
     fresh: bool = False,
-    interactive: bool = False,
-    doctor: bool = True,
-    watch: object = None,
-    nodes: Nodes | None = None,
+    options: RunOptions = DEFAULT_OPTIONS,
 ) -> RunRows:
     """Run one TOML, or several of one competition, which are blended; `name` is the blend's. See `run_all`."""
     if len(configs) == 1:
-        return run_entry(configs[0], name, fresh, interactive, doctor, watch, nodes)
+        return run_entry(configs[0], name, fresh, options)
     names = sorted({config.competition.name for config in configs})
     if len(names) > 1:
         raise ConfigError(f"[competition] name: TOMLs of several competitions cannot be blended: {format_list(names)}")
@@ -96,22 +90,14 @@ def run_entries(
         raise ConfigError(f"{format_list(twice)}: the same run more than once. Name each once.")
     _refuse_unblendable({str(config.path): config for config in configs})
     if any(config.variants or config.blend.runs or config.blend.files for config in configs):
-        folders = [run_entry(config, None, fresh, interactive, doctor, watch, nodes).folder for config in configs]
+        folders = [run_entry(config, None, fresh, options).folder for config in configs]
     else:
         planned = [PlannedRun(config, str(config.path), fresh=fresh) for config in configs]
-        folders = [run.folder for run in run_all(planned, interactive, doctor, watch, nodes)]
-    return blend_runs(blend_data(folders, {}), name=name, interactive=interactive)
+        folders = [run.folder for run in run_all(planned, options)]
+    return blend_runs(blend_data(folders, {}), name=name, interactive=options.interactive)
 
 
-def _run_variants(
-    config: Config,
-    name: str | None,
-    fresh: bool,
-    interactive: bool,
-    doctor: bool,
-    watch: object,
-    nodes: Nodes | None,
-) -> RunRows:
+def _run_variants(config: Config, name: str | None, fresh: bool, options: RunOptions) -> RunRows:
     """Train each variant into a run folder beside this one's, `<run>-<variant>`, then blend them by `[ensemble]`."""
     check_name(name)
     check_root(config)
@@ -127,12 +113,12 @@ def _run_variants(
             line = f"variant {variant.name}, {number} of {len(config.variants)}: {own}"
             chosen, again = _free_name(own, variant.config), fresh and not own.exists()
             planned.append(PlannedRun(variant.config, variant.name, chosen, again, line))
-        runs = run_all(planned, interactive, doctor, watch, nodes)
+        runs = run_all(planned, options)
         folder = _of_same_data(config, sources, held, folder, runs[0])
         prepared = prepare_blend(replace(config, blend=Blend(runs=[run.folder.as_posix() for run in runs])))
         methods, used = judge_methods(prepared), config.one("ensembles").name
         echo(*method_lines(methods, config.one("metrics").name), fixed_line(used, choose_method(methods)))
-        return write_blend(judge_blend(prepared, methods), folder, interactive)
+        return write_blend(judge_blend(prepared, methods), folder, options.interactive)
 
 
 def _refuse_unblendable(configs: Mapping[str, Config], ensemble: BoundComponent | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from compete.errors import ConfigError
 from compete.identity import read_sources
+from compete.session import DEFAULT_OPTIONS, RunOptions
 from compete.stages.run_folder import check_name, choose_folder, claim_folder
 from compete.text import echo
 from compete.workers.only import Only, read_only
@@ -24,8 +25,7 @@ def run_part(
     name: str | None,
     fresh: bool,
     hours: float | None,
-    interactive: bool = False,
-    doctor: bool = True,
+    options: RunOptions = DEFAULT_OPTIONS,
 ) -> list[str]:
     """Train the members that `--only` names, and return what is left and the command for it.
 
@@ -38,8 +38,8 @@ def run_part(
     whole = ["compete", "run", str(config.path), *(part for text in config.overrides for part in ("--set", text))]
     whole += ["--name", name] if name else []
     if not config.variants:
-        return describe_part(train_part(config, only, name, interactive, doctor), whole)
-    return [*_variants(config, only, name, interactive, doctor), f"to blend them: {shlex.join(whole)}"]
+        return describe_part(train_part(config, only, name, options), whole)
+    return [*_variants(config, only, name, options), f"to blend them: {shlex.join(whole)}"]
 
 
 def _problems(configs: Sequence[Config], fresh: bool, hours: float | None) -> list[str]:
@@ -57,7 +57,7 @@ def _problems(configs: Sequence[Config], fresh: bool, hours: float | None) -> li
     return problems
 
 
-def _variants(config: Config, only: Only, name: str | None, interactive: bool, doctor: bool) -> list[str]:
+def _variants(config: Config, only: Only, name: str | None, options: RunOptions) -> list[str]:
     """Train members of some variants, in the folders that the whole run has for them."""
     check_name(name)
     sources, lines = read_sources(config), []
@@ -67,6 +67,6 @@ def _variants(config: Config, only: Only, name: str | None, interactive: bool, d
         if not only.variants or variant.name in only.variants:
             own = f"{entry.name}-{variant.name}"
             echo(f"variant {variant.name}: {entry.with_name(own)}")
-            run = train_part(variant.config, only, own, interactive, doctor)
+            run = train_part(variant.config, only, own, options)
             lines.append(f"variant {variant.name}: {describe_part(run, [])[0]}")
     return lines

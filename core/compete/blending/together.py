@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compete.config.load import Config
-    from compete.ranks.nodes import Nodes
-    from compete.session import Run
+    from compete.session import Run, RunOptions
     from compete.types import Member
 
 
@@ -49,25 +48,19 @@ class _Begun:
     fresh: bool
 
 
-def run_all(
-    planned: Sequence[PlannedRun],
-    interactive: bool = False,
-    doctor: bool = True,
-    watch: object = None,
-    nodes: Nodes | None = None,
-) -> list[Run]:
+def run_all(planned: Sequence[PlannedRun], options: RunOptions) -> list[Run]:
     """Run each to its submission; see `run_competition`.
 
     Where all have one `[executor]`, and that is not `local`, it gets the members of all runs at once: few are left
     over while devices stand idle. A member that several need is trained once.
     """
-    if watch is None and len(planned) > 1 and _share_executor([each.config for each in planned]):
-        return _run_together(planned, interactive, doctor)
+    if options.watch is None and len(planned) > 1 and _share_executor([each.config for each in planned]):
+        return _run_together(planned, options)
     runs = []
     for each in planned:
         if each.line:
             echo(each.line)
-        runs.append(run_competition(each.config, each.name, each.fresh, interactive, doctor, watch, nodes))
+        runs.append(run_competition(each.config, each.name, each.fresh, options))
     return runs
 
 
@@ -77,7 +70,7 @@ def _share_executor(configs: Sequence[Config]) -> bool:
     return bound[0].name != "local" and all(key == keys[0] for key in keys)
 
 
-def _run_together(planned: Sequence[PlannedRun], interactive: bool, doctor: bool) -> list[Run]:
+def _run_together(planned: Sequence[PlannedRun], options: RunOptions) -> list[Run]:
     """Open all runs, train the members of all, then their refits, and finish one run after the other."""
     shared: dict[str, object] = {}
     with ExitStack() as held:
@@ -86,7 +79,7 @@ def _run_together(planned: Sequence[PlannedRun], interactive: bool, doctor: bool
             if plan.line:
                 echo(plan.line)
             end = held.enter_context(ExitStack())
-            context = opened(plan.config, plan.name, plan.fresh, interactive, doctor, label=plan.label, together=shared)
+            context = opened(plan.config, plan.name, plan.fresh, options, label=plan.label, together=shared)
             run, known = end.enter_context(context)
             begin_training(run, known, run.members)
             begun.append(_Begun(run, end, known, plan.fresh))

@@ -17,6 +17,7 @@ from compete.budget.plan import ORDER, Cost, Plan, Unit, describe, full_plan, pl
 from compete.budget.watch import ReplanError, Watch
 from compete.errors import ConfigError
 from compete.identity import config_key, digest, read_sources
+from compete.session import DEFAULT_OPTIONS, RunOptions
 from compete.stages.run_folder import (
     competition_folder,
     find_run,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from compete.config.load import Config, Variant
-    from compete.ranks.nodes import Nodes
     from compete.session import RunRows
 
 CUT = ("epochs", "only_folds", "seeds", "refit")
@@ -45,19 +45,17 @@ def run_within(
     hours: float | None,
     name: str | None = None,
     fresh: bool = False,
-    interactive: bool = False,
-    doctor: bool = True,
+    options: RunOptions = DEFAULT_OPTIONS,
     *,
     clock: Callable[[], float] = time.monotonic,
     measured: Measure = measure,
-    nodes: Nodes | None = None,
 ) -> RunRows:
     """Run TOMLs to a checked submission, within some hours of work if given; the same call resumes the same plan.
 
     Raise `ConfigError` before anything starts if not even the smallest plan fits, with the hours that it needs.
     """
     if hours is None:
-        return run_entries(configs, name, fresh, interactive, doctor, nodes=nodes)
+        return run_entries(configs, name, fresh, options)
     _refuse(configs, hours)
     ledger = _resumed(configs, hours, clock) if not fresh else None
     if ledger is None:
@@ -69,7 +67,7 @@ def run_within(
         given = apply_plan(configs, ledger.units, ledger.plan)
         watch = Watch(ledger, [unit for config in given for unit in units_of(config)], _note(ledger, hours))
         try:
-            run = run_entries(given, _free(given, name), fresh, interactive, doctor, watch, nodes)
+            run = run_entries(given, _free(given, name), fresh, replace(options, watch=watch))
         except ReplanError as error:
             ledger.change(error.plan)
             echo(_why(ledger), *(f"plan: {line}" for line in describe(ledger.plan, ledger.units)))

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from compete.errors import call_hook
 from compete.hookspecs import hookimpl
 from compete.jobs.job import Record
-from compete.session import MemberOfRun, call_hook
+from compete.session import MemberOfRun
 from compete.types import Epoch, Member, MemberResult
 
 if TYPE_CHECKING:

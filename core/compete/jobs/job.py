@@ -69,7 +69,7 @@ def job_of(run: Run, member: Member, cpus: int = 0, storage: str = "") -> Job:
         toml=write_toml_text(run.config.resolved()),
         path=str(run.config.path),
         identity=run.identity,
-        doctor=run.session.doctor,
+        doctor=run.session.options.doctor,
         cpus=cpus,
         storage=storage and run_storage(storage, run.folder),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from compete.budget.timed_run import run_within, units_of
@@ -10,6 +11,7 @@ from compete.errors import ConfigError
 from compete.nodes.follow import follow
 from compete.nodes.lead import gathered
 from compete.ranks.place import read_place
+from compete.session import DEFAULT_OPTIONS, RunOptions
 
 if TYPE_CHECKING:
     from compete.config.load import Config
@@ -20,8 +22,7 @@ def run_on_nodes(
     hours: float | None,
     name: str | None = None,
     fresh: bool = False,
-    interactive: bool = False,
-    doctor: bool = True,
+    options: RunOptions = DEFAULT_OPTIONS,
 ) -> None:
     """Run TOMLs as `run_within`; with `[training] nodes` above 1, do it on the first node, and elsewhere follow it.
 
@@ -31,11 +32,11 @@ def run_on_nodes(
     if len(counts - {1}) > 1:
         raise ConfigError(f"[training] nodes: set one number for all that runs together, not {sorted(counts)}.")
     if max(counts) == 1:
-        run_within(configs, hours, name, fresh, interactive, doctor)
+        run_within(configs, hours, name, fresh, options)
         return
     place = read_place(max(counts))
     if place.node:
         follow(place, configs)
         return
     with gathered(place, configs) as nodes:
-        run_within(configs, hours, name, fresh, interactive, doctor, nodes=nodes)
+        run_within(configs, hours, name, fresh, replace(options, nodes=nodes))

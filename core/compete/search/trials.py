@@ -16,6 +16,7 @@ from compete.jobs.lease import POLL_SECONDS, member_lease
 from compete.scores import read_scores
 from compete.search.space import Parameter, configure, describe
 from compete.search.storage import Study, import_optuna, open_study, propose, take_up
+from compete.session import RunOptions
 from compete.stages.members import finished
 from compete.stages.run_folder import competition_folder, find_run
 from compete.stages.runner import run_competition
@@ -102,7 +103,7 @@ def run_values(
             name_of_new = None if known else search.name(name)
             look = doctor and known is None
             try:
-                return run_competition(config, name_of_new, interactive=search.interactive, doctor=look, watch=watch)
+                return run_competition(config, name_of_new, options=RunOptions(search.interactive, look, watch))
             except RunBusyError:
                 if not waits:
                     wait(f"another command has {known or name_of_new}: waiting for it")

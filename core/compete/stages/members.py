@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save
 
-from compete.errors import CompeteError, PluginRuntimeError, code_of_others, error_location
+from compete.errors import CompeteError, PluginRuntimeError, call_hook, code_of_others, error_location
 from compete.identity import read_sources
 from compete.jobs.events import Replay, read_result
 from compete.jobs.job import TrainMember
@@ -26,7 +26,7 @@ from compete.model.selectors import is_fitted
 from compete.predict.inference import Scaler
 from compete.ranks.splits import SPLITS
 from compete.reports import TrainingReport
-from compete.session import Run, call_hook
+from compete.session import Run
 from compete.stages.describe import describe_plan
 from compete.stages.predictions import OOF, PREDICTED, RESULT, TEST, WEIGHTS, is_predicted, predict_member
 from compete.stages.run_folder import changed_since

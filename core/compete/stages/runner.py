@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compete.data.folds import write_folds
-from compete.errors import FAULTS, PluginRuntimeError, error_location, is_a_stop
+from compete.errors import FAULTS, PluginRuntimeError, call_hook, error_location, is_a_stop
 from compete.files.root import Files
 from compete.identity import identify, read_sources
 from compete.jobs.launch import refuse_ranks
@@ -21,9 +21,8 @@ from compete.model.network import build_network
 from compete.model.selectors import is_fitted
 from compete.model.weights import frozen_from_scratch
 from compete.predict.postprocessing import submission_frame
-from compete.ranks.nodes import Nodes
 from compete.scores import write_scores
-from compete.session import Run, Session, call_hook
+from compete.session import DEFAULT_OPTIONS, Run, RunOptions, Session
 from compete.stages.blend import blend
 from compete.stages.describe import (
     describe_images,
@@ -75,17 +74,14 @@ def run_competition(
     config: Config,
     name: str | None = None,
     fresh: bool = False,
-    interactive: bool = False,
-    doctor: bool = True,
-    watch: object = None,
-    nodes: Nodes | None = None,
+    options: RunOptions = DEFAULT_OPTIONS,
 ) -> Run:
     """Run a competition from its TOML to a checked submission, resuming where an earlier try stopped.
 
-    `name` chooses the folder, `fresh` a new one that reuses nothing; `doctor` looks for mistakes first; `watch` has
-    event hooks, called last; `nodes` are other machines. Raise `CompeteError`; what was finished is kept.
+    `name` chooses the run's folder, `fresh` a new one that reuses nothing. Raise `CompeteError` with what to do about
+    it; what was finished is kept.
     """
-    with opened(config, name, fresh, interactive, doctor, watch, nodes) as (run, runs):
+    with opened(config, name, fresh, options) as (run, runs):
         begin_training(run, runs, run.members)
         finish_run(run, runs)
     return run
@@ -96,10 +92,7 @@ def opened(
     config: Config,
     name: str | None,
     fresh: bool,
-    interactive: bool,
-    doctor: bool,
-    watch: object = None,
-    nodes: Nodes | None = None,
+    options: RunOptions,
     label: str = "",
     together: dict[str, object] | None = None,
 ) -> Iterator[tuple[Run, list[Path]]]:
@@ -109,21 +102,19 @@ def opened(
     """
     check_name(name)
     check_root(config)
-    refuse_ranks(config, nodes=bool(nodes))
+    refuse_ranks(config, nodes=bool(options.nodes))
     sources = read_sources(config)
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, fresh))
         manager = config.plugins.new_manager()
         fabric, notes = make_fabric(config.training), list(config.notes)
-        session = Session(
-            config, folder, fabric, manager, interactive, doctor, nodes=nodes or Nodes(), notes=notes, label=label
-        )
+        session = Session(config, folder, fabric, manager, options, notes=notes, label=label)
         session.together = session.together if together is None else together
         runs = [] if fresh else list(run_folders(competition_folder(config)))
         for warning in damaged_runs(runs):
             session.warn(warning)
-        if watch is not None:
-            session.register(watch)
+        if options.watch is not None:
+            session.register(options.watch)
         with events(session, [*config.many("callbacks"), *config.many("hooks")]):
             run = assemble(session, sources, runs, held)
             write_folds(run.folder / "folds.csv", run.tables.train, run.dataset.folds)

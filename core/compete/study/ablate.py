@@ -34,6 +34,7 @@ def ablate(
     from compete.errors import UserError
     from compete.identity import read_sources
     from compete.scores import read_scores
+    from compete.session import RunOptions
     from compete.stages.prepare import choose_members, prepare
     from compete.stages.runner import run_competition
     from compete.study import ablation
@@ -49,9 +50,9 @@ def ablate(
     others = ablation.variants(config, switches)
     members = choose_members(config, prepare(config, read_sources(config), None).folds)
     echo(ablation.cost(config, switches, others, len(members)))
-    interactive = sys.stdout.isatty()
+    options = RunOptions(sys.stdout.isatty(), doctor=False)
     base, outcomes = ablation.ablate(
-        config, switches, echo, lambda other, name: run_competition(other, name, interactive=interactive, doctor=False)
+        config, switches, echo, lambda other, name: run_competition(other, name, options=options)
     )
     scores = read_scores(base.folder)
     better = "higher" if scores.higher_is_better else "lower"

@@ -16,13 +16,13 @@ import torch
 
 from compete.data.folds import class_totals
 from compete.data.loaders import loader_processes, read_parts, seed_host
-from compete.errors import TrainingError
+from compete.errors import TrainingError, call_hook
 from compete.model.device import seed_device
 from compete.model.finetune import awake, set_trainable, set_training_mode
 from compete.model.non_finite import buffers_of, gradients_are_finite, kept_buffers, leave_out, weights_are_finite
 from compete.model.selectors import is_fitted
 from compete.ranks.batchnorm import batch_statistics, shared_statistics
-from compete.session import Run, call_hook
+from compete.session import Run
 from compete.train.checkpoints import checkpoint, resume
 from compete.train.doctor import diagnose
 from compete.train.fit import fit_epoch
@@ -44,7 +44,7 @@ def train(run: Run, member: Member) -> tuple[MemberResult, dict[str, torch.Tenso
         return _result(trainer), trainer.progress.best_weights or {}, trainer.scaler
     resume(trainer)
     first = run.ranks.is_first and member == run.members[0]
-    if run.session.doctor and first and not (trainer.epoch or trainer.step):
+    if run.session.options.doctor and first and not (trainer.epoch or trainer.step):
         _warn_of_mistakes(trainer)
     with loader_processes():
         while trainer.epoch < (member.epochs or trainer.epochs) and not _stopped(trainer):

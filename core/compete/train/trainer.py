@@ -20,7 +20,7 @@ from compete.data.loaders import (
     seed_host,
     training_batches,
 )
-from compete.errors import CompeteError
+from compete.errors import CompeteError, call_hook
 from compete.model.device import seed_device
 from compete.model.finetune import TrainingPlan, build_optimizer, frozen_modules, parameter_groups
 from compete.model.losses import joint_loss, soft_targets
@@ -29,7 +29,7 @@ from compete.model.selectors import is_fitted
 from compete.predict.inference import Scale, Scaler, as_they_are
 from compete.ranks.group import ALONE, Ranks
 from compete.ranks.splits import split_all_ranks
-from compete.session import MemberOfRun, Run, call_hook
+from compete.session import MemberOfRun, Run
 from compete.train.evaluation import evaluate, sample_of
 from compete.train.networks import IMAGES, ROWS, SAMPLE, STEP, copy_weights, fresh_network, member_seed
 from compete.train.progress import Progress

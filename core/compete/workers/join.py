@@ -23,7 +23,7 @@ from compete.jobs.events import Reporter
 from compete.model.device import choose_device, make_fabric
 from compete.model.network import build_network
 from compete.ranks.group import ALONE, join_ranks
-from compete.session import Run, Session
+from compete.session import Run, RunOptions, Session
 from compete.stages.open_images import open_images, read_contents
 from compete.stages.prepare import choose_members, prepare, with_copies_together
 from compete.stages.run_folder import FOLDS, competition_folder
@@ -79,7 +79,7 @@ def join_run(
         Path(job.folder),
         fabric,
         config.plugins.new_manager(),
-        doctor=job.doctor,
+        RunOptions(doctor=job.doctor),
         ranks=ranks,
         reporter=reporter if ranks.is_first else None,
     )

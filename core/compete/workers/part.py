@@ -16,7 +16,7 @@ from compete.data.folds import write_folds
 from compete.identity import read_sources
 from compete.jobs.launch import refuse_ranks
 from compete.model.device import make_fabric
-from compete.session import Session
+from compete.session import DEFAULT_OPTIONS, RunOptions, Session
 from compete.stages.members import begin_training, execute, unfinished
 from compete.stages.prepare import check_root
 from compete.stages.run_folder import (
@@ -36,9 +36,7 @@ if TYPE_CHECKING:
     from compete.workers.only import Only
 
 
-def train_part(
-    config: Config, only: Only, name: str | None = None, interactive: bool = False, doctor: bool = True
-) -> Run:
+def train_part(config: Config, only: Only, name: str | None = None, options: RunOptions = DEFAULT_OPTIONS) -> Run:
     """Train and predict with the members that `only` takes, from their last checkpoints; nothing is blended.
 
     The folder is the one that the whole run would have, and is not held: each member is, while it trains. Raise
@@ -51,7 +49,7 @@ def train_part(
     with ExitStack() as held:
         folder = claim_folder(config, sources, held, lambda: choose_folder(config, sources, name, False), shared=True)
         manager, fabric = config.plugins.new_manager(), make_fabric(config.training)
-        session = Session(config, folder, fabric, manager, interactive, doctor, shared=True, notes=list(config.notes))
+        session = Session(config, folder, fabric, manager, options, shared=True, notes=list(config.notes))
         runs = list(run_folders(competition_folder(config)))
         log = f"log-{socket.gethostname()}-{os.getpid()}.jsonl"
         with events(session, [*config.many("callbacks"), *config.many("hooks")], log):

@@ -90,9 +90,12 @@ def frozen(tiny: Path) -> Path:
 def run_with(frozen: Path) -> Callable[..., object]:
     """Return a function that runs the competition from scratch with overrides."""
     from compete.config.load import load_config
+    from compete.session import RunOptions
     from compete.stages.runner import run_competition
 
     def run(*overrides: str) -> object:
-        return run_competition(load_config(frozen / "tiny.toml", overrides), fresh=True, doctor=False)
+        return run_competition(
+            load_config(frozen / "tiny.toml", overrides), fresh=True, options=RunOptions(doctor=False)
+        )
 
     return run

@@ -18,6 +18,7 @@ from compete.errors import ConfigError, TrainingError
 from compete.nodes.follow import follow
 from compete.nodes.lead import gathered
 from compete.ranks.place import Place
+from compete.session import RunOptions
 from compete.stages.runner import run_competition
 
 NODES = ("training.nodes=2",)
@@ -48,7 +49,7 @@ def test_two_nodes_train_what_two_devices_of_one_do(tiny, port):
     assert [process.returncode for process in nodes] == [0, 0], said
     assert "2 devices on 2 nodes train each member" in said[0] and "node 0 is finished" in said[1]
     config = load_config(tiny / "tiny.toml", ["training.devices=2", "training.only_folds=[1]"])
-    alone = run_competition(config, fresh=True, doctor=False).folder
+    alone = run_competition(config, fresh=True, options=RunOptions(doctor=False)).folder
     weights = "members/fold1-seed42/weights.safetensors"
     assert (alone / weights).read_bytes() == (tiny / "submissions/tiny/run-001" / weights).read_bytes()
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from compete.config.load import load_config
 from compete.model.finetune import plan_training
+from compete.session import RunOptions
 from compete.stages.runner import run_competition
 from compete.study.dry_run import dry_run
 from compete.train import doctor
@@ -217,7 +218,7 @@ def test_the_doctor_changes_nothing(trainer):
 def test_a_run_with_and_without_the_doctor_trains_the_same(tiny: Path):
     config = load_config(tiny / "tiny.toml", ["model.dropout=0.5"])
     first = run_competition(config)
-    second = run_competition(config, fresh=True, doctor=False)
+    second = run_competition(config, fresh=True, options=RunOptions(doctor=False))
     for name in ("oof.parquet", "submission.csv", "members/fold0-seed42/weights.safetensors"):
         assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
 
@@ -227,7 +228,9 @@ def test_a_run_warns_of_what_its_quick_checks_find(tiny: Path):
     warned = [text for text in run_competition(config).session.warnings if text.startswith("initial loss: ")]
     assert len(warned) == 1 and "--no-doctor" in warned[0]
     assert not [
-        t for t in run_competition(config, fresh=True, doctor=False).session.warnings if t.startswith("initial loss")
+        t
+        for t in run_competition(config, fresh=True, options=RunOptions(doctor=False)).session.warnings
+        if t.startswith("initial loss")
     ]
 
 

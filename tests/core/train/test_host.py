@@ -9,8 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from compete.data.images import ImagesByRow
+from compete.errors import call_hook
 from compete.predict.rows import predict_rows
-from compete.session import call_hook
 from compete.train.loop import plan_epoch, read_parts, train_step
 from compete.train.trainer import build_trainer
 from compete.types import Member

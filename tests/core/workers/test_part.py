@@ -14,6 +14,7 @@ from compete.blending.entry import run_entry
 from compete.blending.part_entry import run_part
 from compete.config.load import load_config
 from compete.errors import ConfigError
+from compete.session import RunOptions
 from compete.stages import members
 from compete.stages.runner import run_competition
 
@@ -23,7 +24,7 @@ VARIANTS = 'variants=[{name="a", optimizer={lr=0.05}}, {name="b", optimizer={lr=
 
 def part(tiny: Path, only: list[str], *overrides: str, **options: object) -> list[str]:
     given = {"name": None, "fresh": False, "hours": None, **options}
-    return run_part([load_config(tiny / "tiny.toml", overrides)], only, doctor=False, **given)
+    return run_part([load_config(tiny / "tiny.toml", overrides)], only, options=RunOptions(doctor=False), **given)
 
 
 def compete(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,7 +32,7 @@ def compete(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_processes_that_start_at_one_moment_share_a_run_that_one_blends(tiny):
-    local = run_competition(load_config(tiny / "tiny.toml"), name="local", doctor=False).folder
+    local = run_competition(load_config(tiny / "tiny.toml"), name="local", options=RunOptions(doctor=False)).folder
     (local / "run.json").rename(local / "kept.json")  # so that it is neither found nor reused
     (local / "members").rename(local / "kept")
     with ThreadPoolExecutor(2) as pool:
@@ -43,7 +44,7 @@ def test_processes_that_start_at_one_moment_share_a_run_that_one_blends(tiny):
     assert any("left: fold2-seed42" in each.stdout for each in done) and "compete run" in done[0].stdout
     assert len(list(folder.glob("log-*.jsonl"))) == 2
     trained = (folder / "members/fold0-seed42/weights.safetensors").stat().st_mtime_ns
-    whole = run_competition(load_config(tiny / "tiny.toml"), doctor=False).folder
+    whole = run_competition(load_config(tiny / "tiny.toml"), options=RunOptions(doctor=False)).folder
     assert whole.resolve() == folder
     assert (folder / "members/fold0-seed42/weights.safetensors").stat().st_mtime_ns == trained
     (local / "kept").rename(local / "members")
@@ -77,7 +78,7 @@ def test_a_run_waits_for_a_member_that_another_process_trains(tiny, monkeypatch)
             holder.wait()
 
         monkeypatch.setattr(members, "echo", hear)
-        run_competition(load_config(tiny / "tiny.toml", ["training.epochs=1"]), doctor=False)
+        run_competition(load_config(tiny / "tiny.toml", ["training.epochs=1"]), options=RunOptions(doctor=False))
     assert len(said) == 1 and said[0].startswith(f"fold1-seed42 is trained by process {holder.pid} on ")
 
 
@@ -86,7 +87,7 @@ def test_variants_are_trained_in_the_folders_of_the_whole_run(tiny):
     lines = part(tiny, ["variant=b", "fold=0,1,2"], *overrides)
     assert lines[0].startswith("variant b: all 3 members finished in ") and lines[-1].startswith("to blend them: ")
     part(tiny, ["variant=a", "fold=1"], *overrides)
-    done = run_entry(load_config(tiny / "tiny.toml", overrides), doctor=False)
+    done = run_entry(load_config(tiny / "tiny.toml", overrides), options=RunOptions(doctor=False))
     assert done.folder.name == "run-001"
     assert sorted(p.name for p in done.folder.parent.glob("run-*")) == ["run-001", "run-001-a", "run-001-b"]
     epochs = [json.loads(line) for line in (done.folder.parent / "run-001-b/log.jsonl").read_text().splitlines()]

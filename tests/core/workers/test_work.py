@@ -79,7 +79,7 @@ def test_a_worker_opens_a_run_once(make_run, monkeypatch):
     for member in run.members[:2]:
         worker.do(job_of(run, member))
     assert opened == [1] and not training_of(run, run.members[:2]).pending(run.members[:2])
-    worker.do(replace(job_of(run, member), cwd=os.fspath(Path.cwd()), doctor=not run.session.doctor))
+    worker.do(replace(job_of(run, member), cwd=os.fspath(Path.cwd()), doctor=not run.session.options.doctor))
     assert opened == [1, 1]
 
 
