@@ -80,11 +80,12 @@ if TYPE_CHECKING:
     from compete.data.leaks import linked_rows
     from compete.jobs.failures import failure, failure_record
     from compete.jobs.job import Job, TrainMember, python_command
+    from compete.jobs.shipment import Shipment
     from compete.model.fitted import Fitted, FittedHead, HeadData
     from compete.model.selectors import find_head, match_modules
     from compete.predict.top_k import top_labels
     from compete.scores import ClassScores, CvScores, EpochScores, MemberScores, Scores, fit_verdict, read_scores
-    from compete.workers.work import Worker, run_job
+    from compete.workers.work import Worker, missing_here, run_job
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -139,6 +140,7 @@ __all__ = [
     "SampleForm",
     "Scan",
     "Scores",
+    "Shipment",
     "StageReport",
     "Status",
     "SubmissionError",
@@ -179,6 +181,7 @@ __all__ = [
     "linked_rows",
     "load_run",
     "match_modules",
+    "missing_here",
     "name_words",
     "path_template",
     "plain_name",
@@ -211,6 +214,7 @@ _LATE = {
     "MemberScores": "compete.scores",
     **dict.fromkeys(("Job", "TrainMember", "python_command"), "compete.jobs.job"),
     "Number": "compete.config.table",
+    "Shipment": "compete.jobs.shipment",
     "Scores": "compete.scores",
     **dict.fromkeys(("Fitted", "FittedHead", "HeadData"), "compete.model.fitted"),
     "cell_numbers": "compete.data.columns",
@@ -220,7 +224,7 @@ _LATE = {
     "linked_rows": "compete.data.leaks",
     "match_modules": "compete.model.selectors",
     "read_scores": "compete.scores",
-    **dict.fromkeys(("Worker", "run_job"), "compete.workers.work"),
+    **dict.fromkeys(("Worker", "missing_here", "run_job"), "compete.workers.work"),
     "top_labels": "compete.predict.top_k",
 }
 

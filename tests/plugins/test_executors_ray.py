@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from compete import CompeteError, ConfigError
+from compete import CompeteError, ConfigError, TrainingReport, hookimpl
 from compete.config.load import load_config
 from compete.scores import read_scores
 from compete.session import RunOptions
@@ -44,10 +45,9 @@ def register_hooks() -> dict:
 '''
 
 
-def run(tiny: Path, *overrides: str, **options: object) -> Path:
-    return run_competition(
-        load_config(tiny / "tiny.toml", overrides), options=RunOptions(doctor=False), **options
-    ).folder
+def run(tiny: Path, *overrides: str, fresh: bool = False, watch: object = None) -> Path:
+    config = load_config(tiny / "tiny.toml", overrides)
+    return run_competition(config, fresh=fresh, options=RunOptions(doctor=False, watch=watch)).folder
 
 
 def same(one: Path, other: Path) -> bool:
@@ -55,15 +55,17 @@ def same(one: Path, other: Path) -> bool:
 
 
 @pytest.fixture
-def cluster(monkeypatch):
-    """A head without cores and two nodes with one core each."""
+def cluster(monkeypatch, tmp_path):
+    """A head without cores and two nodes with one core each, and folders of their own for temporary files."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     from ray.cluster_utils import Cluster
 
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    for _ in range(2):
-        found.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    for number in range(2):
+        (tmp_path / f"node{number}").mkdir()
+        own = {"TMPDIR": f"{tmp_path}/node{number}"}
+        found.add_node(num_cpus=1, object_store_memory=80 * 2**20, env_vars=own)
     yield found
     found.shutdown()
 
@@ -96,6 +98,47 @@ def test_a_member_of_a_killed_node_goes_on_elsewhere_with_the_same_results(tiny,
         assert sorted(path.name for path in stored.iterdir()) == [
             "oof.parquet", "predictions.json", "result.json", "test.parquet", "weights.safetensors"
         ]  # fmt: skip
+
+
+class Hides:
+    """Renames the root and the plugin: before the nodes are asked, or once they have got what is shipped."""
+
+    def __init__(self, shipped: bool) -> None:
+        self.shipped = shipped
+
+    @hookimpl
+    def on_stage(self, report):
+        if isinstance(report, TrainingReport) and not self.shipped:
+            self.hide()
+
+    @hookimpl
+    def on_progress(self, what, done, total):
+        if what == "ship files to nodes" and done == total:
+            self.hide()
+
+    def hide(self) -> None:
+        for name in ("data", "tiny_plugin.py"):
+            Path(name).rename(f"hidden-{name}")
+
+
+def test_nodes_that_lack_files_are_named_or_each_gets_them_once_with_the_same_results(tiny, cluster):
+    local = run(tiny)
+    sets = ["executor.name=ray", f"executor.address={cluster.address}", f"executor.storage=file://{tiny}/store"]
+    with pytest.raises(ConfigError) as raised:
+        run(tiny, *sets, fresh=True, watch=Hides(shipped=False))
+    there = f"is not on {socket.gethostname()}: put it there under the same path, or have Ray ship it: "
+    assert raised.value.problems == [
+        f'{tiny}/data, [competition] root, {there}[executor] name = "ray", ship = true',
+        f'{tiny}/tiny_plugin.py, plugins, {there}[executor] name = "ray", ship = true',
+        "1 other node cannot train either",
+    ]
+    for name in ("data", "tiny_plugin.py"):
+        Path(f"hidden-{name}").rename(name)
+    folder = run(tiny, *sets, "executor.ship=true", fresh=True, watch=Hides(shipped=True))
+    assert not (tiny / "data").exists() and same(local, folder)
+    for number in range(2):
+        [shipped] = (tiny / f"node{number}").glob("compete-shipped-*/*/")
+        assert (shipped / "work/tiny_plugin.py").read_bytes() == (tiny / "hidden-tiny_plugin.py").read_bytes()
 
 
 def test_an_error_of_a_member_and_options_that_cannot_be(tiny, cluster):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compete.identity import Identity
 from compete.jobs.mirror import Mirror, run_storage
+from compete.jobs.shipment import ROOT, WORK, Shipment, named_paths, pack
 from compete.toml.read import write_toml_text
 from compete.types import Member, MemberResult
 
@@ -28,6 +30,7 @@ class Job:
     configuration and `path` the file that it came from; `identity` is what rows, images, settings and code must be.
     `cpus` is the process's share of the machine's cores, for threads and loader processes; 0: all. `storage` is the URL
     of the run's members where the process does not see the folder: they are fetched from there and stored there.
+    `named` are the paths that the TOML names, which must be there, and where it does; `shipped` others were shipped.
     """
 
     member: Member
@@ -39,10 +42,19 @@ class Job:
     doctor: bool = False
     cpus: int = 0
     storage: str = ""
+    named: Mapping[str, str] = field(default_factory=dict)
+    shipped: bool = False
 
     def to_json(self) -> str:
         """Return the job as one line."""
         return json.dumps(asdict(self))
+
+    def moved(self, shipment: Shipment, folder: Path) -> Job:
+        """Return the job as it is done where its files are unpacked in a folder."""
+        toml = tomllib.loads(self.toml)
+        if shipment.moves_root:
+            toml["competition"]["root"] = str(folder / ROOT)
+        return replace(self, cwd=str(folder / WORK), toml=write_toml_text(toml), named=shipment.left, shipped=True)
 
     @classmethod
     def from_json(cls, text: str) -> Job:
@@ -72,6 +84,7 @@ def job_of(run: Run, member: Member, cpus: int = 0, storage: str = "") -> Job:
         doctor=run.session.options.doctor,
         cpus=cpus,
         storage=storage and run_storage(storage, run.folder),
+        named=named_paths(run.config),
     )
 
 
@@ -112,6 +125,10 @@ class TrainMember:
         `storage` is a URL below which the run's members are stored, for a machine that does not see the run's folder.
         """
         return job_of(self.run, member, cpus, storage)
+
+    def shipment(self, member: Member) -> Shipment:  # noqa: ARG002 - of several runs it chooses one
+        """Return what the member's run needs of this machine's files, for one that lacks them; all are read once."""
+        return pack(self.run.config)
 
     def fetch(self, members: Sequence[Member], storage: str) -> list[Member]:
         """Fetch what a storage has of some members into the run's folder; return those that are not finished yet."""

@@ -10,6 +10,7 @@ from compete.jobs.job import Job, Record, TrainMember
 from compete.types import Member, MemberResult
 
 if TYPE_CHECKING:
+    from compete.jobs.shipment import Shipment
     from compete.session import Run
 
 
@@ -44,6 +45,10 @@ class TrainTogether(TrainMember):
     def job(self, member: Member, cpus: int = 0, storage: str = "") -> Job:
         """Return the job of the member's own run."""
         return _part(self.runs, member).job(_plain(member), cpus, storage)
+
+    def shipment(self, member: Member) -> Shipment:
+        """Return what the member's own run needs of this machine's files."""
+        return _part(self.runs, member).shipment(_plain(member))
 
     def fetch(self, members: Sequence[Member], storage: str) -> list[Member]:
         """Fetch members into the folders of their runs; return those that are not finished yet."""

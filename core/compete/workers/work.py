@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compete.errors import CompeteError
+from compete.errors import ConfigError
 from compete.jobs.mirror import mirrored, scratch_folder
 from compete.stages.members import complete_member, train_rank
 from compete.workers.join import join_run
@@ -17,6 +17,9 @@ from compete.workers.join import join_run
 if TYPE_CHECKING:
     from compete.jobs.job import Job, Record
     from compete.session import Run
+
+SHARE = "put it there under the same path"
+SHIP = 'or have Ray ship it: [executor] name = "ray", ship = true'
 
 
 class Worker:
@@ -42,7 +45,8 @@ class Worker:
             with chdir(job.cwd):
                 train_rank(self._run_of(job), job.member)
             return
-        _refuse_missing(job)
+        if missing := missing_here(job):
+            raise ConfigError(missing)
         if job.storage:
             job = replace(job, folder=scratch_folder(job.storage))
 
@@ -63,18 +67,23 @@ class Worker:
         self._report({**record, "run": self._folder})  # as the driver knows it: it may drive several
 
 
-def _refuse_missing(job: Job) -> None:
-    """Raise `CompeteError` that says what this machine lacks."""
+def missing_here(job: Job) -> list[str]:
+    """Return what this machine lacks of what a job names, each with what to do about it."""
     machine = socket.gethostname()
     if not Path(job.cwd).is_dir():
-        raise CompeteError(
-            f"{job.cwd}, where the run was started, is not on {machine}: share that folder, or use the same path there"
-        )
+        return [f"{job.cwd}, where the run was started, is not on {machine}: {SHARE}, {SHIP}"]
+    other = "or name it by a path relative to the working folder, as what is shipped" if job.shipped else SHIP
+    missing = [
+        f"{path}, {what}, is not on {machine}: {SHARE}, {other}"
+        for path, what in ((Path(job.cwd) / path, what) for path, what in job.named.items())
+        if not path.exists()
+    ]
     if not job.storage and not (Path(job.folder) / "run.json").exists():
-        raise CompeteError(
+        missing.append(
             f"the run's folder {job.folder} is not on {machine}: share its disk, or set a storage, such as "
             '[executor] storage = "s3://bucket/runs"'
         )
+    return missing
 
 
 def run_job(job: Job, report: Callable[[Record], object] = lambda _: None) -> None:

@@ -10,8 +10,20 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from compete import CompeteError, ConfigError, Count, Job, Member, MemberResult, TrainMember, failure, failure_record
+from compete import (
+    CompeteError,
+    ConfigError,
+    Count,
+    Job,
+    Member,
+    MemberResult,
+    Shipment,
+    TrainMember,
+    failure,
+    failure_record,
+)
 
+from ._nodes import Nodes, last_line, on_node
 from ._queue import Waiting
 
 POLL_SECONDS = 0.2
@@ -26,20 +38,24 @@ def ray(
     cpus_per_member: Annotated[int, Field(ge=0, le=1024)] = 0,
     retries: Annotated[int, Field(ge=0, le=100)] = 2,
     storage: str = "",
+    ship: bool = False,
 ) -> list[MemberResult]:
     """Train the members as tasks of a Ray cluster, which also predict: one member a GPU, or on a share of the cores.
 
     `address` is a running cluster's ("auto", "10.0.0.1:6379"); empty: a local one, ended with the run. Its nodes need
-    compete, the plugins, and the data at the same path or at a URL (`[competition] root`). `members_per_device` puts
-    several members on one GPU. `cpus_per_member` is a member's cores, for threads and loaders; 0: the cluster's, shared
-    out. `retries` is how often a member whose process or node died goes on elsewhere, from its last checkpoint.
-    `storage` is a URL (s3://bucket/folder) for checkpoints and results, where nodes do not share the run's disk.
+    compete, installed plugins, and the data at the same path or at a URL (`[competition] root`), or `ship` them: each
+    node gets the root, and files that the TOML names by relative paths, once, into its folder for temporary files.
+    `members_per_device` puts several members on one GPU. `cpus_per_member` is a member's cores, for threads and
+    loaders; 0: the cluster's, shared out. `retries` is how often a member whose process or node died goes on elsewhere,
+    from its last checkpoint. `storage` is a URL (s3://bucket/folder) for checkpoints and results, where nodes do not
+    share the run's disk.
     """
     pending = train.pending(members)
     pending = train.fetch(pending, storage) if storage else pending
     if pending:
         with _cluster(address):
-            Tasks(train, Waiting(pending, train, retries), storage).run(members_per_device, cpus_per_member)
+            tasks = Tasks(train, Waiting(pending, train, retries), storage)
+            tasks.run(pending, ship, members_per_device, cpus_per_member)
     return [train(member) for member in members]
 
 
@@ -66,18 +82,23 @@ def _cluster(address: str) -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)  # Ray puts its own in their place
         yield
+    except library.exceptions.RayError as error:  # not of a task: the head is gone, or what runs beside the driver
+        raise CompeteError(
+            f"the Ray cluster failed: {type(error).__name__}: {last_line(error)}. Finished members are kept, and the "
+            "others resume from their last checkpoints when you run the same command again."
+        ) from error
     finally:
         library.shutdown()
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
-def _work(job: Job, events: Any) -> dict[str, Any] | None:  # noqa: ANN401 - Ray's queue
+def _work(job: Job, shipment: Shipment | None, sender: Any, events: Any) -> dict[str, Any] | None:  # noqa: ANN401
     """Do a job on a node; return the failure, which is no fault of Ray's."""
     from compete import run_job
 
     try:
-        run_job(job, events.put)
+        run_job(on_node(job, shipment, sender), events.put)
     except Exception as error:
         return failure_record(error)
     return None
@@ -93,21 +114,23 @@ class Tasks:
         self._storage = storage
         self._running: dict[Any, Member] = {}
 
-    def run(self, members_per_device: int, cpus: int) -> None:
-        """Train every member that waits. Raise the first error of a member."""
+    def run(self, pending: list[Member], ship: bool, members_per_device: int, cpus: int) -> None:
+        """Train the pending members, which wait. Raise the first error of a member."""
         from ray.util.queue import Queue
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         gpus, cpus = self._share(members_per_device, cpus)
         here = NodeAffinitySchedulingStrategy(self._library.get_runtime_context().get_node_id(), soft=False)
         events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+        nodes = Nodes(self._train, pending, self._storage, ship, here)
+        nodes.check(cpus, gpus)
         work = self._library.remote(_work).options(num_cpus=cpus, num_gpus=gpus, max_retries=0)
         try:
             while len(self._waiting) or self._running:
                 while len(self._waiting):
                     member = self._waiting.take()
                     job = self._train.job(member, cpus=cpus, storage=self._storage)
-                    self._running[work.remote(job, events)] = member
+                    self._running[work.remote(job, *nodes.shipped(job), events)] = member
                 done, _ = self._library.wait(list(self._running), timeout=POLL_SECONDS)
                 self._show(events)
                 for task in done:
@@ -142,7 +165,7 @@ class Tasks:
         try:
             failed = self._library.get(task)
         except errors.RayTaskError as error:  # the node could not even begin, as where compete is not installed
-            raise CompeteError(f"{member.name}: a node cannot train it: {_last_line(error)}") from None
+            raise CompeteError(f"{member.name}: a node cannot train it: {last_line(error)}") from None
         except errors.RayError as error:
             self._waiting.died(member, type(error).__name__)
         else:
@@ -150,8 +173,3 @@ class Tasks:
                 raise failure(failed)
             if self._storage:
                 self._train.fetch([member], self._storage)
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
