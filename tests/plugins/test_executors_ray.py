@@ -94,7 +94,7 @@ def test_a_member_of_a_killed_node_goes_on_elsewhere_with_the_same_results(tiny,
     shown = capsys.readouterr().out
     assert shown.count("member fold1-seed42 epoch 1/2") == 2 and "member fold1-seed42 resumes at epoch 2/2" in shown
     if storage:
-        stored = tiny / "store/tiny" / folder.name / "members/fold1-seed42"
+        (stored,) = (tiny / "store/tiny" / folder.name / "members").glob("fold1-seed42-*")
         assert sorted(path.name for path in stored.iterdir()) == [
             "oof.parquet", "predictions.json", "result.json", "test.parquet", "weights.safetensors"
         ]  # fmt: skip

@@ -133,7 +133,8 @@ class TrainMember:
     def fetch(self, members: Sequence[Member], storage: str) -> list[Member]:
         """Fetch what a storage has of some members into the run's folder; return those that are not finished yet."""
         for member in members:
-            Mirror(run_storage(storage, self.run.folder), self.run.folder, member.name).fetch()
+            key = self.run.identity.predictions(member)
+            Mirror(run_storage(storage, self.run.folder), self.run.folder, member.name, key).fetch()
         return self.pending(members)
 
     def pending(self, members: Sequence[Member]) -> list[Member]:

@@ -35,18 +35,19 @@ def scratch_folder(storage: str) -> str:
 
 
 class Mirror:
-    """A member's files, in a folder here and in a store."""
+    """A member's files, in a folder here and in a store.
 
-    def __init__(self, storage: str, folder: Path, member: str) -> None:
-        self._url = f"{storage}/members/{member}"
+    `key` is what its predictions depend on: another member of that name, of a run that is gone, has a place of its own.
+    """
+
+    def __init__(self, storage: str, folder: Path, member: str, key: str) -> None:
+        self._url = f"{storage}/members/{member}-{key[:8]}"
         self._folder = folder / "members" / member
         self._store, self._path = open_store(self._url)
         self._saved = 0
 
     def fetch(self) -> None:
-        """Fetch what the store has of the member, unless this folder has its result."""
-        if (self._folder / LAST).exists():
-            return
+        """Fetch what the store has of the member: its result or, before that, its checkpoint."""
         there = self._names()
         names = [name for name in FINISHED if name in there] if LAST in there else [CHECKPOINT]
         for name in names:
@@ -99,7 +100,7 @@ class Mirror:
 
 
 @contextmanager
-def mirrored(storage: str, folder: Path, member: str, warn: Callable[[str], object]) -> Iterator[None]:
+def mirrored(storage: str, folder: Path, member: str, key: str, warn: Callable[[str], object]) -> Iterator[None]:
     """Fetch a member's files, store each checkpoint while it is trained, and at the end its result.
 
     Without a storage, nothing is done. A checkpoint that cannot be stored is tried again, and `warn` says so once, from
@@ -108,7 +109,7 @@ def mirrored(storage: str, folder: Path, member: str, warn: Callable[[str], obje
     if not storage:
         yield
         return
-    mirror, stop = Mirror(storage, folder, member), threading.Event()
+    mirror, stop = Mirror(storage, folder, member, key), threading.Event()
     mirror.fetch()
 
     def keep() -> None:

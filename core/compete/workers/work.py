@@ -53,7 +53,8 @@ class Worker:
         def warn(text: str) -> None:
             self._send({"event": "warning", "member": job.member.name, "text": text})
 
-        with chdir(job.cwd), mirrored(job.storage, Path(job.folder), job.member.name, warn):
+        key = job.identity.predictions(job.member)
+        with chdir(job.cwd), mirrored(job.storage, Path(job.folder), job.member.name, key, warn):
             complete_member(self._run_of(job), job.member)
 
     def _run_of(self, job: Job) -> Run:

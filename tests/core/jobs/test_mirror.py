@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -45,15 +46,17 @@ def write(folder: Path, **files: str) -> None:
 def test_a_checkpoint_goes_to_the_next_machine_and_the_result_to_the_driver(storage, tmp_path):
     first, second, driver = tmp_path / "a", tmp_path / "b", tmp_path / "c"
     write(first / "members/m", checkpoint__pt="half")
-    Mirror(storage, first, "m").store_checkpoint()
-    with mirrored(storage, second, "m", pytest.fail):
+    Mirror(storage, first, "m", "key").store_checkpoint()
+    with mirrored(storage, second, "m", "key", pytest.fail):
         assert (second / "members/m" / CHECKPOINT).read_text() == "half"
         write(second / "members/m", **{name.replace(".", "__"): name for name in FINISHED})
     assert not (second / "members/m").exists()
-    Mirror(storage, driver, "m").fetch()
+    Mirror(storage, driver, "m", "key").fetch()
     assert {path.name: path.read_text() for path in (driver / "members/m").iterdir()} == {n: n for n in FINISHED}
-    Mirror(storage, driver, "other").fetch()
-    assert not (driver / "members/other").exists()
+    shutil.rmtree(driver)
+    for name, key in (("other", "key"), ("m", "that of another run of this name")):
+        Mirror(storage, driver, name, key).fetch()
+        assert not (driver / "members" / name).exists()
 
 
 def test_a_checkpoint_that_cannot_be_stored_is_said_once(tmp_path, monkeypatch):
@@ -65,7 +68,7 @@ def test_a_checkpoint_that_cannot_be_stored_is_said_once(tmp_path, monkeypatch):
         raise StoreError("no permission")
 
     monkeypatch.setattr(Mirror, "store_checkpoint", fail)
-    with mirrored(f"file://{tmp_path}/store/tiny/run-001", tmp_path / "run", "m", warnings.append):
+    with mirrored(f"file://{tmp_path}/store/tiny/run-001", tmp_path / "run", "m", "key", warnings.append):
         while len(tries) < 3:
             time.sleep(0.001)
     assert warnings == ["m: its checkpoint could not be stored, which is tried again: no permission"]
