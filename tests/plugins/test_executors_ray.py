@@ -21,6 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own: open sockets and
 SAME = ("submission.csv", "oof.parquet", "test.parquet", "members/fold1-seed42/weights.safetensors")
 SLEEPS = '''
 
+SAVED = "fold1-*/checkpoint.pt"
+
+
 class Sleeps:
     """Says on which node fold 1 is in its second epoch, and waits there to be killed, the first time."""
 
@@ -29,7 +32,8 @@ class Sleeps:
         import time, ray
         mark = Path("node.txt")
         if trainer.member.fold == 1 and (trainer.epoch, trainer.step) == (1, 1) and not mark.exists():
-            time.sleep(2.5)  # the checkpoint of the first epoch reaches the storage
+            while not [*Path("submissions").rglob(SAVED), *Path("store").rglob(SAVED)]:
+                time.sleep(0.1)
             mark.write_text(ray.get_runtime_context().get_node_id())
             time.sleep(120)
 
