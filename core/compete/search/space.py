@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 FIXED_TABLES = (*SHARED, "plugins", "dataset", "variants")
 FIXED_KEYS = ("training.seed", "training.fold_seed", "training.seeds", "training.only_folds")
 RANGE_KEYS = ("low", "high", "log", "step")
+# What other tools call them. Of these, a table of numbers is meant as a range, and not as a table of more keys.
+MEANT = {
+    **dict.fromkeys(("min", "minimum", "lower", "from", "start"), "low"),
+    **dict.fromkeys(("max", "maximum", "upper", "to", "stop", "end"), "high"),
+    "log_scale": "log",
+}
+CHOICES = ("choices", "values")
 ALL_SHARE = "all trials share it: same rows, folds, metric and members, or they could not be compared."
 EXAMPLE = '"optimizer.lr" = { low = 1e-4, high = 1e-2, log = true }'
 
@@ -108,10 +115,16 @@ def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     """Yield dotted keys, whether they are written in quotes or not."""
     for name, value in space.items():
         key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and value and not set(value) & set(RANGE_KEYS):
+        if isinstance(value, Mapping) and value and not _is_parameter(value):
             yield from _flat(value, f"{key}.")
         else:
             yield key, value
+
+
+def _is_parameter(table: Mapping[str, Any]) -> bool:
+    """Return whether a table is meant as one key's range or choices."""
+    numbers = {name for name, value in table.items() if isinstance(value, int | float)}
+    return bool({*table} & {*RANGE_KEYS} or numbers & {*MEANT} or (len(table) == 1 and {*table} & {*CHOICES}))
 
 
 def _parameter(key: str, written: object) -> tuple[Parameter | None, str]:
@@ -132,10 +145,11 @@ def _range(key: str, written: Mapping[str, Any]) -> tuple[Parameter | None, str]
     shown = toml_value(written)
     unknown = [name for name in written if name not in RANGE_KEYS]
     if unknown:
-        return None, f"{shown}: {unknown_name('key of a range', unknown[0], RANGE_KEYS)}"
+        other = f"{unknown_name('key of a range', unknown[0], RANGE_KEYS)} Such as {{ low = 1, high = 8 }}."
+        return None, f"{shown}: {_right_form(key, written) or other}"
     numbers = [written.get(name) for name in ("low", "high")]
     if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
-        return None, f"{shown}: low and high must be numbers."
+        return None, f"{shown}: low and high must be numbers, such as {{ low = 1, high = 8 }}."
     low, high, log, step = *numbers, written.get("log", False), written.get("step")
     if not isinstance(log, bool):
         return None, f"{shown}: log must be true or false."
@@ -148,6 +162,14 @@ def _range(key: str, written: Mapping[str, Any]) -> tuple[Parameter | None, str]
     if problem:
         return None, f"{shown}: {problem}"
     return (Range(key, low, high, log, step) if whole else Range(key, float(low), float(high), log, step)), ""  # type: ignore[arg-type]
+
+
+def _right_form(key: str, written: Mapping[str, Any]) -> str:
+    """Return what to write in place of a range in other words, or an empty string; what it says works as typed."""
+    name, value = next(iter(written.items()))
+    meant = value if name in CHOICES else {MEANT.get(name, name): value for name, value in written.items()}
+    found, _ = _parameter(key, meant) if isinstance(meant, list) or {*meant} <= {*RANGE_KEYS} else (None, "")
+    return f"write {_quoted(key)} = {toml_value(meant)}." if found else ""
 
 
 def _range_problem(low: float, high: float, log: bool, step: float | None) -> str:

@@ -73,7 +73,18 @@ def test_a_whole_table_comes_before_its_keys():
         ('"model.dropout" = { low = 0.1, high = 0.2, step = 1.0 }', "step must not exceed high - low."),
         ('"training.epochs" = { low = 1, high = 3, step = 0.5 }', "so step must be one too."),
         ('"training.epochs" = { low = 1, hgih = 3 }', "unknown key of a range 'hgih'. Did you mean 'high'?"),
-        ('"training.epochs" = { low = 1, high = true }', "low and high must be numbers."),
+        ('"training.epochs" = { min = 1, max = 3 }', 'write "training.epochs" = { low = 1, high = 3 }.'),
+        ("training.epochs = { min = 1, max = 3 }", 'write "training.epochs" = { low = 1, high = 3 }.'),
+        (
+            '"optimizer.lr" = { low = 1e-4, max = 0.1, log = true }',
+            'write "optimizer.lr" = { low = 0.0001, high = 0.1, log = true }.',
+        ),
+        ('"model.dropout" = { values = [0.1, 0.3] }', 'write "model.dropout" = [0.1, 0.3].'),
+        ('"training.epochs" = { min = 3, max = 1 }', "unknown key of a range 'min'."),
+        (
+            '"training.epochs" = { low = 1, high = true }',
+            "low and high must be numbers, such as { low = 1, high = 8 }.",
+        ),
         ('"training.epochs" = { low = 1, high = 3, log = 1 }', "log must be true or false."),
         ('"training.epochs" = { low = 1, high = 3, step = 0 }', "step must be a number above 0."),
         ('"training.seed" = [1, 2]', "all trials share it"),
@@ -83,7 +94,7 @@ def test_a_whole_table_comes_before_its_keys():
             "no number of steps leads from low to high. Set high = 6.",
         ),
         ('"model.dropout" = { low = 0.1, high = 0.5, step = 0.3 }', "Set high = 0.4."),
-        ('"model.dropout" = {}', "low and high must be numbers."),
+        ('"model.dropout" = {}', "low and high must be numbers, such as"),
         ('"model.dropout" = [0.1, 0.2]\nmodel.dropout = [0.1, 0.3]', '"model.dropout": written 2 times. Keep one.'),
         (
             "training = [{ batch_size = 8 }, { only_folds = [0] }]",
