@@ -13,6 +13,7 @@ import pytest
 from compete import CompeteError, ConfigError, TrainingReport, hookimpl
 from compete.config.load import load_config
 from compete.scores import read_scores
+from compete.search.commands import search
 from compete.session import RunOptions
 from compete.stages.runner import run_competition
 
@@ -143,6 +144,49 @@ def test_nodes_that_lack_files_are_named_or_each_gets_them_once_with_the_same_re
     for number in range(2):
         [shipped] = (tiny / f"node{number}").glob("compete-shipped-*/*/")
         assert (shipped / "work/tiny_plugin.py").read_bytes() == (tiny / "hidden-tiny_plugin.py").read_bytes()
+
+
+SHARES = '''
+
+@hookimpl
+def on_run_start(run):
+    """Note the driver's process and its cluster; the second run, the first trial, waits for that of another process."""
+    import os, time
+    runs = Path("runs.txt")
+    with runs.open("a") as file:
+        file.write(f"{os.getpid()} {os.environ['COMPETE_RAY_ADDRESS']}\\n")
+    end = time.monotonic() + 120
+    lines = runs.read_text().splitlines()
+    while len(lines) > 1 and len({line.split()[0] for line in lines}) < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+        lines = runs.read_text().splitlines()
+
+
+@hookimpl
+def on_member_start(trainer):
+    import ray
+    with Path("members.txt").open("a") as file:
+        file.write(ray.get_runtime_context().gcs_address + "\\n")
+'''
+
+
+def test_the_processes_of_a_search_share_one_local_cluster_that_ends_with_it(tiny, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default: on a busy machine its workers hardly run
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(SHARES)
+    searched = tiny / "searched.toml"
+    text = (tiny / "tiny.toml").read_text().replace("epochs = 2", "epochs = 1").replace("n = 3", "n = 2")
+    searched.write_text(text + '[executor]\nname = "ray"\n[search.space]\n"model.dropout" = [0.1, 0.2, 0.3, 0.4]\n')
+    search(searched, trials=2, parallel=2)
+    drivers = [line.split() for line in (tiny / "runs.txt").read_text().splitlines()]
+    assert len({process for process, _ in drivers}) == 2
+    [address] = {address for _, address in drivers}
+    assert set((tiny / "members.txt").read_text().splitlines()) == {address}
+    host, _, port = address.rpartition(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=5)
 
 
 def test_an_error_of_a_member_and_options_that_cannot_be(tiny, cluster):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,9 @@ class Traits:
     weights: Callable[..., Iterable[Weights]] | None = field(default=None, metadata={"kinds": ()})
     model_input: Callable[..., ModelInput] | None = field(default=None, metadata={"kinds": ("models",)})
     alternatives: tuple[tuple[str, ...], ...] = field(default=(), metadata={"kinds": ()})
+    shared: Callable[..., AbstractContextManager[object]] | None = field(
+        default=None, metadata={"kinds": ("executors",)}
+    )
 
 
 _ATTRIBUTE = "__compete_traits__"
@@ -171,6 +175,7 @@ def component(
     weights: Callable[..., Iterable[Weights]] | None = None,
     model_input: Callable[..., ModelInput] | None = None,
     alternatives: tuple[tuple[str, ...], ...] = (),
+    shared: Callable[..., AbstractContextManager[object]] | None = None,
 ) -> Callable[[F], F]:
     """Declare the traits of a component.
 
@@ -188,6 +193,7 @@ def component(
     `weights` (every kind): gets the options, and returns the files of trained weights that they ask for; () for none.
     `model_input` (models): gets the options and, as `channels`, those of an image; size, mean and std that are its own.
     `alternatives` (every kind): options of which one excludes the others: `--set` of one replaces the TOML's other.
+    `shared` (executors): gets the options; a context for all runs of a search, in this process and those it starts.
 
     Raise `TypeError` for a value of another type, and for a second declaration, which would undo the first.
     """
@@ -196,7 +202,7 @@ def component(
         raise TypeError("component(): a trait such as row_by_row must be True or False, and check a function")
     traits = Traits(
         check, row_by_row, takes_columns, needs_classes, own_ids, reads_urls, needs_cosines, gives_cosines,
-        dict(without_weights or {}), pixel_options, backbones, weights, model_input, alternatives,
+        dict(without_weights or {}), pixel_options, backbones, weights, model_input, alternatives, shared,
     )  # fmt: skip
 
     def declare(function: F) -> F:

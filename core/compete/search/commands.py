@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,11 +45,14 @@ def search(
     from compete.search.flow import prepare_search, run_search
 
     made = prepare_search(file, overrides or [], trials, hours, interactive=sys.stdout.isatty())
-    selection = run_search(made, parallel)
-    if ablate:
-        _ablate(made, selection)
-    if blend:
-        _blend(made, selection, blend)
+    executor = made.config.one("executors")
+    shared = executor.component.traits.shared
+    with shared(**executor.options) if shared else nullcontext():
+        selection = run_search(made, parallel)
+        if ablate:
+            _ablate(made, selection)
+        if blend:
+            _blend(made, selection, blend)
 
 
 def _ablate(made: Search, selection: Selection) -> None:

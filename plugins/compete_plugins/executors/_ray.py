@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -19,16 +20,19 @@ from compete import (
     MemberResult,
     Shipment,
     TrainMember,
+    component,
     failure,
     failure_record,
 )
 
+from ._local_cluster import ADDRESS, OPTIONS, local_cluster
 from ._nodes import Nodes, last_line, on_node
 from ._queue import Waiting
 
 POLL_SECONDS = 0.2
 
 
+@component(shared=local_cluster)
 def ray(
     members: list[Member],
     train: TrainMember,
@@ -72,10 +76,10 @@ def _cluster(address: str) -> Iterator[None]:
     """Connect to a cluster, or start one; Ctrl-C and SIGTERM stay with the command."""
     library, in_main = _import(), threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)} if in_main else {}
-    quiet = {"log_to_driver": False, "configure_logging": False}
-    local = {"include_dashboard": False} if not address else {}
+    place = address or os.environ.get(ADDRESS, "local")
+    local = {"include_dashboard": False} if place == "local" else {}
     try:
-        library.init(address=address or "local", **quiet, **local)
+        library.init(address=place, **OPTIONS, **local)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         raise CompeteError(f'[executor] address = "{address}": {str(error).partition(chr(10))[0]}') from error
     try:
