@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -33,6 +34,33 @@ def register_transforms():
     return {"killing": killing}
 """
 
+DEADLY = """
+
+class Deadly:
+    def __init__(self):
+        import compete.budget.watch
+        compete.budget.watch.SAVE_SECONDS = 0.0
+
+    @hookimpl
+    def on_step_end(self, trainer):
+        import os, signal, time
+        mark = Path("killed-" + trainer.member.name)
+        if trainer.member.name in ("fold1-seed42", "all-seed42") and trainer.epoch == 1 and not mark.exists():
+            if trainer.step == 2:
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.5)
+
+
+def deadly():
+    return Deadly()
+
+
+@hookimpl
+def register_hooks():
+    return {"deadly": deadly}
+"""
+
 
 @pytest.mark.promise("Ctrl-C, SIGTERM, SIGHUP: a clean stop, exit status 130, one line on how to go on")
 @pytest.mark.parametrize(
@@ -49,6 +77,30 @@ def test_signals_stop_cleanly(tiny, start, number, workers):
     assert first.text.endswith(f"\n{HINT}\n")
     second = start(*arguments)
     second.wait_for("member fold0-seed42 resumes at epoch")
+
+
+@pytest.mark.promise(
+    "`--hours`, killed in a member and in the refit: the plan resumes, its time counts, no epoch is lost"
+)
+def test_a_run_within_hours_that_is_killed_twice(tiny, start, compete):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(DEADLY)
+    whole = ("run", "tiny.toml", "--set", "training.refit=true", "--no-doctor")
+    within = (*whole, "--set", 'hooks=[{name="deadly"}]', "--hours", "0.1")
+    folder = tiny / "submissions/tiny/run-001"
+    for member, seconds in (("fold1-seed42", 0.5), ("all-seed42", 1.0)):
+        assert start(*within).end() == -signal.SIGKILL
+        assert not (folder / "members" / member / "result.json").exists()
+        assert seconds <= json.loads((folder / "plan.json").read_text())["spent"] < 360
+    status, text = compete(*within)
+    assert status == 0 and "resuming the plan of submissions/tiny/run-001" in text
+    assert "member all-seed42 resumes at epoch 2/" in text and "check rows and columns match the sample" in text
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    epochs = [(event["member"], event["number"]) for event in events if event["event"] == "epoch"]
+    assert len(epochs) == len(set(epochs)) == 8
+    assert compete(*whole, "--fresh")[0] == 0
+    for name in ("submission.csv", "test.parquet", "members/all-seed42/weights.safetensors"):
+        assert (folder / name).read_bytes() == (tiny / "submissions/tiny/run-002" / name).read_bytes(), name
 
 
 @pytest.mark.promise("Two runs on one folder: the second refuses with the first one's process and host")

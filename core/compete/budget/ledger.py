@@ -23,7 +23,7 @@ MemberKey = tuple[int, int, int]
 class Ledger:
     """What a plan is made from, what was spent and done, and the folders that hold a copy of it.
 
-    Time counts while a command works: what a kill interrupts is not lost, and the pause is not counted. Once all is
+    Time counts while a command works, also that of an epoch that is interrupted; the pause is not counted. Once all is
     `done`, the time starts again.
     """
 
@@ -46,9 +46,9 @@ class Ledger:
 
     def tick(self) -> float:
         """Count the time since the last call as spent, and return it."""
-        now = self.clock()
-        passed = 0.0 if self._last is None else now - self._last
-        self._last, self.spent = now, self.spent + passed
+        before, self._last = self._last, self.clock()
+        passed = 0.0 if before is None else self._last - before
+        self.spent += passed
         return passed
 
     @property
@@ -74,11 +74,12 @@ class Ledger:
         self.finished.add(unit)
 
     def save(self) -> None:
-        """Write the plan into the folders of its runs."""
+        """Write the plan into the folders of its runs, with the time up to now."""
+        since = 0.0 if self._last is None else self.clock() - self._last
         data = {
             "key": self.key,
             "seconds": self.limit,
-            "spent": self.spent,
+            "spent": self.spent + since,
             "calibrated": self.calibrated,
             "done": self.done,
             "plan": asdict(self.plan),

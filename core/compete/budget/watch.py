@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from compete.types import MemberResult
 
 
+SAVE_SECONDS = 5.0  # of work that a kill leaves uncounted at most
+
+
 class ReplanError(CompeteError):
     """The run stops here to go on with another plan."""
 
@@ -34,6 +37,7 @@ class Watch:
     def __init__(self, ledger: Ledger, configs: Sequence[Config], note: str) -> None:
         self.ledger, self.configs, self.note = ledger, configs, note
         self.partial = False
+        self._saved = ledger.clock()
 
     def unit(self, run: Session) -> int:
         """Return the number of a run's unit."""
@@ -63,6 +67,21 @@ class Watch:
         self.partial = any((trainer.folder / name).exists() for name in NEWEST_FIRST)
         if not self.partial and trainer.member.epochs is None:
             self._go_on_with(ledger.shrink())
+
+    @hookimpl
+    def on_step_end(self) -> None:
+        """Count the time of an epoch that may be interrupted."""
+        self._save_soon()
+
+    @hookimpl
+    def on_progress(self) -> None:
+        """Count the time of long work that may be interrupted."""
+        self._save_soon()
+
+    @hookimpl
+    def on_run_error(self) -> None:
+        """Count the time until the run failed or was stopped."""
+        self.ledger.save()
 
     @hookimpl
     def on_epoch_end(self, trainer: Trainer) -> None:
@@ -106,6 +125,11 @@ class Watch:
     def _save(self, run: Session) -> None:
         self.ledger.folders[self.unit(run)] = run.folder
         self.ledger.save()
+
+    def _save_soon(self) -> None:
+        if self.ledger.clock() - self._saved >= SAVE_SECONDS:
+            self._saved = self.ledger.clock()
+            self.ledger.save()
 
     def _go_on_with(self, plan: Plan | None) -> None:
         if plan is not None and plan != self.ledger.plan:

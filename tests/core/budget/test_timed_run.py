@@ -146,6 +146,20 @@ def test_the_same_command_resumes_the_plan_and_what_was_spent_counts(tiny, monke
     assert other.folder == run.folder, "all fits, so it is the same run"
 
 
+def test_the_time_of_an_epoch_that_is_stopped_counts(tiny, monkeypatch, capsys):
+    world = World(monkeypatch, 300)
+
+    def stopped(trainer) -> None:
+        world.now += 200
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(compete.train.loop, "train_epoch", stopped)
+        world.run(tiny / "tiny.toml", 1)
+    world.run(tiny / "tiny.toml", 1)
+    assert "run-001: 3m20s of 1h00m spent" in capsys.readouterr().out
+
+
 def test_a_kill_between_a_new_plan_and_its_folder(tiny, monkeypatch):
     world = World(monkeypatch, 300, 300, 900)
     import compete.budget.timed_run as timed
