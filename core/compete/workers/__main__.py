@@ -43,7 +43,6 @@ def _work(jobs: queue.SimpleQueue[str | None], busy: threading.Event, out: IO[st
     worker = Worker(report, is_rank="rank" in sys.argv[1:])
     while line := jobs.get():
         job = Job.from_json(line)
-        busy.set()
         ended: Record = {"event": "done", "member": job.member.name}
         try:
             worker.do(job)
@@ -58,6 +57,7 @@ def _work(jobs: queue.SimpleQueue[str | None], busy: threading.Event, out: IO[st
 def _read(jobs: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
     """Pass lines on; at the end of the input, stop what is being done."""
     for line in sys.stdin:
+        busy.set()  # here: the input may end before the job begins
         jobs.put(line)
     jobs.put(None)
     if busy.is_set():
