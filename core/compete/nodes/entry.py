@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from compete.budget.timed_run import run_within, units_of
 from compete.errors import ConfigError
 from compete.nodes.follow import follow
-from compete.nodes.lead import gathered
+from compete.nodes.lead import gathered, settings_of
 from compete.ranks.place import read_place
 from compete.session import DEFAULT_OPTIONS, RunOptions
 
@@ -35,8 +35,10 @@ def run_on_nodes(
         run_within(configs, hours, name, fresh, options)
         return
     place = read_place(max(counts))
+    given = {"--hours": hours, "--name": name, "--fresh": fresh, "--no-doctor": not options.doctor}
+    settings = settings_of(configs, given)
     if place.node:
-        follow(place, configs)
+        follow(place, configs, settings)
         return
-    with gathered(place, configs) as nodes:
+    with gathered(place, settings) as nodes:
         run_within(configs, hours, name, fresh, replace(options, nodes=nodes))

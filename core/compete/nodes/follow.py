@@ -16,7 +16,7 @@ from compete.jobs.failures import failure, failure_record
 from compete.jobs.job import Job, Record
 from compete.jobs.launch import refuse_ranks
 from compete.jobs.local_ranks import Start, started
-from compete.nodes.lead import WAIT_SECONDS, settings_of
+from compete.nodes.lead import WAIT_SECONDS
 from compete.ranks.nodes import Link, Message
 from compete.ranks.place import Place
 from compete.store import make_folder
@@ -29,14 +29,14 @@ RETRY_SECONDS = 0.5
 Inbox = queue.SimpleQueue[tuple[int, int, Record] | Message | None]  # (turn, rank, record) of ours, or the first node's
 
 
-def follow(place: Place, configs: Sequence[Config], seconds: float = WAIT_SECONDS) -> None:
+def follow(place: Place, configs: Sequence[Config], settings: Message, seconds: float = WAIT_SECONDS) -> None:
     """Train this node's part of every member until the first node is finished, which writes all results.
 
     Raise `CompeteError` as the first node does, or where it is not there after so many seconds, or gone; `Stopped`
     where it was stopped.
     """
     me = f"node {place.node} ({socket.gethostname()})"
-    hello: Message = {"node": place.node, "host": socket.gethostname(), "settings": settings_of(configs)}
+    hello: Message = {"node": place.node, "host": socket.gethostname(), "settings": settings}
     problem = _problem(configs)
     if problem is not None:
         hello["failure"] = _of_node(me, failure_record(problem))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,24 +23,24 @@ WAIT_SECONDS = 600.0  # from the first machine's start to the last one's
 HELLO_SECONDS = 5.0
 
 
-def settings_of(configs: Sequence[Config]) -> dict[str, Any]:
-    """Return all settings of a command's TOMLs, by dotted key."""
-    found: dict[str, Any] = {}
+def settings_of(configs: Sequence[Config], options: Mapping[str, object]) -> Message:
+    """Return all settings of a command's TOMLs, by dotted key, and those of its options that are given."""
+    found: dict[str, Any] = {name: value for name, value in options.items() if value not in (None, False)}
     for number, config in enumerate(configs):
         found |= flat_keys(config.resolved(), "" if len(configs) == 1 else f"TOML {number + 1}")
     return {key: str(value) for key, value in found.items()}
 
 
 @contextmanager
-def gathered(place: Place, configs: Sequence[Config], seconds: float = WAIT_SECONDS) -> Iterator[Nodes]:
-    """Wait for the other nodes, and tell them at the end of the context how it ended.
+def gathered(place: Place, settings: Message, seconds: float = WAIT_SECONDS) -> Iterator[Nodes]:
+    """Wait for the other nodes, which must have the same settings, and tell them at the end how it ended.
 
     Raise `CompeteError` where one is missing after so many seconds, and `ConfigError` where one has other settings.
     """
     links: dict[int, tuple[str, Link]] = {}
     over: Message = {"do": "over", "how": "finished"}
     try:
-        _gather(place, settings_of(configs), links, seconds)
+        _gather(place, settings, links, seconds)
         yield Nodes(place.address, links)
     except BaseException as error:
         over |= {"how": "stopped"} if is_a_stop(error) else {"how": "failed", "failure": failure_record(error)}
@@ -108,4 +108,4 @@ def _accept(place: Place, settings: Message, links: dict[int, tuple[str, Link]],
         if settings.get(key) != theirs.get(key)
     ]
     if differ:
-        raise ConfigError([*differ, "Run the same TOML with the same --set on every node."])
+        raise ConfigError([*differ, "Run the same TOML with the same options on every node."])
