@@ -85,9 +85,10 @@ def _read(start: Start, rank: int, process: subprocess.Popen[str], report: Calla
     status = process.wait()
     how = f"was killed by {signal_name(-status)}" if status < 0 else f"ended with status {status}"
     cause = ", most often because memory ran out" if status == -signal.SIGKILL else ""
+    everywhere = " on every node" if len(start.ranks) < start.count else ""
     error = TrainingError(
         f"rank {rank} of {plural(start.count, 'device')} {how}{cause} (its output: {start.log}). The member resumes "
-        "from its last checkpoint when you run the same command again."
+        f"from its last checkpoint when you run the same command again{everywhere}."
     )
     report(rank, {"event": "died", "failure": failure_record(error)})
 

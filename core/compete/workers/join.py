@@ -122,5 +122,6 @@ def _refuse_other(found: Identity, expected: Identity) -> None:
     if names:
         raise CompeteError(
             f"here differ from where the run was started: {format_list(DIFFERENCES[name] for name in names)}. "
-            "Results are never mixed: use the same data, code and packages on every machine."
+            "Results are never mixed: use the same data, code and packages on every machine, and change none of them "
+            "while the run goes on. Then run the same command again."
         )
