@@ -52,7 +52,8 @@ def command(port: int) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield start
     for process in started:  # a test that fails leaves none to wait for the other
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
 
 
 def test_two_nodes_train_what_two_devices_of_one_do(tiny, command):
