@@ -191,7 +191,7 @@ def test_the_processes_of_a_search_share_one_local_cluster_that_ends_with_it(tin
 
 def test_an_error_of_a_member_and_options_that_cannot_be(tiny, cluster):
     with (tiny / "tiny_plugin.py").open("a") as file:
-        file.write(SLEEPS.replace("time.sleep(2.5)", "raise ValueError('too bright')"))
+        file.write(SLEEPS.replace("time.sleep(120)", "raise ValueError('too bright')"))
     sets = ["executor.name=ray", f"executor.address={cluster.address}"]
     with pytest.raises(ConfigError, match=r"\[executor\] cpus_per_member = 2: no node has more than 1"):
         run(tiny, *sets, "executor.cpus_per_member=2")
