@@ -187,7 +187,7 @@ def _cost(name: str, runs: pd.DataFrame) -> str:
         return "the same"
     seconds = f"{runs['cpu_seconds'].mean():.0f}"
     if name == "seeds":
-        return f"{seconds}, and three members of the line below"
+        return f"{seconds}, and three members that another line has trained"
     return f"the same members, predicted again in {seconds}" if WAYS[name].predicts_only else seconds
 
 

@@ -84,13 +84,15 @@ MAIN = ("recipe", "no-tta", "shuffle", "script")
 PLAN = (
     ("masks", 1, MAIN),
     ("masks", 0, ("recipe", "no-tta", "flip", "no-ema", "power-1", "smoothing", "networks", "seeds")),
-    ("faces", 0, MAIN),
+    ("faces", 0, (*MAIN, "ratio-1")),
     ("masks", 2, MAIN),
     ("masks", 1, ("flip", "no-ema", "power-1", "ratio-1", "networks")),
-    ("masks", 0, ("ratio-1", "refit", "long")),
-    ("masks", 2, ("ratio-1", "flip", "no-ema", "power-1")),
-    ("faces", 1, MAIN),
-    ("masks", 0, ("sizes", "ratio-0.1", "long-flip")),
+    ("masks", 2, ("ratio-1",)),
+    *(("faces", seed, ("ratio-1", "script", "recipe")) for seed in (1, 2)),
+    *(("masks", seed, ("ratio-1", "refit", "long", "long-flip", "sizes")) for seed in (0, 1, 2)),
+    ("masks", 0, ("ratio-0.1",)),
+    *(("masks", seed, ("smoothing", "seeds", "networks", "flip", "no-ema", "power-1", "ratio-0.1")) for seed in (1, 2)),
+    *(("faces", seed, ("shuffle", "refit", "long")) for seed in (0, 1, 2)),
 )
 
 
