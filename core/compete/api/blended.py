@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compete.api.finished import FinishedRun, config_on, open_finished
+from compete.api.finished import FinishedRun, config_on, open_finished, what_compares
 from compete.blending.blend_runs import blend_test, prepare_blend
 from compete.blending.judge import Stack, judge, together
 from compete.blending.past_run import blended_runs
@@ -42,6 +42,17 @@ class FinishedBlend:
             return lambda predictions: predictions
         oof = np.asarray(judge(run.config.one("ensembles"), stack).oof, np.float32)
         return fit_steps(run.config, oof, stack.labels, run.metric, run.target)
+
+    @cached_property
+    def comparing(self) -> str:
+        """What compares rows with each other; see `what_compares`."""
+        test = [] if not self.run.tables.has_test else list(self.stack.test)
+
+        def join(parts: list[Predictions]) -> Predictions:
+            columns = self.stack.columns
+            return self.blend(parts, None if columns is None else columns[1][: len(parts[0])])
+
+        return what_compares(self.run.config, test, join, lambda blended: self.postprocess(blended))
 
     def blend(self, predictions: Sequence[Predictions], columns: Array | None) -> Predictions:
         """Blend the runs' predictions of other rows, M x (R, C), with their features (R, F)."""

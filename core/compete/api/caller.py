@@ -14,6 +14,8 @@ from types import FrameType
 import numpy as np
 import torch
 
+from compete.text import echo
+
 VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "NO_ALBUMENTATIONS_UPDATE")
 
 
@@ -53,6 +55,14 @@ def warn(message: str) -> None:
     while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in ("compete", "functools"):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print warnings on stderr as a command's messages, without the line of source that they come from."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: echo(f"warning: {message}", err=True)
+        yield
 
 
 def _set_variable(name: str, value: str | None) -> None:

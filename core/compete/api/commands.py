@@ -76,6 +76,7 @@ def predict(
 
     Paths in a CSV are relative to its folder. The run's own training data is not needed.
     """
+    from compete.api.caller import warnings_as_lines
     from compete.api.calls import load_run
     from compete.api.given import read_rows
     from compete.errors import UserError
@@ -92,18 +93,19 @@ def predict(
     if output.suffix.lower() not in known:
         what = "a submission" if sample is not None else "the table"
         raise UserError(f"-o {output}: {what} is written as {' or '.join(known)}: end its name so.")
-    finished = load_run(folder, device=device)
     is_table = images.lower().endswith(".csv") and not is_url(images)
     given, root = (read_rows(Path(images)), Path(images).parent) if is_table else (images, Path())
-    if sample is not None:
-        rows = len(finished.write_submission(output, given, sample=sample, root=root))
-    else:
-        table = finished.predict(given, root=root)
-        rows = len(table)
-        if output.suffix.lower() == ".parquet":
-            write_atomic(output, lambda file: table.reset_index().to_parquet(file, index=False))
+    with warnings_as_lines():
+        finished = load_run(folder, device=device)
+        if sample is not None:
+            rows = len(finished.write_submission(output, given, sample=sample, root=root))
         else:
-            write_text(output, table.reset_index().to_csv(index=False, lineterminator="\n"))
+            table = finished.predict(given, root=root)
+            rows = len(table)
+    if sample is None and output.suffix.lower() == ".parquet":
+        write_atomic(output, lambda file: table.reset_index().to_parquet(file, index=False))
+    elif sample is None:
+        write_text(output, table.reset_index().to_csv(index=False, lineterminator="\n"))
     echo(f"{output}: {rows:,} rows, predicted by {_members(finished)} of {folder}")
 
 

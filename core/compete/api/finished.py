@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -72,18 +72,38 @@ class FinishedRun:
 
         Found by trying: half of the run's own test rows alone must get the same values as among the others.
         """
-        by_row = self.run.config.one("ensembles").component.traits.row_by_row
-        if not self.test or (by_row and not self.run.config.many("postprocessors")):
-            return ""
+        run = self.run
+
+        def join(test: list[Any]) -> Any:  # noqa: ANN401 - predictions of either form
+            return join_members(_first_test_rows(run, len(test[0])), self.oof, test)[1]
+
         readable = [part[known_rows(self.test[0])] for part in self.test]
-        half = len(readable[0]) // 2
-        if not half:
-            return ""
-        joined: Any = join_members(self.run, self.oof, readable)[1]
-        few: Any = join_members(self.run, self.oof, [part[:half] for part in readable])[1]
-        if not _same(joined[:half], few):
-            return f'[ensemble] name = "{self.run.config.one("ensembles").name}"'
-        return "" if _same(self.postprocess(joined)[:half], self.postprocess(joined[:half])) else "[[postprocess]]"
+        return what_compares(run.config, readable, join, lambda joined: self.postprocess(joined))
+
+
+def what_compares(
+    config: Config, test: list[Any], join: Callable[[list[Any]], Any], postprocess: Callable[[Any], Any]
+) -> str:
+    """Name what gives half of the test rows M x (T, C) alone other values than among all of them; "" if nothing does.
+
+    `join` blends M x (R, C) of the first R rows.
+    """
+    ensemble = config.one("ensembles")
+    half = len(test[0]) // 2 if test else 0
+    if not half or (ensemble.component.traits.row_by_row and not config.many("postprocessors")):
+        return ""
+    joined, few = join(test), join([part[:half] for part in test])
+    if not _same(joined[:half], few):
+        return f'[ensemble] name = "{ensemble.name}"'
+    return "" if _same(postprocess(joined)[:half], postprocess(joined[:half])) else "[[postprocess]]"
+
+
+def _first_test_rows(run: OpenRun, rows: int) -> OpenRun:
+    """Return the run with the columns of its first test rows only."""
+    columns = run.dataset.columns
+    if columns is None:
+        return run
+    return replace(run, dataset=replace(run.dataset, columns=replace(columns, test=columns.test[:rows])))
 
 
 def open_finished(folder: Path, scores: Scores, device: str | None = None) -> FinishedRun:

@@ -141,6 +141,9 @@ def _of_table(table: pd.DataFrame, files: GivenFiles, own: pd.DataFrame, channel
         raise DataError(f"the table has no column 'image', of paths or images.{hint} Columns: {format_list(names)}.")
     cells, paths = _cells(table["image"].tolist(), files, channels)
     ids = table["id"].astype(str) if "id" in table else _ids(paths, own)
+    repeated = pd.Series(ids)[pd.Series(ids).duplicated()].unique().tolist()
+    if repeated:
+        warn(f"several rows have one id: {format_first(repeated)}")
     return Given(table.assign(id=ids, image=pd.Series(cells, index=table.index, dtype=object)), files)
 
 

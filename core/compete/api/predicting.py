@@ -119,6 +119,7 @@ def predict_any(finished: FinishedRun | FinishedBlend, images: Inputs, root: Pat
     found = [predict_any(part, images, root).blended for part in finished.parts]
     parts = [part if isinstance(part, TopK) else np.asarray(part, np.float32) for part in found]
     dataset = dataset_with(finished.run, given.rows)
+    _warn_of_comparing(finished, len(given.rows))
     blended = finished.blend(parts, None if dataset.columns is None else dataset.columns.test)
     return NewPredictions(replace(finished.run, dataset=dataset), blended, _processed(finished, blended))
 
@@ -140,13 +141,17 @@ def _predict(finished: FinishedRun, given: Given) -> NewPredictions:
     found = [join_rows(parts) for parts in zip(*_in_chunks(finished, given), strict=True)]
     members = [found[number] for number in finished.network_of]
     run = with_rows(finished, given.rows, finished.run.images.test)
-    if len(given.rows) != len(finished.run.tables.test) and finished.comparing:
-        warn(f"{finished.comparing} compares rows with each other: predict a whole test set at once")
+    _warn_of_comparing(finished, len(given.rows))
     run.session.warnings.clear()  # those of the run's own rows
     blended = join_members(run, finished.oof, members)[1]
     for message in run.session.warnings:
         warn(message)
     return NewPredictions(run, blended, _processed(finished, blended))
+
+
+def _warn_of_comparing(finished: FinishedRun | FinishedBlend, rows: int) -> None:
+    if rows != len(finished.run.tables.test) and finished.comparing:
+        warn(f"{finished.comparing} compares rows with each other: predict a whole test set at once")
 
 
 def _processed(finished: FinishedRun | FinishedBlend, blended: Predictions) -> Predictions:

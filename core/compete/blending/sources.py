@@ -72,6 +72,10 @@ def finished_scores(folder: Path) -> Scores:
 def read_all(blend: Blend, dataset: Dataset, log: Callable[[str], None]) -> list[Source]:
     """Return every source, in the order of the TOML. Raise `DataError` with the problems of all of them."""
     names = [Path(run).name for run in blend.runs]
+    places = [Path(run).resolve() for run in blend.runs]
+    again = sorted({run for run, place in zip(blend.runs, places, strict=True) if places.count(place) > 1})
+    if again:
+        raise ConfigError(f"[blend] runs: {format_list(again)}: the same run more than once. Name each once.")
     twice = sorted({name for name in (*names, *blend.files) if [*names, *blend.files].count(name) > 1})
     if twice:
         raise ConfigError(f"[blend]: several inputs are called {format_list(twice)}. Give each another name.")

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from compete.api.blended import FinishedBlend, open_any
+from compete.api.caller import warnings_as_lines
 from compete.api.finished import FinishedRun
 from compete.api.given import read_rows
 from compete.api.predicting import write_both
@@ -18,6 +19,7 @@ from compete.store import make_folder
 from compete.text import echo
 
 
+@warnings_as_lines()
 def predict_offline(bundle: Path, run: str, images: str, sample: str, output: str) -> None:
     """Write `test.parquet` and `submission.csv` of these images. What the run's TOML names is below `bundle`."""
     given, form = Path(images).resolve(), Path(sample).resolve() if sample else None
@@ -27,6 +29,7 @@ def predict_offline(bundle: Path, run: str, images: str, sample: str, output: st
     _report(target, len(write_both(finished, target, rows, form, root)))
 
 
+@warnings_as_lines()
 def predict_competition(bundle: Path, run: str, data: str, output: str) -> None:
     """Write both files for the test rows that the competition's folder has now, which `[dataset]` finds as in the run.
 

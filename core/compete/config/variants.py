@@ -45,9 +45,10 @@ def read_variants(written: object, base: Mapping[str, Any]) -> tuple[list[Varian
 def _problems(table: Mapping[str, Any], before: list[Mapping[str, Any]]) -> Iterator[Problem]:
     name = table.get("name")
     if not isinstance(name, str) or not re.fullmatch(FOLDER_NAME, name):
-        yield Problem(
-            "[[variants]] name", "is required: letters, digits, '.', '_' and '-', with a letter or digit first."
-        )
+        where, what = "[[variants]] name", "is required"
+        if name is not None:
+            where, what = f"{where} = {toml_value(name)}", "cannot name a folder"
+        yield Problem(where, f"{what}: letters, digits, '.', '_' and '-', with a letter or digit first.")
     elif any(other.get("name") == name for other in before):
         yield Problem(f'[[variants]] name = "{name}"', "another variant has this name.")
     known = [each for each in (*CORE_TABLES, *(slot.table for slot in SLOTS.values())) if each not in SHARED]

@@ -40,6 +40,13 @@ def test_a_csv_names_images_beside_it_and_a_sample_gives_the_form(tiny, folder):
     assert written["id"].tolist() == ["y", "x"] and list(written) == ["id", "label"]
 
 
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_lines_like_other_messages(tiny, folder, capsys):
+    (tiny / "data/twice.csv").write_text("id,image\n007,test/t0.png\n007,test/t1.png\n")
+    predict("run-001", str(tiny / "data/twice.csv"), tiny / "twice.csv")
+    assert capsys.readouterr().err == "warning: several rows have one id: 007\n"
+
+
 def test_nothing_is_overwritten_and_wrong_input_is_named(tiny, folder):
     (tiny / "out.csv").write_text("mine")
     with pytest.raises(UserError, match=r"out\.csv exists already"):

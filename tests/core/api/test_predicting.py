@@ -148,6 +148,17 @@ def test_an_ensemble_that_compares_rows_says_so(tiny):
         finish(tiny, ensemble={"name": "weighted"}).predict(["data/test/t0.png"])
 
 
+def test_a_blend_that_compares_rows_says_so(tiny):
+    runs = [finish(tiny), finish(tiny, training={"seed": 7})]
+    done = compete.blend([run.folder for run in runs], method="rank_mean")
+    with pytest.warns(UserWarning, match=r'\[ensemble\] name = "rank_mean" compares rows with each other'):
+        done.predict(["data/test/t0.png", "data/test/t1.png"])
+    done = compete.blend([run.folder for run in runs], method="stacking")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        done.predict(["data/test/t0.png"])
+
+
 def test_changed_code_is_said(tiny):
     done = finish(tiny)
     with (tiny / "tiny_plugin.py").open("a") as file:
@@ -173,6 +184,18 @@ def test_columns_need_a_table(tiny):
         done.predict(rows.assign(size=[1.0, None, *range(5)]))
     with pytest.warns(UserWarning, match='categorical = "kind": 1 row with a value that no training row has.*: z'):
         done.predict(rows.assign(kind=list("zyxyxyx")))
+
+
+def test_stacking_with_columns_predicts_some_rows(tiny):
+    with (tiny / "tiny_plugin.py").open("a") as file:
+        file.write(COLUMNS)
+    (tiny / "tiny.toml").write_text((tiny / "tiny.toml").read_text().replace('name = "tiny"\n\n[folds]', TABLED))
+    stacking = {"name": "stacking", "use_columns": True}
+    one_fold = {"training__seeds": 2, "training__only_folds": [0], "model": {"name": "resnet9", "width": 2}}
+    done = finish(tiny, ensemble=stacking, columns={"numeric": ["size"]}, **one_fold)
+    rows = pd.DataFrame({"image": [f"data/test/{name}.png" for name in TEST[:3]], "size": range(3)})
+    found, expected = done.predict(rows).drop(columns="label"), done.test.iloc[:3]
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
 
 
 TABLED = 'name = "tabled"\n\n[folds]'

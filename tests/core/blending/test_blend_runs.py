@@ -167,8 +167,10 @@ def test_a_run_with_other_labels_or_classes_is_refused(two_runs):
 def test_what_cannot_be_blended_is_named_before_anything_is_written(tiny, two_runs, capsys):
     with pytest.raises(ConfigError, match="at least two inputs"):
         compete.blend([two_runs[0]])
-    with pytest.raises(ConfigError, match="several inputs are called run-001"):
+    with pytest.raises(ConfigError, match=r"run-001: the same run more than once\. Name each once"):
         compete.blend([two_runs[0], two_runs[0]])
+    with pytest.raises(ConfigError, match="several inputs are called run-001"):
+        compete.blend([two_runs[0]], files={"run-001": ["oof.csv", "test.csv"]})
     with pytest.raises(ConfigError, match=r"unknown ensemble 'stackin'\. Did you mean 'stacking'"):
         compete.blend(two_runs, "stackin")
     with pytest.raises(UserError, match=r"--file team: write NAME=oof\.csv,test\.csv"):

@@ -98,7 +98,7 @@ def test_the_ensemble_blends_the_variants_and_not_their_members(several):
         ('[[variants]]\nname = "a"\n', r"\[\[variants\]\]: only one"),
         ('[[variants]]\nmodel.dropout = 0.1\n[[variants]]\nname = "b"\n', r"\[\[variants\]\] name: is required"),
         ('[[variants]]\nname = "a"\n[[variants]]\nname = "a"\n', "another variant has this name"),
-        ('[[variants]]\nname = "a"\n[[variants]]\nname = "../b"\n', "is required: letters"),
+        ('[[variants]]\nname = "a"\n[[variants]]\nname = "../b"\n', r'name = "\.\./b": cannot name a folder: letters'),
         ('[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nmetric.name = "accuracy"\n', "the same for all variants"),
         ('[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nmodell.name = "x"\n', "Did you mean 'model'"),
         ('[[variants]]\nname = "a"\n[[variants]]\nname = "b"\nepochs = 3\n', "unknown table 'epochs'"),
