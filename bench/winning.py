@@ -2,6 +2,7 @@
 
     python bench/winning.py run DATA PLACE     # train what bench/winning.csv lacks; PLACE keeps runs and caches
     python bench/winning.py tables             # write the tables of docs/winning.md from the CSV
+    python bench/winning.py wall DATA PLACE    # time the script and today's recipe by the clock, on a quiet machine
 
 DATA holds masks/, faces/ and weights/ as `bench/real_sets.py` reads them. Each run is a process of its own with one
 thread; its CPU seconds are those of the whole process, with decoding, checks and report. A seed draws folds and
@@ -18,6 +19,7 @@ import re
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,19 @@ def run(source: Path, place: Path, sets: list[str], seeds: list[int]) -> None:
             pd.concat([*known, line], ignore_index=True).to_csv(TABLE, index=False)
 
 
+def wall(source: Path, place: Path, sets: list[str], seeds: list[int]) -> None:
+    """Print CPU and wall seconds of the script and of the recipe as `compete init` writes it, trained anew."""
+    for seed in seeds or [0]:
+        for data in sets or ["masks"]:
+            for name in ("script", "ratio-1"):
+                own = place / f"wall-{data}-{name}-{seed}"
+                prepare(data, source, own)
+                started = time.monotonic()
+                line = measure(data, name, seed, source, own)
+                took = time.monotonic() - started
+                print(data, seed, name, f"{line['cpu_seconds']:.0f} CPU s, {took:.0f} s", flush=True)
+
+
 def results() -> pd.DataFrame:
     """Return the lines of the table, with lines for the same predictions without `prior`."""
     lines = pd.read_csv(TABLE)
@@ -198,14 +213,15 @@ def _said(way: Way) -> str:
 def main() -> None:
     """Run, or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["run", "tables"])
+    parser.add_argument("command", choices=["run", "tables", "wall"])
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("place", type=Path, nargs="?")
     parser.add_argument("--sets", nargs="*", default=[])
     parser.add_argument("--seeds", nargs="*", type=int, default=[])
     given = parser.parse_args()
-    if given.command == "run":
-        run(given.data.resolve(), given.place.resolve(), given.sets, given.seeds)
+    if given.command != "tables":
+        command = run if given.command == "run" else wall
+        command(given.data.resolve(), given.place.resolve(), given.sets, given.seeds)
     else:
         PAGE.write_text(RESULTS.sub(lambda _: tables(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
