@@ -178,7 +178,9 @@ def test_the_processes_of_a_search_share_one_local_cluster_that_ends_with_it(tin
         file.write(SHARES)
     searched = tiny / "searched.toml"
     text = (tiny / "tiny.toml").read_text().replace("epochs = 2", "epochs = 1").replace("n = 3", "n = 2")
-    searched.write_text(text + '[executor]\nname = "ray"\n[search.space]\n"model.dropout" = { low = 0.1, high = 0.4 }\n')
+    searched.write_text(
+        text + '[executor]\nname = "ray"\n[search.space]\n"model.dropout" = { low = 0.1, high = 0.4 }\n'
+    )
     search(searched, trials=2, parallel=2)
     drivers = [line.split() for line in (tiny / "runs.txt").read_text().splitlines()]
     assert len({process for process, _ in drivers}) == 2
