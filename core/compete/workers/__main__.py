@@ -22,14 +22,14 @@ GRACE_SECONDS = 3.0  # a rank that waits for another one inside a library hears 
 
 def main() -> None:
     """Do jobs until there are no more. Exit status: 0, also where a job failed, which is reported; 130 stopped."""
-    with report_stream() as out:
-        jobs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        busy = threading.Event()
-        threading.Thread(target=_read, args=(jobs, busy), daemon=True).start()
-        try:
+    try:
+        with report_stream() as out:
+            jobs: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+            busy = threading.Event()
+            threading.Thread(target=_read, args=(jobs, busy), daemon=True).start()
             _work(jobs, busy, out)
-        except Stopped:
-            sys.exit(STOPPED)
+    except Stopped:  # it may come as late as when the last job is done
+        sys.exit(STOPPED)
 
 
 def _work(jobs: queue.SimpleQueue[str | None], busy: threading.Event, out: IO[str]) -> None:
