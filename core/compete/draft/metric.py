@@ -17,7 +17,7 @@ MOST_BYTES, TEXTS = 300_000, (".md", ".txt", ".html")
 # A description praises accuracy, and shows ROC curves, before it comes to what is scored.
 EVALUATION = re.compile(r"^\W*(?:<h\d[^>]*>)?[^\n]{0,20}\b(?:evaluation|metric|scoring)\b[^\n]{0,20}$", re.I | re.M)
 MOST_OF_IT = 1500
-DEFAULT_OPTIONS = {
+USUAL = {
     "binary": "roc_auc",
     "label": "accuracy",
     "one_hot": "mean_column_auc",
@@ -114,7 +114,7 @@ def _usual(goal: Goal) -> str:
         return "log_loss"
     if goal.kind == "label" and goal.imbalance >= UNEVEN:
         return "macro_f1"
-    return DEFAULT_OPTIONS[goal.kind]
+    return USUAL[goal.kind]
 
 
 def _keys(metric: str, goal: Goal, why: str) -> tuple[Choice, ...]:

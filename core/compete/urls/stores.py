@@ -24,7 +24,7 @@ PACKAGES = {
     "http": "aiohttp", "https": "aiohttp", "hf": "huggingface_hub", "sftp": "paramiko", "ssh": "paramiko",
 }  # fmt: skip
 LOCAL = ("file", "local")
-DEFAULT_OPTIONS = ("s3://", "gs://", "az://", "hf://", "https://")
+USUAL = ("s3://", "gs://", "az://", "hf://", "https://")
 # What fsspec lists as protocols but is no store of files: wrappers around others, and data inside the URL itself.
 WRAPPERS = {
     "asynclocal", "async_wrapper", "blockcache", "cached", "dask", "data", "dir", "filecache", "generic", "libarchive",
@@ -79,7 +79,7 @@ def url_problems(url: str) -> Iterator[str]:
         yield "chained URLs (with ::) are not read. Name the store itself."
     elif scheme not in known:
         near = did_you_mean(f"{scheme}://", [f"{name}://" for name in known])
-        yield f"unknown scheme '{scheme}://'.{near} Usual: {', '.join(DEFAULT_OPTIONS)}, and others of fsspec."
+        yield f"unknown scheme '{scheme}://'.{near} Usual: {', '.join(USUAL)}, and others of fsspec."
     if "@" in rest.partition("/")[0] and not scheme.startswith("abfs"):  # abfs://container@account
         yield f"a user or password in a URL. {CREDENTIALS}."
     if "?" in rest or "#" in rest:
