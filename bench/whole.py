@@ -10,7 +10,6 @@ as many epochs as need no fewer CPU seconds than it took, by the time of one epo
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import tomllib
@@ -18,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from winning import PAGE, prepare, scored, timed
-from winning_ways import MODEL
+from winning import PAGE, prepare, run_script, scored, timed
 
 TABLE = Path(__file__).with_name("whole.csv")
 RESULTS = re.compile(r"(?<=<!-- whole -->\n).*(?=<!-- end whole -->)", re.DOTALL)
@@ -37,22 +35,11 @@ def recipe(data: str, seed: int, source: Path, place: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def script(data: str, seed: int, source: Path, place: Path, size: int, epochs: int, folds: int = 5) -> dict[str, Any]:
-    """Run the script; return its line."""
-    options = {"epochs": epochs, "seed": seed, "size": size, "n-folds": folds, "lr": 1e-3}
-    text = [part for key, value in options.items() for part in (f"--{key}", str(value))]
-    file = str(Path(__file__).with_name("plain_kfold.py"))
-    weights = str(place / MODEL["weights"])
-    out, seconds = timed(place, file, data, "--source", str(source), "--weights", weights, *text)
-    found = json.loads(out)
-    return {
-        "epochs": epochs, "size": size, "cv": found["cv"], "held_back": found["held_back"], "cpu_seconds": seconds,
-    }  # fmt: skip
-
-
 def equal_epochs(data: str, source: Path, place: Path, size: int, seconds: float) -> int:
     """Return the epochs of the script that take at least as many CPU seconds, from runs of one and two epochs."""
-    one, two = (script(data, 0, source, place, size, epochs, folds=2)["cpu_seconds"] for epochs in (1, 2))
+    one, two = (
+        run_script(data, source, place, epochs=epochs, seed=0, size=size, n_folds=2)["cpu_seconds"] for epochs in (1, 2)
+    )
     an_epoch = (two - one) * 4  # five folds of four fifths of the rows, against two of one half
     return math.ceil((seconds - one + (two - one)) / an_epoch)
 
@@ -79,7 +66,8 @@ def run(source: Path, place: Path, sets: list[str], seeds: list[int]) -> None:
                     by_recipe = own[(own["who"] == "recipe") & (own["seed"] == seed)].iloc[0]
                     size, seconds = int(by_recipe["size"]), float(by_recipe["cpu_seconds"])
                     epochs = equal_epochs(data, source, place, size, seconds)
-                    found = script(data, seed, source, place, size, epochs)
+                    scores = run_script(data, source, place, epochs=epochs, seed=seed, size=size, n_folds=5)
+                    found = {"epochs": epochs, "size": size, **scores}
                 line = pd.DataFrame([{"set": data, "who": who, "seed": seed, **found}]).round(4)
                 pd.concat([known_lines(), line], ignore_index=True).to_csv(TABLE, index=False)
 

@@ -74,18 +74,21 @@ def measure(data: str, name: str, seed: int, source: Path, place: Path) -> dict[
     epochs = SCRIPT_EPOCHS[data] if name == "script" else round(EPOCHS[data] * WAYS[name].share)
     known = {"set": data, "way": name, "seed": seed, "epochs": epochs}
     if name == "script":
-        script = str(Path(__file__).with_name("plain_kfold.py"))
-        options = {"epochs": epochs, "seed": seed, "size": SIZE, "n-folds": FOLDS, "lr": 1e-3}
-        text = [part for key, value in options.items() for part in (f"--{key}", str(value))]
-        weights = str(place / MODEL["weights"])
-        out, seconds = timed(place, script, data, "--source", str(source), "--weights", weights, *text)
-        found = json.loads(out)
-        return {**known, "cv": found["cv"], "held_back": found["held_back"], "cpu_seconds": seconds}
+        return {**known, **run_script(data, source, place, epochs=epochs, seed=seed, size=SIZE, n_folds=FOLDS)}
     sets = {**BASE, "training.epochs": epochs, "training.seed": seed, **WAYS[name].changes}
     text = [part for key, value in sets.items() for part in ("--set", f"{key}={toml_value(value)}")]
     out, seconds = timed(place, "-m", "compete", "run", f"{data}.toml", *text)
     run = place / re.findall(r"(\S+)/submission\.csv", out)[-1]
     return {**known, **scored(run, data, source), "cpu_seconds": seconds}
+
+
+def run_script(data: str, source: Path, place: Path, **options: int) -> dict[str, Any]:
+    """Run the plain script at its better rate; return its scores and CPU seconds."""
+    text = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+    files = ["--source", str(source), "--weights", str(place / MODEL["weights"]), "--lr", "1e-3"]
+    out, seconds = timed(place, str(Path(__file__).with_name("plain_kfold.py")), data, *files, *text)
+    found = json.loads(out)
+    return {"cv": found["cv"], "held_back": found["held_back"], "cpu_seconds": seconds}
 
 
 def scored(run: Path, data: str, source: Path) -> dict[str, Any]:
