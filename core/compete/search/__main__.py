@@ -17,15 +17,15 @@ GRACE_SECONDS = 15
 
 def main() -> int:
     """Make trials until none is left. Exit status: 0; 1 for what went wrong, which goes to stderr; 130 stopped."""
-    with report_stream() as out:  # lines of runs belong in the file
-        try:
+    try:
+        with report_stream() as out:  # lines of runs belong in the file
             threading.Thread(target=_wait_for_end, daemon=True).start()
             _work(json.loads(sys.argv[1]), out)
-        except Stopped:
-            return STOPPED
-        except CompeteError as error:
-            echo(f"error: {error}", err=True)
-            return 1
+    except Stopped:  # it may come as late as when the last trial is done
+        return STOPPED
+    except CompeteError as error:
+        echo(f"error: {error}", err=True)
+        return 1
     return 0
 
 
