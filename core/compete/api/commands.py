@@ -102,10 +102,10 @@ def predict(
         else:
             table = finished.predict(given, root=root)
             rows = len(table)
-    if sample is None and output.suffix.lower() == ".parquet":
-        write_atomic(output, lambda file: table.reset_index().to_parquet(file, index=False))
-    elif sample is None:
-        write_text(output, table.reset_index().to_csv(index=False, lineterminator="\n"))
+            if output.suffix.lower() == ".parquet":
+                write_atomic(output, lambda file: table.reset_index().to_parquet(file, index=False))
+            else:
+                write_text(output, table.reset_index().to_csv(index=False, lineterminator="\n"))
     echo(f"{output}: {rows:,} rows, predicted by {_members(finished)} of {folder}")
 
 
