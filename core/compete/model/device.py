@@ -44,7 +44,7 @@ def refuse_devices(settings: Training, here: bool = True) -> None:
         names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
         problems.append(f"{where} torch finds {plural(len(names), 'GPU')}: {format_list(names)}. Set fewer devices.")
     if settings.total_devices > settings.batch_size:
-        where += f" and nodes = {settings.nodes}:" if settings.nodes > 1 else ""
+        where = f"[training] devices = {devices} on nodes = {settings.nodes}:" if settings.nodes > 1 else where
         problems.append(f"{where} batch_size = {settings.batch_size} gives some of them no image. Set a larger one.")
     if problems:
         raise ConfigError(problems)

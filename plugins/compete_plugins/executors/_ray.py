@@ -47,8 +47,8 @@ def ray(
     """Train the members as tasks of a Ray cluster, which also predict: one member a GPU, or on a share of the cores.
 
     `address` is a running cluster's ("auto", "10.0.0.1:6379"); empty: a local one, ended with the run. Its nodes need
-    compete, installed plugins, and the data at the same path or at a URL (`[competition] root`), or `ship` them: each
-    node gets the root, and files that the TOML names by relative paths, once, into its folder for temporary files.
+    compete, installed plugins, and the data at the same path or at a URL (`[competition] root`). `ship` copies them to
+    each node once, into its folder for temporary files: the root, and files that the TOML names by relative paths.
     `members_per_device` puts several members on one GPU. `cpus_per_member` is a member's cores, for threads and
     loaders; 0: the cluster's, shared out. `retries` is how often a member whose process or node died goes on elsewhere,
     from its last checkpoint. `storage` is a URL (s3://bucket/folder) for checkpoints and results, where nodes do not
